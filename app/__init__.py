@@ -1,0 +1,3 @@
+"""Vouch turns social actions into Gameball rewards."""
+
+__version__ = "0.1.0"
