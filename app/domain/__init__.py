@@ -1,0 +1,1 @@
+"""What does a social action earn? Pure: no clock, no database, no network."""

@@ -1,0 +1,66 @@
+"""What did the platform send us, and what do we answer?"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from app.domain.events import Event
+
+
+@dataclass(frozen=True, slots=True)
+class Callback:
+    """One HTTP request as it arrived. Header names are lower case; the body is untouched."""
+
+    method: str
+    headers: Mapping[str, str]
+    query: Mapping[str, str]
+    body: bytes
+    received_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The HTTP answer a platform expects. Never HTML: a handshake echoes what a stranger sent."""
+
+    status: int = 204
+    body: str = ""
+    content_type: str = "text/plain; charset=utf-8"
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a verified callback says: events, and what was left out and why.
+
+    ``handshake`` marks a proof of ownership, ``notice`` a word from the platform about the
+    subscription itself, such as its revocation.
+    """
+
+    events: tuple[Event, ...] = ()
+    ignored: tuple[str, ...] = ()
+    reply: Reply | None = None
+    handshake: bool = False
+    notice: str | None = None
+
+
+class Refusal(Exception):  # noqa: N818 -- the word of the field, not an error of ours
+    """A callback we say no to. The reason is for our log and `vouch verify`, not the caller."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Forged(Refusal):
+    """The signature, token or time does not prove that the platform sent this."""
+
+
+class Malformed(Refusal):
+    """Proven to come from the platform, yet not of a shape that we can read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A callback as the platform would send it, before it is signed."""
+
+    body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)

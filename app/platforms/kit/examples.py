@@ -1,0 +1,80 @@
+"""What does a callback of this platform look like? For `vouch send`, the demo and the tests."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import resources
+from typing import Any
+
+from app.platforms.kit.callback import Example
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """One file of ``app/platforms/examples/<platform>/``.
+
+    ``body`` is JSON (or text), with placeholders in its strings: ``{actor}``, ``{target}``,
+    ``{id}``, ``{iso}``, ``{unix_text}``, ``{unix_ms_text}``; a string that is exactly ``{unix}`` or
+    ``{unix_ms}`` becomes a number. ``expect`` lists the events it must be read as.
+    """
+
+    name: str
+    seen_at: str
+    body: Any
+    headers: Mapping[str, str]
+    expect: tuple[Mapping[str, Any], ...]
+
+    def fill(self, *, actor: str, target: str, key: str, now: datetime) -> Example:
+        values = _values(actor, target, key, now)
+        body = _filled(self.body, values)
+        raw = body if isinstance(body, str) else json.dumps(body, separators=(",", ":"))
+        headers = {name: str(_filled(value, values)) for name, value in self.headers.items()}
+        return Example(raw.encode(), {"Content-Type": "application/json", **headers})
+
+    def expected(self, *, actor: str, target: str, key: str, now: datetime) -> list[dict[str, Any]]:
+        values = _values(actor, target, key, now)
+        return [_filled(dict(event), values) for event in self.expect]
+
+
+def templates(platform: str) -> dict[str, Template]:
+    """The templates of one platform by name; empty where it has none."""
+    folder = resources.files("app.platforms") / "examples" / platform
+    if not folder.is_dir():
+        return {}
+    files = sorted((f for f in folder.iterdir() if f.name.endswith(".json")), key=lambda f: f.name)
+    return {f.name[:-5]: _template(f.name[:-5], json.loads(f.read_text("utf-8"))) for f in files}
+
+
+def _template(name: str, data: dict[str, Any]) -> Template:
+    return Template(
+        name, data["seen_at"], data["body"], data.get("headers", {}), tuple(data["expect"])
+    )
+
+
+def _values(actor: str, target: str, key: str, now: datetime) -> dict[str, str]:
+    seconds = now.timestamp()
+    return {
+        "{actor}": actor,
+        "{target}": target,
+        "{id}": key,
+        "{iso}": now.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "{unix_text}": str(int(seconds)),
+        "{unix_ms_text}": str(int(seconds * 1000)),
+        "{unix}": str(int(seconds)),
+        "{unix_ms}": str(int(seconds * 1000)),
+    }
+
+
+def _filled(value: Any, values: Mapping[str, str]) -> Any:
+    if isinstance(value, dict):
+        return {key: _filled(item, values) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_filled(item, values) for item in value]
+    if not isinstance(value, str):
+        return value
+    if value in ("{unix}", "{unix_ms}"):
+        return int(values[value])
+    for placeholder, text in values.items():
+        value = value.replace(placeholder, text)
+    return value

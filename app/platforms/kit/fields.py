@@ -1,0 +1,120 @@
+"""How is one value read out of a payload without trusting it? Every failure is `Malformed`."""
+
+import json
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any, NoReturn
+
+from app.domain.events import Event
+from app.platforms.kit.callback import Malformed, Reading
+
+MAX_TEXT = 255
+_EARLIEST = datetime(2005, 1, 1, tzinfo=UTC)
+_LATEST = datetime(2100, 1, 1, tzinfo=UTC)
+
+
+def json_object(body: bytes) -> dict[str, Any]:
+    """Parse a JSON object; NaN, other encodings and absurd nesting are refused."""
+    try:
+        value = json.loads(body.decode("utf-8"), parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise Malformed(f"the body is not JSON: {type(error).__name__}") from None
+    return obj(value, "the body")
+
+
+def obj(value: object, what: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise Malformed(f"{what} is not a JSON object")
+    return value
+
+
+def array(value: object, what: str) -> list[Any]:
+    if not isinstance(value, list):
+        raise Malformed(f"{what} is not a JSON array")
+    return value
+
+
+def dig(value: object, path: str) -> Any:
+    """Follow ``a.b.c`` through nested objects; None where any step is absent."""
+    for step in path.split("."):
+        value = value.get(step) if isinstance(value, dict) else None
+    return value
+
+
+def text(value: object, what: str, limit: int = MAX_TEXT) -> str:
+    """A short printable string; platforms send ids as strings or as integers."""
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**30:
+        return str(value)
+    if not isinstance(value, str):
+        raise Malformed(f"{what} is missing or not a string")
+    if not 0 < len(value) <= limit or not value.isprintable():
+        raise Malformed(f"{what} is empty, longer than {limit} characters or not printable")
+    return value
+
+
+def optional_text(value: object, what: str, limit: int = MAX_TEXT) -> str | None:
+    return None if value is None or value == "" else text(value, what, limit)
+
+
+def unix_time(value: object, what: str, per_second: int = 1) -> datetime:
+    """A time in units of 1/``per_second`` seconds since 1970, as a number or in digits."""
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        raise Malformed(f"{what} is missing or not a number")
+    if isinstance(value, str) and not (value.isascii() and value.isdigit() and len(value) < 20):
+        raise Malformed(f"{what} is not a number")
+    try:
+        moment = datetime.fromtimestamp(int(value) / per_second, UTC)
+    except (ValueError, OverflowError, OSError):
+        raise Malformed(f"{what} is out of range") from None
+    return _plausible(moment, what)
+
+
+def iso_time(value: object, what: str) -> datetime:
+    """An ISO 8601 time; one without an offset is UTC. Digits past microseconds are dropped."""
+    if not isinstance(value, str) or len(value) > 40 or "T" not in value:
+        raise Malformed(f"{what} is missing or not an ISO 8601 time")
+    try:
+        moment = datetime.fromisoformat(value)
+        moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise Malformed(f"{what} is not an ISO 8601 time") from None
+    return _plausible(moment, what)
+
+
+def read_each(items: Iterable[Any], read: Callable[[Any], Event | str]) -> Reading:
+    """Read a batch in which one bad item must not cost the others.
+
+    ``read`` answers an event, or a word on why the item is of no interest. Only a batch in which
+    nothing could be read is `Malformed` as a whole.
+    """
+    events: list[Event] = []
+    ignored: list[str] = []
+    malformed: list[str] = []
+    for item in items:
+        try:
+            result = read(item)
+        except Malformed as refusal:
+            malformed.append(refusal.reason)
+        else:
+            (events if isinstance(result, Event) else ignored).append(result)  # type: ignore[arg-type]
+    if malformed and not events and not ignored:
+        raise Malformed(malformed[0])
+    return Reading(tuple(events), (*ignored, *(f"malformed: {reason}" for reason in malformed)))
+
+
+def compact_json(value: object) -> bytes:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def _plausible(moment: datetime, what: str) -> datetime:
+    if not _EARLIEST <= moment <= _LATEST:
+        raise Malformed(f"{what} is out of range")
+    return moment
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+def within(moment: datetime, now: datetime, tolerance_seconds: float) -> bool:
+    return abs(now - moment) <= timedelta(seconds=tolerance_seconds)
