@@ -1,0 +1,1 @@
+"""What do we do? Each step is one transaction."""

@@ -1,0 +1,1 @@
+"""When do we do it? Turns what is due into submissions."""

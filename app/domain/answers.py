@@ -1,0 +1,155 @@
+"""What does an answer of Gameball mean, and what do we do about it?"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+
+class Outcome(StrEnum):
+    """How a submission ended. Stored, counted and shown under these words."""
+
+    ACCEPTED = "accepted"
+    PROGRAM_DISABLED = "program_disabled"  # 202 with gameballStatus: accepted, yet forwarding stops
+    ECHO = "echo"  # 400/4000: the same customer and challenge inside the dedup window
+    UNKNOWN = "unknown"  # it may have landed
+    NOT_SENT = "not_sent"  # certain not to have landed: no connection, or never sent
+    NO_CUSTOMER = "no_customer"
+    BLOCKED = "blocked"  # our credentials, plan or program: nobody's attempt is at fault
+    BUSY = "busy"  # 422/2001: another request for this customer is running
+    TOO_FAST = "too_fast"
+    PERMANENT = "permanent"
+
+
+class Then(StrEnum):
+    """What happens to the attempt."""
+
+    ACCEPT = "accept"
+    RETRY = "retry"  # by the schedule that the treatment names
+    DIE = "die"
+    WAIT = "wait"  # forwarding as a whole stops or slows; this attempt loses nothing
+
+
+@dataclass(frozen=True, slots=True)
+class Treatment:
+    """What we do about an outcome. ``schedule`` names the list of delays that it consumes."""
+
+    then: Then
+    schedule: str | None = None
+    may_have_landed: bool = False
+    pauses: bool = False
+    slows: bool = False
+
+
+# The answer table. Sources: Gameball's documented error rows and its status-error-codes page.
+TREATMENTS: Mapping[Outcome, Treatment] = {
+    Outcome.ACCEPTED: Treatment(Then.ACCEPT),
+    Outcome.PROGRAM_DISABLED: Treatment(Then.ACCEPT, pauses=True),
+    Outcome.ECHO: Treatment(Then.RETRY, "echo"),
+    Outcome.UNKNOWN: Treatment(Then.RETRY, "retry", may_have_landed=True),
+    Outcome.NOT_SENT: Treatment(Then.RETRY, "retry"),
+    Outcome.NO_CUSTOMER: Treatment(Then.RETRY, "missing_customer"),
+    Outcome.BLOCKED: Treatment(Then.WAIT, pauses=True),
+    Outcome.BUSY: Treatment(Then.RETRY, "busy"),
+    Outcome.TOO_FAST: Treatment(Then.WAIT, slows=True),
+    Outcome.PERMANENT: Treatment(Then.DIE),
+}
+
+# code -> outcome where the code decides whatever the status is.
+_BY_CODE: Mapping[int, Outcome] = {
+    1000: Outcome.BLOCKED,
+    1001: Outcome.BLOCKED,
+    1002: Outcome.BLOCKED,
+    1006: Outcome.BLOCKED,
+    2001: Outcome.BUSY,  # documented as 422 in one place and as 400 in another
+    4004: Outcome.NO_CUSTOMER,
+    6000: Outcome.BLOCKED,
+    7000: Outcome.NO_CUSTOMER,
+    8000: Outcome.BLOCKED,
+}
+
+_BY_STATUS: Mapping[int, Outcome] = {
+    401: Outcome.BLOCKED,
+    403: Outcome.BLOCKED,
+    408: Outcome.UNKNOWN,
+    429: Outcome.TOO_FAST,
+}
+
+# 4000 is Gameball's generic "Failed"; only the message tells a duplicate from any other failure.
+_ECHO_CODE = 4000
+_ECHO_MESSAGE = "multiple times"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One submission's end, as far as we know it."""
+
+    outcome: Outcome
+    status: int | None = None
+    code: int | None = None
+    message: str | None = None
+    request_id: str | None = None
+    retry_after_seconds: float | None = None
+
+    @property
+    def treatment(self) -> Treatment:
+        return TREATMENTS[self.outcome]
+
+
+def read_answer(status: int, body: bytes, retry_after_seconds: float | None = None) -> Answer:
+    """Judge an HTTP answer. What is not Gameball's JSON is a proxy's, and proves nothing."""
+    envelope = _object(body)
+    if envelope is None or 300 <= status < 400:
+        return _without_envelope(status, retry_after_seconds)
+    code = _integer(envelope.get("code"))
+    message = _short(envelope.get("message"))
+    return Answer(
+        _judge(status, code, message, envelope),
+        status,
+        code,
+        message,
+        _short(envelope.get("requestId")),
+        retry_after_seconds,
+    )
+
+
+def _without_envelope(status: int, retry_after_seconds: float | None) -> Answer:
+    # 429, 401 and 403 may be answered at the edge, before Gameball's own code writes JSON.
+    outcome = _BY_STATUS.get(status, Outcome.UNKNOWN)
+    message = "the answer is not Gameball's JSON"
+    return Answer(outcome, status, None, message, None, retry_after_seconds)
+
+
+def _judge(status: int, code: int | None, message: str | None, envelope: dict[str, Any]) -> Outcome:
+    if status == 202:
+        return Outcome.PROGRAM_DISABLED if envelope.get("gameballStatus") else Outcome.ACCEPTED
+    if status >= 500 or status < 400:
+        return Outcome.UNKNOWN
+    if status in _BY_STATUS:
+        return _BY_STATUS[status]
+    if status == 400 and code == _ECHO_CODE and _ECHO_MESSAGE in (message or "").lower():
+        return Outcome.ECHO
+    return _BY_CODE.get(code or 0, Outcome.PERMANENT)
+
+
+def _object(body: bytes) -> dict[str, Any] | None:
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _integer(value: object) -> int | None:
+    """Gameball's codes are integers in every example; its own client also expects strings."""
+    try:
+        return int(str(value))
+    except ValueError:
+        return None
+
+
+def _short(value: object) -> str | None:
+    if not isinstance(value, str):
+        return None
+    return "".join(char if char.isprintable() else " " for char in value)[:300]

@@ -1,0 +1,17 @@
+"""What time is it, and how do we name things in time order?"""
+
+import os
+import uuid
+from datetime import UTC, datetime
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+def new_id(now: datetime) -> str:
+    """A version 7 UUID (RFC 9562, section 5.7): later ones sort after earlier ones."""
+    milliseconds = int(now.timestamp() * 1000) & (1 << 48) - 1
+    chance = int.from_bytes(os.urandom(10), "big")
+    value = milliseconds << 80 | 0x7 << 76 | (chance >> 64 & 0xFFF) << 64
+    return str(uuid.UUID(int=value | 0b10 << 62 | chance & (1 << 62) - 1))

@@ -1,0 +1,85 @@
+"""When is the next submission?"""
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from app.domain.answers import TREATMENTS, Answer, Outcome, Then
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What is left of one ended submission that the next decision needs.
+
+    ``resolved``: a later look at the customer's progress told that it had not landed.
+    ``spent``: it belongs to the present round; a replay by a person starts a new one.
+    """
+
+    outcome: Outcome
+    started_at: datetime
+    resolved: bool = False
+    spent: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """Delays in seconds by schedule name; a schedule that ran out makes the attempt `dead`.
+
+    ``window_at_least_seconds``: Gameball surely still answers 4000 to a repeat this much later.
+    ``window_at_most_seconds``: it surely does no longer, and a grant is surely visible.
+    Gameball documents neither number.
+    """
+
+    schedules: Mapping[str, Sequence[float]]
+    window_at_least_seconds: float
+    window_at_most_seconds: float
+    jitter: float = 0.1
+
+    def next_delay(self, schedule: str, position: int, chance: float | None = None) -> float | None:
+        """Seconds to wait before submission ``position`` + 1 of this schedule; None: it ran out.
+
+        Jitter only adds: up to ``jitter`` of the delay.
+        """
+        delays = self.schedules[schedule]
+        if position >= len(delays):
+            return None
+        extra = random.random() if chance is None else chance
+        return delays[position] * (1 + self.jitter * extra)
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What becomes of an attempt after a submission. ``next_at`` is set when it stays `due`."""
+
+    then: Then
+    reason: str
+    next_at: datetime | None = None
+
+
+def decide(answer: Answer, past: Sequence[Past], policy: RetryPolicy, now: datetime) -> Decision:
+    """Decide by the answer table; ``past`` is the attempt's earlier submissions, oldest first."""
+    treatment = answer.treatment
+    if answer.outcome is Outcome.ECHO and unresolved_since(past) is not None:
+        return Decision(Then.ACCEPT, "an earlier submission without an answer had landed")
+    if treatment.then is not Then.RETRY or treatment.schedule is None:
+        return Decision(treatment.then, answer.outcome, now)
+    position = sum(
+        one.spent and TREATMENTS[one.outcome].schedule == treatment.schedule for one in past
+    )
+    delay = policy.next_delay(treatment.schedule, position)
+    if delay is None:
+        return Decision(Then.DIE, f"the {treatment.schedule} schedule ran out")
+    return Decision(Then.RETRY, answer.outcome, now + timedelta(seconds=delay))
+
+
+def unresolved_since(past: Sequence[Past]) -> datetime | None:
+    """When the earliest submission that may have landed began, if nothing told since."""
+    return next(
+        (
+            one.started_at
+            for one in past
+            if TREATMENTS[one.outcome].may_have_landed and not one.resolved
+        ),
+        None,
+    )

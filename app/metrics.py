@@ -1,0 +1,24 @@
+"""What do we count? In each process; what the database knows is read at the scrape instead."""
+
+from prometheus_client import Counter, Histogram
+
+EVENTS = Counter(
+    "vouch_events",
+    "Callbacks' events by source and what became of them.",
+    ["source", "outcome"],
+)
+CALLBACK_SECONDS = Histogram(
+    "vouch_callback_seconds",
+    "Time to answer a callback, the commit included.",
+    ["source"],
+    buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+)
+SUBMISSIONS = Counter(
+    "vouch_submissions", "Submissions to Gameball by what its answer meant.", ["outcome"]
+)
+SUBMISSION_SECONDS = Histogram(
+    "vouch_submission_seconds",
+    "Time of one call to Gameball.",
+    buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
+)
+CLAIMS = Counter("vouch_claims", "Claims by what became of them.", ["outcome"])

@@ -1,0 +1,135 @@
+"""How do the parts become one service? The only place that builds them."""
+
+import os
+import socket
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import structlog
+
+from app.domain.clock import utc_now
+from app.domain.events import Event
+from app.domain.rules import earned_by
+from app.gameball.client import GameballAccount, GameballClient
+from app.settings.configuration import Configuration, load_configuration
+from app.settings.environment import Environment, embedded_secret_keys
+from app.settings.errors import ConfigurationError, Mistake
+from app.steps.forwarding import ForwardingPolicy
+from app.steps.intake import Arrival, Receipt, receive
+from app.steps.pace import Pace
+from app.storage.database import Database
+from app.storage.engines import sqlite_path
+
+log = structlog.get_logger(__name__)
+
+# What a call may take beyond its own time-outs before its lease runs out.
+_LEASE_MARGIN_SECONDS = 5.0
+
+
+def _nobody() -> None:
+    """Nobody waits for work in this process."""
+
+
+@dataclass(slots=True)
+class Service:
+    """One installation: its environment, configuration and database, and what they make.
+
+    Made before a web server forks; connections and threads begin at first use, after it.
+    """
+
+    environment: Environment
+    configuration: Configuration
+    database: Database
+    secret_keys: tuple[str, ...] = field(repr=False)
+    now: Callable[[], datetime] = utc_now
+    wake_worker: Callable[[], None] = _nobody
+
+    def receive(self, events: Sequence[Event]) -> Sequence[Receipt]:
+        """Make events history; when this returns, they are on disk. Raises `StorageUnavailable`."""
+        rules = self.configuration.rules
+        wait = timedelta(seconds=self.configuration.attempts.unlinked_for)
+        arrivals = [
+            Arrival(event, tuple(earned_by(event, rules)), event.received_at + wait)
+            for event in events
+        ]
+        receipts: Sequence[Receipt] = self.database.write_each(receive, arrivals)
+        self.wake_worker()
+        return receipts
+
+    def reload(self) -> bool:
+        """Read the configuration again; a broken one is logged, and the old one stays."""
+        try:
+            self.configuration = load_configuration(self.configuration.path)
+        except ConfigurationError as error:
+            log.error("configuration.rejected", mistakes=[str(m) for m in error.mistakes])
+            return False
+        log.info(
+            "configuration.loaded",
+            sources=len(self.configuration.sources),
+            rules=len(self.configuration.rules),
+        )
+        return True
+
+    def account(self) -> GameballAccount:
+        settings = self.configuration.gameball
+        return GameballAccount(
+            self.environment.gameball_base_url,
+            self.environment.gameball_api_version,
+            self.environment.gameball_api_key,
+            self.environment.gameball_secret_key,
+            settings.connect_timeout,
+            settings.read_timeout,
+        )
+
+    def gameball_client(self) -> GameballClient:
+        return GameballClient(self.account(), self.configuration.worker.threads)
+
+    def forwarding_policy(self) -> ForwardingPolicy:
+        settings = self.configuration.gameball
+        return ForwardingPolicy(
+            Pace(settings.per_second, settings.per_30_seconds, settings.probe_every),
+            settings.policy(),
+            self.account().longest_call_seconds + _LEASE_MARGIN_SECONDS,
+        )
+
+
+def build_service(environment: Environment, now: Callable[[], datetime] = utc_now) -> Service:
+    """Raises `ConfigurationError` with every mistake."""
+    configuration = load_configuration(environment.config_path)
+    return Service(
+        environment,
+        configuration,
+        build_database(environment),
+        _secret_keys(environment),
+        now,
+    )
+
+
+def build_database(environment: Environment) -> Database:
+    if environment.is_embedded:
+        _embedded_path(environment)
+    return Database(environment.database_url)
+
+
+def worker_name() -> str:
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+def _secret_keys(environment: Environment) -> tuple[str, ...]:
+    if environment.secret_keys:
+        return environment.secret_keys
+    if environment.is_embedded:
+        path = _embedded_path(environment)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return embedded_secret_keys(path)
+    problem = "must be set when the database is shared: every machine needs the same keys"
+    raise ConfigurationError([Mistake("VOUCH_SECRET_KEYS", problem)])
+
+
+def _embedded_path(environment: Environment) -> Path:
+    try:
+        return sqlite_path(environment.database_url)
+    except ValueError as error:
+        raise ConfigurationError([Mistake("DATABASE_URL", str(error))]) from None

@@ -1,0 +1,110 @@
+"""Which secrets and addresses does this installation use?"""
+
+import os
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from app.settings.errors import ConfigurationError, Mistake
+
+DEFAULT_DATABASE = "sqlite:///var/vouch.db"
+VARIABLES: Mapping[str, str] = {
+    "DATABASE_URL": "Where everything is kept. An SQLite file, or postgresql://…",
+    "GAMEBALL_API_KEY": "Gameball's API key; test or live decides which program is paid into.",
+    "GAMEBALL_SECRET_KEY": "Gameball's secret key.",
+    "GAMEBALL_BASE_URL": "Gameball's address; `vouch sandbox` stands in for it.",
+    "GAMEBALL_API_VERSION": "The version in Gameball's paths.",
+    "VOUCH_SECRET_KEYS": "Keys that sign claim tokens, comma-separated, newest first.",
+    "VOUCH_CONFIG": "The configuration file.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """What comes from environment variables. Each secret may also be in a file, `<NAME>_FILE`."""
+
+    database_url: str = DEFAULT_DATABASE
+    gameball_api_key: str = field(default="", repr=False)
+    gameball_secret_key: str = field(default="", repr=False)
+    gameball_base_url: str = "https://api.gameball.co"
+    gameball_api_version: str = "v4.1"
+    secret_keys: tuple[str, ...] = field(default=(), repr=False)
+    config_path: Path = Path("config/vouch.toml")
+
+    @property
+    def is_embedded(self) -> bool:
+        """Whether the database is a file of our own, that we also migrate by ourselves."""
+        return self.database_url.startswith("sqlite")
+
+    @property
+    def has_gameball_credentials(self) -> bool:
+        return bool(self.gameball_api_key and self.gameball_secret_key)
+
+
+def read_environment(variables: Mapping[str, str] | None = None) -> Environment:
+    """Raise `ConfigurationError` naming every variable that is wrong."""
+    values = dict(os.environ if variables is None else variables)
+    mistakes: list[Mistake] = []
+    found = {name: _value(values, name, mistakes) for name in VARIABLES}
+    if mistakes:
+        raise ConfigurationError(mistakes)
+    defaults = Environment()
+    return Environment(
+        database_url=_database_url(found["DATABASE_URL"] or defaults.database_url),
+        gameball_api_key=found["GAMEBALL_API_KEY"],
+        gameball_secret_key=found["GAMEBALL_SECRET_KEY"],
+        gameball_base_url=(found["GAMEBALL_BASE_URL"] or defaults.gameball_base_url).rstrip("/"),
+        gameball_api_version=found["GAMEBALL_API_VERSION"] or defaults.gameball_api_version,
+        secret_keys=_secret_keys(found["VOUCH_SECRET_KEYS"]),
+        config_path=Path(found["VOUCH_CONFIG"] or defaults.config_path),
+    )
+
+
+def _value(values: Mapping[str, str], name: str, mistakes: list[Mistake]) -> str:
+    direct, path = values.get(name, "").strip(), values.get(f"{name}_FILE", "").strip()
+    if direct and path:
+        mistakes.append(Mistake(name, f"both {name} and {name}_FILE are set"))
+        return ""
+    if not path:
+        return direct
+    try:
+        return Path(path).read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        mistakes.append(Mistake(f"{name}_FILE", f"cannot be read: {type(error).__name__}"))
+        return ""
+
+
+def _secret_keys(raw: str) -> tuple[str, ...]:
+    keys = tuple(key.strip() for key in raw.split(",") if key.strip())
+    short = [position for position, key in enumerate(keys, 1) if len(key) < 16]
+    if short:
+        where = ", ".join(map(str, short))
+        raise ConfigurationError(
+            [Mistake("VOUCH_SECRET_KEYS", f"key {where} is shorter than 16 characters")]
+        )
+    return keys
+
+
+def _database_url(url: str) -> str:
+    """Name our driver, so that an operator may write what every tool prints."""
+    for prefix in ("postgres://", "postgresql://"):
+        if url.startswith(prefix):
+            return "postgresql+psycopg://" + url.removeprefix(prefix)
+    return url
+
+
+def embedded_secret_keys(database_path: Path) -> tuple[str, ...]:
+    """The keys of an installation that was given none: made once, kept beside its database.
+
+    Only for the embedded database. Many machines must be told the same keys.
+    """
+    path = database_path.with_name("secret_keys")
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return _secret_keys(path.read_text("utf-8"))
+    with os.fdopen(descriptor, "w") as file:
+        key = secrets.token_urlsafe(32)
+        file.write(key + "\n")
+    return (key,)

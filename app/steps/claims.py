@@ -1,0 +1,124 @@
+"""What becomes of a customer's own statement?"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, select
+
+from app.domain.attempts import State
+from app.domain.clock import new_id
+from app.domain.evidence import Evidence
+from app.domain.rules import Rule, occurrence
+from app.steps.earning import ALREADY_AWARDED, earn
+from app.steps.intake import new_attempt
+from app.steps.ledger import holds, insert_new
+from app.steps.moves import move, remember, transition
+from app.storage.tables import AttemptRow, IdentityRow
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A claim token's contents, what the customer added, and the rule it is made under."""
+
+    token_id: str
+    customer_id: str
+    challenge_id: int
+    rule: Rule
+    email: str | None = None
+    mobile: str | None = None
+    target: str | None = None
+    statement: Mapping[str, Any] | None = None
+
+
+def by_token(connection: Connection, token_id: str) -> Row[Any] | None:
+    """The attempt that a claim token made, if it was used."""
+    statement = select(AttemptRow.__table__).where(AttemptRow.token_id == token_id)
+    return connection.execute(statement).one_or_none()
+
+
+def claim(
+    connection: Connection, made: Claim, checking_until: datetime, now: datetime
+) -> tuple[str, State]:
+    """Record a claim once per token; its attempt's id and state.
+
+    It earns at once where its rule believes claims; otherwise it waits in `checking`.
+    """
+    attempt_id = new_id(now)
+    row = _row(connection, made, attempt_id, checking_until, now)
+    inserted = connection.execute(insert_new(connection, AttemptRow), row)
+    attempt = by_token(connection, made.token_id)
+    if attempt is None:
+        raise LookupError("the claim's attempt is neither new nor known")
+    if inserted.rowcount != 1:
+        return attempt.id, State(attempt.state)
+    by = f"customer:{made.customer_id}"
+    remember(connection, [transition(attempt_id, None, State.CHECKING, "claimed", by, now)])
+    if Evidence.CLAIMED.suffices_for(made.rule.evidence):
+        return attempt_id, earn(
+            connection,
+            attempt,
+            customer_id=made.customer_id,
+            reason="the rule believes claims",
+            caused_by="rule",
+            now=now,
+        )
+    return attempt_id, _await_proof(connection, attempt, now)
+
+
+def _row(
+    connection: Connection, made: Claim, attempt_id: str, checking_until: datetime, now: datetime
+) -> dict[str, Any]:
+    rule = made.rule
+    target = rule.target or made.target
+    return new_attempt(
+        id=attempt_id,
+        token_id=made.token_id,
+        state=State.CHECKING,
+        reason="claimed",
+        challenge_id=made.challenge_id,
+        customer_id=made.customer_id,
+        email=made.email,
+        mobile=made.mobile,
+        source=rule.source,
+        platform=rule.platform,
+        action=rule.action,
+        account_id=_account_of(connection, rule.platform, made.customer_id),
+        target=target,
+        evidence=Evidence.CLAIMED,
+        occurrence=occurrence(rule.repeat, target=target, at=now, key=f"claim:{made.token_id}"),
+        hold_seconds=rule.hold_seconds,
+        claimed=json.dumps(made.statement, ensure_ascii=False) if made.statement else None,
+        created_at=now,
+        updated_at=now,
+        next_at=checking_until,
+    )
+
+
+def _account_of(connection: Connection, platform: str, customer_id: str) -> str | None:
+    """The customer's account on the platform, when exactly one is linked."""
+    statement = (
+        select(IdentityRow.account_id)
+        .where(IdentityRow.platform == platform, IdentityRow.customer_id == customer_id)
+        .limit(2)
+    )
+    accounts = connection.execute(statement).scalars().all()
+    return accounts[0] if len(accounts) == 1 else None
+
+
+def _await_proof(connection: Connection, attempt: Row[Any], now: datetime) -> State:
+    """Leave the claim waiting, unless the platform's event came first and was paid for."""
+    if not holds(connection, attempt.challenge_id, attempt.customer_id, attempt.occurrence):
+        return State.CHECKING
+    move(
+        connection,
+        attempt.id,
+        State.CHECKING,
+        State.DUPLICATE,
+        reason=ALREADY_AWARDED,
+        caused_by="ledger",
+        now=now,
+    )
+    return State.DUPLICATE

@@ -1,0 +1,51 @@
+"""What does a verified event, a link or a claim make of an attempt? The one path to `due`."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Row
+
+from app.domain.attempts import State
+from app.steps.ledger import Award, earned_state, enter
+from app.steps.moves import move
+
+ALREADY_AWARDED = "the award ledger already holds this award"
+
+
+def earn(
+    connection: Connection,
+    attempt: Row[Any],
+    *,
+    customer_id: str,
+    reason: str,
+    caused_by: str,
+    now: datetime,
+    **changes: Any,
+) -> State:
+    """Move a waiting attempt to `due` or `held`, or to `duplicate` when it was awarded before.
+
+    ``changes`` are what the proof taught us about it: its event, account, evidence, contacts.
+    """
+    award = Award(
+        attempt.id,
+        attempt.challenge_id,
+        customer_id,
+        attempt.platform,
+        changes.get("account_id", attempt.account_id),
+        changes.get("occurrence", attempt.occurrence),
+    )
+    won = bool(enter(connection, [award], now))
+    to_state = earned_state(attempt.hold_seconds) if won else State.DUPLICATE
+    move(
+        connection,
+        attempt.id,
+        State(attempt.state),
+        to_state,
+        reason=reason if won else ALREADY_AWARDED,
+        caused_by=caused_by,
+        now=now,
+        customer_id=customer_id,
+        next_at=now + timedelta(seconds=attempt.hold_seconds) if won else None,
+        **changes,
+    )
+    return to_state

@@ -1,0 +1,349 @@
+"""How is an achievement handed to Gameball, without losing or doubling it?"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Row, and_, exists, insert, or_, select, update
+from sqlalchemy.orm import aliased
+
+from app.domain.answers import Answer, Outcome, Then
+from app.domain.attempts import State
+from app.domain.retries import Decision, Past, RetryPolicy, decide, unresolved_since
+from app.steps.moves import move
+from app.steps.pace import Pace, answered, blocked_until, lock_forwarding, started
+from app.storage.tables import AttemptRow, SubmissionRow
+
+_MAY_ECHO = (Outcome.ACCEPTED, Outcome.PROGRAM_DISABLED, Outcome.UNKNOWN)
+
+
+@dataclass(frozen=True, slots=True)
+class ForwardingPolicy:
+    """Everything that decides about submissions, beside Gameball's answers."""
+
+    pace: Pace
+    retries: RetryPolicy
+    lease_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A submission that this worker may make, and only until ``lease_until``."""
+
+    submission_id: int
+    attempt_id: str
+    fence: int
+    customer_id: str
+    challenge_id: int
+    email: str | None
+    mobile: str | None
+    past: tuple[Past, ...]
+    started_at: datetime
+    lease_until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class NotNow:
+    """Nothing was started. ``until``: nothing at all may be started before; None: try others."""
+
+    until: datetime | None = None
+
+
+def due_attempts(connection: Connection, now: datetime, limit: int) -> list[Row[Any]]:
+    """The attempts whose submission is due, the longest due first, with their customers."""
+    statement = (
+        select(AttemptRow.id, AttemptRow.customer_id)
+        .where(
+            AttemptRow.state == State.DUE,
+            AttemptRow.next_at <= now,
+            AttemptRow.lease_until.is_(None),
+        )
+        .order_by(AttemptRow.next_at)
+        .limit(limit)
+    )
+    return list(connection.execute(statement))
+
+
+def start(
+    connection: Connection, attempt_id: str, worker: str, policy: ForwardingPolicy, now: datetime
+) -> Started | NotNow:
+    """Begin a submission: pace, pause, lease and the submission's row, or nothing of it.
+
+    The row is written before the call. A worker that dies leaves it without an end, which says
+    "may have landed".
+    """
+    forwarding = lock_forwarding(connection, now)
+    until = blocked_until(connection, forwarding, policy.pace, now)
+    if until is not None:
+        return NotNow(until)
+    lease_until = now + timedelta(seconds=policy.lease_seconds)
+    attempt = _lease(connection, attempt_id, lease_until, now)
+    if attempt is None:
+        return NotNow()
+    clear_at = _clear_of_echo(connection, attempt, policy.retries, now)
+    if clear_at is not None:
+        _unlease(connection, attempt.id, attempt.fence, next_at=clear_at)
+        return NotNow()
+    started(connection, forwarding, policy.pace, now)
+    submission_id = connection.execute(
+        insert(SubmissionRow)
+        .values(
+            attempt_id=attempt.id,
+            fence=attempt.fence,
+            round=attempt.round,
+            worker=worker,
+            started_at=now,
+            resolved=False,
+        )
+        .returning(SubmissionRow.id)
+    ).scalar_one()
+    return Started(
+        submission_id,
+        attempt.id,
+        attempt.fence,
+        attempt.customer_id,
+        attempt.challenge_id,
+        attempt.email,
+        attempt.mobile,
+        _past(connection, attempt.id, attempt.round, before=submission_id),
+        now,
+        lease_until,
+    )
+
+
+def finish(
+    connection: Connection, made: Started, answer: Answer, policy: ForwardingPolicy, now: datetime
+) -> Decision | None:
+    """Record how a submission ended and what follows; None when the lease was lost meanwhile.
+
+    The answer is recorded in any case: it is the truth about that call.
+    """
+    _end_submission(connection, made.submission_id, answer, now)
+    answered(connection, answer, policy.pace, now)
+    if not _unlease(connection, made.attempt_id, made.fence):
+        return _late(connection, made, answer, now)
+    decision = decide(answer, made.past, policy.retries, now)
+    _apply(connection, made.attempt_id, decision, f"worker:{answer.outcome}", now)
+    return decision
+
+
+def landed_after_all(connection: Connection, made: Started, now: datetime) -> None:
+    """End without sending: the customer's progress shows that an earlier submission landed."""
+    answer = Answer(Outcome.NOT_SENT, message="not sent: the progress shows an earlier one")
+    _end_submission(connection, made.submission_id, answer, now)
+    if _unlease(connection, made.attempt_id, made.fence):
+        reason = "an earlier submission had landed, as the customer's progress shows"
+        _apply(connection, made.attempt_id, Decision(Then.ACCEPT, reason), "worker:progress", now)
+
+
+def cannot_know(
+    connection: Connection, made: Started, policy: ForwardingPolicy, now: datetime
+) -> None:
+    """End without sending: whether an earlier submission landed cannot be known, yet or at all."""
+    answer = Answer(Outcome.NOT_SENT, message="not sent: unknown whether an earlier one landed")
+    _end_submission(connection, made.submission_id, answer, now)
+    if not _unlease(connection, made.attempt_id, made.fence):
+        return
+    decision = decide(answer, made.past, policy.retries, now)
+    settled_at = settles_at(made, policy)
+    if decision.next_at is not None and settled_at is not None:
+        decision = Decision(decision.then, answer.message or "", max(decision.next_at, settled_at))
+    _apply(connection, made.attempt_id, decision, "worker:unknown", now)
+
+
+def never_landed(connection: Connection, made: Started) -> None:
+    """Note that the earlier submissions without an answer did not land; this one may be sent."""
+    connection.execute(
+        update(SubmissionRow)
+        .where(
+            SubmissionRow.attempt_id == made.attempt_id,
+            SubmissionRow.id < made.submission_id,
+            SubmissionRow.outcome == Outcome.UNKNOWN,
+        )
+        .values(resolved=True)
+    )
+
+
+def must_look_first(made: Started, policy: ForwardingPolicy) -> bool:
+    """Whether sending again could pay twice: an unanswered one is older than the dedup window."""
+    since = unresolved_since(made.past)
+    oldest = made.started_at - timedelta(seconds=policy.retries.window_at_least_seconds)
+    return since is not None and since < oldest
+
+
+def settles_at(made: Started, policy: ForwardingPolicy) -> datetime | None:
+    """From when on the progress would show an unanswered submission that landed."""
+    since = unresolved_since(made.past)
+    return since and since + timedelta(seconds=policy.retries.window_at_most_seconds)
+
+
+def reclaim(connection: Connection, policy: ForwardingPolicy, now: datetime, limit: int) -> int:
+    """Take back what workers left that are gone; how many. What they sent may have landed."""
+    statement = (
+        select(AttemptRow.id, AttemptRow.fence, AttemptRow.round)
+        .where(AttemptRow.lease_until.is_not(None), AttemptRow.lease_until < now)
+        .limit(limit)
+    )
+    lost = list(connection.execute(statement))
+    for attempt in lost:
+        if not _unlease(connection, attempt.id, attempt.fence):
+            continue
+        answer = Answer(Outcome.UNKNOWN, message="the worker stopped before an answer")
+        past = _past(connection, attempt.id, attempt.round)
+        _end_unfinished(connection, attempt.id, answer, now)
+        decision = decide(answer, past, policy.retries, now)
+        if decision.next_at is not None:
+            # The lease was wait enough; soon enough, Gameball's dedup window still tells.
+            decision = replace(decision, next_at=now)
+        _apply(connection, attempt.id, decision, "sweep", now)
+    return len(lost)
+
+
+def _lease(
+    connection: Connection, attempt_id: str, lease_until: datetime, now: datetime
+) -> Row[Any] | None:
+    """Take the attempt by one conditional UPDATE, unless its customer has one in flight."""
+    other = aliased(AttemptRow)
+    in_flight = exists().where(
+        other.customer_id == AttemptRow.customer_id, other.lease_until.is_not(None)
+    )
+    statement = (
+        update(AttemptRow)
+        .where(
+            AttemptRow.id == attempt_id,
+            AttemptRow.state == State.DUE,
+            AttemptRow.next_at <= now,
+            AttemptRow.lease_until.is_(None),
+            ~in_flight,
+        )
+        .values(lease_until=lease_until, fence=AttemptRow.fence + 1)
+        .returning(AttemptRow.__table__)
+    )
+    return connection.execute(statement).one_or_none()
+
+
+def _unlease(connection: Connection, attempt_id: str, fence: int, **values: Any) -> bool:
+    """Give a lease back; False when it was no longer this one."""
+    statement = (
+        update(AttemptRow)
+        .where(
+            AttemptRow.id == attempt_id,
+            AttemptRow.fence == fence,
+            AttemptRow.lease_until.is_not(None),
+        )
+        .values(lease_until=None, **values)
+    )
+    return connection.execute(statement).rowcount == 1
+
+
+def _clear_of_echo(
+    connection: Connection, attempt: Row[Any], policy: RetryPolicy, now: datetime
+) -> datetime | None:
+    """When another attempt's submission of the same customer and challenge stops echoing.
+
+    Inside Gameball's dedup window this one would be swallowed, and its 4000 could be taken for
+    proof that it landed.
+    """
+    window = timedelta(seconds=policy.window_at_most_seconds)
+    statement = (
+        select(SubmissionRow.started_at)
+        .join(AttemptRow, AttemptRow.id == SubmissionRow.attempt_id)
+        .where(
+            AttemptRow.customer_id == attempt.customer_id,
+            AttemptRow.challenge_id == attempt.challenge_id,
+            AttemptRow.id != attempt.id,
+            SubmissionRow.started_at > now - window,
+            or_(SubmissionRow.outcome.in_(_MAY_ECHO), SubmissionRow.outcome.is_(None)),
+        )
+        .order_by(SubmissionRow.started_at.desc())
+        .limit(1)
+    )
+    latest = connection.execute(statement).scalar_one_or_none()
+    return latest and latest + window
+
+
+def _past(
+    connection: Connection, attempt_id: str, this_round: int, before: int | None = None
+) -> tuple[Past, ...]:
+    statement = (
+        select(
+            SubmissionRow.outcome,
+            SubmissionRow.started_at,
+            SubmissionRow.resolved,
+            SubmissionRow.round,
+        )
+        .where(SubmissionRow.attempt_id == attempt_id, SubmissionRow.outcome.is_not(None))
+        .order_by(SubmissionRow.id)
+    )
+    if before is not None:
+        statement = statement.where(SubmissionRow.id < before)
+    return tuple(
+        Past(Outcome(row.outcome), row.started_at, row.resolved, row.round == this_round)
+        for row in connection.execute(statement)
+    )
+
+
+def _end_submission(
+    connection: Connection, submission_id: int, answer: Answer, now: datetime
+) -> None:
+    connection.execute(
+        update(SubmissionRow)
+        .where(SubmissionRow.id == submission_id)
+        .values(ended_at=now, **_recorded(answer))
+    )
+
+
+def _end_unfinished(connection: Connection, attempt_id: str, answer: Answer, now: datetime) -> None:
+    connection.execute(
+        update(SubmissionRow)
+        .where(and_(SubmissionRow.attempt_id == attempt_id, SubmissionRow.ended_at.is_(None)))
+        .values(ended_at=now, **_recorded(answer))
+    )
+
+
+def _recorded(answer: Answer) -> dict[str, Any]:
+    return {
+        "outcome": answer.outcome,
+        "status": answer.status,
+        "code": answer.code,
+        "message": answer.message,
+        "request_id": answer.request_id,
+    }
+
+
+def _apply(
+    connection: Connection, attempt_id: str, decision: Decision, caused_by: str, now: datetime
+) -> None:
+    to_state = {Then.ACCEPT: State.ACCEPTED, Then.DIE: State.DEAD}.get(decision.then)
+    if to_state is not None:
+        move(
+            connection,
+            attempt_id,
+            State.DUE,
+            to_state,
+            reason=decision.reason,
+            caused_by=caused_by,
+            now=now,
+        )
+        return
+    connection.execute(
+        update(AttemptRow)
+        .where(AttemptRow.id == attempt_id, AttemptRow.state == State.DUE)
+        .values(next_at=decision.next_at, reason=decision.reason, updated_at=now)
+    )
+
+
+def _late(connection: Connection, made: Started, answer: Answer, now: datetime) -> Decision | None:
+    """An answer after the lease was lost. Acceptance still counts, if nobody is at it now."""
+    if answer.treatment.then is not Then.ACCEPT:
+        return None
+    free = select(AttemptRow.id).where(
+        AttemptRow.id == made.attempt_id,
+        AttemptRow.state == State.DUE,
+        AttemptRow.lease_until.is_(None),
+    )
+    if connection.execute(free).first() is None:
+        return None
+    decision = Decision(Then.ACCEPT, "accepted, though the answer came late")
+    _apply(connection, made.attempt_id, decision, "worker:late", now)
+    return decision

@@ -1,0 +1,160 @@
+"""Whose account is this?"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, select, update
+
+from app.domain.attempts import State
+from app.domain.evidence import Evidence
+from app.steps.earning import earn
+from app.steps.intake import checking_claims
+from app.steps.ledger import insert_new
+from app.steps.locks import lock_accounts
+from app.steps.moves import move
+from app.storage.tables import AttemptRow, IdentityRow
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """The link of a platform account to a customer."""
+
+    platform: str
+    account_id: str
+    customer_id: str
+    handle: str | None = None
+    email: str | None = None
+    mobile: str | None = None
+
+
+class Linked(Enum):
+    CREATED = "created"
+    UPDATED = "updated"
+    TAKEN = "taken"  # another customer has this account
+
+
+def link(
+    connection: Connection, identity: Identity, caused_by: str, now: datetime
+) -> tuple[Linked, int]:
+    """Link an account, and release the attempts that waited for it; how many were released.
+
+    An account that is linked to another customer stays so: `Linked.TAKEN`.
+    """
+    lock_accounts(connection, [(identity.platform, identity.account_id)])
+    outcome = _upsert(connection, identity, now)
+    if outcome is Linked.TAKEN:
+        return outcome, 0
+    waiting = _unlinked(connection, identity)
+    for attempt in waiting:
+        _release(connection, attempt, identity, caused_by, now)
+    return outcome, len(waiting)
+
+
+def find(connection: Connection, platform: str, account_id: str) -> Row[Any] | None:
+    statement = select(IdentityRow.__table__).where(_is(platform, account_id))
+    return connection.execute(statement).one_or_none()
+
+
+def unlink(connection: Connection, platform: str, account_id: str) -> bool:
+    """Forget a link; False when there was none. Awards already in the ledger stay there."""
+    lock_accounts(connection, [(platform, account_id)])
+    gone = connection.execute(delete(IdentityRow).where(_is(platform, account_id)))
+    return gone.rowcount == 1
+
+
+def _is(platform: str, account_id: str) -> Any:
+    return (IdentityRow.platform == platform) & (IdentityRow.account_id == account_id)
+
+
+def _upsert(connection: Connection, identity: Identity, now: datetime) -> Linked:
+    contact = {
+        "handle": identity.handle,
+        "email": identity.email,
+        "mobile": identity.mobile,
+        "updated_at": now,
+    }
+    row = {
+        "platform": identity.platform,
+        "account_id": identity.account_id,
+        "customer_id": identity.customer_id,
+        "created_at": now,
+        **contact,
+    }
+    if connection.execute(insert_new(connection, IdentityRow), row).rowcount == 1:
+        return Linked.CREATED
+    kept = connection.execute(
+        update(IdentityRow)
+        .where(
+            _is(identity.platform, identity.account_id),
+            IdentityRow.customer_id == identity.customer_id,
+        )
+        .values(contact)
+    )
+    return Linked.UPDATED if kept.rowcount == 1 else Linked.TAKEN
+
+
+def _unlinked(connection: Connection, identity: Identity) -> list[Row[Any]]:
+    statement = (
+        select(AttemptRow.__table__)
+        .where(
+            AttemptRow.platform == identity.platform,
+            AttemptRow.account_id == identity.account_id,
+            AttemptRow.state == State.UNLINKED,
+        )
+        .order_by(AttemptRow.id)
+    )
+    return list(connection.execute(statement))
+
+
+def _release(
+    connection: Connection, attempt: Row[Any], identity: Identity, caused_by: str, now: datetime
+) -> None:
+    """Pay a waiting attempt; where the customer also claimed the same, pay the claim instead."""
+    claim = next(
+        (
+            one
+            for one in checking_claims(connection, [identity.customer_id])
+            if one.challenge_id == attempt.challenge_id
+            and (one.platform, one.action) == (attempt.platform, attempt.action)
+            and one.target in (None, attempt.target)
+        ),
+        None,
+    )
+    contact = {"email": identity.email, "mobile": identity.mobile}
+    if claim is None:
+        reason = "the account was linked"
+        earn(
+            connection,
+            attempt,
+            customer_id=identity.customer_id,
+            reason=reason,
+            caused_by=caused_by,
+            now=now,
+            **contact,
+        )
+        return
+    earn(
+        connection,
+        claim,
+        customer_id=identity.customer_id,
+        reason="confirmed by the platform's own event, now that the account is linked",
+        caused_by=caused_by,
+        now=now,
+        account_id=attempt.account_id,
+        evidence=Evidence.SIGNED,
+        occurrence=attempt.occurrence,
+        source=attempt.source,
+        target=attempt.target,
+    )
+    move(
+        connection,
+        attempt.id,
+        State.UNLINKED,
+        State.DUPLICATE,
+        reason=f"confirmed the claim {claim.id}, which is paid instead",
+        caused_by=caused_by,
+        now=now,
+        customer_id=identity.customer_id,
+    )

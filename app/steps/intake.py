@@ -1,0 +1,269 @@
+"""How does a verified event become history, once for ever?"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Row, insert, select, tuple_
+
+from app.domain.attempts import State
+from app.domain.clock import new_id
+from app.domain.events import Event
+from app.domain.evidence import Evidence
+from app.domain.rules import Rule, occurrence
+from app.steps.earning import ALREADY_AWARDED, earn
+from app.steps.ledger import Award, earned_state, enter, insert_new, release
+from app.steps.locks import lock_accounts
+from app.steps.moves import move, remember, transition
+from app.storage.tables import AttemptRow, EventRow, IdentityRow
+
+EARNED = "earned"
+NOT_LINKED = "no customer is linked to this account yet"
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A verified event, the rules it fulfils, and until when it may wait to be linked."""
+
+    event: Event
+    rules: tuple[Rule, ...]
+    unlinked_until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What became of an arrival. A known event makes no attempts: it made them the first time."""
+
+    is_new: bool
+    states: tuple[State, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """An attempt about to be written: its arrival, rule, and customer where one is linked."""
+
+    id: str
+    event_id: str
+    event: Event
+    rule: Rule
+    link: Row[Any] | None
+    unlinked_until: datetime
+
+    @property
+    def occurrence(self) -> str:
+        event = self.event
+        return occurrence(
+            self.rule.repeat,
+            target=event.target,
+            at=event.occurred_at,
+            key=f"{event.source}:{event.key}",
+        )
+
+
+def receive(connection: Connection, arrivals: Sequence[Arrival]) -> Sequence[Receipt]:
+    """Write events, their attempts and the ledger in one transaction; a receipt for each.
+
+    Takes many arrivals at once, of one request or of several: the number of statements does not
+    grow with them. What was received before is left out by the database's own constraint.
+    """
+    # In one order everywhere, so that two transactions cannot wait for each other.
+    order = sorted(
+        range(len(arrivals)), key=lambda i: (arrivals[i].event.source, arrivals[i].event.key)
+    )
+    ids = {i: new_id(arrivals[i].event.received_at) for i in order}
+    new_ids = _insert_events(connection, [(ids[i], arrivals[i].event) for i in order])
+    fresh = {ids[i]: arrivals[i] for i in order if ids[i] in new_ids}
+    states = _make_attempts(connection, fresh)
+    _withdraw_undone(connection, [a.event for a in fresh.values() if a.event.undone])
+    return [Receipt(ids[i] in new_ids, tuple(states.get(ids[i], ()))) for i in range(len(arrivals))]
+
+
+def _insert_events(connection: Connection, events: Sequence[tuple[str, Event]]) -> set[str]:
+    rows = [{"id": event_id, **asdict(event)} for event_id, event in events]
+    statement = insert_new(connection, EventRow).returning(EventRow.id)
+    return set(connection.execute(statement, rows).scalars())
+
+
+def _make_attempts(connection: Connection, fresh: Mapping[str, Arrival]) -> dict[str, list[State]]:
+    earning = {i: a for i, a in fresh.items() if a.rules and not a.event.undone}
+    if not earning:
+        return {}
+    accounts = {(a.event.platform, a.event.actor) for a in earning.values()}
+    lock_accounts(connection, accounts)
+    links = _links(connection, accounts)
+    drafts = [
+        Draft(
+            new_id(arrival.event.received_at),
+            event_id,
+            arrival.event,
+            rule,
+            links.get((arrival.event.platform, arrival.event.actor)),
+            arrival.unlinked_until,
+        )
+        for event_id, arrival in earning.items()
+        for rule in arrival.rules
+    ]
+    states: dict[str, list[State]] = {}
+    rest = _confirm_claims(connection, drafts, states)
+    _write_drafts(connection, rest, states)
+    return states
+
+
+def _links(
+    connection: Connection, accounts: Iterable[tuple[str, str]]
+) -> dict[tuple[str, str], Row[Any]]:
+    statement = select(IdentityRow.__table__).where(
+        tuple_(IdentityRow.platform, IdentityRow.account_id).in_(list(accounts))
+    )
+    return {(row.platform, row.account_id): row for row in connection.execute(statement)}
+
+
+def _confirm_claims(
+    connection: Connection, drafts: Sequence[Draft], states: dict[str, list[State]]
+) -> list[Draft]:
+    """Let events confirm the claims that wait for them; what is left makes its own attempts."""
+    customers = {draft.link.customer_id for draft in drafts if draft.link}
+    waiting = checking_claims(connection, customers)
+    rest = []
+    for draft in drafts:
+        claim = next((c for c in waiting if draft.link and _confirms(draft, c)), None)
+        if claim is None or draft.link is None:
+            rest.append(draft)
+            continue
+        waiting.remove(claim)
+        state = earn(
+            connection,
+            claim,
+            customer_id=draft.link.customer_id,
+            reason="confirmed by the platform's own event",
+            caused_by=f"source:{draft.event.source}",
+            now=draft.event.received_at,
+            event_id=draft.event_id,
+            source=draft.event.source,
+            account_id=draft.event.actor,
+            target=draft.event.target,
+            evidence=Evidence.SIGNED,
+            occurrence=draft.occurrence,
+        )
+        states.setdefault(draft.event_id, []).append(state)
+    return rest
+
+
+def checking_claims(connection: Connection, customers: Iterable[str]) -> list[Row[Any]]:
+    """The claims of these customers that wait for a proof, oldest first."""
+    wanted = list(customers)
+    if not wanted:
+        return []
+    statement = (
+        select(AttemptRow.__table__)
+        .where(AttemptRow.customer_id.in_(wanted), AttemptRow.state == State.CHECKING)
+        .order_by(AttemptRow.id)
+    )
+    return list(connection.execute(statement))
+
+
+def _confirms(draft: Draft, claim: Row[Any]) -> bool:
+    return (
+        draft.link is not None
+        and claim.customer_id == draft.link.customer_id
+        and claim.challenge_id == draft.rule.challenge_id
+        and claim.platform == draft.rule.platform
+        and claim.action == draft.rule.action
+        and claim.target in (None, draft.event.target)
+    )
+
+
+def _write_drafts(
+    connection: Connection, drafts: Sequence[Draft], states: dict[str, list[State]]
+) -> None:
+    if not drafts:
+        return
+    now = max(draft.event.received_at for draft in drafts)
+    awards = [_award(draft, draft.link) for draft in drafts if draft.link]
+    won = enter(connection, awards, now)
+    rows, timeline = [], []
+    for draft in drafts:
+        state, reason, next_at = _entry(draft, draft.id in won)
+        rows.append(_attempt(draft, state, reason, next_at))
+        at = draft.event.received_at
+        by = f"source:{draft.event.source}"
+        timeline.append(transition(draft.id, None, state, reason, by, at))
+        states.setdefault(draft.event_id, []).append(state)
+    connection.execute(insert(AttemptRow), rows)
+    remember(connection, timeline)
+
+
+def _award(draft: Draft, link: Row[Any]) -> Award:
+    return Award(
+        draft.id,
+        draft.rule.challenge_id,
+        link.customer_id,
+        draft.event.platform,
+        draft.event.actor,
+        draft.occurrence,
+    )
+
+
+def _entry(draft: Draft, won: bool) -> tuple[State, str, datetime | None]:
+    if draft.link is None:
+        return State.UNLINKED, NOT_LINKED, draft.unlinked_until
+    if not won:
+        return State.DUPLICATE, ALREADY_AWARDED, None
+    hold = draft.rule.hold_seconds
+    return earned_state(hold), EARNED, draft.event.received_at + timedelta(seconds=hold)
+
+
+def _attempt(draft: Draft, state: State, reason: str, next_at: datetime | None) -> dict[str, Any]:
+    event, link = draft.event, draft.link
+    return new_attempt(
+        id=draft.id,
+        event_id=draft.event_id,
+        state=state,
+        reason=reason,
+        challenge_id=draft.rule.challenge_id,
+        customer_id=link.customer_id if link else None,
+        email=link.email if link else None,
+        mobile=link.mobile if link else None,
+        source=event.source,
+        platform=event.platform,
+        action=event.action,
+        account_id=event.actor,
+        target=event.target,
+        evidence=Evidence.SIGNED,
+        occurrence=draft.occurrence,
+        hold_seconds=draft.rule.hold_seconds,
+        created_at=event.received_at,
+        updated_at=event.received_at,
+        next_at=next_at,
+    )
+
+
+def new_attempt(**values: Any) -> dict[str, Any]:
+    """A whole attempt row; every column must be named, so that one cannot be forgotten in bulk."""
+    blank: dict[str, Any] = {column.key: None for column in AttemptRow.__table__.columns}
+    return {**blank, "fence": 0, "round": 0, **values}
+
+
+def _withdraw_undone(connection: Connection, events: Sequence[Event]) -> None:
+    """Withdraw what was not paid for yet: an action undone earns nothing."""
+    for event in events:
+        statement = select(AttemptRow.id, AttemptRow.state).where(
+            AttemptRow.account_id == event.actor,
+            AttemptRow.platform == event.platform,
+            AttemptRow.action == event.action,
+            AttemptRow.state.in_([State.HELD, State.UNLINKED]),
+            AttemptRow.created_at <= event.received_at,
+            *([AttemptRow.target == event.target] if event.target else []),
+        )
+        for row in connection.execute(statement).all():
+            move(
+                connection,
+                row.id,
+                State(row.state),
+                State.WITHDRAWN,
+                reason="the action was undone",
+                caused_by=f"source:{event.source}",
+                now=event.received_at,
+            )
+            release(connection, row.id)

@@ -1,0 +1,83 @@
+"""Who may call our API? Keys are shown once and kept as digests."""
+
+import hashlib
+import hmac
+import secrets
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Connection, Row, insert, select, update
+
+from app.storage.tables import KeyRow
+
+
+class Role(StrEnum):
+    BACKEND = "backend"
+    VIEWER = "viewer"
+    OPERATOR = "operator"
+    ADMIN = "admin"
+
+
+# Which roles a key's role includes. A backend mints tokens and links accounts; it reads no history.
+INCLUDES: dict[Role, frozenset[Role]] = {
+    Role.BACKEND: frozenset({Role.BACKEND}),
+    Role.VIEWER: frozenset({Role.VIEWER}),
+    Role.OPERATOR: frozenset({Role.OPERATOR, Role.VIEWER}),
+    Role.ADMIN: frozenset(Role),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class KeyHolder:
+    """Who called. ``named`` is how timelines name it."""
+
+    id: str
+    role: Role
+    name: str
+
+    @property
+    def named(self) -> str:
+        return f"key:{self.id} {self.name}"
+
+    def may(self, role: Role) -> bool:
+        return role in INCLUDES[self.role]
+
+
+def create(connection: Connection, role: Role, name: str, now: datetime) -> tuple[str, str]:
+    """Make a key; its id, and the key itself, which is kept nowhere."""
+    key_id = secrets.token_hex(6)
+    key = f"vouch_{key_id}_{secrets.token_urlsafe(32)}"
+    row = {"id": key_id, "name": name, "role": role, "digest": _digest(key), "created_at": now}
+    connection.execute(insert(KeyRow).values(row))
+    return key_id, key
+
+
+def listing(connection: Connection) -> list[Row[Any]]:
+    columns = (KeyRow.id, KeyRow.name, KeyRow.role, KeyRow.created_at, KeyRow.revoked_at)
+    return list(connection.execute(select(*columns).order_by(KeyRow.created_at, KeyRow.id)))
+
+
+def revoke(connection: Connection, key_id: str, now: datetime) -> bool:
+    """Refuse a key from now on; False when there is no such key in use."""
+    statement = update(KeyRow).where(KeyRow.id == key_id, KeyRow.revoked_at.is_(None))
+    return connection.execute(statement.values(revoked_at=now)).rowcount == 1
+
+
+def holder(connection: Connection, key: str) -> KeyHolder | None:
+    """Who holds this key; None when it is unknown or revoked."""
+    parts = key.split("_", 2)
+    if len(parts) != 3 or len(parts[1]) != 12 or not key.isascii():
+        return None
+    row = connection.execute(select(KeyRow.__table__).where(KeyRow.id == parts[1])).one_or_none()
+    if row is None or row.revoked_at is not None:
+        return None
+    if not hmac.compare_digest(row.digest.encode(), _digest(key).encode()):
+        return None
+    return KeyHolder(row.id, Role(row.role), row.name)
+
+
+def _digest(key: str) -> str:
+    """The key has 256 random bits, so that a plain hash cannot be searched backwards."""
+    return hashlib.sha256(key.encode()).hexdigest()

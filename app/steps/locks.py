@@ -1,0 +1,27 @@
+"""Which transactions must not overlap?"""
+
+import hashlib
+from collections.abc import Iterable
+
+from sqlalchemy import Connection, text
+
+
+def lock_accounts(connection: Connection, accounts: Iterable[tuple[str, str]]) -> None:
+    """Order an event of an account and the linking of that account, until the transaction ends.
+
+    Otherwise the event might see no link and the link no waiting attempt, each looking while the
+    other is uncommitted. SQLite has one writer, so there they never overlap.
+    """
+    if connection.dialect.name != "postgresql":
+        return
+    keys = sorted({_key(platform, account) for platform, account in accounts})
+    if keys:
+        connection.execute(
+            text("SELECT pg_advisory_xact_lock(k) FROM unnest(CAST(:keys AS bigint[])) AS k"),
+            {"keys": keys},
+        )
+
+
+def _key(platform: str, account: str) -> int:
+    digest = hashlib.blake2b(f"{platform}\x1f{account}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big", signed=True)

@@ -1,0 +1,70 @@
+"""How does an attempt change its state, and how is that remembered?"""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, insert, update
+
+from app.domain.attempts import State, may_move
+from app.storage.tables import AttemptRow, TransitionRow
+
+MAX_REASON = 500
+
+
+class Moved(Exception):  # noqa: N818 -- reads as the claim it makes
+    """The attempt is no longer in the state it was thought to be in; nothing was changed."""
+
+
+def move(
+    connection: Connection,
+    attempt_id: str,
+    from_state: State,
+    to_state: State,
+    *,
+    reason: str,
+    caused_by: str,
+    now: datetime,
+    **changes: Any,
+) -> None:
+    """Move an attempt by one conditional UPDATE and write the change into its timeline.
+
+    Its clock stops unless ``next_at`` is among ``changes``. Raises `Moved` when somebody else
+    moved it first.
+    """
+    if not may_move(from_state, to_state):
+        raise ValueError(f"an attempt cannot go from {from_state} to {to_state}")
+    values: dict[str, Any] = {"next_at": None, **changes}
+    values.update(state=to_state, reason=reason[:MAX_REASON], updated_at=now)
+    moved = connection.execute(
+        update(AttemptRow)
+        .where(AttemptRow.id == attempt_id, AttemptRow.state == from_state)
+        .values(values)
+    )
+    if moved.rowcount != 1:
+        raise Moved(attempt_id)
+    remember(connection, [transition(attempt_id, from_state, to_state, reason, caused_by, now)])
+
+
+def transition(
+    attempt_id: str,
+    from_state: State | None,
+    to_state: State,
+    reason: str | None,
+    caused_by: str,
+    now: datetime,
+) -> dict[str, Any]:
+    return {
+        "attempt_id": attempt_id,
+        "at": now,
+        "from_state": from_state,
+        "to_state": to_state,
+        "reason": reason and reason[:MAX_REASON],
+        "caused_by": caused_by[:200],
+    }
+
+
+def remember(connection: Connection, transitions: Iterable[Mapping[str, Any]]) -> None:
+    rows = list(transitions)
+    if rows:
+        connection.execute(insert(TransitionRow), rows)

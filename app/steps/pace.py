@@ -1,0 +1,136 @@
+"""May a submission start now? One pace and one pause for the account, kept in the database."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Row, func, select, update
+
+from app.domain.answers import Answer, Outcome
+from app.storage.tables import ForwardingRow, SubmissionRow
+
+# A little more than Gameball's windows, for clocks of several machines that differ a little.
+GUARD_SECONDS = 0.1
+_SLOW_SECONDS = (1.0, 2.0, 5.0, 10.0, 30.0)
+# An answer that only a working account gets. A pause ends with one of these.
+_WORKING = frozenset(
+    {
+        Outcome.ACCEPTED,
+        Outcome.ECHO,
+        Outcome.NO_CUSTOMER,
+        Outcome.BUSY,
+        Outcome.PERMANENT,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """At most ``per_second`` calls in any second and ``per_30_seconds`` in any 30 seconds."""
+
+    per_second: int
+    per_30_seconds: int
+    probe_seconds: float
+
+    @property
+    def windows(self) -> tuple[tuple[float, int], ...]:
+        return (1.0, self.per_second), (30.0, self.per_30_seconds)
+
+
+def lock_forwarding(connection: Connection, now: datetime) -> Row[Any]:
+    """Take the account's row for this transaction: starts of submissions come one after another."""
+    statement = (
+        update(ForwardingRow)
+        .where(ForwardingRow.id == 1)
+        .values(worker_seen_at=now)
+        .returning(ForwardingRow.__table__)
+    )
+    return connection.execute(statement).one()
+
+
+def blocked_until(
+    connection: Connection, forwarding: Row[Any], pace: Pace, now: datetime
+) -> datetime | None:
+    """When a submission may start at the earliest; None: now. Call it holding the lock."""
+    if forwarding.slow_until is not None and forwarding.slow_until > now:
+        return forwarding.slow_until  # type: ignore[no-any-return]
+    if forwarding.paused_at is not None:
+        if forwarding.probe_at is not None and forwarding.probe_at > now:
+            return forwarding.probe_at  # type: ignore[no-any-return]
+        if _in_flight(connection):
+            return now + timedelta(seconds=pace.probe_seconds)
+    waits = [_window_full_until(connection, seconds, most, now) for seconds, most in pace.windows]
+    return max((wait for wait in waits if wait is not None), default=None)
+
+
+def started(connection: Connection, forwarding: Row[Any], pace: Pace, now: datetime) -> None:
+    """Note that a submission starts; while paused it is the one probe for a while."""
+    if forwarding.paused_at is not None:
+        probe_at = now + timedelta(seconds=pace.probe_seconds)
+        connection.execute(update(ForwardingRow).values(probe_at=probe_at))
+
+
+def answered(connection: Connection, answer: Answer, pace: Pace, now: datetime) -> None:
+    """Let an answer pause, resume or slow forwarding as a whole."""
+    if answer.treatment.pauses:
+        _pause(connection, answer, pace, now)
+    elif answer.treatment.slows:
+        _slow(connection, answer.retry_after_seconds, now)
+    elif answer.outcome in _WORKING:
+        connection.execute(
+            update(ForwardingRow)
+            .where((ForwardingRow.paused_at.is_not(None)) | (ForwardingRow.slow_count > 0))
+            .values(paused_at=None, pause_reason=None, probe_at=None, slow_count=0)
+        )
+
+
+def probe_now(connection: Connection) -> None:
+    """Let a paused account be tried at once, as after a start with new credentials."""
+    connection.execute(update(ForwardingRow).values(probe_at=None))
+
+
+def _pause(connection: Connection, answer: Answer, pace: Pace, now: datetime) -> None:
+    parts = (answer.outcome, answer.status, answer.code, answer.message)
+    connection.execute(
+        update(ForwardingRow).values(
+            paused_at=func.coalesce(ForwardingRow.paused_at, now),
+            pause_reason=" ".join(str(part) for part in parts if part is not None)[:500],
+            probe_at=now + timedelta(seconds=pace.probe_seconds),
+        )
+    )
+
+
+def _slow(connection: Connection, retry_after_seconds: float | None, now: datetime) -> None:
+    count = connection.execute(select(ForwardingRow.slow_count)).scalar_one()
+    delay = _SLOW_SECONDS[min(count, len(_SLOW_SECONDS) - 1)]
+    until = now + timedelta(seconds=max(delay, min(retry_after_seconds or 0, 3_600)))
+    connection.execute(update(ForwardingRow).values(slow_until=until, slow_count=count + 1))
+
+
+def _in_flight(connection: Connection) -> int:
+    statement = select(func.count()).where(SubmissionRow.ended_at.is_(None))
+    return connection.execute(statement.select_from(SubmissionRow)).scalar_one()
+
+
+def _window_full_until(
+    connection: Connection, seconds: float, most: int, now: datetime
+) -> datetime | None:
+    """When the window has room again; None: it has.
+
+    A call counts from its start until ``seconds`` after its end. It reached Gameball in between,
+    so no window of ``seconds`` that Gameball may look at holds more than ``most``, however long
+    a call was on its way.
+    """
+    window = timedelta(seconds=seconds + GUARD_SECONDS)
+    room = most - _in_flight(connection)
+    if room <= 0:
+        return now + timedelta(milliseconds=50)
+    statement = (
+        select(SubmissionRow.ended_at)
+        .where(SubmissionRow.ended_at > now - window)
+        .order_by(SubmissionRow.ended_at.desc())
+        .offset(room - 1)
+        .limit(1)
+    )
+    ended_at = connection.execute(statement).scalar_one_or_none()
+    return None if ended_at is None else ended_at + window

@@ -1,0 +1,105 @@
+"""What may a person do to an attempt?"""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, exists, select
+
+from app.domain.answers import TREATMENTS, Then
+from app.domain.attempts import CANCELLABLE, REPLAYABLE, State
+from app.steps.ledger import Award, enter, release
+from app.steps.moves import move
+from app.storage.tables import AttemptRow, AwardRow, SubmissionRow
+
+
+class NotAllowed(Exception):  # noqa: N818 -- reads as the claim it makes
+    """The attempt's state does not allow it. The text is for the caller."""
+
+
+def replay(connection: Connection, attempt_id: str, caused_by: str, now: datetime) -> State | None:
+    """Owe a dead, ungranted or unconfirmed attempt again, with a fresh schedule; None: no such.
+
+    Raises `NotAllowed` in other states, and when the ledger has paid the award to another.
+    """
+    attempt = _locked(connection, attempt_id)
+    if attempt is None:
+        return None
+    if attempt.state not in REPLAYABLE:
+        raise NotAllowed(f"an attempt that is {attempt.state} cannot be replayed")
+    _hold_award(connection, attempt, now)
+    move(
+        connection,
+        attempt.id,
+        State(attempt.state),
+        State.DUE,
+        reason="replayed by a person",
+        caused_by=caused_by,
+        now=now,
+        next_at=now,
+        round=attempt.round + 1,
+    )
+    return State.DUE
+
+
+def cancel(connection: Connection, attempt_id: str, caused_by: str, now: datetime) -> State | None:
+    """Withdraw an attempt that is not paid for; None: no such. Raises `NotAllowed`.
+
+    Its award is free again unless a submission of it may have landed.
+    """
+    attempt = _locked(connection, attempt_id)
+    if attempt is None:
+        return None
+    if attempt.state not in CANCELLABLE:
+        raise NotAllowed(f"an attempt that is {attempt.state} cannot be cancelled")
+    if attempt.lease_until is not None:
+        raise NotAllowed("a submission is in flight; try again in a moment")
+    move(
+        connection,
+        attempt.id,
+        State(attempt.state),
+        State.WITHDRAWN,
+        reason="cancelled by a person",
+        caused_by=caused_by,
+        now=now,
+    )
+    if not _may_have_landed(connection, attempt.id):
+        release(connection, attempt.id)
+    return State.WITHDRAWN
+
+
+def _locked(connection: Connection, attempt_id: str) -> Row[Any] | None:
+    """The attempt, and nobody leases it before this transaction ends."""
+    statement = select(AttemptRow.__table__).where(AttemptRow.id == attempt_id)
+    return connection.execute(statement.with_for_update()).one_or_none()
+
+
+def _hold_award(connection: Connection, attempt: Row[Any], now: datetime) -> None:
+    held = select(exists().where(AwardRow.attempt_id == attempt.id))
+    if connection.execute(held).scalar_one():
+        return
+    award = Award(
+        attempt.id,
+        attempt.challenge_id,
+        attempt.customer_id,
+        attempt.platform,
+        attempt.account_id,
+        attempt.occurrence,
+    )
+    if not enter(connection, [award], now):
+        raise NotAllowed("the award ledger already holds this award for another attempt")
+
+
+def _may_have_landed(connection: Connection, attempt_id: str) -> bool:
+    telling = [
+        outcome
+        for outcome, treatment in TREATMENTS.items()
+        if treatment.may_have_landed or treatment.then is Then.ACCEPT
+    ]
+    statement = select(
+        exists().where(
+            SubmissionRow.attempt_id == attempt_id,
+            SubmissionRow.outcome.in_(telling),
+            SubmissionRow.resolved.is_(False),
+        )
+    )
+    return bool(connection.execute(statement).scalar_one())

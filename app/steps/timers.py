@@ -1,0 +1,64 @@
+"""Whose time has come?"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, exists, or_, select
+
+from app.domain.attempts import State
+from app.steps.earning import ALREADY_AWARDED
+from app.steps.ledger import holds
+from app.steps.moves import Moved, move
+from app.storage.tables import AttemptRow
+
+# What happens to an attempt when its own clock strikes. A due one is the forwarder's.
+STRIKES: Mapping[State, tuple[State, str]] = {
+    State.HELD: (State.DUE, "the hold is over"),
+    State.UNLINKED: (State.EXPIRED, "nobody linked the account in time"),
+    State.CHECKING: (State.EXPIRED, "nothing proved the claim in time"),
+}
+
+
+def is_anything_to_sweep(connection: Connection, now: datetime) -> bool:
+    """Whether a lease or a clock ran out: a read, so that an idle service writes nothing."""
+    lost = exists().where(AttemptRow.lease_until.is_not(None), AttemptRow.lease_until < now)
+    struck = exists().where(AttemptRow.state.in_(STRIKES), AttemptRow.next_at <= now)
+    return bool(connection.execute(select(or_(lost, struck))).scalar_one())
+
+
+def strike(connection: Connection, now: datetime, limit: int) -> int:
+    """Move the attempts whose hold or wait is over; how many were due for it."""
+    statement = (
+        select(AttemptRow.__table__)
+        .where(AttemptRow.state.in_(STRIKES), AttemptRow.next_at <= now)
+        .order_by(AttemptRow.next_at)
+        .limit(limit)
+    )
+    ready = list(connection.execute(statement))
+    for attempt in ready:
+        _strike_one(connection, attempt, now)
+    return len(ready)
+
+
+def _strike_one(connection: Connection, attempt: Row[Any], now: datetime) -> None:
+    from_state = State(attempt.state)
+    to_state, reason = STRIKES[from_state]
+    if from_state is State.CHECKING and holds(
+        connection, attempt.challenge_id, attempt.customer_id, attempt.occurrence
+    ):
+        to_state, reason = State.DUPLICATE, ALREADY_AWARDED
+    next_at = now if to_state is State.DUE else None
+    try:
+        move(
+            connection,
+            attempt.id,
+            from_state,
+            to_state,
+            reason=reason,
+            caused_by="clock",
+            now=now,
+            next_at=next_at,
+        )
+    except Moved:
+        return  # somebody was faster; the row's state is the truth

@@ -1,0 +1,98 @@
+"""How does a step reach what we remember?"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from threading import Lock
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from app.storage.engines import is_sqlite, read_engine, write_engine
+from app.storage.errors import StorageUnavailable
+from app.storage.writer import GroupWriter, Many, unavailable
+
+T = TypeVar("T")
+
+# Two transactions that met in different orders; one of them is told to try again.
+_TRY_AGAIN = frozenset({"40001", "40P01"})
+_TRIES = 5
+
+
+class Database:
+    """Transactions over one database. A step is a function of a connection, run as a whole.
+
+    On SQLite all writes of this process go through one `GroupWriter`; on PostgreSQL each runs in
+    a transaction of its own. Opened at first use, so that it may be made before a fork.
+    """
+
+    def __init__(self, url: str, *, pool_size: int = 16, patience_seconds: float = 8) -> None:
+        self.url = url
+        self.is_embedded = is_sqlite(url)
+        self._pool_size = pool_size
+        self._patience_seconds = patience_seconds
+        self._lock = Lock()
+        self._writes: Engine | None = None
+        self._reads: Engine | None = None
+        self._writer: GroupWriter | None = None
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A connection to read from; never one that waits for a writer."""
+        self._open()
+        assert self._reads is not None  # noqa: S101 -- opened above
+        try:
+            with self._reads.begin() as connection:
+                yield connection
+        except SQLAlchemyError as error:
+            raise unavailable(error) from error
+
+    def write(self, step: Callable[[Connection], T]) -> T:
+        """Run ``step`` in one transaction; when this returns, its writes are on disk.
+
+        Raises `StorageUnavailable` when they are not, and whatever the step raises, undone.
+        """
+
+        def run(connection: Connection, _items: Sequence[None]) -> Sequence[T]:
+            return [step(connection)]
+
+        result: T = self.write_each(run, [None])[0]
+        return result
+
+    def write_each(self, step: Many, items: Sequence[Any]) -> Sequence[Any]:
+        """As `write`, for a step that takes a list and may be given other callers' items too."""
+        self._open()
+        if self._writer is not None:
+            return self._writer.write(step, items)
+        return self._transaction(step, items)
+
+    def close(self) -> None:
+        with self._lock:
+            if self._writer is not None:
+                self._writer.close()
+            for engine in {self._writes, self._reads} - {None}:
+                assert engine is not None  # noqa: S101 -- for the type checker
+                engine.dispose()
+            self._writer = self._writes = self._reads = None
+
+    def _open(self) -> None:
+        with self._lock:
+            if self._writes is not None:
+                return
+            writes = write_engine(self.url, self._pool_size)
+            self._reads = read_engine(self.url, self._pool_size) if self.is_embedded else writes
+            self._writer = GroupWriter(writes, self._patience_seconds) if self.is_embedded else None
+            self._writes = writes
+
+    def _transaction(self, step: Many, items: Sequence[Any]) -> Sequence[Any]:
+        assert self._writes is not None  # noqa: S101 -- opened by the caller
+        for last_try in [False] * (_TRIES - 1) + [True]:
+            try:
+                with self._writes.begin() as connection:
+                    return step(connection, items)
+            except DBAPIError as error:
+                if last_try or getattr(error.orig, "sqlstate", None) not in _TRY_AGAIN:
+                    raise unavailable(error) from error
+            except SQLAlchemyError as error:
+                raise unavailable(error) from error
+        raise StorageUnavailable("no transaction went through")

@@ -1,0 +1,71 @@
+"""How is each database opened, so that what we acknowledged survives a loss of power?"""
+
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError
+
+BUSY_TIMEOUT_MS = 5_000
+POSTGRES_OPTIONS = "-c timezone=UTC -c statement_timeout=10000 -c lock_timeout=5000"
+
+
+def is_sqlite(url: str) -> bool:
+    return url.startswith("sqlite")
+
+
+def sqlite_path(url: str) -> Path:
+    """The file behind an SQLite URL. Raises ValueError for one that keeps nothing on disk."""
+    try:
+        database = make_url(url).database
+    except ArgumentError:
+        database = None
+    if not database or database == ":memory:" or database.startswith("file:"):
+        raise ValueError("DATABASE_URL must name an SQLite file: sqlite:///path/to/vouch.db")
+    return Path(database)
+
+
+def write_engine(url: str, pool_size: int = 16) -> Engine:
+    """An engine whose transactions may write."""
+    return _sqlite(url, "BEGIN IMMEDIATE", 2) if is_sqlite(url) else _postgres(url, pool_size)
+
+
+def read_engine(url: str, pool_size: int = 16) -> Engine:
+    """An engine for reads. On SQLite it never waits for a writer, nor makes one wait."""
+    return _sqlite(url, "BEGIN", pool_size) if is_sqlite(url) else _postgres(url, pool_size)
+
+
+def _sqlite(url: str, begin: str, pool_size: int) -> Engine:
+    sqlite_path(url).parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(url, pool_size=pool_size, max_overflow=32, pool_timeout=5)
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: Any, _record: object) -> None:
+        # sqlite3 would begin transactions by its own rules; we say BEGIN ourselves, below.
+        connection.isolation_level = None
+        for pragma in (
+            f"busy_timeout={BUSY_TIMEOUT_MS}",
+            "journal_mode=WAL",
+            # FULL: a commit is on disk when it returns, also after a loss of power.
+            "synchronous=FULL",
+            "foreign_keys=ON",
+            "cache_size=-16000",
+        ):
+            connection.execute(f"PRAGMA {pragma}").close()
+
+    @event.listens_for(engine, "begin")
+    def start(connection: Any) -> None:
+        connection.exec_driver_sql(begin)
+
+    return engine
+
+
+def _postgres(url: str, pool_size: int) -> Engine:
+    return create_engine(
+        url,
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=5,
+        pool_pre_ping=True,
+        connect_args={"connect_timeout": 5, "options": POSTGRES_OPTIONS},
+    )

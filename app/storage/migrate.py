@@ -1,0 +1,56 @@
+"""Is the database's shape ours, and how does it become so?"""
+
+from importlib import resources
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, text
+
+from app.storage.engines import write_engine
+
+# Any number that nothing else on the server locks: two machines must not migrate at once.
+_ADVISORY_LOCK = 7_215_482_003
+
+
+def upgrade(url: str) -> None:
+    """Bring the database to the newest revision; all of it happens, or nothing does.
+
+    Any number of processes may call it at once: one migrates, the others find it done.
+    """
+    engine = write_engine(url)
+    try:
+        with engine.begin() as connection:
+            if connection.dialect.name == "postgresql":
+                connection.execute(
+                    text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _ADVISORY_LOCK}
+                )
+            config = _config()
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+    finally:
+        engine.dispose()
+
+
+def is_current(connection: Connection) -> bool:
+    """Whether the database is at the newest revision that this code knows."""
+    return MigrationContext.configure(connection).get_current_revision() == head()
+
+
+def head() -> str | None:
+    return ScriptDirectory.from_config(_config()).get_current_head()
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(_folder()))
+    config.set_main_option("path_separator", "os")
+    return config
+
+
+def _folder() -> Path:
+    """The migrations inside an installed wheel, else those of the checkout."""
+    packaged = Path(str(resources.files("app"))) / "_migrations"
+    return packaged if packaged.is_dir() else Path(__file__).parents[2] / "migrations"

@@ -1,0 +1,242 @@
+"""What do we remember?"""
+
+from datetime import datetime
+from typing import Annotated
+
+from sqlalchemy import (
+    BigInteger,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    UniqueConstraint,
+    Uuid,
+    text,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from app.storage.types import UtcDateTime
+
+NAMING = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+Id = Annotated[str, mapped_column(Uuid(as_uuid=False), primary_key=True)]
+Serial = Annotated[
+    int, mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
+]
+Word = Annotated[str, mapped_column(String(64))]
+Text = Annotated[str, mapped_column(String(255))]
+Moment = Annotated[datetime, mapped_column(UtcDateTime)]
+AttemptId = Annotated[str, mapped_column(Uuid(as_uuid=False), ForeignKey("attempts.id"))]
+
+
+class Base(DeclarativeBase):
+    metadata = MetaData(naming_convention=NAMING)
+
+
+class EventRow(Base):
+    """One normalised social action. The unique key makes an event ours once, for ever."""
+
+    __tablename__ = "events"
+    __table_args__ = (UniqueConstraint("source", "key"),)
+
+    id: Mapped[Id]
+    source: Mapped[Word]
+    key: Mapped[Text]
+    platform: Mapped[Word]
+    action: Mapped[Word]
+    undone: Mapped[bool]
+    actor: Mapped[Text]
+    actor_handle: Mapped[Text | None]
+    target: Mapped[Text | None]
+    occurred_at: Mapped[Moment]
+    received_at: Mapped[Moment]
+    payload: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class AttemptRow(Base):
+    """A customer's attempt at a challenge: one row of the history, and the single truth.
+
+    ``next_at`` is when its state's own clock strikes: the next submission of a due one, the end
+    of a hold, the expiry of a wait; NULL where only a person or an answer can move it. A row with
+    ``lease_until`` in the future is in the hands of the worker that holds ``fence``.
+    """
+
+    __tablename__ = "attempts"
+    __table_args__ = (
+        UniqueConstraint("event_id", "challenge_id"),
+        UniqueConstraint("token_id"),
+        Index(
+            "ix_attempts_timer",
+            "state",
+            "next_at",
+            sqlite_where=text("next_at IS NOT NULL"),
+            postgresql_where=text("next_at IS NOT NULL"),
+        ),
+        Index(
+            "ix_attempts_leased",
+            "customer_id",
+            sqlite_where=text("lease_until IS NOT NULL"),
+            postgresql_where=text("lease_until IS NOT NULL"),
+        ),
+        Index(
+            "ix_attempts_unlinked",
+            "platform",
+            "account_id",
+            sqlite_where=text("state = 'unlinked'"),
+            postgresql_where=text("state = 'unlinked'"),
+        ),
+        Index(None, "customer_id", "challenge_id", "id"),
+        Index(None, "account_id", "id"),
+        Index(None, "state", "id"),
+    )
+
+    id: Mapped[Id]
+    event_id: Mapped[str | None] = mapped_column(Uuid(as_uuid=False), ForeignKey("events.id"))
+    token_id: Mapped[str | None] = mapped_column(Uuid(as_uuid=False))
+    state: Mapped[str] = mapped_column(String(16))
+    reason: Mapped[str | None] = mapped_column(String(500))
+    challenge_id: Mapped[int]
+    customer_id: Mapped[str | None] = mapped_column(String(100))
+    email: Mapped[Text | None]
+    mobile: Mapped[Word | None]
+    source: Mapped[Word | None]
+    platform: Mapped[Word]
+    action: Mapped[Word]
+    account_id: Mapped[Text | None]
+    target: Mapped[Text | None]
+    evidence: Mapped[str] = mapped_column(String(16))
+    occurrence: Mapped[str] = mapped_column(String(300))
+    hold_seconds: Mapped[float]
+    claimed: Mapped[str | None] = mapped_column(String(4096))
+    created_at: Mapped[Moment]
+    updated_at: Mapped[Moment]
+    next_at: Mapped[Moment | None]
+    lease_until: Mapped[Moment | None]
+    fence: Mapped[int]
+    round: Mapped[int]
+
+
+class AwardRow(Base):
+    """The award ledger. Two constraints, never a look-up, decide that nothing is paid twice."""
+
+    __tablename__ = "awards"
+    __table_args__ = (
+        UniqueConstraint("challenge_id", "customer_id", "occurrence"),
+        UniqueConstraint("challenge_id", "platform", "account_id", "occurrence"),
+        UniqueConstraint("attempt_id"),
+    )
+
+    id: Mapped[Serial]
+    challenge_id: Mapped[int]
+    customer_id: Mapped[str] = mapped_column(String(100))
+    platform: Mapped[Word]
+    account_id: Mapped[Text | None]
+    occurrence: Mapped[str] = mapped_column(String(300))
+    # Deferred: the ledger decides first, and the attempt is then written as it decided.
+    attempt_id: Mapped[str] = mapped_column(
+        Uuid(as_uuid=False), ForeignKey("attempts.id", deferrable=True, initially="DEFERRED")
+    )
+    created_at: Mapped[Moment]
+
+
+class TransitionRow(Base):
+    """One change of an attempt's state: when, why, and who or what caused it."""
+
+    __tablename__ = "transitions"
+    __table_args__ = (Index(None, "attempt_id", "id"),)
+
+    id: Mapped[Serial]
+    attempt_id: Mapped[AttemptId]
+    at: Mapped[Moment]
+    from_state: Mapped[str | None] = mapped_column(String(16))
+    to_state: Mapped[str] = mapped_column(String(16))
+    reason: Mapped[str | None] = mapped_column(String(500))
+    caused_by: Mapped[str] = mapped_column(String(200))
+
+
+class SubmissionRow(Base):
+    """One HTTP call to Gameball. Written before the call; without ``ended_at`` it is in flight.
+
+    The pace is counted from these rows: a call is in the window from its start until the
+    window's length after its end, because it reached Gameball somewhere in between.
+    """
+
+    __tablename__ = "submissions"
+    __table_args__ = (
+        Index(None, "attempt_id", "id"),
+        Index(None, "ended_at"),
+        Index(
+            "ix_submissions_in_flight",
+            "started_at",
+            sqlite_where=text("ended_at IS NULL"),
+            postgresql_where=text("ended_at IS NULL"),
+        ),
+    )
+
+    id: Mapped[Serial]
+    attempt_id: Mapped[AttemptId]
+    fence: Mapped[int]
+    round: Mapped[int]
+    worker: Mapped[str] = mapped_column(String(200))
+    started_at: Mapped[Moment]
+    ended_at: Mapped[Moment | None]
+    outcome: Mapped[str | None] = mapped_column(String(20))
+    resolved: Mapped[bool]
+    status: Mapped[int | None]
+    code: Mapped[int | None]
+    message: Mapped[str | None] = mapped_column(String(500))
+    request_id: Mapped[Text | None]
+
+
+class IdentityRow(Base):
+    """The link between a platform account and a customer."""
+
+    __tablename__ = "identities"
+    __table_args__ = (Index(None, "customer_id", "platform"),)
+
+    platform: Mapped[str] = mapped_column(String(64), primary_key=True)
+    account_id: Mapped[str] = mapped_column(String(255), primary_key=True)
+    customer_id: Mapped[str] = mapped_column(String(100))
+    handle: Mapped[Text | None]
+    email: Mapped[Text | None]
+    mobile: Mapped[Word | None]
+    created_at: Mapped[Moment]
+    updated_at: Mapped[Moment]
+
+
+class KeyRow(Base):
+    """An API key: only its digest is kept."""
+
+    __tablename__ = "api_keys"
+
+    id: Mapped[str] = mapped_column(String(16), primary_key=True)
+    name: Mapped[Text]
+    role: Mapped[str] = mapped_column(String(16))
+    digest: Mapped[str] = mapped_column(String(64))
+    created_at: Mapped[Moment]
+    revoked_at: Mapped[Moment | None]
+
+
+class ForwardingRow(Base):
+    """The one pace and the one pause of the Gameball account, over all processes and machines.
+
+    Its lock orders the starts of submissions. ``probe_at``: while paused, when one may try.
+    """
+
+    __tablename__ = "forwarding"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    paused_at: Mapped[Moment | None]
+    pause_reason: Mapped[str | None] = mapped_column(String(500))
+    probe_at: Mapped[Moment | None]
+    slow_until: Mapped[Moment | None]
+    slow_count: Mapped[int]
+    worker_seen_at: Mapped[Moment | None]

@@ -1,0 +1,31 @@
+"""How does a view reach the service, and who is calling?"""
+
+from collections.abc import Mapping
+from typing import cast
+
+from flask import Request, current_app
+
+from app.service import Service
+
+
+def service() -> Service:
+    return cast(Service, current_app.extensions["vouch"])
+
+
+def lower_headers(request: Request) -> Mapping[str, str]:
+    """Headers by lower-case name. Of one sent twice, WSGI has already joined the values."""
+    return {name.lower(): value for name, value in request.headers.items()}
+
+
+def client_address(request: Request, trusted_proxies: int) -> str:
+    """The caller's address, believing as many entries of X-Forwarded-For as we have proxies.
+
+    Each proxy appends who called it, so only the last ``trusted_proxies`` are its word; what is
+    further left the caller wrote himself.
+    """
+    direct = request.remote_addr or "unknown"
+    if trusted_proxies == 0:
+        return direct
+    forwarded = [part.strip() for part in request.headers.get("X-Forwarded-For", "").split(",")]
+    chain = [*forwarded, direct] if forwarded != [""] else [direct]
+    return chain[-min(trusted_proxies + 1, len(chain))][:64]

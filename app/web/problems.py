@@ -1,0 +1,107 @@
+"""What are all the ways in which we say no, and how does it read? RFC 9457 throughout."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from flask import Flask, Response, request
+from werkzeug.exceptions import HTTPException
+
+from app.storage.errors import StorageUnavailable
+
+log = structlog.get_logger(__name__)
+
+RETRY_SECONDS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    status: int
+    title: str
+
+
+KINDS: Mapping[str, Kind] = {
+    "malformed": Kind(400, "The request has a shape that cannot be read"),
+    "forged": Kind(401, "The request does not prove where it comes from"),
+    "unauthenticated": Kind(401, "A valid API key is needed"),
+    "token-invalid": Kind(401, "The claim token is not valid"),
+    "token-expired": Kind(401, "The claim token is too old"),
+    "forbidden": Kind(403, "This key's role does not allow it"),
+    "unknown": Kind(404, "There is nothing here"),
+    "method": Kind(405, "This method is not served here"),
+    "taken": Kind(409, "The account is linked to another customer"),
+    "state": Kind(409, "The attempt's state does not allow it"),
+    "too-large": Kind(413, "The body is too large"),
+    "media-type": Kind(415, "The body must be JSON"),
+    "no-rule": Kind(422, "No rule rewards this challenge"),
+    "invalid": Kind(422, "A value is missing or wrong"),
+    "too-many": Kind(429, "Too many requests"),
+    "fault": Kind(500, "The fault is ours"),
+    "storage": Kind(503, "Storage does not answer; nothing was kept; try again"),
+    "not-ready": Kind(503, "Not ready"),
+}
+
+_BY_STATUS = {404: "unknown", 405: "method", 413: "too-large", 415: "media-type", 429: "too-many"}
+
+
+class Problem(Exception):  # noqa: N818 -- the word of RFC 9457
+    """An answer that says no. ``detail`` is for the caller; what is only ours goes to the log."""
+
+    def __init__(
+        self,
+        kind: str,
+        detail: str,
+        *,
+        status: int | None = None,
+        headers: Mapping[str, str] | None = None,
+        **members: Any,
+    ) -> None:
+        super().__init__(f"{kind}: {detail}")
+        self.kind = kind
+        self.detail = detail
+        self.status = status or KINDS[kind].status
+        self.headers = dict(headers or {})
+        self.members = members
+
+    def response(self) -> Response:
+        body = {
+            "type": f"/docs#{self.kind}",
+            "title": KINDS[self.kind].title,
+            "status": self.status,
+            "detail": self.detail,
+            **self.members,
+        }
+        response = Response(json.dumps(body), self.status, content_type="application/problem+json")
+        response.headers.update(self.headers)
+        return response
+
+
+def install(app: Flask) -> None:
+    """Answer every error of the service as a problem, an unforeseen one included."""
+    app.register_error_handler(Problem, lambda problem: problem.response())
+    app.register_error_handler(StorageUnavailable, _storage)
+    app.register_error_handler(HTTPException, _http)
+    app.register_error_handler(Exception, _unforeseen)
+
+
+def _storage(error: StorageUnavailable) -> Response:
+    log.error("storage.unavailable", problem=str(error), path=request.path)
+    detail = "Nothing was kept. Send it again."
+    return Problem("storage", detail, headers={"Retry-After": str(RETRY_SECONDS)}).response()
+
+
+def _http(error: HTTPException) -> Response:
+    status = error.code or 500
+    if status < 400:
+        return Response(status=status, headers=error.get_headers())
+    kind = _BY_STATUS.get(status, "malformed" if status < 500 else "fault")
+    headers = {name: value for name, value in error.get_headers() if name in ("Allow",)}
+    detail = KINDS[kind].title + "."
+    return Problem(kind, detail, status=status, headers=headers).response()
+
+
+def _unforeseen(error: Exception) -> Response:
+    log.error("request.failed", path=request.path, error=type(error).__name__, exc_info=error)
+    return Problem("fault", "It was noted. Send it again later.").response()

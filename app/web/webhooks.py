@@ -1,0 +1,105 @@
+"""What did a platform tell us? Handshakes and events, each answered as the platform expects."""
+
+import time
+from collections.abc import Sequence
+
+import structlog
+from flask import Blueprint, Response, request
+
+from app.metrics import CALLBACK_SECONDS, EVENTS
+from app.platforms.kit.adapter import Adapter
+from app.platforms.kit.callback import Callback, Forged, Malformed, Reading, Reply
+from app.steps.intake import Receipt
+from app.web.context import lower_headers, service
+from app.web.problems import Problem
+
+log = structlog.get_logger(__name__)
+blueprint = Blueprint("webhooks", __name__)
+
+
+@blueprint.route("/webhooks/<source>", methods=["GET", "POST"])
+def webhook(source: str) -> Response:
+    """Believe or refuse a callback. A 2xx means that every event in it is on disk."""
+    adapter = service().configuration.sources.get(source)
+    if adapter is None:
+        raise Problem("unknown", "No source has this name.")
+    began = time.perf_counter()
+    request.max_content_length = service().configuration.web.max_callback_bytes
+    callback = Callback(
+        request.method,
+        lower_headers(request),
+        request.args.to_dict(),
+        request.get_data(cache=False),
+        service().now(),
+    )
+    try:
+        return _answer(adapter, callback)
+    finally:
+        CALLBACK_SECONDS.labels(source).observe(time.perf_counter() - began)
+
+
+def _answer(adapter: Adapter, callback: Callback) -> Response:
+    try:
+        reply = adapter.handshake(callback)
+        if reply is not None:
+            log.info("webhook.handshake", source=adapter.source.name)
+            EVENTS.labels(adapter.source.name, "handshake").inc()
+            return _response(reply)
+        if callback.method not in ("POST",):
+            raise Problem("malformed", "This is not a handshake of the platform.")
+        adapter.verify(callback)
+        reading = adapter.read(callback)
+    except Forged as refusal:
+        return _refused(adapter, "forged", refusal.reason, adapter.forged_status)
+    except Malformed as refusal:
+        return _refused(adapter, "malformed", refusal.reason, 400)
+    receipts = service().receive(reading.events) if reading.events else ()
+    _note(adapter, reading, receipts)
+    return _response(reading.reply or adapter.accepted)
+
+
+def _refused(adapter: Adapter, kind: str, reason: str, status: int) -> Response:
+    """Say no: the whole reason to our log, little to a stranger."""
+    log.warning("webhook.refused", source=adapter.source.name, kind=kind, reason=reason)
+    EVENTS.labels(adapter.source.name, kind).inc()
+    if status < 300:
+        return Response(status=status)
+    detail = {
+        "forged": "The signature, token or time is missing or wrong.",
+        "malformed": "The body is not of a shape that this source reads.",
+    }[kind]
+    return Problem(kind, detail, status=status).response()
+
+
+def _note(adapter: Adapter, reading: Reading, receipts: Sequence[Receipt]) -> None:
+    source = adapter.source.name
+    new = sum(receipt.is_new for receipt in receipts)
+    states = [state for receipt in receipts for state in receipt.states]
+    for outcome, count in (
+        ("new", new),
+        ("known", len(receipts) - new),
+        ("ignored", len(reading.ignored)),
+        ("handshake", int(reading.handshake)),
+    ):
+        if count:
+            EVENTS.labels(source, outcome).inc(count)
+    if reading.notice is not None:
+        log.warning("webhook.notice", source=source, notice=reading.notice)
+    log.info(
+        "webhook.received",
+        source=source,
+        new=new,
+        known=len(receipts) - new,
+        attempts=states,
+        ignored=reading.ignored[:5],
+    )
+
+
+def _response(reply: Reply) -> Response:
+    # nosniff: a handshake echoes what a stranger sent, and no browser may take it for a page.
+    return Response(
+        reply.body,
+        reply.status,
+        content_type=reply.content_type if reply.body else None,
+        headers={"X-Content-Type-Options": "nosniff"},
+    )

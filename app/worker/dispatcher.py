@@ -1,0 +1,136 @@
+"""When is what submitted?"""
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+
+import structlog
+from sqlalchemy import Connection
+
+from app.steps import forwarding, pace, timers
+from app.steps.forwarding import Started
+from app.storage.errors import StorageUnavailable
+from app.worker.forwarder import Forwarder
+
+log = structlog.get_logger(__name__)
+
+_SWEEP_EVERY_SECONDS = 1.0
+_AFTER_TROUBLE_SECONDS = 1.0
+_AT_ONCE = 100
+
+
+class Dispatcher:
+    """One thread that starts what is due, and a pool that carries it out.
+
+    Any number of them may share a database: leases, the pace and the pause live there.
+    """
+
+    def __init__(
+        self,
+        forwarder: Forwarder,
+        *,
+        threads: int,
+        poll_seconds: float,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._forwarder = forwarder
+        self._database = forwarder.database
+        self._poll_seconds = poll_seconds
+        self._now = now
+        self._free = threading.Semaphore(threads)
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="submit")
+        self._wake = threading.Event()
+        self._stopping = threading.Event()
+        self._sweep_at = 0.0
+        self._thread = threading.Thread(target=self._run, name="dispatcher", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Say that something may have become due."""
+        self._wake.set()
+
+    def stop(self) -> None:
+        """Start nothing more, and let what is in flight be answered and recorded."""
+        self._stopping.set()
+        self._wake.set()
+        if self._thread.ident is not None:
+            self._thread.join()
+        self._pool.shutdown(wait=True)
+
+    def _run(self) -> None:
+        self._tried(lambda: self._database.write(pace.probe_now))
+        while not self._stopping.is_set():
+            self._wake.clear()
+            wait = self._tried(self._round)
+            self._wake.wait(self._poll_seconds if wait is None else wait)
+
+    def _tried(self, act: Callable[[], float | None]) -> float | None:
+        """A worker outlives every trouble: whatever is owed stays owed in the database."""
+        try:
+            return act()
+        except StorageUnavailable as error:
+            log.warning("worker.storage_unavailable", problem=str(error))
+        except Exception:
+            log.exception("worker.failed")
+        return _AFTER_TROUBLE_SECONDS
+
+    def _round(self) -> float | None:
+        """Start what can be started; seconds to wait when the pace or the pause says so."""
+        if time.monotonic() >= self._sweep_at:
+            self._sweep_at = time.monotonic() + _SWEEP_EVERY_SECONDS
+            self._sweep()
+        with self._database.read() as connection:
+            due = forwarding.due_attempts(connection, self._now(), _AT_ONCE)
+        busy: set[str] = set()
+        for attempt in due:
+            if self._stopping.is_set() or not self._free.acquire(blocking=False):
+                return None
+            if attempt.customer_id in busy:
+                self._free.release()
+                continue
+            busy.add(attempt.customer_id)
+            until = self._start(attempt.id)
+            if until is not None:
+                return max(0.005, (until - self._now()).total_seconds())
+        return 0.0 if len(due) == _AT_ONCE and busy else None
+
+    def _start(self, attempt_id: str) -> datetime | None:
+        """Start one attempt, holding a place in the pool. When nothing may start: until when."""
+        handed_over = False
+        try:
+            began = time.monotonic()
+            made = self._forwarder.start(attempt_id)
+            if isinstance(made, Started):
+                self._pool.submit(self._carry_out, made, began)
+                handed_over = True
+                return None
+            return made.until
+        finally:
+            if not handed_over:
+                self._free.release()
+
+    def _carry_out(self, made: Started, began: float) -> None:
+        try:
+            self._forwarder.carry_out(made, began)
+        except Exception:
+            log.exception("submission.failed", attempt=made.attempt_id)
+        finally:
+            self._free.release()
+            self._wake.set()
+
+    def _sweep(self) -> None:
+        """Take back what dead workers left, and strike the clocks that ran out."""
+        now = self._now()
+        with self._database.read() as connection:
+            has_work = timers.is_anything_to_sweep(connection, now)
+        if has_work:
+            self._database.write(self._sweep_in)
+
+    def _sweep_in(self, connection: Connection) -> None:
+        now = self._now()
+        forwarding.reclaim(connection, self._forwarder.policy, now, _AT_ONCE)
+        timers.strike(connection, now, _AT_ONCE)

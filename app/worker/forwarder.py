@@ -1,0 +1,117 @@
+"""How is one due attempt submitted, from lease to answer?"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+import structlog
+
+from app.domain.answers import Answer, Outcome
+from app.gameball.client import GameballClient
+from app.gameball.progress import Landed, has_landed
+from app.metrics import SUBMISSION_SECONDS, SUBMISSIONS
+from app.steps import forwarding
+from app.steps.forwarding import ForwardingPolicy, NotNow, Started
+from app.storage.database import Database
+from app.storage.errors import StorageUnavailable
+
+log = structlog.get_logger(__name__)
+
+_FINISH_PAUSE_SECONDS = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Forwarder:
+    """Submits attempts for one worker. Threads share it; all that lasts is in the database."""
+
+    database: Database
+    client: GameballClient
+    policy: ForwardingPolicy
+    worker: str
+    now: Callable[[], datetime]
+    create_missing_customers: bool = False
+
+    def start(self, attempt_id: str) -> Started | NotNow:
+        """Lease an attempt and write down that it is being submitted."""
+        return self.database.write(
+            lambda c: forwarding.start(c, attempt_id, self.worker, self.policy, self.now())
+        )
+
+    def carry_out(self, made: Started, started: float) -> None:
+        """Call Gameball for a started submission and record the end of it.
+
+        ``started``: `time.monotonic` when the lease was taken.
+        """
+        if forwarding.must_look_first(made, self.policy) and not self._may_send_again(made):
+            return
+        if time.monotonic() - started > self._send_within():
+            answer = Answer(Outcome.NOT_SENT, message="not sent: this process was held up")
+        else:
+            answer = self._call(made)
+        self._record(made, answer)
+
+    def _send_within(self) -> float:
+        """Looking at the progress first takes calls of its own; the lease allows for them."""
+        return self.policy.lease_seconds - self.client.account.longest_call_seconds
+
+    def _call(self, made: Started) -> Answer:
+        with SUBMISSION_SECONDS.time():
+            answer = self.client.submit(
+                made.customer_id, made.challenge_id, made.email, made.mobile
+            )
+        if answer.outcome is Outcome.NO_CUSTOMER and self.create_missing_customers:
+            self.client.create_customer(made.customer_id, made.email, made.mobile)
+        return answer
+
+    def _may_send_again(self, made: Started) -> bool:
+        """Look whether an earlier submission landed; False: recorded, and nothing is to be sent."""
+        since = made.past[0].started_at
+        landed = has_landed(self.client, made.customer_id, made.challenge_id, since)
+        settles_at = forwarding.settles_at(made, self.policy)
+        is_settled = settles_at is not None and settles_at <= self.now()
+        if landed is Landed.YES:
+            self._finish(lambda: self._write_landed(made))
+            return False
+        if landed is Landed.NO and is_settled:
+            self.database.write(lambda c: forwarding.never_landed(c, made))
+            return True
+        self._finish(lambda: self._write_unknown(made))
+        return False
+
+    def _write_landed(self, made: Started) -> None:
+        self.database.write(lambda c: forwarding.landed_after_all(c, made, self.now()))
+
+    def _write_unknown(self, made: Started) -> None:
+        self.database.write(lambda c: forwarding.cannot_know(c, made, self.policy, self.now()))
+
+    def _record(self, made: Started, answer: Answer) -> None:
+        def write() -> None:
+            decision = self.database.write(
+                lambda c: forwarding.finish(c, made, answer, self.policy, self.now())
+            )
+            SUBMISSIONS.labels(answer.outcome).inc()
+            log.info(
+                "submission.ended",
+                attempt=made.attempt_id,
+                challenge=made.challenge_id,
+                outcome=answer.outcome,
+                status=answer.status,
+                code=answer.code,
+                request=answer.request_id,
+                then=decision and decision.then,
+            )
+
+        self._finish(write)
+
+    def _finish(self, write: Callable[[], None]) -> None:
+        """Write an answer down. Losing it is safe but slow, so keep trying while it is ours."""
+        give_up = time.monotonic() + self.policy.lease_seconds
+        while True:
+            try:
+                return write()
+            except StorageUnavailable as error:
+                log.warning("submission.not_recorded", problem=str(error))
+                if time.monotonic() > give_up:
+                    return None
+                time.sleep(_FINISH_PAUSE_SECONDS)
