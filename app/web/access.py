@@ -26,7 +26,8 @@ def requires(role: Role) -> Callable[[View], View]:
                 raise Problem("forbidden", f"This needs a key with the role {role}.")
             return view(*args, **kwargs)
 
-        checked.role = role  # type: ignore[attr-defined] -- read by the OpenAPI document
+        # Read by the OpenAPI document.
+        checked.role = role  # type: ignore[attr-defined]
         return checked  # type: ignore[return-value]
 
     return decorate
