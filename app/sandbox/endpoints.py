@@ -1,0 +1,50 @@
+"""Which calls does Gameball document?"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from app.sandbox import reads, writes
+from app.sandbox.calls import SOCIAL_CHALLENGES
+from app.sandbox.replies import Reply
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """One documented call: `name` is what a fault's `path` means, `resource` whose limit counts."""
+
+    name: str
+    resource: str
+    method: str
+    path: str
+    answer: Callable[..., Reply]
+    needs_secret: bool = True
+
+
+def _get(name: str, path: str, answer: Callable[..., Reply], **more: bool) -> Endpoint:
+    return Endpoint(
+        name, "customersGet", "GET", f"customers/<path:customer_id>{path}", answer, **more
+    )
+
+
+def _post(name: str, path: str, answer: Callable[..., Reply], **more: bool) -> Endpoint:
+    return Endpoint(name, "customersPost", "POST", f"customers{path}", answer, **more)
+
+
+ENDPOINTS = (
+    # No row of the limits' table names social-challenges; by its path it is a customers POST.
+    _post(SOCIAL_CHALLENGES, "/social-challenges", writes.achieve_social_challenge),
+    _post("customers", "", writes.upsert_customer, needs_secret=False),
+    _get("customer", "", reads.get_customer, needs_secret=False),
+    _get("progress", "/reward-campaigns-progress", reads.get_progress),
+    _get("activities", "/activities", reads.get_activities),
+    _get("activities-count", "/activities/count", reads.count_activities),
+    Endpoint("transactions", "transactions", "GET", "transactions", reads.get_transactions),
+    Endpoint(
+        name="campaigns",
+        resource="others",
+        method="GET",
+        path="configurations/reward-campaigns",
+        answer=reads.list_campaigns,
+        needs_secret=False,
+    ),
+)

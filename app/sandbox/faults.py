@@ -1,0 +1,85 @@
+"""What goes wrong, and what is said because of it?"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from app.sandbox import replies
+from app.sandbox.calls import ENDPOINT_NAMES
+from app.sandbox.replies import Reply, Row
+from app.sandbox.scripts import SCRIPTS, Script
+
+LONG_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A fault for the calls to `path` (an endpoint's name; None: any) and `customer_id` (or any).
+
+    It strikes `count` times, or with `probability` each time until it is cleared; with neither,
+    once. `seconds` is how long to hang or to be slow, or the Retry-After of a rate limit.
+    `status` and `body` are for the kinds answer; `headers` are added to whatever is said.
+    """
+
+    kind: str
+    path: str | None = None
+    customer_id: str | None = None
+    count: int | None = None
+    probability: float | None = None
+    seconds: float | None = None
+    status: int | None = None
+    body: object = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.kind not in SCRIPTS:
+            raise ValueError(f"unknown kind {self.kind!r}, expected one of {', '.join(SCRIPTS)}")
+        if self.path not in (None, *ENDPOINT_NAMES):
+            raise ValueError(f"unknown path {self.path!r}, expected {', '.join(ENDPOINT_NAMES)}")
+        if self.is_answer != (self.status is not None):
+            raise ValueError("a status belongs to answer and answer-after, and only there")
+        if (self.count is not None and self.count < 1) or (self.seconds or 0) < 0:
+            raise ValueError("a fault strikes once or more, and no time is below zero")
+
+    @property
+    def script(self) -> Script:
+        return SCRIPTS[self.kind]
+
+    @property
+    def is_answer(self) -> bool:
+        return self.kind in ("answer", "answer-after")
+
+    @property
+    def wait_seconds(self) -> float:
+        return LONG_SECONDS if self.seconds is None else self.seconds
+
+    @property
+    def work_seconds(self) -> float:
+        return self.wait_seconds if self.kind == "slow" else 0.0
+
+    def reply(self, request_id: str) -> Reply | None:
+        """What is said instead of Gameball's own answer; None leaves that one as it is."""
+        said = self._said(request_id)
+        if said is None:
+            return None
+        headers = {**said.headers, **self._retry_after(), **self.headers}
+        return Reply(said.status, said.body, headers, said.code)
+
+    def _said(self, request_id: str) -> Reply | None:
+        if self.status is not None:
+            return _verbatim(self.status, self.body)
+        says = self.script.says
+        return replies.refusal(says, request_id) if isinstance(says, Row) else says
+
+    def _retry_after(self) -> dict[str, str]:
+        if self.kind != "rate-limit" or self.seconds is None:
+            return {}
+        return {"Retry-After": str(math.ceil(self.seconds))}
+
+
+def _verbatim(status: int, body: object) -> Reply:
+    if body is None or isinstance(body, str):
+        return Reply(status, body or "", {"Content-Type": "text/plain; charset=utf-8"})
+    code = body.get("code") if isinstance(body, dict) else None
+    reply = replies.json_reply(status, body)
+    return Reply(status, reply.body, reply.headers, code if isinstance(code, int) else None)

@@ -1,0 +1,50 @@
+"""Which kinds of fault are there, and has the achievement landed by then?"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from app.sandbox import replies
+from app.sandbox.replies import Reply, Row
+
+# hang: wait, then close; reset: TCP RST; truncate: half the body, then close.
+Ending = Literal["answer", "hang", "reset", "truncate"]
+
+
+@dataclass(frozen=True)
+class Script:
+    """Is the call processed, what is said instead of the true answer, how does it end?"""
+
+    is_processed: bool
+    says: Row | Reply | None = None
+    ending: Ending = "answer"
+
+
+UNAVAILABLE = replies.html_reply(503, "503 Service Unavailable")
+WELCOME = replies.html_reply(200, "Welcome")
+MOVED = Reply(302, "", {"Location": "/maintenance"})
+BROKEN_JSON = Reply(202, '{"customerId": "cust', {"Content-Type": "application/json"})
+
+SCRIPTS: Mapping[str, Script] = {
+    # Not processed: nothing has landed.
+    "timeout-before": Script(False, ending="hang"),
+    "reset-before": Script(False, ending="reset"),
+    "http-500": Script(False, replies.SERVER_FAILED),
+    "http-503-html": Script(False, UNAVAILABLE),
+    "html-200": Script(False, WELCOME),
+    "redirect": Script(False, MOVED),
+    "rate-limit": Script(False, replies.TOO_MANY),
+    "unauthorized": Script(False, replies.UNAUTHORIZED),
+    "forbidden": Script(False, replies.FORBIDDEN),
+    "concurrent": Script(False, replies.CONCURRENT),
+    "gameball-disabled-422": Script(False, replies.GAMEBALL_DISABLED),
+    "answer": Script(False),
+    # Processed: what would have landed has landed.
+    "timeout-after": Script(True, ending="hang"),
+    "reset-after": Script(True, ending="reset"),
+    "http-500-after": Script(True, replies.SERVER_FAILED),
+    "bad-json-202-after": Script(True, BROKEN_JSON),
+    "answer-after": Script(True),
+    "truncate": Script(True, ending="truncate"),
+    "slow": Script(True),
+}

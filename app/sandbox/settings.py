@@ -1,0 +1,72 @@
+"""What does this Gameball pretend to be?"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+SOCIAL = "SocialMedia"
+LAST_CAMPAIGN_ID = 999_999
+
+
+@dataclass(frozen=True)
+class Limit:
+    """How many calls one resource class may receive in any second and in any 30 seconds."""
+
+    per_second: int = 30
+    per_30_seconds: int = 360
+
+
+# https://docs.gameball.co/api-reference/overview/rate-limiting
+DOCUMENTED_LIMITS: Mapping[str, Limit] = {
+    "customersGet": Limit(100, 1200),
+    "customersPost": Limit(),
+    "transactions": Limit(),
+    "others": Limit(),
+}
+
+
+@dataclass(frozen=True)
+class Campaign:
+    """One reward campaign; `max_achievement` -1 means as often as one likes."""
+
+    id: int
+    name: str = "Social campaign"
+    points: int = 50
+    max_achievement: int = -1
+    is_active: bool = True
+    type: str = SOCIAL
+    visibility: str = "AlwaysVisible"
+
+
+@dataclass(frozen=True)
+class SandboxSettings:
+    """Everything about the sandbox that can be chosen, at the start or while it runs.
+
+    `known_customers` None: everybody exists whose id does not start with "missing".
+    `campaigns` describes single campaigns; with `other_campaigns` every other id from 1 to 999999
+    exists too, as an unlimited social campaign worth 50 points.
+    `gameball_status` is None while the program is enabled, else the word it is reported with.
+    `limits` names the resource classes whose limits differ from the documented ones.
+    """
+
+    dedup_window_seconds: float = 60.0
+    grant_delay_seconds: float = 1.0
+    grant_jitter_seconds: float = 0.0
+    api_key: str = "sandbox-api-key"
+    secret_key: str = "sandbox-secret-key"  # noqa: S105 - it opens nothing but the sandbox
+    gameball_status: str | None = None
+    limits: Mapping[str, Limit] = field(default_factory=dict)
+    known_customers: frozenset[str] | None = None
+    inactive_customers: frozenset[str] = frozenset()
+    campaigns: tuple[Campaign, ...] = ()
+    other_campaigns: bool = True
+
+    def limit_of(self, resource: str) -> Limit:
+        return self.limits.get(resource, DOCUMENTED_LIMITS[resource])
+
+    def campaign(self, campaign_id: int) -> Campaign | None:
+        for campaign in self.campaigns:
+            if campaign.id == campaign_id:
+                return campaign
+        if self.other_campaigns and 1 <= campaign_id <= LAST_CAMPAIGN_ID:
+            return Campaign(campaign_id, f"Social campaign {campaign_id}")
+        return None
