@@ -1,0 +1,57 @@
+"""What can be done from a terminal? `vouch --help` explains itself."""
+
+import importlib
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from app import __version__
+from app.settings.errors import ConfigurationError
+
+# Loaded when called: a command that needs no web server does not wait for one to be imported.
+COMMANDS: Mapping[str, str] = {
+    "demo": "app.cli.demo",
+    "serve": "app.cli.serve",
+    "work": "app.cli.work",
+    "db": "app.cli.db",
+    "check": "app.cli.check",
+    "keys": "app.cli.keys",
+    "verify": "app.cli.verify",
+    "send": "app.cli.send",
+    "sandbox": "app.cli.sandbox",
+    "attempts": "app.cli.attempts",
+}
+
+
+class Commands(click.Group):
+    """The commands by name, each in a module of its own that defines `command`."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(COMMANDS[cmd_name]).command
+        return command
+
+
+@click.command(cls=Commands)
+@click.version_option(__version__, prog_name="vouch")
+def vouch() -> None:
+    """Vouch turns social actions into Gameball rewards.
+
+    Start with `vouch demo`: everything on this machine, no account needed.
+    """
+
+
+def main(arguments: list[str] | None = None) -> Any:
+    """Run `vouch`. A wrong configuration is told place by place, and exits 2."""
+    try:
+        return vouch(arguments)
+    except ConfigurationError as error:
+        for mistake in error.mistakes:
+            click.echo(f"error: {mistake}", err=True)
+        sys.exit(2)

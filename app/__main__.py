@@ -1,0 +1,5 @@
+"""`python -m app` is `vouch`."""
+
+from app.cli import main
+
+main()

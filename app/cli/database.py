@@ -1,0 +1,27 @@
+"""How does a command reach the database that the environment names?"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from app.service import build_database
+from app.settings.environment import Environment, read_environment
+from app.storage import migrate
+from app.storage.database import Database
+
+
+@contextmanager
+def open_database(environment: Environment | None = None) -> Iterator[Database]:
+    """The database, an embedded one brought up to date first."""
+    environment = environment or read_environment()
+    database = build_database(environment)
+    prepare(environment)
+    try:
+        yield database
+    finally:
+        database.close()
+
+
+def prepare(environment: Environment) -> None:
+    """Migrate an embedded database; one that a server keeps is the operator's to migrate."""
+    if environment.is_embedded:
+        migrate.upgrade(environment.database_url)

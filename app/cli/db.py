@@ -1,0 +1,18 @@
+"""`vouch db`: the database's shape."""
+
+import click
+
+from app.settings.environment import read_environment
+from app.storage import migrate
+
+
+@click.group()
+def command() -> None:
+    """The database."""
+
+
+@command.command()
+def upgrade() -> None:
+    """Bring the database to this version's shape. Safe to call at any time, by many at once."""
+    migrate.upgrade(read_environment().database_url)
+    click.echo(f"The database is at revision {migrate.head()}.")

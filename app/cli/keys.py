@@ -1,0 +1,52 @@
+"""`vouch keys`: who may call the API."""
+
+import click
+
+from app.cli.database import open_database
+from app.cli.output import json_option, print_json, print_table
+from app.domain.clock import utc_now
+from app.steps import keys
+from app.steps.keys import Role
+
+
+@click.group()
+def command() -> None:
+    """API keys: created, listed, revoked. Only a digest of a key is kept."""
+
+
+@command.command()
+@click.option("--role", type=click.Choice([role.value for role in Role]), required=True)
+@click.option("--name", required=True, help="Who will hold it; timelines name it.")
+@json_option
+def create(role: str, name: str, as_json: bool) -> None:
+    """Create a key and print it, this once."""
+    with open_database() as database:
+        key_id, key = database.write(lambda c: keys.create(c, Role(role), name, utc_now()))
+    if as_json:
+        print_json({"id": key_id, "role": role, "name": name, "key": key})
+        return
+    click.echo(f"The key {key_id} ({role}, {name}). It is shown only now:")
+    click.echo(key)
+
+
+@command.command("list")
+@json_option
+def list_keys(as_json: bool) -> None:
+    """List the keys, the revoked ones included."""
+    with open_database() as database, database.read() as connection:
+        rows = [dict(row._mapping) for row in keys.listing(connection)]
+    if as_json:
+        names = {"created_at": "createdAt", "revoked_at": "revokedAt"}
+        print_json([{names.get(key, key): row[key] for key in row} for row in rows])
+        return
+    print_table(("id", "role", "name", "created_at", "revoked_at"), rows)
+
+
+@command.command()
+@click.argument("key_id")
+def revoke(key_id: str) -> None:
+    """Refuse a key from now on."""
+    with open_database() as database:
+        if not database.write(lambda c: keys.revoke(c, key_id, utc_now())):
+            raise click.ClickException(f"no key in use has the id {key_id}")
+    click.echo(f"The key {key_id} is revoked.")

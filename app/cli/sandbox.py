@@ -1,0 +1,51 @@
+"""`vouch sandbox`: a stand-in Gameball."""
+
+import click
+
+from app.cli.address import split_address
+from app.sandbox.server import SandboxServer
+from app.sandbox.settings import SandboxSettings
+
+
+@click.command()
+@click.option("--bind", default="127.0.0.1:8100", show_default=True, metavar="HOST:PORT")
+@click.option("--api-key", default="sandbox-api-key", show_default=True)
+@click.option("--secret-key", default="sandbox-secret-key", show_default=True)
+@click.option(
+    "--dedup-window",
+    default=60.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long the same customer and challenge is answered 4000.",
+)
+@click.option(
+    "--grant-delay",
+    default=1.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="From the 202 to the reward.",
+)
+@click.option("--grant-jitter", default=0.0, show_default=True, metavar="SECONDS")
+def command(
+    bind: str,
+    api_key: str,
+    secret_key: str,
+    dedup_window: float,
+    grant_delay: float,
+    grant_jitter: float,
+) -> None:
+    """Stand in for Gameball: dedup window, limits, every error, delayed grants, faults on demand.
+
+    Its books are at /_sandbox/books; faults are ordered with POST /_sandbox/faults.
+    """
+    host, port = split_address(bind)
+    settings = SandboxSettings(
+        dedup_window_seconds=dedup_window,
+        grant_delay_seconds=grant_delay,
+        grant_jitter_seconds=grant_jitter,
+        api_key=api_key,
+        secret_key=secret_key,
+    )
+    with SandboxServer(settings, host=host, port=port) as sandbox:
+        click.echo(f"The sandbox Gameball listens on {sandbox.url}")
+        sandbox.serve_forever()

@@ -1,0 +1,75 @@
+"""How does gunicorn run the service, and the worker inside it?"""
+
+import os
+from typing import Any
+
+import structlog
+from gunicorn.app.base import BaseApplication
+from gunicorn.glogging import Logger
+
+from app.service import Service
+from app.web import create_app
+from app.worker.assembly import build_dispatcher
+from app.worker.dispatcher import Dispatcher
+
+log = structlog.get_logger(__name__)
+
+
+class EventLogger(Logger):  # type: ignore[misc]
+    """Hand gunicorn's own messages to our log; what was served is counted, not logged by line."""
+
+    def setup(self, cfg: Any) -> None:
+        self.loglevel = self.LOG_LEVELS.get(cfg.loglevel.lower(), 20)
+        self.error_log.setLevel(self.loglevel)
+        self.error_log.propagate = True
+        self.access_log.propagate = False
+
+    def reopen_files(self) -> None:
+        """There are no files: the log goes to stderr."""
+
+
+class WebServer(BaseApplication):  # type: ignore[misc]
+    """The service under gunicorn. The application is made before the fork, threads after it."""
+
+    def __init__(self, service: Service, settings: dict[str, Any], *, starts_worker: bool) -> None:
+        self.service = service
+        self.settings = settings
+        self.starts_worker = starts_worker
+        self.dispatcher: Dispatcher | None = None
+        super().__init__()
+
+    def load_config(self) -> None:
+        for name, value in self.settings.items():
+            if name in self.cfg.settings:
+                self.cfg.set(name, value)
+        self.cfg.set("logger_class", EventLogger)
+        self.cfg.set("preload_app", True)
+        self.cfg.set("control_socket_disable", True)
+        for hook in (self.post_worker_init, self.worker_exit, self.on_reload, self.child_exit):
+            self.cfg.set(hook.__name__, hook)
+
+    def load(self) -> Any:
+        return create_app(self.service)
+
+    def post_worker_init(self, worker: Any) -> None:
+        log.info("web.started", pid=worker.pid, worker=self.starts_worker)
+        if self.starts_worker:
+            self.dispatcher = build_dispatcher(self.service)
+            self.dispatcher.start()
+
+    def worker_exit(self, _server: Any, worker: Any) -> None:
+        """In the web process, after its last request: what is in flight is still recorded."""
+        if self.dispatcher is not None:
+            self.dispatcher.stop()
+        self.service.database.close()
+        log.info("web.stopped", pid=worker.pid)
+
+    def on_reload(self, _server: Any) -> None:
+        """In gunicorn's own process, at SIGHUP: the web processes forked next have the new one."""
+        self.service.reload()
+
+    def child_exit(self, _server: Any, worker: Any) -> None:
+        if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+            from prometheus_client import multiprocess
+
+            multiprocess.mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]

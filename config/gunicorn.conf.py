@@ -1,0 +1,34 @@
+"""How gunicorn runs `vouch serve`. Change it here; `vouch serve --bind` overrides the address.
+
+Every setting: https://docs.gunicorn.org/en/stable/settings.html
+"""
+
+bind = "127.0.0.1:8000"
+
+# Web processes and threads in each. Left out, they follow the database: one process of 16 threads
+# over SQLite, which has one writer anyway; two over PostgreSQL.
+# workers = 2
+# threads = 16
+
+worker_class = "gthread"
+
+# How long a web process may go without a sign of life before it is replaced, in seconds.
+timeout = 60
+
+# After SIGTERM: how long requests, and submissions in flight, may take to end, in seconds.
+graceful_timeout = 30
+
+# Keep a platform's or a proxy's connection open between requests, in seconds.
+keepalive = 30
+
+# Whose X-Forwarded-Proto is believed. The caller's address is not taken from here: count your
+# proxies in [web] trusted_proxies instead.
+forwarded_allow_ips = "127.0.0.1,::1"
+
+# A header field of a stranger: longer ones, or more, are refused with a 4xx.
+limit_request_field_size = 8190
+limit_request_fields = 100
+limit_request_line = 4094
+
+# Where gunicorn keeps its sign of life: in memory, so that a read-only root file system will do.
+worker_tmp_dir = "/dev/shm"  # noqa: S108
