@@ -1,11 +1,11 @@
 """How does a verified event become history, once for ever?"""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select, tuple_
+from sqlalchemy import Connection, Row, insert, select
 
 from app.domain.attempts import State
 from app.domain.clock import new_id
@@ -19,6 +19,7 @@ from app.steps.moves import move, remember, transition
 from app.storage.tables import AttemptRow, EventRow, IdentityRow
 
 EARNED = "earned"
+_EVENT_FIELDS = Event.__slots__
 NOT_LINKED = "no customer is linked to this account yet"
 
 
@@ -80,7 +81,10 @@ def receive(connection: Connection, arrivals: Sequence[Arrival]) -> Sequence[Rec
 
 
 def _insert_events(connection: Connection, events: Sequence[tuple[str, Event]]) -> set[str]:
-    rows = [{"id": event_id, **asdict(event)} for event_id, event in events]
+    rows = [
+        {"id": event_id, **{name: getattr(event, name) for name in _EVENT_FIELDS}}
+        for event_id, event in events
+    ]
     statement = insert_new(connection, EventRow).returning(EventRow.id)
     return set(connection.execute(statement, rows).scalars())
 
@@ -113,10 +117,14 @@ def _make_attempts(connection: Connection, fresh: Mapping[str, Arrival]) -> dict
 def _links(
     connection: Connection, accounts: Iterable[tuple[str, str]]
 ) -> dict[tuple[str, str], Row[Any]]:
+    wanted = set(accounts)
+    # By account alone, which the platform hardly narrows; a list of pairs is slow to prepare.
     statement = select(IdentityRow.__table__).where(
-        tuple_(IdentityRow.platform, IdentityRow.account_id).in_(list(accounts))
+        IdentityRow.account_id.in_({account for _, account in wanted}),
+        IdentityRow.platform.in_({platform for platform, _ in wanted}),
     )
-    return {(row.platform, row.account_id): row for row in connection.execute(statement)}
+    found = {(row.platform, row.account_id): row for row in connection.execute(statement)}
+    return {pair: row for pair, row in found.items() if pair in wanted}
 
 
 def _confirm_claims(

@@ -37,6 +37,11 @@ Moment = Annotated[datetime, mapped_column(UtcDateTime)]
 AttemptId = Annotated[str, mapped_column(Uuid(as_uuid=False), ForeignKey("attempts.id"))]
 
 
+def _partial(name: str, *columns: str, where: str) -> Index:
+    """An index of the few rows that are still to be worked on, however long the history is."""
+    return Index(name, *columns, sqlite_where=text(where), postgresql_where=text(where))
+
+
 class Base(DeclarativeBase):
     metadata = MetaData(naming_convention=NAMING)
 
@@ -73,26 +78,10 @@ class AttemptRow(Base):
     __table_args__ = (
         UniqueConstraint("event_id", "challenge_id"),
         UniqueConstraint("token_id"),
-        Index(
-            "ix_attempts_timer",
-            "state",
-            "next_at",
-            sqlite_where=text("next_at IS NOT NULL"),
-            postgresql_where=text("next_at IS NOT NULL"),
-        ),
-        Index(
-            "ix_attempts_leased",
-            "customer_id",
-            sqlite_where=text("lease_until IS NOT NULL"),
-            postgresql_where=text("lease_until IS NOT NULL"),
-        ),
-        Index(
-            "ix_attempts_unlinked",
-            "platform",
-            "account_id",
-            sqlite_where=text("state = 'unlinked'"),
-            postgresql_where=text("state = 'unlinked'"),
-        ),
+        _partial("ix_attempts_timer", "state", "next_at", where="next_at IS NOT NULL"),
+        _partial("ix_attempts_leased", "customer_id", where="lease_until IS NOT NULL"),
+        _partial("ix_attempts_unlinked", "platform", "account_id", where="state = 'unlinked'"),
+        _partial("ix_attempts_checking", "customer_id", where="state = 'checking'"),
         Index(None, "customer_id", "challenge_id", "id"),
         Index(None, "account_id", "id"),
         Index(None, "state", "id"),
@@ -173,12 +162,7 @@ class SubmissionRow(Base):
     __table_args__ = (
         Index(None, "attempt_id", "id"),
         Index(None, "ended_at"),
-        Index(
-            "ix_submissions_in_flight",
-            "started_at",
-            sqlite_where=text("ended_at IS NULL"),
-            postgresql_where=text("ended_at IS NULL"),
-        ),
+        _partial("ix_submissions_in_flight", "started_at", where="ended_at IS NULL"),
     )
 
     id: Mapped[Serial]

@@ -114,6 +114,14 @@ def upgrade() -> None:
         sqlite_where=sa.text("lease_until IS NOT NULL"),
         postgresql_where=sa.text("lease_until IS NOT NULL"),
     )
+    op.create_index(
+        "ix_attempts_checking",
+        "attempts",
+        ["customer_id"],
+        unique=False,
+        sqlite_where=sa.text("state = 'checking'"),
+        postgresql_where=sa.text("state = 'checking'"),
+    )
     op.create_index("ix_attempts_state_id", "attempts", ["state", "id"], unique=False)
     op.create_index(
         "ix_attempts_timer",

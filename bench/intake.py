@@ -1,0 +1,230 @@
+"""How fast is the complete intake, beside an empty answer and a bare route?
+
+`python -m bench.intake` measures over SQLite; `--database postgresql://…` over PostgreSQL. Each
+round measures the three one after the other on fresh databases; the medians and their ratios are
+printed.
+"""
+
+import argparse
+import hashlib
+import hmac
+import json
+import os
+import platform
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from sqlalchemy import create_engine, text
+
+from app.domain.clock import utc_now
+from app.platforms import adapters
+from app.platforms.kit.examples import templates
+from app.service import build_database
+from app.settings.environment import read_environment
+from app.steps.identities import Identity, link
+from app.storage import migrate
+from bench.baselines import SECRET
+from bench.load import Measured, http_request, measure
+
+ROOT = Path(__file__).parents[1]
+ACCOUNTS = 200
+SECRET_TEXT = "bench-secret-0123456789"
+CONFIGURATION = """
+[[sources]]
+name = "bench"
+platform = "twitch"
+secrets = ["env:BENCH_SECRET"]
+
+[[rules]]
+challenge_id = 1
+source = "bench"
+action = "follow"
+repeat = "every_event"
+"""
+
+
+def main() -> None:
+    options = _options()
+    rounds = [_round(options) for _ in range(options.rounds)]
+    _print(rounds, options)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--database", default="", help="a PostgreSQL server's URL; else SQLite")
+    parser.add_argument("--requests", type=int, default=3000)
+    parser.add_argument("--connections", type=int, default=32)
+    parser.add_argument("--rounds", type=int, default=5)
+    return parser.parse_args()
+
+
+def _round(options: argparse.Namespace) -> dict[str, Measured]:
+    measured = {}
+    for name in ("intake", "bare", "empty"):
+        with _fresh_database(options.database) as url, _server(name, url) as port:
+            requests = (
+                _intake_requests(options.requests)
+                if name == "intake"
+                else (_bare_requests(options.requests))
+            )
+            measure("127.0.0.1", port, requests[: options.requests // 10], options.connections)
+            rest = requests[options.requests // 10 :]
+            measured[name] = measure("127.0.0.1", port, rest, options.connections)
+    return measured
+
+
+@contextmanager
+def _fresh_database(server: str) -> Iterator[str]:
+    folder = Path(tempfile.mkdtemp(prefix="vouch-bench-"))
+    name = f"bench_{uuid.uuid4().hex[:12]}"
+    try:
+        if not server:
+            yield f"sqlite:///{folder}/bench.db"
+            return
+        admin = create_engine(
+            server.replace("postgresql://", "postgresql+psycopg://"),
+            isolation_level="AUTOCOMMIT",
+        )
+        with admin.connect() as connection:
+            connection.execute(text(f"CREATE DATABASE {name}"))
+        yield server.rsplit("/", 1)[0] + f"/{name}"
+        with admin.connect() as connection:
+            connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+        admin.dispose()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _server(name: str, url: str) -> Iterator[int]:
+    """The server of one contender: the same gunicorn settings for all three."""
+    port = _free_port()
+    folder = Path(tempfile.mkdtemp(prefix="vouch-bench-"))
+    (folder / "vouch.toml").write_text(CONFIGURATION)
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "DATABASE_URL": url,
+        "BENCH_DATABASE_URL": url.replace("postgresql://", "postgresql+psycopg://"),
+        "BENCH_SECRET": SECRET_TEXT,
+        "VOUCH_CONFIG": str(folder / "vouch.toml"),
+        "VOUCH_SECRET_KEYS": "bench-claim-key-0123456789",
+    }
+    if name == "intake":
+        _prepare(environment)
+        command = [sys.executable, "-m", "app", "serve", "--no-worker", "--bind"]
+    else:
+        processes = "1" if url.startswith("sqlite") else "2"
+        command = [sys.executable, "-m", "gunicorn", f"bench.baselines:{name}()", "--preload"]
+        command += ["--worker-class", "gthread", "--threads", "16", "--workers", processes]
+        command += ["--keep-alive", "30", "--no-control-socket", "--log-level", "error", "--bind"]
+    process = subprocess.Popen(
+        [*command, f"127.0.0.1:{port}"],
+        env=environment,
+        cwd=folder,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        _wait_for(port)
+        yield port
+    finally:
+        process.terminate()
+        process.wait(20)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _prepare(environment: dict[str, str]) -> None:
+    """Bring the database to our shape, with accounts linked, so that every event earns."""
+    settings = read_environment(environment)
+    migrate.upgrade(settings.database_url)
+    database = build_database(settings)
+    for number in range(ACCOUNTS):
+        identity = Identity("twitch", str(number), f"customer-{number}")
+        database.write(lambda c, i=identity: link(c, i, "bench", utc_now()))
+    database.close()
+
+
+def _intake_requests(count: int) -> list[bytes]:
+    kind = adapters()["twitch"]
+    adapter = kind(kind.config(name="bench", platform="twitch", secrets=(SECRET_TEXT,)))
+    template = templates("twitch")["follow"]
+    now = datetime.now(UTC)
+    requests = []
+    for number in range(count):
+        key = str(uuid.uuid4())
+        example = template.fill(actor=str(number % ACCOUNTS), target="1", key=key, now=now)
+        headers = adapter.sign(example, now)
+        requests.append(http_request("/webhooks/bench", headers, example.body))
+    return requests
+
+
+def _bare_requests(count: int) -> list[bytes]:
+    """The same body, signed for the bare route."""
+    template = templates("twitch")["follow"]
+    example = template.fill(actor="1", target="1", key="k", now=datetime.now(UTC))
+    requests = []
+    for _ in range(count):
+        key = str(uuid.uuid4())
+        signature = hmac.new(SECRET, key.encode() + example.body, hashlib.sha256).hexdigest()
+        headers = {"X-Id": key, "X-Signature": signature, "Content-Type": "application/json"}
+        requests.append(http_request("/hook", headers, example.body))
+    return requests
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _wait_for(port: int) -> None:
+    for _ in range(200):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.1)
+    raise TimeoutError("the server did not start")
+
+
+def _print(rounds: Sequence[dict[str, Measured]], options: argparse.Namespace) -> None:
+    def median(name: str, figure: str) -> float:
+        return statistics.median(getattr(one[name], figure) for one in rounds)
+
+    print(f"{platform.platform()}, {os.cpu_count()} cores, Python {platform.python_version()}")
+    print(
+        f"{'PostgreSQL' if options.database else 'SQLite'}; {len(rounds)} rounds of "
+        f"{options.requests} requests over {options.connections} connections; medians"
+    )
+    print(f"{'':8}{'requests/s':>12}{'p50 ms':>10}{'p99 ms':>10}{'not 2xx':>10}")
+    for name in ("empty", "bare", "intake"):
+        bad = sum(one[name].not_2xx for one in rounds)
+        print(
+            f"{name:8}{median(name, 'requests_per_second'):12.0f}{median(name, 'p50_ms'):10.1f}"
+            f"{median(name, 'p99_ms'):10.1f}{bad:10}"
+        )
+    for other in ("bare", "empty"):
+        rate = statistics.median(
+            one["intake"].requests_per_second / one[other].requests_per_second for one in rounds
+        )
+        p99 = statistics.median(one["intake"].p99_ms / one[other].p99_ms for one in rounds)
+        print(f"intake / {other}: requests/s x{rate:.2f}, p99 x{p99:.2f} (median of ratios)")
+    print(json.dumps({"rounds": [{n: vars_of(m) for n, m in one.items()} for one in rounds]}))
+
+
+def vars_of(measured: Measured) -> dict[str, float]:
+    return {name: round(getattr(measured, name), 2) for name in Measured.__slots__}
+
+
+if __name__ == "__main__":
+    main()
