@@ -1,0 +1,53 @@
+# What can be done here? `make` or `make help` lists it. CI runs what a person runs.
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo serve test quick hard check format bench wheel clean
+
+help: ## List these tasks
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(READY) ## Make the virtual environment with everything in it
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[postgres,test]'
+	@touch $@
+
+demo: setup ## Everything on this machine, no account needed (ONCE=1: exit by itself)
+	$(BIN)/vouch demo $(if $(ONCE),--once)
+
+serve: setup ## The service with config/vouch.toml
+	$(BIN)/vouch serve
+
+test: setup ## Checks excepted: every test, on SQLite and PostgreSQL, the hard ones included
+	$(BIN)/python -m pytest --cov --cov-report=term -n 2 --dist loadgroup -q
+
+quick: setup ## The tests without the hard ones
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -q -m 'not hard'
+
+hard: setup ## Only the hard ones: real processes, real kills
+	$(BIN)/python -m pytest -q -m hard -s
+
+check: setup ## Format, lint, types and the import contract
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: setup ## Put everything into the house's format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: setup ## How fast is the intake? (DATABASE=postgresql://… for PostgreSQL)
+	$(BIN)/python -m bench.intake $(if $(DATABASE),--database $(DATABASE))
+
+wheel: setup ## Build the wheel into dist/
+	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
+
+clean: ## Remove what was built
+	rm -rf $(VENV) build dist .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis
