@@ -62,6 +62,12 @@ class ClaimsSection(Section):
         default=120, ge=1, description="Claims from one address; more are answered 429."
     )
 
+    @model_validator(mode="after")
+    def _lives_are_ordered(self) -> Self:
+        if self.default_ttl > self.max_ttl:
+            raise ValueError("default_ttl must not exceed max_ttl")
+        return self
+
 
 class AttemptsSection(Section):
     """How long attempts wait."""

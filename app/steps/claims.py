@@ -1,7 +1,7 @@
 """What becomes of a customer's own statement?"""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -15,6 +15,7 @@ from app.domain.rules import Rule, occurrence
 from app.steps.earning import ALREADY_AWARDED, earn
 from app.steps.intake import new_attempt
 from app.steps.ledger import holds, insert_new
+from app.steps.locks import lock_accounts
 from app.steps.moves import move, remember, transition
 from app.storage.tables import AttemptRow, IdentityRow
 
@@ -47,12 +48,17 @@ def claim(
     It earns at once where its rule believes claims; otherwise it waits in `checking`.
     """
     attempt_id = new_id(now)
-    row = _row(connection, made, attempt_id, checking_until, now)
-    inserted = connection.execute(insert_new(connection, AttemptRow), row)
+    accounts = _accounts_of(connection, made.rule.platform, made.customer_id)
+    # An event of one of them is received before or after this claim, not unseen beside it.
+    lock_accounts(connection, [(made.rule.platform, account) for account in accounts])
+    row = _row(made, attempt_id, accounts, checking_until, now)
+    # Not the row count: SQLAlchemy keeps none of an INSERT on PostgreSQL.
+    insert = insert_new(connection, AttemptRow).returning(AttemptRow.id)
+    is_new = connection.execute(insert, row).first() is not None
     attempt = by_token(connection, made.token_id)
     if attempt is None:
         raise LookupError("the claim's attempt is neither new nor known")
-    if inserted.rowcount != 1:
+    if not is_new:
         return attempt.id, State(attempt.state)
     by = f"customer:{made.customer_id}"
     remember(connection, [transition(attempt_id, None, State.CHECKING, "claimed", by, now)])
@@ -69,7 +75,7 @@ def claim(
 
 
 def _row(
-    connection: Connection, made: Claim, attempt_id: str, checking_until: datetime, now: datetime
+    made: Claim, attempt_id: str, accounts: Sequence[str], checking_until: datetime, now: datetime
 ) -> dict[str, Any]:
     rule = made.rule
     target = rule.target or made.target
@@ -85,7 +91,8 @@ def _row(
         source=rule.source,
         platform=rule.platform,
         action=rule.action,
-        account_id=_account_of(connection, rule.platform, made.customer_id),
+        # Of several, nobody knows which one did it.
+        account_id=accounts[0] if len(accounts) == 1 else None,
         target=target,
         evidence=Evidence.CLAIMED,
         occurrence=occurrence(rule.repeat, target=target, at=now, key=f"claim:{made.token_id}"),
@@ -97,15 +104,11 @@ def _row(
     )
 
 
-def _account_of(connection: Connection, platform: str, customer_id: str) -> str | None:
-    """The customer's account on the platform, when exactly one is linked."""
-    statement = (
-        select(IdentityRow.account_id)
-        .where(IdentityRow.platform == platform, IdentityRow.customer_id == customer_id)
-        .limit(2)
+def _accounts_of(connection: Connection, platform: str, customer_id: str) -> Sequence[str]:
+    statement = select(IdentityRow.account_id).where(
+        IdentityRow.platform == platform, IdentityRow.customer_id == customer_id
     )
-    accounts = connection.execute(statement).scalars().all()
-    return accounts[0] if len(accounts) == 1 else None
+    return connection.execute(statement).scalars().all()
 
 
 def _await_proof(connection: Connection, attempt: Row[Any], now: datetime) -> State:

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Row, delete, select, update
 
 from app.domain.attempts import State
 from app.domain.evidence import Evidence
-from app.steps.earning import earn
+from app.steps.earning import ALREADY_AWARDED, earn
 from app.steps.intake import checking_claims
 from app.steps.ledger import insert_new
 from app.steps.locks import lock_accounts
@@ -82,7 +82,9 @@ def _upsert(connection: Connection, identity: Identity, now: datetime) -> Linked
         "created_at": now,
         **contact,
     }
-    if connection.execute(insert_new(connection, IdentityRow), row).rowcount == 1:
+    # Not the row count: SQLAlchemy keeps none of an INSERT on PostgreSQL.
+    insert = insert_new(connection, IdentityRow).returning(IdentityRow.account_id)
+    if connection.execute(insert, row).first() is not None:
         return Linked.CREATED
     kept = connection.execute(
         update(IdentityRow)
@@ -104,6 +106,7 @@ def _unlinked(connection: Connection, identity: Identity) -> list[Row[Any]]:
             AttemptRow.state == State.UNLINKED,
         )
         .order_by(AttemptRow.id)
+        .with_for_update()
     )
     return list(connection.execute(statement))
 
@@ -135,7 +138,7 @@ def _release(
             **contact,
         )
         return
-    earn(
+    state = earn(
         connection,
         claim,
         customer_id=identity.customer_id,
@@ -153,7 +156,9 @@ def _release(
         attempt.id,
         State.UNLINKED,
         State.DUPLICATE,
-        reason=f"confirmed the claim {claim.id}, which is paid instead",
+        reason=ALREADY_AWARDED
+        if state is State.DUPLICATE
+        else f"confirmed the claim {claim.id}, which is paid instead",
         caused_by=caused_by,
         now=now,
         customer_id=identity.customer_id,

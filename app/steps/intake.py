@@ -159,7 +159,10 @@ def _confirm_claims(
 
 
 def checking_claims(connection: Connection, customers: Iterable[str]) -> list[Row[Any]]:
-    """The claims of these customers that wait for a proof, oldest first."""
+    """The claims of these customers that wait for a proof, oldest first.
+
+    Nobody else moves them before this transaction ends.
+    """
     wanted = list(customers)
     if not wanted:
         return []
@@ -167,6 +170,7 @@ def checking_claims(connection: Connection, customers: Iterable[str]) -> list[Ro
         select(AttemptRow.__table__)
         .where(AttemptRow.customer_id.in_(wanted), AttemptRow.state == State.CHECKING)
         .order_by(AttemptRow.id)
+        .with_for_update()
     )
     return list(connection.execute(statement))
 
@@ -264,7 +268,7 @@ def _withdraw_undone(connection: Connection, events: Sequence[Event]) -> None:
             AttemptRow.created_at <= event.received_at,
             *([AttemptRow.target == event.target] if event.target else []),
         )
-        for row in connection.execute(statement).all():
+        for row in connection.execute(statement.with_for_update()).all():
             move(
                 connection,
                 row.id,

@@ -68,7 +68,8 @@ def revoke(connection: Connection, key_id: str, now: datetime) -> bool:
 def holder(connection: Connection, key: str) -> KeyHolder | None:
     """Who holds this key; None when it is unknown or revoked."""
     parts = key.split("_", 2)
-    if len(parts) != 3 or len(parts[1]) != 12 or not key.isascii():
+    # PostgreSQL takes no NUL in a text, and junk must not look like its failure.
+    if len(parts) != 3 or len(parts[1]) != 12 or not (key.isascii() and key.isprintable()):
         return None
     row = connection.execute(select(KeyRow.__table__).where(KeyRow.id == parts[1])).one_or_none()
     if row is None or row.revoked_at is not None:

@@ -12,7 +12,7 @@ from app.web.problems import Problem
 
 View = TypeVar("View", bound=Callable[..., Any])
 
-_CHALLENGE = {"WWW-Authenticate": 'Bearer realm="vouch"'}
+WWW_AUTHENTICATE = {"WWW-Authenticate": 'Bearer realm="vouch"'}
 
 
 def requires(role: Role) -> Callable[[View], View]:
@@ -49,10 +49,10 @@ def _caller() -> KeyHolder:
     key = bearer()
     if not key:
         detail = "Send Authorization: Bearer <key>."
-        raise Problem("unauthenticated", detail, headers=_CHALLENGE)
+        raise Problem("unauthenticated", detail, headers=WWW_AUTHENTICATE)
     with service().database.read() as connection:
         found = holder(connection, key)
     if found is None:
         detail = "The key is unknown or revoked."
-        raise Problem("unauthenticated", detail, headers=_CHALLENGE)
+        raise Problem("unauthenticated", detail, headers=WWW_AUTHENTICATE)
     return found

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from flask import Flask
+from pydantic.alias_generators import to_camel
 from pydantic.json_schema import models_json_schema
 
 from app import __version__
@@ -96,9 +97,13 @@ def _operations(app: Flask) -> Any:
         told = getattr(view, "operation", None)
         if told is None:
             continue
-        path = re.sub(r"<(?:[^:>]+:)?([^>]+)>", r"{\1}", rule.rule)
+        path = re.sub(r"<(?:[^:>]+:)?([^>]+)>", _parameter, rule.rule)
         for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
             yield path, method.lower(), told, getattr(view, "role", None)
+
+
+def _parameter(variable: re.Match[str]) -> str:
+    return f"{{{to_camel(variable[1])}}}"
 
 
 def _shapes(told: Operation) -> set[type[Shape]]:

@@ -1,15 +1,25 @@
-"""What may a request of ours contain? JSON in camelCase, checked before anything is done."""
+"""What may a request or an answer of ours contain? JSON in camelCase, checked before use."""
 
-from typing import Annotated, Any, TypeVar
+import json
+from datetime import UTC, datetime
+from typing import Annotated, Any, Self, TypeVar
 
-from flask import request
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from flask import Response, request
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
 
 from app.platforms.kit.adapter import NAME_PATTERN
 from app.web.problems import Problem
 
 MAX_BODY_BYTES = 65_536
+MAX_STATEMENT_BYTES = 4_000
 
 
 class Shape(BaseModel):
@@ -32,10 +42,37 @@ ChallengeId = Annotated[int, Field(ge=1, le=2_147_483_647, description="Gameball
 AccountId = Annotated[Printable, Field(min_length=1, max_length=255)]
 PlatformName = Annotated[str, Field(pattern=NAME_PATTERN)]
 ActionName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,63}$")]
+Target = Annotated[Printable, Field(min_length=1, max_length=255)]
+Handle = Annotated[Printable, Field(min_length=1, max_length=255)]
 Email = Annotated[Printable, Field(min_length=3, max_length=255, pattern=r"^[^@\s]+@[^@\s]+$")]
 Mobile = Annotated[str, Field(pattern=r"^\+?[0-9 ()./-]{4,32}$")]
 
 S = TypeVar("S", bound=Shape)
+
+
+class Statement(Shape):
+    """What a customer says of an action. Free JSON; three members of it help to find the rule."""
+
+    model_config = ConfigDict(extra="allow")
+
+    platform: PlatformName | None = None
+    action: ActionName | None = None
+    target: Target | None = None
+
+    @model_validator(mode="after")
+    def _can_be_kept(self) -> Self:
+        try:
+            text = json.dumps(self.said, ensure_ascii=False, allow_nan=False)
+        except ValueError:
+            raise ValueError("must have numbers of ordinary size only") from None
+        if len(text.encode()) > MAX_STATEMENT_BYTES:
+            raise ValueError(f"must be at most {MAX_STATEMENT_BYTES} bytes of JSON")
+        return self
+
+    @property
+    def said(self) -> dict[str, Any]:
+        """All of it, as it came."""
+        return self.model_dump(by_alias=True, exclude_unset=True)
 
 
 def body_as(shape: type[S]) -> S:
@@ -58,6 +95,24 @@ def query_as(shape: type[S]) -> S:
         return shape.model_validate(request.args.to_dict())
     except ValidationError as error:
         raise refusal(error, status=400) from None
+
+
+def answered(shape: Shape, status: int = 200) -> Response:
+    """An answer of our API. It may name people, so nobody on the way may keep it."""
+    headers = {"Cache-Control": "no-store"}
+    return Response(as_json(shape), status, headers, content_type="application/json")
+
+
+def as_json(shape: Shape) -> str:
+    """A shape as our API writes it: camelCase, absent members as null, times in UTC."""
+    return json.dumps(shape.model_dump(by_alias=True), default=_written, separators=(",", ":"))
+
+
+def _written(value: object) -> str:
+    if not isinstance(value, datetime):
+        raise TypeError(f"an answer of ours cannot contain a {type(value).__name__}")
+    moment = value.astimezone(UTC).replace(tzinfo=None)
+    return moment.isoformat(timespec="microseconds") + "Z"
 
 
 def refusal(error: ValidationError, status: int | None = None) -> Problem:

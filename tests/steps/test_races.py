@@ -1,0 +1,161 @@
+"""What if two transactions meet? Only PostgreSQL lets them: SQLite has one writer."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import pytest
+from sqlalchemy import Connection, select, text
+
+from app.domain.attempts import State
+from app.domain.clock import new_id
+from app.domain.events import Event
+from app.domain.evidence import Evidence
+from app.domain.rules import Rule
+from app.steps.claims import Claim, claim
+from app.steps.identities import Identity, Linked, link
+from app.steps.intake import Arrival, Receipt, receive
+from app.steps.timers import strike
+from app.storage.database import Database
+from app.storage.tables import AttemptRow
+from tests.clock import START
+
+T = TypeVar("T")
+
+RULE = Rule(200, "twitch", "follow", source="twitch", target="1337")
+HELD_RULE = Rule(500, "twitch", "follow", hold_seconds=60)
+WAIT = timedelta(minutes=1)
+LATER = START + WAIT
+ADA = Identity("twitch", "tw-1", "ada")
+
+
+@pytest.fixture
+def database(postgres_url: str) -> Iterator[Database]:
+    database = Database(postgres_url)
+    yield database
+    database.close()
+
+
+def meanwhile(
+    database: Database, first: Callable[[Connection], Any], second: Callable[[Connection], T]
+) -> T:
+    """Run ``second`` while ``first`` has written but not committed; what ``second`` returns."""
+    with ThreadPoolExecutor(1) as pool:
+
+        def step(connection: Connection) -> Future[T]:
+            first(connection)
+            future = pool.submit(database.write, second)
+            _until_it_waits(connection, future)
+            return future
+
+        return database.write(step).result(10)
+
+
+def _until_it_waits(connection: Connection, future: Future[Any]) -> None:
+    waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+    for _ in range(200):
+        if future.done() or connection.execute(waiting).scalar_one():
+            return
+        time.sleep(0.01)
+    raise AssertionError("it neither waits nor ends")
+
+
+def follow(*rules: Rule, undone: bool = False) -> Callable[[Connection], Sequence[Receipt]]:
+    event = Event(
+        source="twitch",
+        key=f"undone-{undone}",
+        platform="twitch",
+        action="follow",
+        actor="tw-1",
+        target="1337",
+        occurred_at=START,
+        received_at=START,
+        payload=b"{}",
+        undone=undone,
+    )
+    return lambda connection: receive(connection, [Arrival(event, rules, LATER)])
+
+
+def claiming(connection: Connection) -> State:
+    made = Claim(new_id(START), "ada", 200, RULE)
+    return claim(connection, made, LATER, START)[1]
+
+
+def linking(connection: Connection) -> tuple[Linked, int]:
+    return link(connection, ADA, "test", LATER)
+
+
+def striking(connection: Connection) -> int:
+    return strike(connection, LATER, 100)
+
+
+def states(database: Database) -> dict[str, str]:
+    """The states of attempts by how they are known."""
+    with database.read() as connection:
+        rows = connection.execute(select(AttemptRow.evidence, AttemptRow.state)).all()
+    assert len({row.evidence for row in rows}) == len(rows)
+    return {row.evidence: row.state for row in rows}
+
+
+def test_an_attempt_that_expires_while_its_account_is_linked_stays_expired(
+    database: Database,
+) -> None:
+    database.write(follow(RULE))
+
+    linked = meanwhile(database, striking, linking)
+
+    assert linked == (Linked.CREATED, 0)
+    assert states(database) == {Evidence.SIGNED: State.EXPIRED}
+
+
+def test_an_event_whose_claim_expires_meanwhile_is_paid_by_itself(database: Database) -> None:
+    database.write(linking)
+    database.write(claiming)
+
+    (receipt,) = meanwhile(database, striking, follow(RULE))
+
+    assert receipt.states == (State.DUE,)
+    assert states(database) == {Evidence.CLAIMED: State.EXPIRED, Evidence.SIGNED: State.DUE}
+
+
+def test_an_action_undone_while_its_hold_ends_stays_owed(database: Database) -> None:
+    database.write(linking)
+    database.write(follow(HELD_RULE))
+
+    (receipt,) = meanwhile(database, striking, follow(undone=True))
+
+    assert receipt.is_new
+    assert states(database) == {Evidence.SIGNED: State.DUE}
+
+
+def test_a_claim_made_while_its_event_is_paid_is_a_duplicate(database: Database) -> None:
+    database.write(linking)
+
+    state = meanwhile(database, follow(RULE), claiming)
+
+    assert state is State.DUPLICATE
+    assert states(database) == {Evidence.CLAIMED: State.DUPLICATE, Evidence.SIGNED: State.DUE}
+
+
+def test_an_event_received_while_its_claim_is_made_confirms_it(database: Database) -> None:
+    database.write(linking)
+
+    (receipt,) = meanwhile(database, claiming, follow(RULE))
+
+    assert receipt.states == (State.DUE,)
+    assert states(database) == {Evidence.SIGNED: State.DUE}
+
+
+def test_an_event_received_while_its_account_is_linked_is_paid(database: Database) -> None:
+    (receipt,) = meanwhile(database, linking, follow(RULE))
+
+    assert receipt.states == (State.DUE,)
+
+
+def test_an_account_linked_while_its_event_is_received_releases_it(database: Database) -> None:
+    linked = meanwhile(database, follow(RULE), linking)
+
+    assert linked == (Linked.CREATED, 1)
+    assert states(database) == {Evidence.SIGNED: State.DUE}
