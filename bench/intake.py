@@ -22,9 +22,10 @@ import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
-from sqlalchemy import create_engine, text
+from sqlalchemy import Connection, create_engine, text
 
 from app.domain.clock import utc_now
 from app.platforms import adapters
@@ -150,8 +151,12 @@ def _prepare(environment: dict[str, str]) -> None:
     database = build_database(settings)
     for number in range(ACCOUNTS):
         identity = Identity("twitch", str(number), f"customer-{number}")
-        database.write(lambda c, i=identity: link(c, i, "bench", utc_now()))
+        database.write(partial(_link, identity))
     database.close()
+
+
+def _link(identity: Identity, connection: Connection) -> None:
+    link(connection, identity, "bench", utc_now())
 
 
 def _intake_requests(count: int) -> list[bytes]:
@@ -199,7 +204,7 @@ def _wait_for(port: int) -> None:
 
 def _print(rounds: Sequence[dict[str, Measured]], options: argparse.Namespace) -> None:
     def median(name: str, figure: str) -> float:
-        return statistics.median(getattr(one[name], figure) for one in rounds)
+        return float(statistics.median(getattr(one[name], figure) for one in rounds))
 
     print(f"{platform.platform()}, {os.cpu_count()} cores, Python {platform.python_version()}")
     print(
