@@ -1,13 +1,13 @@
 """Twitch EventSub over webhooks."""
 
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field, SecretStr
 
 from app.domain.events import Event
 from app.platforms.kit.adapter import Adapter, SecretRef, SourceConfig
 from app.platforms.kit.callback import Callback, Reading, Reply
-from app.platforms.kit.fields import dig, iso_time, json_object, obj, optional_text, text
+from app.platforms.kit.fields import iso_time, json_object, label, obj, text
 from app.platforms.kit.schemes import Body, Header, HmacScheme, SignedTime
 
 MESSAGE_ID = "Twitch-Eventsub-Message-Id"
@@ -21,17 +21,17 @@ ACTIONS = {
 }
 
 
-class TwitchSource(SourceConfig):
-    secrets: tuple[SecretRef, ...] = Field(min_length=1)
+def _as_twitch_takes_it(secret: SecretStr) -> SecretStr:
+    value = secret.get_secret_value()
+    if not (value.isascii() and 10 <= len(value) <= 100):
+        raise ValueError("a Twitch secret has 10 to 100 ASCII characters")
+    return secret
 
-    @field_validator("secrets")
-    @classmethod
-    def _as_twitch_takes_them(cls, secrets: tuple[SecretRef, ...]) -> tuple[SecretRef, ...]:
-        for secret in secrets:
-            value = secret.get_secret_value()
-            if not (value.isascii() and 10 <= len(value) <= 100):
-                raise ValueError("a Twitch secret has 10 to 100 ASCII characters")
-        return secrets
+
+class TwitchSource(SourceConfig):
+    secrets: tuple[Annotated[SecretRef, AfterValidator(_as_twitch_takes_it)], ...] = Field(
+        min_length=1, description="The secret of each subscription, of 10 to 100 ASCII characters."
+    )
 
 
 class Twitch(Adapter):
@@ -40,11 +40,13 @@ class Twitch(Adapter):
     config: ClassVar[type[SourceConfig]] = TwitchSource
     tolerance_seconds = 600
     # Message-Type, Subscription-Type and Retry are not signed: only the body is believed.
-    scheme = HmacScheme(
-        header="Twitch-Eventsub-Message-Signature",
-        prefix="sha256=",
-        signed=(Header(MESSAGE_ID), Header(MESSAGE_TIME), Body()),
-        time=SignedTime(MESSAGE_TIME, "iso"),
+    schemes = (
+        HmacScheme(
+            header="Twitch-Eventsub-Message-Signature",
+            prefix="sha256=",
+            signed=(Header(MESSAGE_ID), Header(MESSAGE_TIME), Body()),
+            time=SignedTime(MESSAGE_TIME, "iso"),
+        ),
     )
 
     def read(self, callback: Callback) -> Reading:
@@ -69,14 +71,14 @@ class Twitch(Adapter):
         return Reading((self._event(callback, ACTIONS[kind], event),))
 
     def _event(self, callback: Callback, action: str, event: dict[str, Any]) -> Event:
-        sent_at = callback.headers[MESSAGE_TIME.lower()]
+        sent_at = callback.headers.get(MESSAGE_TIME.lower())
         return self.event(
             callback,
-            key=text(callback.headers[MESSAGE_ID.lower()], MESSAGE_ID),
+            key=text(callback.headers.get(MESSAGE_ID.lower()), MESSAGE_ID),
             action=action,
-            actor=text(dig(event, "user_id"), "event.user_id"),
-            actor_handle=optional_text(dig(event, "user_login"), "event.user_login"),
-            target=text(dig(event, "broadcaster_user_id"), "event.broadcaster_user_id"),
+            actor=text(event.get("user_id"), "event.user_id"),
+            actor_handle=label(event.get("user_login")),
+            target=text(event.get("broadcaster_user_id"), "event.broadcaster_user_id"),
             # Only follows carry a time of their own; the message's is signed as well.
             occurred_at=iso_time(event.get("followed_at") or sent_at, "event.followed_at"),
         )

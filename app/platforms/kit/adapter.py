@@ -5,11 +5,21 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationInfo
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationInfo,
+)
 
 from app.domain.events import Event
 from app.platforms.kit.callback import Callback, Example, Forged, Reading, Reply
-from app.platforms.kit.schemes import HmacScheme
+from app.platforms.kit.fields import dig, label, optional_text, text
+from app.platforms.kit.kinds import Kind
+from app.platforms.kit.schemes import HmacScheme, event_key
 
 NAME_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?$"
 
@@ -20,18 +30,25 @@ def _resolve(value: object, info: ValidationInfo) -> object:
     return resolve(value) if resolve else value
 
 
-SecretRef = Annotated[SecretStr, BeforeValidator(_resolve)]
+def _not_blank(secret: SecretStr) -> SecretStr:
+    """An HMAC under an empty key is one that everybody can make."""
+    if not secret.get_secret_value().strip():
+        raise ValueError("the secret is empty")
+    return secret
+
+
+SecretRef = Annotated[SecretStr, BeforeValidator(_resolve), AfterValidator(_not_blank)]
 
 
 class SourceConfig(BaseModel):
     """One ``[[sources]]`` table. An adapter with more keys subclasses this."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     name: str = Field(pattern=NAME_PATTERN, description="The last part of /webhooks/<name>.")
     platform: str = Field(description="Which adapter reads it.")
     secrets: tuple[SecretRef, ...] = Field(
-        default=(), description="Signing secrets, every one accepted; new ones first."
+        min_length=1, description="Signing secrets, every one accepted; new ones first."
     )
     accounts: str = Field(
         default="",
@@ -43,9 +60,9 @@ class SourceConfig(BaseModel):
         default=None, gt=0, le=86_400, description="Greatest distance of a signed time, both ways."
     )
 
-    @property
-    def keys(self) -> tuple[bytes, ...]:
-        return tuple(secret.get_secret_value().encode() for secret in self.secrets)
+    def keys_of(self, option: str = "secrets") -> tuple[bytes, ...]:
+        secrets: tuple[SecretStr, ...] = getattr(self, option)
+        return tuple(secret.get_secret_value().encode() for secret in secrets)
 
 
 class Adapter(ABC):
@@ -57,7 +74,7 @@ class Adapter(ABC):
 
     name: ClassVar[str]
     docs: ClassVar[str]
-    scheme: ClassVar[HmacScheme | None] = None
+    schemes: ClassVar[tuple[HmacScheme, ...]] = ()
     config: ClassVar[type[SourceConfig]] = SourceConfig
     tolerance_seconds: ClassVar[float] = 300
     forged_status: ClassVar[int] = 403
@@ -73,14 +90,20 @@ class Adapter(ABC):
         return float(self.source.tolerance_seconds or self.tolerance_seconds)
 
     def handshake(self, callback: Callback) -> Reply | None:  # noqa: ARG002
-        """Answer an unsigned proof of ownership; None when this is none. Raises `Forged`."""
+        """Answer an unsigned proof of ownership; None when this is none. Raises `Refusal`."""
         return None
 
     def verify(self, callback: Callback) -> None:
-        """Raise `Forged` unless the platform sent this. Fails closed: no scheme, no trust."""
-        if self.scheme is None:
+        """Raise `Forged` unless the platform sent this. Fails closed: no scheme, no trust.
+
+        Of several schemes the first whose header is there decides alone: whoever may choose
+        between two secrets needs only the weaker one.
+        """
+        if not self.schemes:
             raise Forged("this adapter declares no signature scheme")
-        self.scheme.verify(callback, self.source.keys, self.tolerance)
+        present = (scheme for scheme in self.schemes if scheme.header.lower() in callback.headers)
+        scheme = next(present, self.schemes[-1])
+        scheme.verify(callback, self.source.keys_of(scheme.secrets), self.tolerance)
 
     @abstractmethod
     def read(self, callback: Callback) -> Reading:
@@ -88,9 +111,47 @@ class Adapter(ABC):
 
     def sign(self, example: Example, now: datetime) -> dict[str, str]:
         """The headers the platform would send ``example`` with at ``now``, by our first secret."""
-        if self.scheme is None:
-            raise NotImplementedError(self.name)
-        return self.scheme.sign(example.body, example.headers, self.source.keys[0], now)
+        for scheme in self.schemes:
+            for key in self.source.keys_of(scheme.secrets)[:1]:
+                return scheme.sign(example.body, example.headers, key, now)
+        raise NotImplementedError(f"{self.source.name} holds no secret that {self.name} signs with")
+
+    def read_as(
+        self,
+        kind: Kind,
+        callback: Callback,
+        *,
+        word: str,
+        root: object,
+        payload: bytes,
+        own: object = None,
+    ) -> Event | str:
+        """The event of ``kind`` that ``root`` tells of, or why it is none.
+
+        ``word`` keeps the keys of different kinds apart; ``own`` is the id of the account that is
+        watched: what it does itself is no customer's action.
+        """
+        actor = dig(root, kind.actor)
+        if actor is None:
+            return f"{word} names no actor"
+        if own is not None and text(actor, kind.actor) == text(own, "the account's id"):
+            return f"{word} is by the account itself"
+        first, *others = kind.identity
+        identity = [optional_text(dig(root, path), path) for path in others]
+        time = dig(root, kind.time.path) if kind.time else None
+        return self.event(
+            callback,
+            key=event_key(word, text(dig(root, first), first), *identity),
+            action=kind.action,
+            actor=text(actor, kind.actor),
+            actor_handle=label(dig(root, kind.handle)) if kind.handle else None,
+            target=text(dig(root, kind.target), kind.target),
+            occurred_at=kind.time.read(time, kind.time.path)
+            if kind.time and time is not None
+            else callback.received_at,
+            undone=kind.undone,
+            payload=payload,
+        )
 
     def event(self, callback: Callback, *, key: str, action: str, actor: str, **more: Any) -> Event:
         """An event of this source; the payload is the whole body unless ``payload`` is given."""

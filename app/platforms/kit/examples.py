@@ -1,10 +1,12 @@
 """What does a callback of this platform look like? For `vouch send`, the demo and the tests."""
 
 import json
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import resources
+from importlib.resources.abc import Traversable
 from typing import Any
 
 from app.platforms.kit.callback import Example
@@ -12,7 +14,9 @@ from app.platforms.kit.callback import Example
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """One file of ``app/platforms/examples/<platform>/``.
+    """One JSON file of ``app/platforms/examples/<platform>/``, named after its action.
+
+    Another form of the same action is ``<action>.<form>.json``.
 
     ``body`` is JSON (or text), with placeholders in its strings: ``{actor}``, ``{target}``,
     ``{id}``, ``{iso}``, ``{unix_text}``, ``{unix_ms_text}``; a string that is exactly ``{unix}`` or
@@ -37,13 +41,22 @@ class Template:
         return [_filled(dict(event), values) for event in self.expect]
 
 
+def example_source(platform: str) -> dict[str, Any]:
+    """The ``[[sources]]`` table that the examples are addressed to; its secrets are public."""
+    return tomllib.loads((_folder(platform) / "source.toml").read_text("utf-8"))
+
+
 def templates(platform: str) -> dict[str, Template]:
     """The templates of one platform by name; empty where it has none."""
-    folder = resources.files("app.platforms") / "examples" / platform
+    folder = _folder(platform)
     if not folder.is_dir():
         return {}
     files = sorted((f for f in folder.iterdir() if f.name.endswith(".json")), key=lambda f: f.name)
     return {f.name[:-5]: _template(f.name[:-5], json.loads(f.read_text("utf-8"))) for f in files}
+
+
+def _folder(platform: str) -> Traversable:
+    return resources.files("app.platforms") / "examples" / platform
 
 
 def _template(name: str, data: dict[str, Any]) -> Template:

@@ -1,8 +1,9 @@
 """How is one value read out of a payload without trusting it? Every failure is `Malformed`."""
 
 import json
+import math
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, NoReturn
 
 from app.domain.events import Event
@@ -14,9 +15,11 @@ _LATEST = datetime(2100, 1, 1, tzinfo=UTC)
 
 
 def json_object(body: bytes) -> dict[str, Any]:
-    """Parse a JSON object; NaN, other encodings and absurd nesting are refused."""
+    """Parse a JSON object; NaN, infinity, other encodings and absurd nesting are refused."""
     try:
-        value = json.loads(body.decode("utf-8"), parse_constant=_no_constant)
+        value = json.loads(
+            body.decode("utf-8"), parse_constant=_no_constant, parse_float=_finite_float
+        )
     except (ValueError, RecursionError) as error:
         raise Malformed(f"the body is not JSON: {type(error).__name__}") from None
     return obj(value, "the body")
@@ -32,6 +35,13 @@ def array(value: object, what: str) -> list[Any]:
     if not isinstance(value, list):
         raise Malformed(f"{what} is not a JSON array")
     return value
+
+
+def listed(value: object) -> list[Any]:
+    """The items of a list that may be absent; anything else is one item for its reader to judge."""
+    if value is None:
+        return []
+    return value if isinstance(value, list) else [value]
 
 
 def dig(value: object, path: str) -> Any:
@@ -56,6 +66,13 @@ def optional_text(value: object, what: str, limit: int = MAX_TEXT) -> str | None
     return None if value is None or value == "" else text(value, what, limit)
 
 
+def label(value: object) -> str | None:
+    """A name for people to read. It decides nothing, so no name, however odd, costs an event."""
+    if not isinstance(value, str):
+        return None
+    return "".join(filter(str.isprintable, value[:MAX_TEXT])).strip() or None
+
+
 def unix_time(value: object, what: str, per_second: int = 1) -> datetime:
     """A time in units of 1/``per_second`` seconds since 1970, as a number or in digits."""
     if isinstance(value, bool) or not isinstance(value, int | str):
@@ -69,6 +86,10 @@ def unix_time(value: object, what: str, per_second: int = 1) -> datetime:
     return _plausible(moment, what)
 
 
+def unix_ms_time(value: object, what: str) -> datetime:
+    return unix_time(value, what, per_second=1000)
+
+
 def iso_time(value: object, what: str) -> datetime:
     """An ISO 8601 time; one without an offset is UTC. Digits past microseconds are dropped."""
     if not isinstance(value, str) or len(value) > 40 or "T" not in value:
@@ -78,6 +99,15 @@ def iso_time(value: object, what: str) -> datetime:
         moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     except (ValueError, OverflowError):
         raise Malformed(f"{what} is not an ISO 8601 time") from None
+    return _plausible(moment, what)
+
+
+def formatted_time(value: object, what: str, pattern: str) -> datetime:
+    """A time with an offset, in the words of `datetime.strptime`."""
+    try:
+        moment = datetime.strptime(text(value, what, 40), pattern).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise Malformed(f"{what} is not a time of the form {pattern}") from None
     return _plausible(moment, what)
 
 
@@ -103,7 +133,12 @@ def read_each(items: Iterable[Any], read: Callable[[Any], Event | str]) -> Readi
 
 
 def compact_json(value: object) -> bytes:
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
+    """Write back a part of what `json_object` read."""
+    try:
+        # ASCII, because JSON can hold half a surrogate pair, which UTF-8 cannot.
+        return json.dumps(value, separators=(",", ":"), allow_nan=False).encode("ascii")
+    except (ValueError, RecursionError) as error:
+        raise Malformed(f"a part of the body is not JSON: {type(error).__name__}") from None
 
 
 def _plausible(moment: datetime, what: str) -> datetime:
@@ -116,5 +151,8 @@ def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 
 
-def within(moment: datetime, now: datetime, tolerance_seconds: float) -> bool:
-    return abs(now - moment) <= timedelta(seconds=tolerance_seconds)
+def _finite_float(digits: str) -> float:
+    number = float(digits)
+    if not math.isfinite(number):
+        raise ValueError("a number is too large")
+    return number

@@ -3,13 +3,19 @@
 import base64
 import hashlib
 import hmac
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Literal
 
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
 from app.platforms.kit.callback import Callback, Forged, Malformed
-from app.platforms.kit.fields import iso_time, unix_time, within
+from app.platforms.kit.fields import MAX_TEXT, iso_time, unix_time
+
+_TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]{1,255}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,15 +70,31 @@ class HmacScheme:
     digest: Literal["sha256", "sha1", "sha512"] = "sha256"
     encoding: Literal["hex", "base64"] = "hex"
     time: SignedTime | None = None
+    secrets: str = "secrets"
+    """Which option of the source holds its keys."""
+
+    @property
+    def headers(self) -> tuple[str, ...]:
+        """Every header that this scheme reads: changing any of them makes a callback forged."""
+        return (self.header, *(part.name for part in self.signed if isinstance(part, Header)))
 
     def verify(self, callback: Callback, keys: Sequence[bytes], tolerance_seconds: float) -> None:
         """Raise `Forged` unless one of ``keys`` signed this callback recently enough."""
         claimed = required(callback.headers, self.header)
+        if not keys:
+            raise Forged(f"{self.header} came, but no {self.secrets} are configured")
         content = self.content(callback.headers, callback.body)
         if not matches_any(claimed, (self.signature(content, key) for key in keys)):
             raise Forged(f"{self.header} does not match the body under any configured secret")
-        if self.time is not None:
-            check_time(self.time.parse(callback), callback.received_at, tolerance_seconds)
+        self.check_time(callback, tolerance_seconds)
+
+    def check_time(self, callback: Callback, tolerance_seconds: float) -> None:
+        """Raise `Forged` where a signed time is further from ours than that, either way."""
+        if self.time is None:
+            return
+        at = self.time.parse(callback)
+        if abs(callback.received_at - at) > timedelta(seconds=tolerance_seconds):
+            raise Forged(f"signed at {at}, more than {tolerance_seconds:g} s from our clock")
 
     def sign(
         self, body: bytes, headers: Mapping[str, str], key: bytes, now: datetime
@@ -108,20 +130,17 @@ def required(headers: Mapping[str, str], name: str) -> str:
 
 def matches_any(claimed: str, expected: Iterable[str]) -> bool:
     """Compare in constant time, as bytes: `compare_digest` raises on a non-ASCII `str`."""
-    raw = wire(claimed)
-    verdicts = [hmac.compare_digest(raw, wire(candidate)) for candidate in expected]
+    raw = _compared(claimed)
+    verdicts = [hmac.compare_digest(raw, _compared(candidate)) for candidate in expected]
     return any(verdicts)
 
 
-def check_time(signed_at: datetime, now: datetime, tolerance_seconds: float) -> None:
-    if not within(signed_at, now, tolerance_seconds):
-        raise Forged(
-            f"signed at {signed_at.isoformat()}, more than {tolerance_seconds:g} s from our clock"
-        )
+def _compared(value: str) -> bytes:
+    return value.encode("utf-8", "surrogatepass")
 
 
 def wire(value: str) -> bytes:
-    """A header value's bytes: WSGI hands them over as latin-1; other characters match nothing."""
+    """A header's bytes as they were sent: WSGI hands them over as latin-1."""
     return value.encode("latin-1", "backslashreplace")
 
 
@@ -129,7 +148,42 @@ def b64(raw: bytes) -> str:
     return base64.b64encode(raw).decode("ascii")
 
 
+def unb64(value: str) -> bytes | None:
+    """Decode base64, padded or not; None for anything else."""
+    try:
+        return base64.b64decode(value + "=" * (-len(value) % 4), validate=True)
+    except ValueError:
+        return None
+
+
+def ed25519_signed(key: Ed25519PublicKey, signature: bytes, content: bytes) -> bool:
+    try:
+        key.verify(signature, content)
+    except InvalidSignature:
+        return False
+    return True
+
+
+def safe_to_answer(challenge: str | None) -> str:
+    """A challenge that may be answered with an HMAC, or `Malformed`.
+
+    Some platforms want to see a stranger's text signed with the very key that signs their events.
+    Whoever asks us to sign ``{"data": ...}`` could then post it as an event. So we sign only what
+    no JSON object can be made of: the letters of tokens, without braces, quotes or white space.
+    The same hole, closed elsewhere: https://github.com/vercel/chat/pull/775
+    """
+    if challenge is None or not _TOKEN.fullmatch(challenge):
+        raise Malformed("the challenge is missing, too long or has more than a token's characters")
+    return challenge
+
+
+def event_key(*parts: object) -> str:
+    """A dedup key for an action whose platform sends no id of its own: all that identifies it."""
+    key = ":".join("" if part is None else str(part) for part in parts)
+    return key if len(key) <= MAX_TEXT else fingerprint(*parts)
+
+
 def fingerprint(*parts: object) -> str:
-    """A dedup key for an action whose platform sends no event id: a hash of what identifies it."""
+    """A hash of what identifies an action."""
     joined = "\x1f".join("" if part is None else str(part) for part in parts)
     return hashlib.sha256(joined.encode("utf-8", "surrogatepass")).hexdigest()[:40]

@@ -1,0 +1,118 @@
+"""Meta: Facebook Pages and Instagram, which share one mechanism."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from app.domain.events import Event
+from app.platforms.kit.adapter import Adapter, SecretRef, SourceConfig
+from app.platforms.kit.callback import Callback, Forged, Reading, Reply
+from app.platforms.kit.fields import (
+    array,
+    compact_json,
+    dig,
+    json_object,
+    listed,
+    obj,
+    read_each,
+    text,
+)
+from app.platforms.kit.kinds import Kind, unix, unix_ms
+from app.platforms.kit.schemes import HmacScheme, matches_any
+
+REACTION = Kind(
+    "like",
+    actor="from.id",
+    target="post_id",
+    identity=("post_id", "comment_id", "from.id", "reaction_type", "created_time"),
+    time=unix("created_time"),
+    handle="from.name",
+)
+COMMENT = replace(REACTION, action="comment", identity=("comment_id",))
+SHARE = replace(REACTION, action="share", identity=("share_id",))
+
+# <object>.<field>[.<item>.<verb>]
+# https://developers.facebook.com/docs/graph-api/webhooks/reference/page/#feed
+KINDS = {
+    "page.feed.reaction.add": REACTION,
+    "page.feed.reaction.remove": replace(REACTION, undone=True),
+    "page.feed.comment.add": COMMENT,
+    "page.feed.comment.remove": replace(COMMENT, undone=True),
+    "page.feed.share.add": SHARE,
+    "page.feed.share.remove": replace(SHARE, undone=True),
+    # https://developers.facebook.com/docs/instagram-platform/webhooks/examples
+    "instagram.comments": Kind(
+        "comment", "from.id", "media.id", ("id",), unix("sent_at"), "from.username"
+    ),
+    "instagram.messaging.story_mention": Kind(
+        "mention", "sender.id", "recipient.id", ("message.mid",), unix_ms("timestamp")
+    ),
+}
+
+
+class MetaSource(SourceConfig):
+    verify_token: SecretRef = Field(description="As typed into the App Dashboard.")
+
+
+class Meta(Adapter):
+    """``secrets`` are app secrets: an Instagram app with Instagram Login has one of its own."""
+
+    name = "meta"
+    docs = "https://developers.facebook.com/docs/graph-api/webhooks/getting-started"
+    config: ClassVar[type[SourceConfig]] = MetaSource
+    schemes = (HmacScheme(header="X-Hub-Signature-256", prefix="sha256="),)
+    accepted = Reply(200)
+    terms = (
+        "Platform Policy 3.2: only log-in to your app, entering a promotion on its Page or on "
+        "Instagram, check-in at a place and Messenger contact may be incentivized, no other action "
+        "(https://developers.facebook.com/devpolicy/)"
+    )
+
+    def handshake(self, callback: Callback) -> Reply | None:
+        if callback.method != "GET":
+            return None
+        token = self.source.verify_token.get_secret_value()
+        matches = matches_any(callback.query.get("hub.verify_token", ""), [token])
+        if not matches or callback.query.get("hub.mode") != "subscribe":
+            raise Forged("hub.verify_token is not the configured one, or hub.mode not subscribe")
+        return Reply(200, text(callback.query.get("hub.challenge"), "hub.challenge"))
+
+    def read(self, callback: Callback) -> Reading:
+        body = json_object(callback.body)
+        sort = text(body.get("object"), "object")
+        return read_each(_updates(body), lambda update: self._update(callback, sort, *update))
+
+    def _update(self, callback: Callback, sort: str, *update: Any) -> Event | str:
+        entry, field, value = update
+        attached = [dig(one, "type") for one in listed(dig(value, "message.attachments"))]
+        mention = "story_mention" if "story_mention" in attached else None
+        details = [dig(value, "item"), dig(value, "verb"), mention]
+        words = [sort, text(field, "field"), *(word for word in details if isinstance(word, str))]
+        word = ".".join(words)
+        if word not in KINDS:
+            return f"{word} earns nothing"
+        kind, own = KINDS[word], text(entry.get("id"), "entry.id")
+        if word.startswith("page.feed.reaction") and dig(value, "comment_id"):
+            # The reaction is to that comment, not to the post above it.
+            kind = replace(kind, target="comment_id")
+        # An Instagram comment has no time of its own, and its id under either of two names.
+        root = {"id": dig(value, "comment_id"), **obj(value, "value"), "sent_at": entry.get("time")}
+        payload = compact_json({"object": sort, "entry": [entry]})
+        return self.read_as(kind, callback, word=word, root=root, payload=payload, own=own)
+
+
+def _updates(body: dict[str, Any]) -> Iterator[tuple[dict[str, Any], object, object]]:
+    """Each update of a batch: the envelope with nothing else in it, its field and its value."""
+    for entry in array(body.get("entry"), "entry"):
+        head = {name: dig(entry, name) for name in ("id", "time")}
+        for change in listed(dig(entry, "changes")):
+            yield {**head, "changes": [change]}, dig(change, "field"), dig(change, "value")
+        for message in listed(dig(entry, "messaging")):
+            yield {**head, "messaging": [message]}, "messaging", message
+        # Instagram with Instagram Login puts no `changes` around field and value.
+        if not isinstance(entry, dict):
+            yield head, None, None
+        elif "field" in entry:
+            yield entry, entry["field"], entry.get("value")

@@ -1,0 +1,118 @@
+"""Standard Webhooks, for any partner that can sign by the published specification.
+
+The body is ours. Only ``action`` and ``actor`` must be there; a missing time is the signed one::
+
+    {"action": "follow", "actor": "42", "target": "1337", "time": "2026-01-01T00:00:00Z",
+     "handle": "jo", "undone": false}
+
+The specification's own envelope does as well, with ``action`` as its type::
+
+    {"type": "follow", "timestamp": "2026-01-01T00:00:00Z", "data": {"actor": "42"}}
+"""
+
+import re
+from typing import Annotated, ClassVar
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from pydantic import AfterValidator, Field, SecretStr
+
+from app.platforms.kit import fields
+from app.platforms.kit.adapter import Adapter, SecretRef, SourceConfig
+from app.platforms.kit.callback import Callback, Forged, Malformed, Reading
+from app.platforms.kit.schemes import (
+    Body,
+    Header,
+    HmacScheme,
+    SignedTime,
+    ed25519_signed,
+    matches_any,
+    required,
+    unb64,
+)
+
+ID, TIMESTAMP = "webhook-id", "webhook-timestamp"
+# https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
+SIGNED = (Header(ID), b".", Header(TIMESTAMP), b".", Body())
+V1 = HmacScheme(
+    "webhook-signature", SIGNED, "v1,", encoding="base64", time=SignedTime(TIMESTAMP, "unix")
+)
+MOST_SIGNATURES = 16
+ACTION = re.compile(r"[a-z][a-z0-9_-]{0,63}")
+
+
+def _key(secret: SecretStr) -> bytes | Ed25519PublicKey:
+    kind, _, rest = secret.get_secret_value().rpartition("_")
+    if kind not in ("", "whsec", "whpk"):
+        raise ValueError("a secret starts with whsec_, or whpk_ for the public key of a pair")
+    raw = unb64(rest)
+    if raw is None:
+        raise ValueError("what follows whsec_ or whpk_ is not base64")
+    if kind == "whpk":
+        return Ed25519PublicKey.from_public_bytes(raw)
+    if not 16 <= len(raw) <= 128:
+        raise ValueError(f"a key has 24 to 64 bytes (16 to 128 are taken), this one {len(raw)}")
+    return raw
+
+
+def _checked(secret: SecretStr) -> SecretStr:
+    _key(secret)
+    return secret
+
+
+class StandardWebhooksSource(SourceConfig):
+    secrets: tuple[Annotated[SecretRef, AfterValidator(_checked)], ...] = Field(
+        min_length=1,
+        description="Keys as the partner shows them, every one accepted: whsec_<base64> (v1) or, "
+        "for signatures by a key pair (v1a), the public whpk_<base64>.",
+    )
+
+    def keys_of(self, option: str = "secrets") -> tuple[bytes, ...]:
+        return tuple(key for key in map(_key, getattr(self, option)) if isinstance(key, bytes))
+
+
+class StandardWebhooks(Adapter):
+    name = "standard-webhooks"
+    docs = "https://www.standardwebhooks.com/"
+    config: ClassVar[type[SourceConfig]] = StandardWebhooksSource
+    schemes = (V1,)
+    forged_status = 401
+
+    def verify(self, callback: Callback) -> None:
+        claimed = required(callback.headers, V1.header).split(" ", MOST_SIGNATURES)
+        if len(claimed) > MOST_SIGNATURES or "." in required(callback.headers, ID):
+            raise Forged(f"{ID} holds a full stop, or {V1.header} more than {MOST_SIGNATURES}")
+        content = V1.content(callback.headers, callback.body)
+        ours = [V1.signature(content, key) for key in self.source.keys_of()]
+        if not any(matches_any(one, ours) or self._by_a_pair(one, content) for one in claimed):
+            raise Forged(f"{V1.header} has no signature of the body by any configured key")
+        V1.check_time(callback, self.tolerance)
+
+    def _by_a_pair(self, claimed: str, content: bytes) -> bool:
+        version, _, signature = claimed.partition(",")
+        raw = unb64(signature) if version == "v1a" else None
+        if raw is None:
+            return False
+        pairs = (key for key in map(_key, self.source.secrets) if not isinstance(key, bytes))
+        return any(ed25519_signed(key, raw, content) for key in pairs)
+
+    def read(self, callback: Callback) -> Reading:
+        body = fields.json_object(callback.body)
+        if "action" not in body and "data" in body:
+            envelope = {"action": body.get("type"), "time": body.get("timestamp")}
+            body = {**fields.obj(body["data"], "data"), **envelope}
+        action, undone = fields.text(body.get("action"), "action"), body.get("undone", False)
+        if not ACTION.fullmatch(action) or not isinstance(undone, bool):
+            raise Malformed("action is not one lower-case word, or undone neither true nor false")
+        time = body.get("time")
+        signed_at = fields.unix_time(callback.headers.get(TIMESTAMP), TIMESTAMP)
+        event = self.event(
+            callback,
+            key=fields.text(callback.headers.get(ID), ID),
+            action=action,
+            actor=fields.text(body.get("actor"), "actor"),
+            actor_handle=fields.label(body.get("handle")),
+            target=fields.optional_text(body.get("target"), "target"),
+            occurred_at=fields.iso_time(time, "time") if time is not None else signed_at,
+            undone=undone,
+        )
+        return Reading((event,))

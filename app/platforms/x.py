@@ -1,0 +1,150 @@
+"""X: the X Activity API, and the arrays of the deprecated Account Activity API.
+
+An action that comes through both is two events here; the award ledger pays it once.
+"""
+
+import json
+from dataclasses import replace
+from functools import partial
+from typing import Any, ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from app.domain.events import Event
+from app.platforms.kit import fields
+from app.platforms.kit.adapter import Adapter, SecretRef, SourceConfig
+from app.platforms.kit.callback import Callback, Reading, Reply
+from app.platforms.kit.fields import dig, listed, obj, text
+from app.platforms.kit.kinds import At, Kind, iso, unix_ms
+from app.platforms.kit.schemes import HmacScheme, safe_to_answer
+
+# https://docs.x.com/x-api/webhooks/introduction#signature-headers
+CONSUMER = HmacScheme("X-Twitter-Webhooks-Signature", prefix="sha256=", encoding="base64")
+OAUTH2 = replace(CONSUMER, header=f"{CONSUMER.header}-OAuth2", secrets="oauth2_secrets")
+CRC_KEYS = {"consumer": CONSUMER.secrets, "oauth2": OAUTH2.secrets}
+
+FOLLOW = partial(Kind, "follow", "payload.source.data.id", "payload.target.data.id",
+                 ("event_uuid",), handle="payload.source.data.username")  # fmt: skip
+# A post's event_uuid can be the post's id, which all events about that post would share.
+POST = partial(Kind, actor="payload.author_id", identity=("event_uuid", "filter.user_id"),
+               time=iso("payload.created_at"))  # fmt: skip
+OLD_FOLLOW = partial(Kind, "follow", "source.id", "target.id",
+                     ("created_timestamp", "source.id", "target.id"), unix_ms("created_timestamp"),
+                     handle="source.screen_name")  # fmt: skip
+OLD_TIME = partial(fields.formatted_time, pattern="%a %b %d %H:%M:%S %z %Y")
+OLD_POST = partial(Kind, actor="user.id_str", identity=("id_str", "for_user_id"),
+                   time=At(OLD_TIME, "created_at"), handle="user.screen_name")  # fmt: skip
+KINDS = {
+    # https://docs.x.com/x-api/activity/event-payloads
+    "follow.follow": FOLLOW(),
+    "follow.unfollow": FOLLOW(undone=True),
+    "like.create": Kind(
+        "like", "liker", "payload.liked_tweet_id", ("event_uuid",), unix_ms("payload.timestamp_ms")
+    ),
+    "post.repost.create": POST("repost", target="references.retweeted"),
+    "post.quote.create": POST("quote", target="references.quoted"),
+    "post.reply.create": POST("reply", target="references.replied_to"),
+    "post.mention.create": POST("mention", target="filter.user_id"),
+    # https://docs.x.com/x-api/account-activity/introduction#payload-examples
+    "follow_events.follow": OLD_FOLLOW(),
+    "follow_events.unfollow": OLD_FOLLOW(undone=True),
+    "favorite_events": Kind(
+        "like", "user.id_str", "favorited_status.id_str", ("id",), unix_ms("timestamp_ms")
+    ),
+    "tweet_create_events.repost": OLD_POST("repost", target="retweeted_status.id_str"),
+    "tweet_create_events.quote": OLD_POST("quote", target="quoted_status.id_str"),
+    "tweet_create_events.reply": OLD_POST("reply", target="in_reply_to_status_id_str"),
+    "tweet_create_events.mention": OLD_POST("mention", target="for_user_id"),
+}
+# Other people's conversations come as well: whose is what a post refers to?
+OWNERS = {
+    "repost": "retweeted_status.user.id_str",
+    "quote": "quoted_status.user.id_str",
+    "reply": "in_reply_to_user_id_str",
+}
+
+
+class XSource(SourceConfig):
+    secrets: tuple[SecretRef, ...] = Field(default=(), description="Consumer secrets (API secret).")
+    oauth2_secrets: tuple[SecretRef, ...] = Field(
+        default=(), description="OAuth 2.0 client secrets; X prefers them where the app has one."
+    )
+    crc_key: Literal["consumer", "oauth2"] = Field(
+        default="consumer", description="Which of the two answers X's challenge."
+    )
+
+    @model_validator(mode="after")
+    def _can_answer(self) -> Self:
+        if not self.keys_of(CRC_KEYS[self.crc_key]):
+            raise ValueError(f'crc_key = "{self.crc_key}" needs {CRC_KEYS[self.crc_key]}')
+        return self
+
+
+class X(Adapter):
+    name = "x"
+    docs = "https://docs.x.com/x-api/webhooks/introduction"
+    config: ClassVar[type[SourceConfig]] = XSource
+    schemes = (OAUTH2, CONSUMER)
+    accepted = Reply(200)
+    terms = (
+        "Developer Policy, Pay to engage: no monetary or virtual compensation for any X action, "
+        "such as posts, follows, unfollows, reposts, likes, comments and replies "
+        "(https://docs.x.com/developer-terms/policy)"
+    )
+
+    def handshake(self, callback: Callback) -> Reply | None:
+        if callback.method != "GET" or "crc_token" not in callback.query:
+            return None
+        # The key that answers signs events as well: whatever is answered must be no event.
+        token = safe_to_answer(callback.query["crc_token"])
+        key = self.source.keys_of(CRC_KEYS[self.source.crc_key])[0]
+        answer = json.dumps({"response_token": CONSUMER.signature(token.encode(), key)})
+        return Reply(200, answer, "application/json")
+
+    def read(self, callback: Callback) -> Reading:
+        body = fields.json_object(callback.body)
+        if "user_event" in body or dig(body, "data.event_type") == "oauth.revoke":
+            return Reading(notice="an account revoked its permission")
+        arrays = ("data", "follow_events", "favorite_events", "tweet_create_events")
+        items = ((array, item) for array in arrays for item in listed(body.get(array)))
+        return fields.read_each(items, lambda item: self._event(callback, body, *item))
+
+    def _event(self, callback: Callback, body: dict[str, Any], array: str, of: Any) -> Event | str:
+        if array == "data":
+            own, payload = None, callback.body
+            word, root = _activity(obj(of, array))
+        else:
+            own = text(body.get("for_user_id"), "for_user_id")
+            payload = fields.compact_json({"for_user_id": own, array: [of]})
+            word, root = _old(array, {**obj(of, array), "for_user_id": own}, own)
+        if word not in KINDS:
+            return f"{word} earns nothing"
+        return self.read_as(KINDS[word], callback, word=word, root=root, payload=payload, own=own)
+
+
+def _activity(data: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """What the event is called, and what the paths in `KINDS` lead into."""
+    subscriber = fields.optional_text(dig(data, "filter.user_id"), "filter.user_id")
+    author = fields.optional_text(dig(data, "payload.liked_tweet_author_id"), "the liked author")
+    # A like of the subscriber's own post comes without the account that likes it.
+    inbound = dig(data, "filter.direction") == "inbound" or author == subscriber
+    posts = [post for post in listed(dig(data, "payload.referenced_tweets")) if dig(post, "type")]
+    references = {text(post["type"], "type"): post.get("id") for post in posts}
+    root = {**data, "references": references, "liker": None if inbound else subscriber}
+    return text(data.get("event_type"), "event_type"), root
+
+
+def _old(array: str, item: dict[str, Any], own: str) -> tuple[str, dict[str, Any]]:
+    if array == "favorite_events":
+        return array, item
+    if array == "follow_events":
+        return f"{array}.{text(item.get('type'), 'type')}", item
+    reposted = item.get("retweeted_status")
+    for word in ("repost",) if reposted else ("quote", "reply"):
+        refers = dig(item, KINDS[f"{array}.{word}"].target)
+        if refers and dig(item, OWNERS[word]) in (None, own):
+            return f"{array}.{word}", item
+    entities = (item.get("entities"), dig(item, "extended_tweet.entities"))
+    mentions = [dig(user, "id_str") for of in entities for user in listed(dig(of, "user_mentions"))]
+    # A repost mentions whomever the original mentions.
+    return f"{array}.{'mention' if own in mentions and not reposted else 'other'}", item

@@ -1,0 +1,119 @@
+"""What the adapters share: secrets, schemes, and events read by a table."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from app.domain.events import Event
+from app.platforms import adapters
+from app.platforms.kit.adapter import Adapter, SourceConfig
+from app.platforms.kit.callback import Callback, Example, Forged, Malformed, Reading
+from app.platforms.kit.kinds import Kind, iso, unix
+from app.platforms.kit.schemes import HmacScheme
+from tests.platforms.callbacks import NOW, callback
+
+KIND = Kind("follow", "who.id", "whom", ("id", "part"), unix("at"), "who.name")
+TOLD = {"id": "7", "who": {"id": "42", "name": "jo"}, "whom": "1337", "at": 1767225600}
+SOURCE = {"name": "here", "platform": "unschooled", "secrets": ["old"]}
+
+
+class Unschooled(Adapter):
+    """A platform whose author has forgotten to say how it signs."""
+
+    name = "unschooled"
+    docs = "https://example.com/"
+
+    def read(self, callback: Callback) -> Reading:
+        return Reading()
+
+
+class Lettered(Unschooled):
+    name = "lettered"
+    schemes = (HmacScheme("X-Signature"),)
+
+
+def config(**more: Any) -> SourceConfig:
+    return SourceConfig.model_validate({**SOURCE, **more})
+
+
+def read_as(kind: Kind, told: object, **more: Any) -> Event | str:
+    adapter = Unschooled(config())
+    return adapter.read_as(kind, callback(), word="word", root=told, payload=b"{}", **more)
+
+
+def test_an_adapter_is_found_by_its_platform_and_stands_in_a_module_of_that_name() -> None:
+    for platform, adapter in adapters().items():
+        assert adapter.name == platform
+        assert adapter.__module__ == f"app.platforms.{platform.replace('-', '_')}"
+
+
+def test_an_adapter_without_a_scheme_believes_nobody_and_signs_nothing() -> None:
+    adapter = Unschooled(config())
+
+    with pytest.raises(Forged, match="declares no signature scheme"):
+        adapter.verify(callback(b"{}", {"X-Signature": "anything"}))
+    with pytest.raises(NotImplementedError, match="here holds no secret"):
+        adapter.sign(Example(b"{}"), NOW)
+
+
+def test_a_secret_is_what_its_reference_resolves_to() -> None:
+    secrets = {"env:NEW": "new", "env:EMPTY": ""}
+    context = {"resolve": lambda reference: secrets[reference]}
+
+    resolved = SourceConfig.model_validate({**SOURCE, "secrets": ["env:NEW"]}, context=context)
+
+    assert resolved.keys_of() == (b"new",)
+    with pytest.raises(ValueError, match="the secret is empty"):
+        SourceConfig.model_validate({**SOURCE, "secrets": ["env:EMPTY"]}, context=context)
+
+
+def test_the_first_secret_signs() -> None:
+    adapter = Lettered(config(secrets=["new", "old"]))
+
+    headers = adapter.sign(Example(b"{}", {"X-Other": "1"}), NOW)
+
+    Lettered(config(secrets=["new"])).verify(callback(b"{}", headers))
+    assert headers["x-other"] == "1"
+
+
+def test_an_event_is_read_by_the_paths_of_its_kind() -> None:
+    event = read_as(KIND, TOLD)
+
+    assert event == Event(
+        source="here",
+        key="word:7:",
+        platform="unschooled",
+        action="follow",
+        actor="42",
+        actor_handle="jo",
+        target="1337",
+        occurred_at=datetime(2026, 1, 1, tzinfo=UTC),
+        received_at=NOW,
+        payload=b"{}",
+    )
+
+
+def test_an_event_without_a_time_happened_when_it_was_received() -> None:
+    for kind in (replace(KIND, time=None), replace(KIND, time=iso("nowhere"))):
+        event = read_as(kind, TOLD)
+
+        assert isinstance(event, Event)
+        assert event.occurred_at == NOW
+
+
+def test_an_event_without_an_actor_is_none() -> None:
+    assert read_as(KIND, {**TOLD, "who": {}}) == "word names no actor"
+
+
+def test_what_the_watched_account_does_itself_is_no_event() -> None:
+    assert read_as(KIND, TOLD, own="42") == "word is by the account itself"
+    assert read_as(KIND, TOLD, own=42) == "word is by the account itself"
+    assert isinstance(read_as(KIND, TOLD, own="43"), Event)
+
+
+@pytest.mark.parametrize("missing", ["id", "whom"])
+def test_what_an_event_must_have_is_named_when_it_is_missing(missing: str) -> None:
+    with pytest.raises(Malformed, match=f"{missing} is missing"):
+        read_as(KIND, {**TOLD, missing: None})

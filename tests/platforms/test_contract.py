@@ -1,0 +1,384 @@
+"""What every adapter promises, shown from its examples alone: a new platform adds no test here."""
+
+import copy
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import app.platforms
+from app.domain.events import Event
+from app.platforms import adapters
+from app.platforms.kit.adapter import Adapter
+from app.platforms.kit.callback import Callback, Forged, Malformed, Refusal, Reply
+from app.platforms.kit.examples import Template, example_source, templates
+from tests.platforms.callbacks import NOW, adapter_of, callback
+
+EXAMPLES = Path(app.platforms.__file__).parent / "examples"
+ACTOR, TARGET, KEY = "1234", "5678_90", "-7953119945885597316"
+JUNK = [
+    "",
+    "   ",
+    "\x00",
+    "NaN",
+    "null",
+    "v1",
+    "v1,abc",
+    "sha256=",
+    "ünïcödé",
+    "✓ 日本",
+    "A" * 1_000_000,
+]
+NO_OBJECTS = [
+    b"", b"null", b"[]", b"1", b'"text"', b"{", b"{}x", b"a=1&b=2", b"\x00", b"\xff\xfe",
+    b'{"a": NaN}', b'{"a": 1e999}', b"[" * 100_000,
+    b'{"a":' * 100_000, b'{"a":' + b"9" * 5_000 + b"}",
+]  # fmt: skip
+
+PLATFORMS = sorted(adapters())
+SIGNING_A_TIME = [
+    name for name, adapter in adapters().items() if any(scheme.time for scheme in adapter.schemes)
+]
+CASES = [(platform, name) for platform in PLATFORMS for name in templates(platform)]
+
+tried = settings(
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None
+)
+any_platform = pytest.mark.parametrize("platform", PLATFORMS)
+any_example = pytest.mark.parametrize(("platform", "name"), CASES)
+
+
+def sent(adapter: Adapter, template: Template, *, signer: Adapter | None = None) -> Callback:
+    example = template.fill(actor=ACTOR, target=TARGET, key=KEY, now=NOW)
+    headers = (signer or adapter).sign(example, NOW)
+    return callback(example.body, headers)
+
+
+def first_sent(platform: str) -> tuple[Adapter, Callback]:
+    adapter = adapter_of(platform)
+    return adapter, sent(adapter, next(iter(templates(platform).values())))
+
+
+def read_headers(adapter: Adapter, of: Callback) -> list[str]:
+    """The headers of a callback that decide whether it is believed."""
+    return [
+        name.lower()
+        for scheme in adapter.schemes
+        if scheme.header.lower() in of.headers
+        for name in scheme.headers
+    ]
+
+
+@any_platform
+def test_has_examples_a_source_for_them_and_tests_of_its_own(platform: str) -> None:
+    module = adapters()[platform].__module__.rpartition(".")[2]
+    needed = [EXAMPLES / platform / "source.toml", Path(__file__).parent / f"test_{module}.py"]
+
+    missing = [str(path) for path in needed if not path.is_file()]
+
+    assert not missing
+    assert templates(platform), f"no example in {EXAMPLES / platform}"
+
+
+def test_every_example_folder_belongs_to_an_adapter() -> None:
+    folders = {folder.name for folder in EXAMPLES.iterdir()}
+
+    assert folders == set(PLATFORMS)
+
+
+@any_platform
+def test_says_where_it_is_documented_and_what_it_answers(platform: str) -> None:
+    adapter = adapters()[platform]
+
+    assert adapter.docs.startswith("https://")
+    assert adapter.terms is None or "https://" in adapter.terms
+    assert adapter.forged_status in (401, 403)
+    assert 200 <= adapter.accepted.status < 300
+
+
+@any_platform
+def test_the_configuration_wants_a_secret(platform: str) -> None:
+    source = example_source(platform)
+    config = adapters()[platform].config
+
+    for secrets in ([], [""], ["  "]):
+        with pytest.raises(ValueError, match="secret"):
+            config.model_validate({**source, "secrets": secrets})
+
+
+@any_platform
+def test_the_configuration_never_repeats_a_secret_in_a_complaint(platform: str) -> None:
+    source = {**example_source(platform), "nonsense": True, "tolerance_seconds": -1}
+
+    with pytest.raises(ValueError, match="nonsense") as complaint:
+        adapters()[platform].config.model_validate(source)
+
+    assert not [secret for secret in source["secrets"] if secret in str(complaint.value)]
+
+
+@any_example
+def test_an_example_is_believed_and_read_as_it_says(platform: str, name: str) -> None:
+    adapter, template = adapter_of(platform), templates(platform)[name]
+    believed = sent(adapter, template)
+
+    adapter.verify(believed)
+    events = adapter.read(believed).events
+
+    expected = template.expected(actor=ACTOR, target=TARGET, key=KEY, now=NOW)
+    shown = [
+        {field: getattr(event, field) for field in want}
+        for event, want in zip(events, expected, strict=True)
+    ]
+    assert shown == expected
+    for event in events:
+        assert event.source == adapter.source.name
+        assert event.platform == platform
+        assert event.occurred_at == event.received_at == NOW
+        assert ACTOR.encode() in event.payload
+        assert_sound(event)
+
+
+@any_example
+def test_an_example_says_where_its_shape_was_seen(platform: str, name: str) -> None:
+    assert templates(platform)[name].seen_at.startswith("https://")
+
+
+@any_example
+def test_the_same_callback_again_is_the_same_event(platform: str, name: str) -> None:
+    adapter, template = adapter_of(platform), templates(platform)[name]
+    first = sent(adapter, template)
+    again = replace(first, received_at=NOW + timedelta(seconds=60))
+
+    keys = [[event.key for event in adapter.read(one).events] for one in (first, again)]
+
+    assert keys[0] == keys[1]
+
+
+@any_platform
+def test_an_action_and_its_undoing_have_different_keys(platform: str) -> None:
+    adapter = adapter_of(platform)
+    events = [
+        event
+        for template in templates(platform).values()
+        for event in adapter.read(sent(adapter, template)).events
+    ]
+
+    done = {event.key for event in events if not event.undone}
+    undone = {event.key for event in events if event.undone}
+
+    # Where the platform numbers its callbacks, that number is the key; here all have the same.
+    assert not (done & undone) - {KEY}
+
+
+@any_platform
+def test_its_accounts_can_be_given_a_word_of_their_own(platform: str) -> None:
+    adapter = adapter_of(platform, accounts="elsewhere")
+    template = next(iter(templates(platform).values()))
+
+    events = adapter.read(sent(adapter, template)).events
+
+    assert {event.platform for event in events} == {"elsewhere"}
+
+
+@any_platform
+def test_every_secret_of_a_rotation_is_believed_and_no_other(platform: str) -> None:
+    new, old = example_source(platform)["secrets"]
+    template = next(iter(templates(platform).values()))
+    during, after = adapter_of(platform), adapter_of(platform, secrets=[new])
+
+    by_old = sent(during, template, signer=adapter_of(platform, secrets=[old, new]))
+
+    during.verify(by_old)
+    during.verify(sent(during, template))
+    with pytest.raises(Forged):
+        after.verify(by_old)
+
+
+@any_platform
+@pytest.mark.parametrize("junk", JUNK, ids=lambda junk: repr(junk[:8]))
+def test_junk_in_a_header_it_reads_is_forged(platform: str, junk: str) -> None:
+    adapter, honest = first_sent(platform)
+
+    for name in read_headers(adapter, honest):
+        with pytest.raises(Forged):
+            adapter.verify(replace(honest, headers={**honest.headers, name: junk}))
+
+
+@any_platform
+def test_a_missing_header_is_forged(platform: str) -> None:
+    adapter, honest = first_sent(platform)
+
+    for missing in read_headers(adapter, honest):
+        rest = {name: value for name, value in honest.headers.items() if name != missing}
+        with pytest.raises(Forged):
+            adapter.verify(replace(honest, headers=rest))
+
+
+@any_example
+def test_a_body_changed_by_one_byte_is_forged(platform: str, name: str) -> None:
+    adapter = adapter_of(platform)
+    honest = sent(adapter, templates(platform)[name])
+    places = range(0, len(honest.body), 1 + len(honest.body) // 20)
+    changed = [
+        honest.body[:at] + bytes([honest.body[at] ^ 1]) + honest.body[at + 1 :] for at in places
+    ]
+
+    for body in (*changed, honest.body + b" ", honest.body[:-1], b""):
+        with pytest.raises(Forged):
+            adapter.verify(replace(honest, body=body))
+
+
+@pytest.mark.parametrize("platform", SIGNING_A_TIME)
+def test_a_signed_time_is_believed_up_to_the_tolerance_both_ways(platform: str) -> None:
+    adapter, honest = first_sent(platform)
+    most = timedelta(seconds=adapter.tolerance)
+
+    for received_at in (NOW - most, NOW + most):
+        adapter.verify(replace(honest, received_at=received_at))
+    for received_at in (NOW - most - timedelta(seconds=1), NOW + most + timedelta(seconds=1)):
+        with pytest.raises(Forged):
+            adapter.verify(replace(honest, received_at=received_at))
+
+
+@any_platform
+def test_a_source_may_set_the_tolerance(platform: str) -> None:
+    assert adapter_of(platform, tolerance_seconds=7).tolerance == 7
+    assert adapter_of(platform).tolerance == adapters()[platform].tolerance_seconds
+
+
+@any_platform
+@pytest.mark.parametrize("body", NO_OBJECTS, ids=lambda body: repr(body[:12]))
+def test_a_body_that_is_no_json_object_is_malformed(platform: str, body: bytes) -> None:
+    adapter, honest = first_sent(platform)
+
+    with pytest.raises(Malformed):
+        adapter.read(replace(honest, body=body))
+
+
+@any_platform
+def test_arbitrary_requests_are_refused_and_never_fail(platform: str) -> None:
+    adapter, honest = first_sent(platform)
+    names = st.sampled_from([*honest.headers, "x-other"])
+    headers = st.dictionaries(names, st.text() | st.sampled_from([*honest.headers.values(), *JUNK]))
+    queries = st.sampled_from(
+        ["crc_token", "hub.mode", "hub.verify_token", "hub.challenge", "challenge", "other"]
+    )
+    requests = st.builds(
+        Callback,
+        method=st.sampled_from(["GET", "POST", "HEAD", ""]),
+        headers=headers,
+        query=st.dictionaries(queries, st.text() | st.sampled_from(["subscribe", *JUNK])),
+        body=st.binary() | st.just(honest.body + b"\n"),
+        received_at=st.datetimes(timezones=st.just(UTC)),
+    )
+
+    @tried
+    @given(requests)
+    def refused(request: Callback) -> None:
+        try:
+            reply = adapter.handshake(request)
+        except Refusal:
+            reply = None
+        assert reply is None or isinstance(reply, Reply)
+        with pytest.raises(Forged):
+            adapter.verify(request)
+
+    refused()
+
+
+@any_example
+def test_whatever_stands_in_a_payload_its_events_are_sound(platform: str, name: str) -> None:
+    adapter, template = adapter_of(platform), templates(platform)[name]
+    honest = sent(adapter, template)
+    body = json.loads(honest.body)
+
+    @settings(tried, max_examples=40)
+    @given(st.data())
+    def sound(data: st.DataObject) -> None:
+        changed = copy.deepcopy(body)
+        for _ in range(data.draw(st.integers(1, 3))):
+            place = data.draw(st.sampled_from([*places(changed)] or [("other",)]))
+            changed = put(changed, place, data.draw(ANYTHING))
+        read_soundly(adapter, replace(honest, body=json.dumps(changed).encode()))
+
+    sound()
+
+
+@any_example
+def test_no_nesting_is_too_deep(platform: str, name: str) -> None:
+    adapter, template = adapter_of(platform), templates(platform)[name]
+    honest = sent(adapter, template)
+    body = json.loads(honest.body)
+    mark = "deep deep down"
+
+    for place in places(body):
+        marked = json.dumps(put(copy.deepcopy(body), place, mark))
+        for depth in (100, 300, 900, 950, 990, 3_000):
+            deep = marked.replace(json.dumps(mark), "[" * depth + "]" * depth)
+            read_soundly(adapter, replace(honest, body=deep.encode()))
+
+
+@any_platform
+def test_reading_needs_no_header_and_no_query_to_be_safe(platform: str) -> None:
+    adapter, honest = first_sent(platform)
+
+    read_soundly(adapter, replace(honest, headers={}, query={}))
+
+
+ANYTHING = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text()
+    | st.sampled_from([*JUNK[:-1], "\ud800", "a" * 256, 10**40, -1, 2**63, "9" * 30, 1e308])
+    | st.sampled_from(
+        ["add", "remove", "page", "instagram", "follow", "9999-12-31T23:59:59-23:59"]
+    ),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The path to everything inside a JSON value."""
+    if not isinstance(value, dict | list):
+        return
+    for name, item in value.items() if isinstance(value, dict) else enumerate(value):
+        yield (*path, name)
+        yield from places(item, (*path, name))
+
+
+def put(value: Any, path: tuple[Any, ...], new: Any) -> Any:
+    holder = value
+    for step in path[:-1]:
+        holder = holder[step]
+    holder[path[-1]] = new
+    return value
+
+
+def read_soundly(adapter: Adapter, of: Callback) -> None:
+    try:
+        result = adapter.read(of)
+    except Malformed:
+        return
+    for event in result.events:
+        assert_sound(event)
+
+
+def assert_sound(event: Event) -> None:
+    texts = [event.source, event.key, event.platform, event.action, event.actor]
+    texts += [text for text in (event.target, event.actor_handle) if text is not None]
+    for text in texts:
+        assert 0 < len(text) <= 255
+        assert text.isprintable()
+    for moment in (event.occurred_at, event.received_at):
+        assert moment.utcoffset() == timedelta(0)
+        assert datetime(2005, 1, 1, tzinfo=UTC) <= moment <= datetime(2100, 1, 1, tzinfo=UTC)
+    json.loads(event.payload)

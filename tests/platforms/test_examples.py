@@ -1,0 +1,54 @@
+"""Templates of callbacks: what is filled in, and how."""
+
+import json
+from datetime import UTC, datetime, timedelta, timezone
+
+from app.platforms.kit.examples import Template, templates
+
+AT = datetime(2026, 1, 1, 2, 0, 0, 250_000, tzinfo=timezone(timedelta(hours=2)))
+
+
+def template(body: object, **headers: str) -> Template:
+    return Template("follow", "https://example.com/", body, headers, ({"key": "{id}"},))
+
+
+def filled(body: object) -> object:
+    example = template(body).fill(actor="42", target="1337", key="k", now=AT)
+    return json.loads(example.body)
+
+
+def test_placeholders_are_filled_wherever_a_text_stands() -> None:
+    body = {"a": ["{actor}", {"b": "{target}_{id}"}], "c": 1, "d": None, "e": True}
+
+    assert filled(body) == {"a": ["42", {"b": "1337_k"}], "c": 1, "d": None, "e": True}
+
+
+def test_a_time_can_be_written_in_every_way_that_platforms_write_it() -> None:
+    body = ["{iso}", "{unix}", "{unix_ms}", "{unix_text}", "{unix_ms_text}"]
+
+    assert filled(body) == [
+        "2026-01-01T00:00:00.250Z",
+        1767225600,
+        1767225600250,
+        "1767225600",
+        "1767225600250",
+    ]
+
+
+def test_a_body_that_is_text_is_sent_as_it_is() -> None:
+    example = template("id={id}&who={actor}").fill(actor="42", target="", key="k", now=AT)
+
+    assert example.body == b"id=k&who=42"
+
+
+def test_headers_and_what_is_expected_are_filled_as_well() -> None:
+    one = template({}, **{"X-Id": "{id}"})
+
+    example = one.fill(actor="42", target="1337", key="k", now=datetime.now(UTC))
+
+    assert example.headers == {"Content-Type": "application/json", "X-Id": "k"}
+    assert one.expected(actor="42", target="1337", key="k", now=AT) == [{"key": "k"}]
+
+
+def test_a_platform_without_examples_has_none() -> None:
+    assert templates("nowhere") == {}
