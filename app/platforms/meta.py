@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from app.domain.events import Event
-from app.platforms.kit.adapter import Adapter, SecretRef, SourceConfig
+from app.platforms.kit.adapter import Adapter, SourceConfig, TokenRef
 from app.platforms.kit.callback import Callback, Forged, Reading, Reply
 from app.platforms.kit.fields import (
     array,
@@ -53,7 +53,7 @@ KINDS = {
 
 
 class MetaSource(SourceConfig):
-    verify_token: SecretRef = Field(description="As typed into the App Dashboard.")
+    verify_token: TokenRef = Field(description="As typed into the App Dashboard.")
 
 
 class Meta(Adapter):

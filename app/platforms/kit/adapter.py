@@ -37,7 +37,17 @@ def _not_blank(secret: SecretStr) -> SecretStr:
     return secret
 
 
+def _resolve_reference(value: object, info: ValidationInfo) -> object:
+    """As `_resolve`, but what is no reference is taken as it stands."""
+    is_reference = isinstance(value, str) and value.startswith(("env:", "file:"))
+    return _resolve(value, info) if is_reference else value
+
+
 SecretRef = Annotated[SecretStr, BeforeValidator(_resolve), AfterValidator(_not_blank)]
+
+
+# For what proves nothing about a callback and is harmless to show, such as a verify token.
+TokenRef = Annotated[SecretStr, BeforeValidator(_resolve_reference), AfterValidator(_not_blank)]
 
 
 class SourceConfig(BaseModel):
