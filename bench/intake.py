@@ -125,9 +125,9 @@ def _server(name: str, url: str) -> Iterator[int]:
         _prepare(environment)
         command = [sys.executable, "-m", "app", "serve", "--no-worker", "--bind"]
     else:
-        processes = "1" if url.startswith("sqlite") else "2"
+        processes, threads = ("1", "32") if url.startswith("sqlite") else ("2", "16")
         command = [sys.executable, "-m", "gunicorn", f"bench.baselines:{name}()", "--preload"]
-        command += ["--worker-class", "gthread", "--threads", "16", "--workers", processes]
+        command += ["--worker-class", "gthread", "--threads", threads, "--workers", processes]
         command += ["--keep-alive", "30", "--no-control-socket", "--log-level", "error", "--bind"]
     process = subprocess.Popen(
         [*command, f"127.0.0.1:{port}"],

@@ -5,8 +5,8 @@ Every setting: https://docs.gunicorn.org/en/stable/settings.html
 
 bind = "127.0.0.1:8000"
 
-# Web processes and threads in each. Left out, they follow the database: one process of 16 threads
-# over SQLite, which has one writer anyway; two over PostgreSQL.
+# Web processes and threads in each. Left out, they follow the database: one process of 32 threads
+# over SQLite, which has one writer anyway; two of 16 over PostgreSQL.
 # workers = 2
 # threads = 16
 

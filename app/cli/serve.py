@@ -43,7 +43,9 @@ def command(bind: str | None, no_worker: bool) -> None:
 
 def gunicorn_settings(environment: Environment, bind: str | None) -> dict[str, Any]:
     """Our defaults, what the operator's file says, and the command line, in this order."""
-    defaults = {"workers": 1 if environment.is_embedded else 2, "threads": 16}
+    # Over SQLite threads mostly wait for the writer: the more of them, the more share a commit.
+    shape = (1, 32) if environment.is_embedded else (2, 16)
+    defaults = dict(zip(("workers", "threads"), shape, strict=True))
     said = runpy.run_path(str(settings_file()))
     known = {name: value for name, value in said.items() if not name.startswith("_")}
     return {**defaults, **known, **({"bind": bind} if bind else {})}

@@ -14,7 +14,13 @@ def service() -> Service:
 
 def lower_headers(request: Request) -> Mapping[str, str]:
     """Headers by lower-case name. Of one sent twice, WSGI has already joined the values."""
-    return {name.lower(): value for name, value in request.headers.items()}
+    headers = {
+        name[5:].replace("_", "-").lower(): value
+        for name, value in request.environ.items()
+        if name.startswith("HTTP_")
+    }
+    headers["content-type"] = request.environ.get("CONTENT_TYPE", "")
+    return headers
 
 
 def client_address(request: Request, trusted_proxies: int) -> str:
