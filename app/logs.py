@@ -1,2 +1,140 @@
-"""What do we log?"""
-def configure() -> None: ...
+"""How do we log? Events with fields, one JSON line each, on stderr; for a person, readably."""
+
+import logging
+import re
+import sys
+from collections.abc import Mapping, MutableMapping
+from functools import lru_cache
+from threading import Lock
+from typing import Any
+
+import structlog
+from structlog.typing import Processor
+
+# Loggers of others that would write by themselves, past our form and our redaction.
+_FOREIGN = ("gunicorn.error", "gunicorn.access", "werkzeug", "alembic", "py.warnings")
+REDACTED = "[redacted]"
+# What our code must never log. This is the second net, for the day on which it does.
+_SECRET_WORDS = frozenset(
+    {
+        "apikey",
+        "authorization",
+        "body",
+        "cookie",
+        "email",
+        "mobile",
+        "password",
+        "payload",
+        "secret",
+        "secretkey",
+        "signature",
+        "token",
+    }
+)
+_SECRET_TEXTS = re.compile(
+    r"bearer\s+[^\s\"',]+"
+    r"|vouch_[0-9a-f]{12}_[\w-]+"  # our own keys
+    r"|(?<=://)[^/\s@]+(?=@)",  # the user and password of a URL
+    re.IGNORECASE,
+)
+
+
+def configure(level: str = "info", pretty: bool | None = None) -> None:
+    """Log from ``level`` up. ``pretty``: for a person; None: when stderr is a terminal.
+
+    Libraries' own messages go the same way. Call it again when one has set up its loggers since.
+    """
+    number = logging.getLevelNamesMapping()[level.upper()]
+    is_pretty = sys.stderr.isatty() if pretty is None else pretty
+    structlog.configure(
+        processors=[structlog.contextvars.merge_contextvars, *_shared(), *_written(is_pretty)],
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=lambda *_names: _Stderr(),
+    )
+    _adopt_libraries(number, is_pretty)
+
+
+def redact(_logger: object, _method: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
+    """Replace what is named like a secret, and what looks like one inside a text."""
+    return {name: _redacted(name, value) for name, value in event.items()}
+
+
+class _Stderr:
+    """Whole lines to stderr, from any thread; to wherever stderr leads at that moment."""
+
+    _lock = Lock()
+
+    def msg(self, line: str) -> None:
+        with self._lock:
+            sys.stderr.write(f"{line}\n")
+            sys.stderr.flush()
+
+    debug = info = warning = error = critical = fatal = exception = log = msg
+
+
+class _Handler(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            _Stderr().msg(self.format(record))
+        except Exception:
+            self.handleError(record)
+
+
+def _shared() -> list[Processor]:
+    return [
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
+    ]
+
+
+def _written(is_pretty: bool) -> list[Processor]:
+    if is_pretty:
+        console = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), timestamp_key="time")
+        return [structlog.processors.format_exc_info, redact, console]
+    written = structlog.processors.JSONRenderer()
+    return [structlog.processors.format_exc_info, redact, _in_order, written]
+
+
+def _in_order(_logger: object, _method: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
+    """Time, level and event first: lines below one another are read from the left."""
+    first = {name: event.pop(name) for name in ("time", "level", "event") if name in event}
+    return {**first, **event}
+
+
+def _adopt_libraries(level: int, is_pretty: bool) -> None:
+    handler = _Handler()
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[structlog.stdlib.add_logger_name, *_shared()],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                *_written(is_pretty),
+            ],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+    logging.captureWarnings(True)
+    for name in _FOREIGN:
+        logger = logging.getLogger(name)
+        logger.handlers.clear()
+        logger.propagate = True
+
+
+def _redacted(name: str, value: object) -> object:
+    if _is_secret(name):
+        return REDACTED
+    if isinstance(value, str):
+        return _SECRET_TEXTS.sub(REDACTED, value)
+    if isinstance(value, Mapping):
+        return {key: _redacted(str(key), item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_redacted("", item) for item in value]
+    return value
+
+
+@lru_cache(maxsize=1024)
+def _is_secret(name: str) -> bool:
+    words = re.split(r"[_\W]+", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower())
+    return not _SECRET_WORDS.isdisjoint(words) or "".join(words) in _SECRET_WORDS

@@ -11,7 +11,16 @@ def utc_now() -> datetime:
 
 def new_id(now: datetime) -> str:
     """A version 7 UUID (RFC 9562, section 5.7): later ones sort after earlier ones."""
-    milliseconds = int(now.timestamp() * 1000) & (1 << 48) - 1
+    milliseconds = _milliseconds(now)
     chance = int.from_bytes(os.urandom(10), "big")
     value = milliseconds << 80 | 0x7 << 76 | (chance >> 64 & 0xFFF) << 64
     return str(uuid.UUID(int=value | 0b10 << 62 | chance & (1 << 62) - 1))
+
+
+def least_id(moment: datetime) -> str:
+    """What no id is less than that was made at this time or later."""
+    return str(uuid.UUID(int=_milliseconds(moment) << 80))
+
+
+def _milliseconds(moment: datetime) -> int:
+    return max(0, int(moment.timestamp() * 1000)) & (1 << 48) - 1

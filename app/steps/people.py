@@ -1,5 +1,6 @@
 """What may a person do to an attempt?"""
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -39,6 +40,19 @@ def replay(connection: Connection, attempt_id: str, caused_by: str, now: datetim
         round=attempt.round + 1,
     )
     return State.DUE
+
+
+def replay_each(
+    connection: Connection, attempt_ids: Iterable[str], caused_by: str, now: datetime
+) -> int:
+    """Replay those of some attempts that allow it; how many. The others stay as they are."""
+    replayed = 0
+    for attempt_id in attempt_ids:
+        try:
+            replayed += replay(connection, attempt_id, caused_by, now) is not None
+        except NotAllowed:
+            continue
+    return replayed
 
 
 def cancel(connection: Connection, attempt_id: str, caused_by: str, now: datetime) -> State | None:

@@ -27,6 +27,9 @@ NAMING = {
     "pk": "pk_%(table_name)s",
 }
 
+# Lets an index serve a search for beginnings whatever the server's collation is.
+PREFIX = "varchar_pattern_ops"
+
 Id = Annotated[str, mapped_column(Uuid(as_uuid=False), primary_key=True)]
 Serial = Annotated[
     int, mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
@@ -50,7 +53,16 @@ class EventRow(Base):
     """One normalised social action. The unique key makes an event ours once, for ever."""
 
     __tablename__ = "events"
-    __table_args__ = (UniqueConstraint("source", "key"),)
+    __table_args__ = (
+        UniqueConstraint("source", "key"),
+        Index(None, "source", "received_at"),
+        Index(
+            "ix_events_actor_handle",
+            "actor_handle",
+            sqlite_where=text("actor_handle IS NOT NULL"),
+            postgresql_where=text("actor_handle IS NOT NULL"),
+        ),
+    )
 
     id: Mapped[Id]
     source: Mapped[Word]
@@ -82,8 +94,8 @@ class AttemptRow(Base):
         _partial("ix_attempts_leased", "customer_id", where="lease_until IS NOT NULL"),
         _partial("ix_attempts_unlinked", "platform", "account_id", where="state = 'unlinked'"),
         _partial("ix_attempts_checking", "customer_id", where="state = 'checking'"),
-        Index(None, "customer_id", "challenge_id", "id"),
-        Index(None, "account_id", "id"),
+        Index(None, "customer_id", "challenge_id", "id", postgresql_ops={"customer_id": PREFIX}),
+        Index(None, "account_id", "id", postgresql_ops={"account_id": PREFIX}),
         Index(None, "state", "id"),
     )
 

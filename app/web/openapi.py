@@ -1,9 +1,9 @@
 """What does our API look like, written from the code that serves it? OpenAPI 3.1."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from flask import Flask
 from pydantic.alias_generators import to_camel
@@ -14,21 +14,53 @@ from app.web.problems import KINDS
 from app.web.shapes import Shape
 
 View = TypeVar("View", bound=Callable[..., Any])
+Mode = Literal["validation", "serialization"]
+Json = dict[str, Any]
 
 _REF = "#/components/schemas/{model}"
+
+# In the order in which a reader meets them.
+TAGS: Mapping[str, str] = {
+    "webhooks": "What platforms call: handshakes and events.",
+    "claims": "What a shop's page and its backend call when a customer says: I did this.",
+    "identities": "Whose account is this? What a shop's backend calls.",
+    "history": "What happened to whose attempt, and what a person may do about it.",
+    "operations": "What machines ask that watch. Without a key, and without a word on anybody.",
+    "developers": "This document.",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """What a view says of itself. ``answers``: by status, a shape, a media type, or a word."""
+    """What a view says of itself.
 
-    summary: str
+    ``summary``: one, or one for each method. ``answers``: by status, a shape, media types with |
+    between them, or a sentence on an answer without a body. ``problems``: kinds, or a kind and the
+    status it is sent with instead of its own; what the key, the query, the body and the storage
+    may come to is added to them.
+    """
+
+    summary: str | Mapping[str, str]
     answers: Mapping[int, type[Shape] | str]
+    description: str = ""
     body: type[Shape] | None = None
     query: type[Shape] | None = None
-    problems: Sequence[str] = field(default_factory=tuple)
+    problems: Sequence[str | tuple[str, int]] = field(default_factory=tuple)
     tag: str = "api"
     security: str | None = None
+    uses_storage: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One operation where it is served."""
+
+    path: str
+    method: str
+    name: str
+    told: Operation
+    role: str | None
+    path_types: Mapping[str, str]
 
 
 def operation(**told: Any) -> Callable[[View], View]:
@@ -41,14 +73,14 @@ def operation(**told: Any) -> Callable[[View], View]:
     return decorate
 
 
-def document(app: Flask) -> dict[str, Any]:
+def document(app: Flask) -> Json:
     """The OpenAPI document of every described route of ``app``."""
-    operations = list(_operations(app))
-    shapes = sorted({s for _, _, o, _ in operations for s in _shapes(o)}, key=lambda s: s.__name__)
-    _, schemas = models_json_schema([(shape, "validation") for shape in shapes], ref_template=_REF)
-    paths: dict[str, dict[str, Any]] = {}
-    for path, method, told, role in operations:
-        paths.setdefault(path, {})[method] = _described(path, told, role)
+    routes = list(_routes(app))
+    schemas = _Schemas([route.told for route in routes])
+    paths: dict[str, Json] = {}
+    for route in routes:
+        paths.setdefault(route.path, {})[route.method] = _described(route, schemas)
+    tags = dict.fromkeys([*TAGS, *(route.told.tag for route in routes)])
     return {
         "openapi": "3.1.0",
         "info": {
@@ -56,9 +88,10 @@ def document(app: Flask) -> dict[str, Any]:
             "version": __version__,
             "description": "Turns social actions into Gameball rewards.",
         },
+        "tags": [{"name": tag, "description": TAGS.get(tag, "")} for tag in tags],
         "paths": dict(sorted(paths.items())),
         "components": {
-            "schemas": {**schemas.get("$defs", {}), "Problem": _PROBLEM},
+            "schemas": {**schemas.components, "Problem": _PROBLEM},
             "securitySchemes": {
                 "key": {"type": "http", "scheme": "bearer", "description": "An API key."},
                 "claimToken": {
@@ -71,17 +104,18 @@ def document(app: Flask) -> dict[str, Any]:
     }
 
 
-_PROBLEM: dict[str, Any] = {
+_PROBLEM: Json = {
     "type": "object",
-    "description": "RFC 9457.",
+    "description": "Why the answer is no. RFC 9457.",
     "required": ["type", "title", "status", "detail"],
     "properties": {
         "type": {"type": "string", "enum": [f"/docs#{kind}" for kind in KINDS]},
         "title": {"type": "string"},
         "status": {"type": "integer"},
-        "detail": {"type": "string"},
+        "detail": {"type": "string", "description": "What was wrong with this request."},
         "errors": {
             "type": "array",
+            "description": "Where a value is wrong: which, and why.",
             "items": {
                 "type": "object",
                 "properties": {"field": {"type": "string"}, "problem": {"type": "string"}},
@@ -91,93 +125,141 @@ _PROBLEM: dict[str, Any] = {
 }
 
 
-def _operations(app: Flask) -> Any:
+class _Schemas:
+    """The schemas of all shapes: what we are sent as we check it, what we answer as we write it."""
+
+    def __init__(self, operations: Iterable[Operation]) -> None:
+        uses = {use for told in operations for use in _uses(told)}
+        inputs = sorted(uses, key=lambda use: (use[0].__name__, use[1]))
+        refs, schemas = models_json_schema(inputs, by_alias=True, ref_template=_REF)
+        self._refs = {use: str(ref["$ref"]) for use, ref in refs.items()}
+        self.components: dict[str, Json] = schemas.get("$defs", {})
+        # A query is spread over its parameters; nothing refers to it as a whole.
+        self._queries = {
+            told.query: self.components.pop(self._refs[told.query, "validation"].split("/")[-1])
+            for told in operations
+            if told.query
+        }
+
+    def ref(self, shape: type[Shape], mode: Mode) -> Json:
+        return {"$ref": self._refs[shape, mode]}
+
+    def parameters(self, query: type[Shape] | None) -> list[Json]:
+        schema = self._queries[query] if query else {}
+        needed = schema.get("required", [])
+        return [
+            _query_parameter(name, part, is_required=name in needed)
+            for name, part in schema.get("properties", {}).items()
+        ]
+
+
+def _uses(told: Operation) -> Iterator[tuple[type[Shape], Mode]]:
+    yield from ((shape, "validation") for shape in (told.body, told.query) if shape)
+    yield from ((a, "serialization") for a in told.answers.values() if isinstance(a, type))
+
+
+def _routes(app: Flask) -> Iterator[Route]:
     for rule in app.url_map.iter_rules():
         view = app.view_functions[rule.endpoint]
         told = getattr(view, "operation", None)
         if told is None:
             continue
-        path = re.sub(r"<(?:[^:>]+:)?([^>]+)>", _parameter, rule.rule)
-        for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
-            yield path, method.lower(), told, getattr(view, "role", None)
+        parts = re.findall(r"<(?:([^:>]+):)?([^>]+)>", rule.rule)
+        path = re.sub(r"<(?:[^:>]+:)?([^>]+)>", lambda m: f"{{{to_camel(m[1])}}}", rule.rule)
+        methods = sorted((rule.methods or set()) - {"HEAD", "OPTIONS"})
+        for method in methods:
+            name = rule.endpoint.replace(".", "_") + (f"_{method.lower()}" * (len(methods) > 1))
+            types = {to_camel(part): kind for kind, part in parts}
+            yield Route(path, method.lower(), name, told, getattr(view, "role", None), types)
 
 
-def _parameter(variable: re.Match[str]) -> str:
-    return f"{{{to_camel(variable[1])}}}"
-
-
-def _shapes(told: Operation) -> set[type[Shape]]:
-    found = {shape for shape in told.answers.values() if isinstance(shape, type)}
-    return found | ({told.body} if told.body else set())
-
-
-def _described(path: str, told: Operation, role: str | None) -> dict[str, Any]:
-    security = "key" if role else told.security
-    described: dict[str, Any] = {
-        "summary": told.summary,
+def _described(route: Route, schemas: _Schemas) -> Json:
+    told = route.told
+    needs = f"Needs a key with the role `{route.role}`." if route.role else ""
+    security = "key" if route.role else told.security
+    described: Json = {
+        "operationId": route.name,
+        "summary": told.summary if isinstance(told.summary, str) else told.summary[route.method],
+        "description": " ".join(filter(None, [told.description, needs])),
         "tags": [told.tag],
-        "parameters": _path_parameters(path) + _query_parameters(told.query),
-        "responses": _responses(told, role),
+        "parameters": _path_parameters(route) + schemas.parameters(told.query),
+        "responses": _responses(route, schemas),
+        # Said, where none is needed, so that nobody has to wonder whether it was forgotten.
+        "security": [{security: []}] if security else [],
     }
     if told.body:
-        described["requestBody"] = {
-            "required": True,
-            "content": {"application/json": {"schema": _ref(told.body)}},
-        }
-    if security:
-        described["security"] = [{security: []}]
-    if role:
-        described["description"] = f"Needs a key with the role `{role}`."
+        schema = schemas.ref(told.body, "validation")
+        content = {"application/json": {"schema": schema}}
+        described["requestBody"] = {"required": True, "content": content}
     return described
 
 
-def _responses(told: Operation, role: str | None) -> dict[str, Any]:
-    responses: dict[str, Any] = {}
-    for status, answer in told.answers.items():
-        responses[str(status)] = _answer(answer)
-    kinds = [*told.problems, *(("unauthenticated", "forbidden") if role else ()), "storage"]
-    for kind in kinds:
-        entry = responses.setdefault(
-            str(KINDS[kind].status),
-            {
-                "description": "",
-                "content": {"application/problem+json": {"schema": _ref_to("Problem")}},
-            },
-        )
-        entry["description"] = "; ".join(filter(None, [entry["description"], KINDS[kind].title]))
-    return responses
+def _responses(route: Route, schemas: _Schemas) -> Json:
+    responses = {str(s): _answer(answer, schemas) for s, answer in route.told.answers.items()}
+    for kind, status in _problems(route):
+        entry = responses.setdefault(str(status), _problem_answer())
+        described = [entry["description"], f"`{kind}`: {KINDS[kind].title}."]
+        entry["description"] = " ".join(filter(None, described))
+    return dict(sorted(responses.items()))
 
 
-def _answer(answer: type[Shape] | str) -> dict[str, Any]:
+def _problems(route: Route) -> dict[tuple[str, int], None]:
+    """The ways of saying no, once each: the view's own, and what its parts may come to."""
+    told = route.told
+    kinds = [
+        *told.problems,
+        *(("malformed", ("invalid", 400)) if told.query else ()),
+        *(("malformed", "too-large", "media-type", "invalid") if told.body else ()),
+        *(("unauthenticated", "forbidden") if route.role else ()),
+        *(("storage",) if told.uses_storage else ()),
+    ]
+    found = [(kind, KINDS[kind].status) if isinstance(kind, str) else kind for kind in kinds]
+    return dict.fromkeys(found)
+
+
+def _problem_answer() -> Json:
+    content = {"application/problem+json": {"schema": {"$ref": _REF.format(model="Problem")}}}
+    return {"description": "", "content": content}
+
+
+def _answer(answer: type[Shape] | str, schemas: _Schemas) -> Json:
     if isinstance(answer, type):
-        text = (answer.__doc__ or "").strip().splitlines()[0] if answer.__doc__ else "Done."
-        return {"description": text, "content": {"application/json": {"schema": _ref(answer)}}}
+        text = (answer.__doc__ or "Done.").strip().splitlines()[0]
+        schema = schemas.ref(answer, "serialization")
+        return {"description": text, "content": {"application/json": {"schema": schema}}}
     if "/" in answer and " " not in answer:
-        return {"description": answer, "content": {answer: {"schema": {"type": "string"}}}}
+        types = answer.split("|")
+        content = {media_type: {"schema": {"type": "string"}} for media_type in types}
+        return {"description": " or ".join(types), "content": content}
     return {"description": answer}
 
 
-def _path_parameters(path: str) -> list[dict[str, Any]]:
+def _path_parameters(route: Route) -> list[Json]:
+    formats = {"uuid": {"type": "string", "format": "uuid"}}
     return [
-        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
-        for name in re.findall(r"\{([^}]+)\}", path)
+        {
+            "name": name,
+            "in": "path",
+            "required": True,
+            "schema": formats.get(kind, {"type": "string"}),
+        }
+        for name, kind in route.path_types.items()
     ]
 
 
-def _query_parameters(query: type[Shape] | None) -> list[dict[str, Any]]:
-    if query is None:
-        return []
-    schema = query.model_json_schema(by_alias=True)
-    needed = schema.get("required", [])
-    return [
-        {"name": name, "in": "query", "required": name in needed, "schema": part}
-        for name, part in schema.get("properties", {}).items()
-    ]
-
-
-def _ref(shape: type[Shape]) -> dict[str, str]:
-    return _ref_to(shape.__name__)
-
-
-def _ref_to(name: str) -> dict[str, str]:
-    return {"$ref": _REF.format(model=name)}
+def _query_parameter(name: str, schema: Json, *, is_required: bool) -> Json:
+    """One parameter. It is left out rather than null; of several values, commas stand between."""
+    schema = {key: value for key, value in schema.items() if key != "title"}
+    told = schema.pop("description", None)
+    if schema.get("default", ...) is None:
+        del schema["default"]
+    present = [part for part in schema.pop("anyOf", []) if part.get("type") != "null"]
+    for part in present:
+        schema = {**part, **schema}
+    described: Json = {"name": name, "in": "query", "required": is_required, "schema": schema}
+    told = told or schema.pop("description", None)
+    if told:
+        described["description"] = told
+    if schema.get("type") == "array":
+        described.update(style="form", explode=False)
+    return described

@@ -18,29 +18,83 @@ RETRY_SECONDS = 5
 
 @dataclass(frozen=True, slots=True)
 class Kind:
+    """One way of saying no; ``advice`` tells a developer what to do about it."""
+
     status: int
     title: str
+    advice: str = ""
 
 
 KINDS: Mapping[str, Kind] = {
-    "malformed": Kind(400, "The request has a shape that cannot be read"),
-    "forged": Kind(401, "The request does not prove where it comes from"),
-    "unauthenticated": Kind(401, "A valid API key is needed"),
-    "token-invalid": Kind(401, "The claim token is not valid"),
-    "token-expired": Kind(401, "The claim token is too old"),
-    "forbidden": Kind(403, "This key's role does not allow it"),
-    "unknown": Kind(404, "There is nothing here"),
-    "method": Kind(405, "This method is not served here"),
-    "taken": Kind(409, "The account is linked to another customer"),
-    "state": Kind(409, "The attempt's state does not allow it"),
-    "too-large": Kind(413, "The body is too large"),
-    "media-type": Kind(415, "The body must be JSON"),
-    "no-rule": Kind(422, "No rule rewards this challenge"),
-    "invalid": Kind(422, "A value is missing or wrong"),
-    "too-many": Kind(429, "Too many requests"),
-    "fault": Kind(500, "The fault is ours"),
-    "storage": Kind(503, "Storage does not answer; nothing was kept; try again"),
-    "not-ready": Kind(503, "Not ready"),
+    "malformed": Kind(
+        400,
+        "The request has a shape that cannot be read",
+        "Send what the operation describes. The same request will be refused again.",
+    ),
+    "forged": Kind(
+        401,
+        "The request does not prove where it comes from",
+        "Check the source's secret, that nothing on the way changes the body, and both clocks; "
+        "`vouch verify` tells what is wrong with one request. Some platforms expect 403 here.",
+    ),
+    "unauthenticated": Kind(
+        401,
+        "A valid API key is needed",
+        "Send `Authorization: Bearer <key>` with a key that was made and not revoked.",
+    ),
+    "token-invalid": Kind(
+        401, "The claim token is not valid", "Ask your backend for a new claim token."
+    ),
+    "token-expired": Kind(
+        401, "The claim token is too old", "Ask your backend for a new claim token."
+    ),
+    "forbidden": Kind(
+        403,
+        "This key's role does not allow it",
+        "Use a key with the role that the operation names.",
+    ),
+    "unknown": Kind(404, "There is nothing here", "Check the path, and the id in it."),
+    "method": Kind(
+        405, "This method is not served here", "The header `Allow` names those that are."
+    ),
+    "taken": Kind(
+        409,
+        "The account is linked to another customer",
+        "Unlink it there first, if it is not that customer's. One account earns for one customer.",
+    ),
+    "state": Kind(
+        409,
+        "The attempt's state does not allow it",
+        "Read the attempt: it may have moved on since you looked.",
+    ),
+    "too-large": Kind(413, "The body is too large", "Send less at once."),
+    "media-type": Kind(415, "The body must be JSON", "Send `Content-Type: application/json`."),
+    "no-rule": Kind(
+        422,
+        "No rule rewards this challenge",
+        "Add a rule for the challenge to the configuration, or correct its id.",
+    ),
+    "invalid": Kind(
+        422,
+        "A value is missing or wrong",
+        "`errors` names each field and what is wrong with it. In a query, the status is 400.",
+    ),
+    "too-many": Kind(
+        429, "Too many requests", "Wait as many seconds as `Retry-After` says, then send it again."
+    ),
+    "fault": Kind(
+        500,
+        "The fault is ours",
+        "Send it again later; it is safe. Our log has the rest of the story.",
+    ),
+    "storage": Kind(
+        503,
+        "Storage does not answer; nothing was kept; try again",
+        "Wait as many seconds as `Retry-After` says, then send it again; it is safe.",
+    ),
+    "not-ready": Kind(
+        503, "Not ready", "The service cannot take callbacks. `detail` names the reason."
+    ),
 }
 
 _BY_STATUS = {404: "unknown", 405: "method", 413: "too-large", 415: "media-type", 429: "too-many"}

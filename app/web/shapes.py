@@ -37,7 +37,9 @@ def _printable(value: str) -> str:
 
 
 Printable = Annotated[str, AfterValidator(_printable)]
-CustomerId = Annotated[Printable, Field(min_length=1, max_length=100, description="Gameball's.")]
+CustomerId = Annotated[
+    Printable, Field(min_length=1, max_length=100, description="Its id in Gameball.")
+]
 ChallengeId = Annotated[int, Field(ge=1, le=2_147_483_647, description="Gameball's campaign id.")]
 AccountId = Annotated[Printable, Field(min_length=1, max_length=255)]
 PlatformName = Annotated[str, Field(pattern=NAME_PATTERN)]
@@ -81,7 +83,9 @@ def body_as(shape: type[S]) -> S:
         raise Problem("media-type", "Send Content-Type: application/json.")
     request.max_content_length = MAX_BODY_BYTES
     try:
-        return shape.model_validate_json(request.get_data(cache=False))
+        return shape.model_validate_json(
+            request.get_data(cache=False), by_alias=True, by_name=False
+        )
     except ValidationError as error:
         raise refusal(error) from None
 
@@ -92,7 +96,7 @@ def query_as(shape: type[S]) -> S:
     if twice:
         raise Problem("malformed", f"Given more than once: {', '.join(sorted(twice))[:200]}.")
     try:
-        return shape.model_validate(request.args.to_dict())
+        return shape.model_validate(request.args.to_dict(), by_alias=True, by_name=False)
     except ValidationError as error:
         raise refusal(error, status=400) from None
 

@@ -11,6 +11,7 @@ from app.platforms.kit.adapter import Adapter
 from app.platforms.kit.callback import Callback, Forged, Malformed, Reading, Reply
 from app.steps.intake import Receipt
 from app.web.context import lower_headers, service
+from app.web.openapi import operation
 from app.web.problems import Problem
 
 log = structlog.get_logger(__name__)
@@ -18,6 +19,15 @@ blueprint = Blueprint("webhooks", __name__)
 
 
 @blueprint.route("/webhooks/<source>", methods=["GET", "POST"])
+@operation(
+    summary={"get": "Prove to a platform that this is ours", "post": "Take a platform's events"},
+    description="As the source's platform has it: signed its way, answered as it expects. A 2xx to "
+    "events means that every one of them is on disk. Forged ones get 401, 403 or, where a platform "
+    "would otherwise stop calling, a 2xx and no more.",
+    answers={200: "text/plain|application/json", 204: "Taken, known before, or of no interest."},
+    problems=("unknown", "malformed", "forged", ("forged", 403), "too-large"),
+    tag="webhooks",
+)
 def webhook(source: str) -> Response:
     """Believe or refuse a callback. A 2xx means that every event in it is on disk."""
     adapter = service().configuration.sources.get(source)

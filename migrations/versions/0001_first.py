@@ -39,6 +39,17 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_events"),
         sa.UniqueConstraint("source", "key", name="uq_events_source_key"),
     )
+    op.create_index(
+        "ix_events_source_received_at", "events", ["source", "received_at"], unique=False
+    )
+    op.create_index(
+        "ix_events_actor_handle",
+        "events",
+        ["actor_handle"],
+        unique=False,
+        sqlite_where=sa.text("actor_handle IS NOT NULL"),
+        postgresql_where=sa.text("actor_handle IS NOT NULL"),
+    )
     op.create_table(
         "forwarding",
         sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
@@ -99,12 +110,19 @@ def upgrade() -> None:
         sa.UniqueConstraint("event_id", "challenge_id", name="uq_attempts_event_id_challenge_id"),
         sa.UniqueConstraint("token_id", name="uq_attempts_token_id"),
     )
-    op.create_index("ix_attempts_account_id_id", "attempts", ["account_id", "id"], unique=False)
+    op.create_index(
+        "ix_attempts_account_id_id",
+        "attempts",
+        ["account_id", "id"],
+        unique=False,
+        postgresql_ops={"account_id": "varchar_pattern_ops"},
+    )
     op.create_index(
         "ix_attempts_customer_id_challenge_id_id",
         "attempts",
         ["customer_id", "challenge_id", "id"],
         unique=False,
+        postgresql_ops={"customer_id": "varchar_pattern_ops"},
     )
     op.create_index(
         "ix_attempts_leased",

@@ -1,0 +1,89 @@
+"""How is it going, as far as the database knows?"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, func, or_, select
+
+from app.domain.attempts import State
+from app.storage.tables import AttemptRow, EventRow, ForwardingRow, SubmissionRow
+
+
+@dataclass(frozen=True, slots=True)
+class Forwarding:
+    """The account's pace and pause, when a worker last looked, and since when one is owed most."""
+
+    paused_at: datetime | None
+    pause_reason: str | None
+    slow_until: datetime | None
+    worker_seen_at: datetime | None
+    oldest_due_at: datetime | None
+
+    def is_slowed(self, now: datetime) -> bool:
+        return self.slow_until is not None and self.slow_until > now
+
+    def is_silent(self, now: datetime, silence: timedelta) -> bool:
+        """Whether attempts have been owed for long and no worker looked at any of them.
+
+        A worker that has nothing to do leaves no trace, and is not called silent.
+        """
+        seen_at = self.worker_seen_at
+        is_owed = self.oldest_due_at is not None and self.oldest_due_at < now - silence
+        return is_owed and (seen_at is None or seen_at < now - silence)
+
+
+def forwarding(connection: Connection) -> Forwarding:
+    row = connection.execute(select(ForwardingRow.__table__).where(ForwardingRow.id == 1)).one()
+    return Forwarding(
+        row.paused_at,
+        row.pause_reason,
+        row.slow_until,
+        row.worker_seen_at,
+        oldest_due_at(connection),
+    )
+
+
+def oldest_due_at(connection: Connection) -> datetime | None:
+    """Since when the attempt is owed that waits longest to be submitted."""
+    return connection.execute(
+        select(AttemptRow.next_at)
+        .where(AttemptRow.state == State.DUE, AttemptRow.next_at.is_not(None))
+        .order_by(AttemptRow.next_at)
+        .limit(1)
+    ).scalar_one_or_none()
+
+
+def oldest_unlinked_at(connection: Connection) -> datetime | None:
+    """When the attempt was made that waits longest for its account to be linked."""
+    return connection.execute(
+        select(AttemptRow.created_at)
+        .where(AttemptRow.state == State.UNLINKED)
+        .order_by(AttemptRow.id)
+        .limit(1)
+    ).scalar_one_or_none()
+
+
+def attempts_by_state(connection: Connection) -> dict[State, int]:
+    """Every state's attempts. Reads a whole index: not for every request."""
+    statement = select(AttemptRow.state, func.count()).group_by(AttemptRow.state)
+    found = {State(state): count for state, count in connection.execute(statement)}
+    return {state: found.get(state, 0) for state in State}
+
+
+def submissions_in_window(connection: Connection, seconds: float, now: datetime) -> int:
+    """How many calls Gameball may count in a window that ends now, those in flight included."""
+    since = now - timedelta(seconds=seconds)
+    recent = or_(SubmissionRow.ended_at > since, SubmissionRow.ended_at.is_(None))
+    statement = select(func.count()).select_from(SubmissionRow).where(recent)
+    count: int = connection.execute(statement).scalar_one()
+    return count
+
+
+def last_event_at(connection: Connection, sources: Iterable[str]) -> dict[str, datetime | None]:
+    """When each source last told us something new."""
+    statements = {
+        source: select(func.max(EventRow.received_at)).where(EventRow.source == source)
+        for source in sources
+    }
+    return {source: connection.execute(s).scalar_one() for source, s in statements.items()}

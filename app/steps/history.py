@@ -1,0 +1,222 @@
+"""What has happened, newest first?"""
+
+import re
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, Select, func, select, union
+
+from app.domain.attempts import State
+from app.domain.clock import least_id
+from app.domain.evidence import Evidence
+from app.storage.database import Database
+from app.storage.tables import AttemptRow, EventRow, SubmissionRow, TransitionRow
+
+SHORTEST_PREFIX = 3
+_SHORTEST_ID_PREFIX = 8
+# The last code point: no text that begins with a prefix sorts after the prefix and this.
+_LAST = "\U0010ffff"
+_ID = re.compile(r"[0-9a-f-]+", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which attempts are meant: those that fulfil every criterion given.
+
+    ``from_at`` is included, ``to_at`` is not; both are about when the attempt was made.
+    ``q`` finds what `_found_by` says.
+    """
+
+    customer_id: str | None = None
+    challenge_id: int | None = None
+    source: str | None = None
+    platform: str | None = None
+    action: str | None = None
+    states: tuple[State, ...] = ()
+    evidence: Evidence | None = None
+    account_id: str | None = None
+    from_at: datetime | None = None
+    to_at: datetime | None = None
+    q: str | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        return self == Filter()
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """All that is known of one attempt; its timeline and submissions oldest first."""
+
+    attempt: Row[Any]
+    event: Row[Any] | None
+    timeline: Sequence[Row[Any]]
+    submissions: Sequence[Row[Any]]
+
+
+# Contacts are for Gameball: of a person's email and mobile, history only says whether they exist.
+_SHOWN = (
+    *(c for c in AttemptRow.__table__.columns if c.name not in ("email", "mobile", "token_id")),
+    AttemptRow.email.is_not(None).label("has_email"),
+    AttemptRow.mobile.is_not(None).label("has_mobile"),
+)
+
+
+def page(
+    connection: Connection, wanted: Filter, limit: int, before: str | None = None
+) -> list[Row[Any]]:
+    """At most ``limit`` attempts, newest first; ``before``: only those older than this attempt.
+
+    A position in the order of ids, which is the order of time, is not shifted by new arrivals.
+    """
+    statement = _where(select(*_SHOWN), connection, wanted)
+    if before is not None:
+        statement = statement.where(AttemptRow.id < before)
+    return list(connection.execute(statement.order_by(AttemptRow.id.desc()).limit(limit)))
+
+
+def pages(database: Database, wanted: Filter, size: int = 500) -> Iterator[list[Row[Any]]]:
+    """Every attempt, page after page, each read by itself: no transaction lasts as long as this."""
+    before: str | None = None
+    while True:
+        with database.read() as connection:
+            found = page(connection, wanted, size, before)
+        if found:
+            yield found
+        if len(found) < size:
+            return
+        before = found[-1].id
+
+
+def rows(database: Database, wanted: Filter) -> Iterator[Row[Any]]:
+    """Every attempt, newest first, without a long transaction."""
+    return (row for found in pages(database, wanted) for row in found)
+
+
+def count(connection: Connection, wanted: Filter) -> int:
+    statement = _where(select(func.count()).select_from(AttemptRow), connection, wanted)
+    matched: int = connection.execute(statement).scalar_one()
+    return matched
+
+
+def find(connection: Connection, attempt_id: str) -> Row[Any] | None:
+    statement = select(*_SHOWN).where(AttemptRow.id == attempt_id)
+    return connection.execute(statement).one_or_none()
+
+
+def in_full(connection: Connection, attempt_id: str) -> Whole | None:
+    attempt = find(connection, attempt_id)
+    if attempt is None:
+        return None
+    event = select(EventRow.__table__).where(EventRow.id == attempt.event_id)
+    return Whole(
+        attempt,
+        connection.execute(event).one_or_none(),
+        _of(connection, attempt_id, TransitionRow),
+        _of(connection, attempt_id, SubmissionRow),
+    )
+
+
+def _of(
+    connection: Connection, attempt_id: str, table: type[TransitionRow] | type[SubmissionRow]
+) -> list[Row[Any]]:
+    statement = select(table.__table__).where(table.attempt_id == attempt_id).order_by(table.id)
+    return list(connection.execute(statement))
+
+
+def _where(statement: Select[Any], connection: Connection, wanted: Filter) -> Select[Any]:
+    equal = {
+        AttemptRow.customer_id: wanted.customer_id,
+        AttemptRow.challenge_id: wanted.challenge_id,
+        AttemptRow.source: wanted.source,
+        AttemptRow.platform: wanted.platform,
+        AttemptRow.action: wanted.action,
+        AttemptRow.evidence: wanted.evidence,
+        AttemptRow.account_id: wanted.account_id,
+    }
+    statement = statement.where(*(c == value for c, value in equal.items() if value is not None))
+    if wanted.states:
+        # Of somebody's few attempts, not of a state's many: SQLite, which keeps no statistics by
+        # itself, takes the index on the state before the customer's. Concatenation hides it.
+        is_few = wanted.customer_id or wanted.account_id
+        state = AttemptRow.state.concat("") if is_few else AttemptRow.state
+        statement = statement.where(state.in_(wanted.states))
+    if wanted.q is not None:
+        statement = statement.where(_found_by(connection, wanted.q))
+    return statement.where(*made_between(wanted.from_at, wanted.to_at))
+
+
+def made_between(from_at: datetime | None, to_at: datetime | None) -> list[ColumnElement[bool]]:
+    """Attempts made from one time until before another, by the order of their ids.
+
+    An id holds the milliseconds of `created_at`, so that the primary key serves as its index.
+    """
+    bounds: list[ColumnElement[bool]] = []
+    if from_at is not None:
+        bounds += [AttemptRow.id >= least_id(from_at), AttemptRow.created_at >= from_at]
+    if to_at is not None:
+        next_id = least_id(to_at + timedelta(milliseconds=1))
+        bounds += [AttemptRow.id < next_id, AttemptRow.created_at < to_at]
+    return bounds
+
+
+def _found_by(connection: Connection, text: str) -> ColumnElement[bool]:
+    """Attempts whose customer, account, event key, id or actor's handle a person typed.
+
+    Customer and account match from their beginning, to the letter; a text of fewer than
+    `SHORTEST_PREFIX` characters must be the whole. Of an attempt's id, 8 digits are enough. An
+    event key must be whole, and so must a handle, with or without its @: personal data, it is to
+    be kept as a keyed hash one day. Each has an index; a target, which many share, has none.
+    """
+    found = [
+        select(AttemptRow.id).where(_begins(connection, AttemptRow.customer_id, text)),
+        select(AttemptRow.id).where(_begins(connection, AttemptRow.account_id, text)),
+        select(AttemptRow.id).where(AttemptRow.event_id.in_(_events_found_by(text))),
+    ]
+    span = _ids_beginning(text)
+    if span is not None:
+        found.append(select(AttemptRow.id).where(AttemptRow.id.between(*span)))
+    return AttemptRow.id.in_(union(*found))
+
+
+def _events_found_by(text: str) -> Any:
+    sources = _event_sources()
+    by_key = select(EventRow.id).where(
+        EventRow.source.in_(select(sources.c.source)), EventRow.key == text
+    )
+    handle = text.removeprefix("@")
+    by_handle = select(EventRow.id).where(EventRow.actor_handle.in_([handle, f"@{handle}"]))
+    return union(by_key, by_handle)
+
+
+def _event_sources() -> Any:
+    """Each source once, by hops through the index that begins with it, not by reading all of it."""
+    first = select(func.min(EventRow.source).label("source")).cte("sources", recursive=True)
+    following = select(func.min(EventRow.source)).where(EventRow.source > first.c.source)
+    return first.union_all(select(following.scalar_subquery()).where(first.c.source.is_not(None)))
+
+
+def _begins(connection: Connection, column: Any, text: str) -> ColumnElement[bool]:
+    """Whether a text begins with another, as a range that an index can serve; never LIKE.
+
+    PostgreSQL's ordinary comparison follows its collation; these operators compare bytes.
+    https://www.postgresql.org/docs/current/indexes-opclass.html
+    """
+    if len(text) < SHORTEST_PREFIX:
+        equals: ColumnElement[bool] = column == text
+        return equals
+    is_postgres = connection.dialect.name == "postgresql"
+    at_least, below = ("~>=~", "~<~") if is_postgres else (">=", "<")
+    bounds = column.op(at_least, is_comparison=True)(text)
+    result: ColumnElement[bool] = bounds & column.op(below, is_comparison=True)(text + _LAST)
+    return result
+
+
+def _ids_beginning(text: str) -> tuple[str, str] | None:
+    digits = text.replace("-", "").lower()
+    if not _ID.fullmatch(text) or not _SHORTEST_ID_PREFIX <= len(digits) <= 32:
+        return None
+    return str(uuid.UUID(digits.ljust(32, "0"))), str(uuid.UUID(digits.ljust(32, "f")))

@@ -1,0 +1,213 @@
+"""What happened to whose attempt, and what may a person do about it?"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import datetime
+from itertools import chain
+from typing import Any
+from uuid import UUID
+
+import structlog
+from flask import Blueprint, Response
+from pydantic import Field
+from sqlalchemy import Connection, Row
+
+from app.domain.attempts import REPLAYABLE, State
+from app.steps import history, people
+from app.steps.history import Filter
+from app.steps.keys import Role
+from app.web import shown
+from app.web.access import caller, requires
+from app.web.context import service
+from app.web.export import MEDIA_TYPES, Format, Page, chunks
+from app.web.filters import AttemptFilter, AttemptQuery, cursor_after
+from app.web.openapi import operation
+from app.web.problems import Problem
+from app.web.replies import reply
+from app.web.shapes import Shape, body_as, query_as
+from app.web.shown import Attempt, AttemptInFull, AttemptPage
+
+log = structlog.get_logger(__name__)
+blueprint = Blueprint("attempts", __name__)
+
+# Replays in one transaction. On SQLite a callback waits as long as one of them takes.
+REPLAYED_AT_ONCE = 100
+
+Act = Callable[[Connection, str, str, datetime], State | None]
+
+
+class ExportQuery(AttemptFilter):
+    """The attempts that are meant, and how to write them."""
+
+    written_as: Format = Field(alias="format", description="The kind of file.")
+
+
+class ReplayRequest(AttemptFilter):
+    """Which attempts to replay. Nothing but `all` means all of them."""
+
+    dry_run: bool = Field(default=False, description="Only count.")
+    all: bool = Field(default=False, description="Yes, every attempt that can be replayed.")
+
+
+class Replayed(Shape):
+    """What a replay by filter came to."""
+
+    matched: int = Field(description="Attempts that the filter means and whose state allows it.")
+    replayed: int = Field(description="Of these, now due again.")
+    skipped: int = Field(description="Of these, left: another attempt was paid, or it moved.")
+
+
+@blueprint.get("/v1/attempts")
+@requires(Role.VIEWER)
+@operation(
+    summary="Search the history, newest first",
+    query=AttemptQuery,
+    answers={200: AttemptPage},
+    tag="history",
+)
+def listing() -> Response:
+    query = query_as(AttemptQuery)
+    with service().database.read() as connection:
+        found = history.page(connection, query.wanted(), query.limit + 1, query.cursor)
+    items = [shown.attempt(row) for row in found[: query.limit]]
+    has_more = len(found) > query.limit
+    return reply(
+        AttemptPage(items=items, next_cursor=cursor_after(items[-1].id) if has_more else None)
+    )
+
+
+@blueprint.get("/v1/attempts/<uuid:attempt_id>")
+@requires(Role.VIEWER)
+@operation(
+    summary="Read all that is known of one attempt",
+    answers={200: AttemptInFull},
+    problems=("unknown",),
+    tag="history",
+)
+def whole_attempt(attempt_id: UUID) -> Response:
+    with service().database.read() as connection:
+        whole = history.in_full(connection, str(attempt_id))
+    if whole is None:
+        raise _no_such()
+    return reply(shown.attempt_in_full(whole))
+
+
+@blueprint.get("/v1/attempts/export")
+@requires(Role.VIEWER)
+@operation(
+    summary="Take the history away as a file",
+    query=ExportQuery,
+    answers={200: "text/csv|application/x-ndjson"},
+    tag="history",
+)
+def export() -> Response:
+    query = query_as(ExportQuery)
+    pages = history.pages(service().database, query.wanted())
+    name = f"vouch-attempts-{service().now():%Y-%m-%d}.{query.written_as}"
+    headers = {
+        "Cache-Control": "no-store",
+        "Content-Disposition": f'attachment; filename="{name}"',
+        "X-Content-Type-Options": "nosniff",
+    }
+    media_type = MEDIA_TYPES[query.written_as]
+    return Response(chunks(query.written_as, _begun(pages)), 200, headers, content_type=media_type)
+
+
+@blueprint.post("/v1/attempts/<uuid:attempt_id>/replay")
+@requires(Role.OPERATOR)
+@operation(
+    summary="Owe an attempt to Gameball again",
+    answers={200: Attempt},
+    problems=("unknown", "state"),
+    tag="history",
+)
+def replay_one(attempt_id: UUID) -> Response:
+    answer = _acted(people.replay, "attempt.replayed", str(attempt_id))
+    service().wake_worker()
+    return answer
+
+
+@blueprint.post("/v1/attempts/<uuid:attempt_id>/cancel")
+@requires(Role.OPERATOR)
+@operation(
+    summary="Withdraw an attempt that is not paid yet",
+    answers={200: Attempt},
+    problems=("unknown", "state"),
+    tag="history",
+)
+def cancel_one(attempt_id: UUID) -> Response:
+    return _acted(people.cancel, "attempt.cancelled", str(attempt_id))
+
+
+@blueprint.post("/v1/attempts/replay")
+@requires(Role.OPERATOR)
+@operation(
+    summary="Owe many attempts to Gameball again",
+    body=ReplayRequest,
+    answers={200: Replayed},
+    tag="history",
+)
+def replay_by_filter() -> Response:
+    """Replay in transactions of bounded length. Asked again, it goes on where it was cut off."""
+    request = body_as(ReplayRequest)
+    wanted = _replayable(request)
+    if request.dry_run:
+        with service().database.read() as connection:
+            matched = history.count(connection, wanted)
+        return reply(Replayed(matched=matched, replayed=0, skipped=0))
+    matched = replayed = 0
+    try:
+        for page in history.pages(service().database, wanted, REPLAYED_AT_ONCE):
+            matched += len(page)
+            replayed += _replay_each([row.id for row in page])
+            service().wake_worker()
+    finally:
+        log.info("attempts.replayed", matched=matched, replayed=replayed, by=caller().named)
+    return reply(Replayed(matched=matched, replayed=replayed, skipped=matched - replayed))
+
+
+def _begun(pages: Iterator[Page]) -> Iterator[Page]:
+    """Read the first page now, while the answer can still become a 503."""
+    return chain([next(pages, [])], pages)
+
+
+def _acted(act: Act, event: str, attempt_id: str) -> Response:
+    by, now = caller().named, service().now()
+
+    # On SQLite it runs in the writer's thread, where no request is.
+    def step(connection: Connection) -> Row[Any] | None:
+        done = act(connection, attempt_id, by, now)
+        return history.find(connection, attempt_id) if done else None
+
+    try:
+        row = service().database.write(step)
+    except people.NotAllowed as refusal:
+        raise Problem("state", f"{str(refusal).capitalize()}.") from None
+    if row is None:
+        raise _no_such()
+    log.info(event, attempt=attempt_id, by=by)
+    return reply(shown.attempt(row))
+
+
+def _replayable(request: ReplayRequest) -> Filter:
+    """Whom the request means, in the states it may mean."""
+    wanted = request.wanted()
+    if wanted.is_empty and not request.all:
+        raise _invalid("all", "name a filter, or say that you mean all")
+    final = [state for state in wanted.states if state not in REPLAYABLE]
+    if final:
+        raise _invalid("state", f"cannot be replayed: {', '.join(final)}")
+    return replace(wanted, states=wanted.states or tuple(sorted(REPLAYABLE)))
+
+
+def _invalid(field: str, problem: str) -> Problem:
+    return Problem("invalid", "See errors.", errors=[{"field": field, "problem": problem}])
+
+
+def _replay_each(ids: list[str]) -> int:
+    by, now = caller().named, service().now()
+    return service().database.write(lambda c: people.replay_each(c, ids, by, now))
+
+
+def _no_such() -> Problem:
+    return Problem("unknown", "No attempt has this id.")

@@ -1,0 +1,146 @@
+"""Is it alive, is it ready, and how is it going? For machines that watch, without a key."""
+
+import os
+import re
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+import structlog
+from flask import Blueprint, Response, current_app
+from flask.blueprints import BlueprintSetupState
+from prometheus_client import REGISTRY, CollectorRegistry
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+from pydantic import Field
+
+from app.steps import health
+from app.storage.errors import StorageUnavailable
+from app.storage.migrate import is_current
+from app.web.context import service
+from app.web.openapi import operation
+from app.web.problems import Problem
+from app.web.replies import reply
+from app.web.scrape import DatabaseCollector
+from app.web.shapes import Shape
+
+log = structlog.get_logger(__name__)
+blueprint = Blueprint("health", __name__)
+
+SILENCE = timedelta(seconds=60)
+_COLLECTOR = "vouch.collector"
+
+
+class Forwarder(StrEnum):
+    RUNNING = "running"
+    PAUSED = "paused"
+    NOT_CONFIGURED = "not_configured"
+    SILENT = "silent"
+
+
+class Alive(Shape):
+    """The process answers."""
+
+    status: str
+
+
+class ForwarderHealth(Shape):
+    """How the handing over to Gameball goes."""
+
+    state: Forwarder
+    reason: str | None = Field(description="Why it is not running.")
+    worker_seen_at: datetime | None = Field(description="When a worker last took up a submission.")
+
+
+class Ready(Shape):
+    """Callbacks can be taken. A forwarder that rests does not change that: attempts wait for it."""
+
+    status: str
+    database: str
+    rules: int = Field(description="How many the configuration in use has.")
+    sources: int
+    forwarder: ForwarderHealth
+
+
+@blueprint.get("/healthz")
+@operation(
+    summary="Is the process alive?", answers={200: Alive}, tag="operations", uses_storage=False
+)
+def healthz() -> Response:
+    return reply(Alive(status="ok"))
+
+
+@blueprint.get("/readyz")
+@operation(
+    summary="Can it take callbacks?",
+    answers={200: Ready},
+    problems=("not-ready",),
+    tag="operations",
+)
+def readyz() -> Response:
+    try:
+        with service().database.read() as connection:
+            current = is_current(connection)
+            found = health.forwarding(connection) if current else None
+    except StorageUnavailable as error:
+        log.warning("storage.unavailable", problem=str(error), path="/readyz")
+        raise Problem("not-ready", "The database does not answer.") from None
+    if found is None:
+        raise Problem("not-ready", "The database is not at this version: run `vouch db upgrade`.")
+    configuration = service().configuration
+    return reply(
+        Ready(
+            status="ready",
+            database="ok",
+            rules=len(configuration.rules),
+            sources=len(configuration.sources),
+            forwarder=_forwarder(found),
+        )
+    )
+
+
+@blueprint.get("/metrics")
+@operation(
+    summary="Count for Prometheus",
+    answers={200: "text/plain"},
+    tag="operations",
+    uses_storage=False,
+)
+def metrics() -> Response:
+    registry = CollectorRegistry()
+    if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    else:
+        registry.register(REGISTRY)
+    registry.register(current_app.extensions[_COLLECTOR])
+    # Not what `Accept` asks for: prometheus_client's reading of it raises on a strange version.
+    return Response(generate_latest(registry), content_type=CONTENT_TYPE_PLAIN_0_0_4)
+
+
+def _forwarder(found: health.Forwarding) -> ForwarderHealth:
+    state, reason = _state_of(found, service().now())
+    return ForwarderHealth(state=state, reason=reason, worker_seen_at=found.worker_seen_at)
+
+
+def _state_of(found: health.Forwarding, now: datetime) -> tuple[Forwarder, str | None]:
+    if found.paused_at is not None:
+        return Forwarder.PAUSED, _without_message(found.pause_reason or "")
+    seen_at = found.worker_seen_at
+    is_seen = seen_at is not None and seen_at >= now - SILENCE
+    # Credentials may be another machine's business: a worker that is seen has them.
+    if not is_seen and not service().environment.has_gameball_credentials:
+        return Forwarder.NOT_CONFIGURED, "GAMEBALL_API_KEY and GAMEBALL_SECRET_KEY are not set here"
+    if found.is_silent(now, SILENCE):
+        return Forwarder.SILENT, "attempts are due, and no worker takes them up"
+    return Forwarder.RUNNING, None
+
+
+def _without_message(pause_reason: str) -> str:
+    """Outcome, status and code: Gameball's own words might name somebody, and anyone asks here."""
+    told = re.match(r"[a-z_]+( \d+)*", pause_reason)
+    return told[0] if told else ""
+
+
+@blueprint.record_once
+def _collect(state: BlueprintSetupState) -> None:
+    app = state.app
+    app.extensions[_COLLECTOR] = DatabaseCollector(app.extensions["vouch"])

@@ -1,0 +1,173 @@
+"""How does history read from outside?"""
+
+import base64
+import json
+from collections.abc import Iterable
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, NoReturn
+
+from pydantic import Field
+from sqlalchemy import Row
+
+from app.domain.answers import Outcome
+from app.domain.attempts import State
+from app.domain.evidence import Evidence
+from app.steps.history import Whole
+from app.web.shapes import Shape
+
+MAX_DEPTH = 100
+
+
+class Attempt(Shape):
+    """One line of the history."""
+
+    id: str
+    state: State
+    reason: str | None = Field(description="Why it is in this state, in words for an admin.")
+    customer_id: str | None = Field(description="Null while no customer is linked.")
+    challenge_id: int
+    source: str | None
+    platform: str
+    action: str
+    account_id: str | None = Field(description="The platform account that acted.")
+    target: str | None
+    evidence: Evidence
+    occurrence: str = Field(description="What makes it another award than its like.")
+    created_at: datetime
+    updated_at: datetime
+    next_at: datetime | None = Field(description="When the state's own clock strikes.")
+    event_id: str | None
+    claimed: dict[str, Any] | None = Field(description="The customer's own statement.")
+    in_flight: bool = Field(description="A submission of it is running.")
+
+
+class AttemptPage(Shape):
+    """Attempts, newest first."""
+
+    items: list[Attempt]
+    next_cursor: str | None = Field(description="Send it as `cursor`; null on the last page.")
+
+
+class PayloadFormat(StrEnum):
+    JSON = "json"
+    TEXT = "text"
+    BASE64 = "base64"
+
+
+class Payload(Shape):
+    """What the platform sent for one action: parsed, as text, or else as bytes in base64."""
+
+    format: PayloadFormat
+    content: Any
+
+
+class Event(Shape):
+    """One action, as the platform told it."""
+
+    id: str
+    source: str
+    key: str = Field(description="What identifies it within its source, for ever.")
+    platform: str
+    action: str
+    undone: bool
+    actor: str
+    actor_handle: str | None
+    target: str | None
+    occurred_at: datetime
+    received_at: datetime
+    payload: Payload
+
+
+class Transition(Shape):
+    """One change of state: when, why, and who or what caused it."""
+
+    at: datetime
+    from_state: State | None
+    to_state: State
+    reason: str | None
+    caused_by: str
+
+
+class Submission(Shape):
+    """One call to Gameball, and what came back."""
+
+    id: int
+    started_at: datetime
+    ended_at: datetime | None = Field(description="Null while it is in flight.")
+    outcome: Outcome | None
+    status: int | None
+    code: int | None = Field(description="Gameball's code.")
+    message: str | None
+    request_id: str | None = Field(description="Gameball's, to ask its support about.")
+    resolved: bool = Field(description="A later look told that it had not landed.")
+    round: int = Field(description="How often a person had replayed the attempt by then.")
+    worker: str
+
+
+class AttemptInFull(Attempt):
+    """All that is known of one attempt; timeline and submissions oldest first."""
+
+    has_email: bool = Field(description="Gameball is told an email address.")
+    has_mobile: bool = Field(description="Gameball is told a mobile number.")
+    event: Event | None = Field(description="The platform's own word; none for a bare claim.")
+    timeline: list[Transition]
+    submissions: list[Submission]
+
+
+def attempt(row: Row[Any]) -> Attempt:
+    return Attempt(**_attempt_fields(row))
+
+
+def attempt_in_full(whole: Whole) -> AttemptInFull:
+    row = whole.attempt
+    return AttemptInFull(
+        **_attempt_fields(row),
+        has_email=row.has_email,
+        has_mobile=row.has_mobile,
+        event=None if whole.event is None else _event(whole.event),
+        timeline=[Transition(**_fields(one, Transition)) for one in whole.timeline],
+        submissions=[Submission(**_fields(one, Submission)) for one in whole.submissions],
+    )
+
+
+def payload(raw: bytes) -> Payload:
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return Payload(format=PayloadFormat.BASE64, content=base64.b64encode(raw).decode("ascii"))
+    try:
+        content = json.loads(text, parse_constant=_no_constant)
+    except (ValueError, RecursionError):
+        return Payload(format=PayloadFormat.TEXT, content=text)
+    if not _is_within(content, MAX_DEPTH):
+        return Payload(format=PayloadFormat.TEXT, content=text)
+    return Payload(format=PayloadFormat.JSON, content=content)
+
+
+def _is_within(content: object, depth: int) -> bool:
+    """Whether it is nested no deeper: pydantic gives up at 255 levels, in the midst of writing."""
+    inner = content.values() if isinstance(content, dict) else content
+    if not isinstance(inner, Iterable) or isinstance(inner, str):
+        return True
+    return depth > 0 and all(_is_within(one, depth - 1) for one in inner)
+
+
+def _attempt_fields(row: Row[Any]) -> dict[str, Any]:
+    return {
+        **_fields(row, Attempt, but=("claimed", "in_flight")),
+        "claimed": None if row.claimed is None else json.loads(row.claimed),
+        "in_flight": row.lease_until is not None,
+    }
+
+
+def _event(row: Row[Any]) -> Event:
+    return Event(**_fields(row, Event, but=("payload",)), payload=payload(row.payload))
+
+
+def _fields(row: Row[Any], shape: type[Shape], but: tuple[str, ...] = ()) -> dict[str, Any]:
+    return {name: getattr(row, name) for name in shape.model_fields if name not in but}
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
