@@ -82,7 +82,7 @@ class ClaimView(Shape):
 
 @blueprint.post("/v1/claim-tokens")
 @operation(
-    summary="Allow one customer one claim.",
+    summary="Allow one customer one claim",
     answers={201: MintedToken},
     body=TokenRequest,
     problems=("malformed", "too-large", "media-type", "no-rule", "invalid"),
@@ -109,7 +109,7 @@ def mint_claim_token() -> Response:
 
 @blueprint.post("/v1/claims", provide_automatic_options=False)
 @operation(
-    summary="Make the claim that a token allows.",
+    summary="Make the claim that a token allows",
     answers={202: ClaimReceipt},
     body=ClaimRequest,
     problems=(
@@ -138,7 +138,7 @@ def make_claim() -> Response:
 
 @blueprint.get("/v1/claims/<attempt_id>", provide_automatic_options=False)
 @operation(
-    summary="What became of the claim that the bearer token made.",
+    summary="What became of the claim that the bearer token made",
     answers={200: ClaimView},
     problems=("token-invalid", "token-expired", "unknown", "too-many"),
     tag="claims",
@@ -166,7 +166,7 @@ def read_claim(attempt_id: str) -> Response:
 
 @blueprint.route("/v1/claims", methods=["OPTIONS"])
 @blueprint.route("/v1/claims/<attempt_id>", methods=["OPTIONS"])
-@operation(summary="A browser's preflight.", answers={204: "See the headers."}, tag="claims")
+@operation(summary="A browser's preflight", answers={204: "See the headers."}, tag="claims")
 def preflight(attempt_id: str = "") -> Response:  # noqa: ARG001 -- part of the path
     """Tell a browser what a page may send."""
     return preflight_answer()

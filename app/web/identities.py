@@ -73,7 +73,7 @@ class LinkedIdentity(IdentityView):
 
 @blueprint.put(_PATH)
 @operation(
-    summary="Link a platform account to a customer.",
+    summary="Link a platform account to a customer",
     answers={200: LinkedIdentity, 201: LinkedIdentity},
     body=IdentityRequest,
     problems=(*_PATH_PROBLEMS, "taken", "too-large", "media-type"),
@@ -102,7 +102,7 @@ def link_identity(platform: str, account_id: str) -> Response:
 
 @blueprint.get(_PATH)
 @operation(
-    summary="Which customer an account is linked to.",
+    summary="Which customer an account is linked to",
     answers={200: IdentityView},
     problems=(*_PATH_PROBLEMS, "unknown"),
     tag="identities",
@@ -120,7 +120,7 @@ def read_identity(platform: str, account_id: str) -> Response:
 
 @blueprint.delete(_PATH)
 @operation(
-    summary="Unlink an account.",
+    summary="Unlink an account",
     answers={204: "It is linked to nobody now."},
     problems=(*_PATH_PROBLEMS, "unknown"),
     tag="identities",
