@@ -53,7 +53,7 @@ def claim(
     lock_accounts(connection, [(made.rule.platform, account) for account in accounts])
     row = _row(made, attempt_id, accounts, checking_until, now)
     # Not the row count: SQLAlchemy keeps none of an INSERT on PostgreSQL.
-    insert = insert_new(connection, AttemptRow).returning(AttemptRow.id)
+    insert = insert_new(connection, AttemptRow, AttemptRow.id)
     is_new = connection.execute(insert, row).first() is not None
     attempt = by_token(connection, made.token_id)
     if attempt is None:

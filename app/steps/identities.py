@@ -83,7 +83,7 @@ def _upsert(connection: Connection, identity: Identity, now: datetime) -> Linked
         **contact,
     }
     # Not the row count: SQLAlchemy keeps none of an INSERT on PostgreSQL.
-    insert = insert_new(connection, IdentityRow).returning(IdentityRow.account_id)
+    insert = insert_new(connection, IdentityRow, IdentityRow.account_id)
     if connection.execute(insert, row).first() is not None:
         return Linked.CREATED
     kept = connection.execute(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select
+from sqlalchemy import Connection, Row, bindparam, insert, select
 
 from app.domain.attempts import State
 from app.domain.clock import new_id
@@ -21,6 +21,23 @@ from app.storage.tables import AttemptRow, EventRow, IdentityRow
 EARNED = "earned"
 _EVENT_FIELDS = Event.__slots__
 NOT_LINKED = "no customer is linked to this account yet"
+
+# Made once each: SQLAlchemy takes as long to prepare a statement as SQLite to run it.
+_LINKS = select(IdentityRow.__table__).where(
+    # Not pairs, which are slow to prepare: the account alone tells nearly always.
+    IdentityRow.account_id.in_(bindparam("accounts", expanding=True)),
+    IdentityRow.platform.in_(bindparam("platforms", expanding=True)),
+)
+_CHECKING = (
+    select(AttemptRow.__table__)
+    .where(
+        AttemptRow.customer_id.in_(bindparam("customers", expanding=True)),
+        AttemptRow.state == State.CHECKING,
+    )
+    .order_by(AttemptRow.id)
+    .with_for_update()
+)
+_INSERT_ATTEMPTS = insert(AttemptRow)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +102,7 @@ def _insert_events(connection: Connection, events: Sequence[tuple[str, Event]]) 
         {"id": event_id, **{name: getattr(event, name) for name in _EVENT_FIELDS}}
         for event_id, event in events
     ]
-    statement = insert_new(connection, EventRow).returning(EventRow.id)
+    statement = insert_new(connection, EventRow, EventRow.id)
     return set(connection.execute(statement, rows).scalars())
 
 
@@ -118,12 +135,12 @@ def _links(
     connection: Connection, accounts: Iterable[tuple[str, str]]
 ) -> dict[tuple[str, str], Row[Any]]:
     wanted = set(accounts)
-    # By account alone, which the platform hardly narrows; a list of pairs is slow to prepare.
-    statement = select(IdentityRow.__table__).where(
-        IdentityRow.account_id.in_({account for _, account in wanted}),
-        IdentityRow.platform.in_({platform for platform, _ in wanted}),
-    )
-    found = {(row.platform, row.account_id): row for row in connection.execute(statement)}
+    parameters = {
+        "accounts": list({account for _, account in wanted}),
+        "platforms": list({platform for platform, _ in wanted}),
+    }
+    rows = connection.execute(_LINKS, parameters)
+    found = {(row.platform, row.account_id): row for row in rows}
     return {pair: row for pair, row in found.items() if pair in wanted}
 
 
@@ -166,13 +183,7 @@ def checking_claims(connection: Connection, customers: Iterable[str]) -> list[Ro
     wanted = list(customers)
     if not wanted:
         return []
-    statement = (
-        select(AttemptRow.__table__)
-        .where(AttemptRow.customer_id.in_(wanted), AttemptRow.state == State.CHECKING)
-        .order_by(AttemptRow.id)
-        .with_for_update()
-    )
-    return list(connection.execute(statement))
+    return list(connection.execute(_CHECKING, {"customers": wanted}))
 
 
 def _confirms(draft: Draft, claim: Row[Any]) -> bool:
@@ -202,7 +213,7 @@ def _write_drafts(
         by = f"source:{draft.event.source}"
         timeline.append(transition(draft.id, None, state, reason, by, at))
         states.setdefault(draft.event_id, []).append(state)
-    connection.execute(insert(AttemptRow), rows)
+    connection.execute(_INSERT_ATTEMPTS, rows)
     remember(connection, timeline)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from sqlalchemy import Connection, delete, select
@@ -24,10 +25,16 @@ class Award:
     occurrence: str
 
 
-def insert_new(connection: Connection, table: Any) -> Any:
+def insert_new(connection: Connection, table: Any, *returning: Any) -> Any:
     """An INSERT that leaves rows out which a unique constraint already holds."""
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    return dialect.insert(table).on_conflict_do_nothing()
+    return _insert_new(connection.dialect.name, table, *returning)
+
+
+@cache
+def _insert_new(dialect_name: str, table: Any, *returning: Any) -> Any:
+    """Made once each: SQLAlchemy takes as long to prepare a statement as SQLite to run it."""
+    dialect = postgresql if dialect_name == "postgresql" else sqlite
+    return dialect.insert(table).on_conflict_do_nothing().returning(*returning)
 
 
 def enter(connection: Connection, awards: Sequence[Award], now: datetime) -> set[str]:
@@ -47,7 +54,7 @@ def enter(connection: Connection, awards: Sequence[Award], now: datetime) -> set
         # In one order everywhere, so that two transactions cannot wait for each other.
         for award in sorted(awards, key=lambda a: (a.challenge_id, a.customer_id, a.occurrence))
     ]
-    statement = insert_new(connection, AwardRow).returning(AwardRow.attempt_id)
+    statement = insert_new(connection, AwardRow, AwardRow.attempt_id)
     return set(connection.execute(statement, rows).scalars())
 
 

@@ -10,6 +10,7 @@ from app.domain.attempts import State, may_move
 from app.storage.tables import AttemptRow, TransitionRow
 
 MAX_REASON = 500
+_INSERT_TRANSITIONS = insert(TransitionRow)
 
 
 class Moved(Exception):  # noqa: N818 -- reads as the claim it makes
@@ -67,4 +68,4 @@ def transition(
 def remember(connection: Connection, transitions: Iterable[Mapping[str, Any]]) -> None:
     rows = list(transitions)
     if rows:
-        connection.execute(insert(TransitionRow), rows)
+        connection.execute(_INSERT_TRANSITIONS, rows)
