@@ -3,10 +3,14 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import click
+from sqlalchemy.exc import SQLAlchemyError
+
 from app.service import build_database
 from app.settings.environment import Environment, read_environment
 from app.storage import migrate
 from app.storage.database import Database
+from app.storage.errors import StorageUnavailable
 
 
 @contextmanager
@@ -14,11 +18,18 @@ def open_database(environment: Environment | None = None) -> Iterator[Database]:
     """The database, an embedded one brought up to date first."""
     environment = environment or read_environment()
     database = build_database(environment)
-    prepare(environment)
     try:
+        prepare(environment)
         yield database
+    except (StorageUnavailable, SQLAlchemyError) as error:
+        raise unanswered(error) from None
     finally:
         database.close()
+
+
+def unanswered(error: Exception) -> click.ClickException:
+    reason = str(getattr(error, "orig", error)).strip().splitlines()
+    return click.ClickException(f"the database does not answer: {' '.join(reason)}")
 
 
 def prepare(environment: Environment) -> None:

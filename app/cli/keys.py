@@ -15,7 +15,12 @@ def command() -> None:
 
 
 @command.command()
-@click.option("--role", type=click.Choice([role.value for role in Role]), required=True)
+@click.option(
+    "--role",
+    type=click.Choice([role.value for role in Role]),
+    required=True,
+    help="What it may do: link and mint, read, act, or everything.",
+)
 @click.option("--name", required=True, help="Who will hold it; timelines name it.")
 @json_option
 def create(role: str, name: str, as_json: bool) -> None:

@@ -1,11 +1,14 @@
 """How does a command print what it found: for people, or with --json for programs?"""
 
 import json
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import click
+
+WIDTH = 96
 
 
 def json_option(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -13,16 +16,31 @@ def json_option(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def print_json(value: object) -> None:
-    click.echo(json.dumps(value, indent=2, default=_plain, ensure_ascii=False))
+    # ASCII: what platforms send may hold half a surrogate pair, which no terminal takes.
+    click.echo(json.dumps(value, indent=2, default=_plain))
 
 
-def print_table(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
+def print_table(columns: Sequence[str], rows: Sequence[Mapping[str, Any]], indent: int = 0) -> None:
     """Rows under their columns' names, as wide as they need."""
     cells = [[_cell(row.get(column)) for column in columns] for row in rows]
     widths = [max(map(len, column)) for column in zip(columns, *cells, strict=True)]
     for line in [list(columns), *cells]:
         padded = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
-        click.echo("  ".join(padded).rstrip())
+        click.echo(" " * indent + "  ".join(padded).rstrip())
+
+
+def print_labelled(label: str, text: str, indent: int = 2, label_width: int = 10) -> None:
+    """A word and what there is to say about it, over as many lines as that takes."""
+    margin = " " * (indent + label_width)
+    head = (" " * indent + label).ljust(len(margin) - 1) + " "
+    for line in wrapped(text, WIDTH - len(margin)) or [""]:
+        click.echo((head + line).rstrip())
+        head = margin
+
+
+def wrapped(text: str, width: int) -> list[str]:
+    """Lines of at most ``width``; what may be copied from them (URLs, keys) stays whole."""
+    return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
 
 
 def iso(moment: datetime) -> str:

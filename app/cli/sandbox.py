@@ -8,9 +8,25 @@ from app.sandbox.settings import SandboxSettings
 
 
 @click.command()
-@click.option("--bind", default="127.0.0.1:8100", show_default=True, metavar="HOST:PORT")
-@click.option("--api-key", default="sandbox-api-key", show_default=True)
-@click.option("--secret-key", default="sandbox-secret-key", show_default=True)
+@click.option(
+    "--bind",
+    default="127.0.0.1:8100",
+    show_default=True,
+    metavar="HOST:PORT",
+    help="Where to listen. Whoever reaches it can steer it: keep it on this machine.",
+)
+@click.option(
+    "--api-key",
+    default="sandbox-api-key",
+    show_default=True,
+    help="What it takes as GAMEBALL_API_KEY.",
+)
+@click.option(
+    "--secret-key",
+    default="sandbox-secret-key",
+    show_default=True,
+    help="What it takes as GAMEBALL_SECRET_KEY.",
+)
 @click.option(
     "--dedup-window",
     default=60.0,
@@ -25,7 +41,13 @@ from app.sandbox.settings import SandboxSettings
     metavar="SECONDS",
     help="From the 202 to the reward.",
 )
-@click.option("--grant-jitter", default=0.0, show_default=True, metavar="SECONDS")
+@click.option(
+    "--grant-jitter",
+    default=0.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="What chance adds to that, at most.",
+)
 def command(
     bind: str,
     api_key: str,
@@ -34,9 +56,10 @@ def command(
     grant_delay: float,
     grant_jitter: float,
 ) -> None:
-    """Stand in for Gameball: dedup window, limits, every error, delayed grants, faults on demand.
+    """Stand in for Gameball.
 
-    Its books are at /_sandbox/books; faults are ordered with POST /_sandbox/faults.
+    It keeps the documented contract: dedup window, limits, every error, delayed grants. Its books
+    are at /_sandbox/books; faults are ordered with POST /_sandbox/faults.
     """
     host, port = split_address(bind)
     settings = SandboxSettings(

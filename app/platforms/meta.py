@@ -57,7 +57,9 @@ class MetaSource(SourceConfig):
 
 
 class Meta(Adapter):
-    """``secrets`` are app secrets: an Instagram app with Instagram Login has one of its own."""
+    """``secrets`` are app secrets; Instagram Login has one of its own. A person has another id
+    on each Page, so that sources of several Pages want ``accounts`` of their own.
+    """
 
     name = "meta"
     docs = "https://developers.facebook.com/docs/graph-api/webhooks/getting-started"

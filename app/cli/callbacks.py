@@ -1,0 +1,89 @@
+"""How does an example callback look on the wire, and what is it answered?"""
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import requests
+
+from app.cli.address import is_loopback
+from app.platforms.kit.adapter import Adapter
+from app.platforms.kit.callback import Example
+from app.platforms.kit.examples import Template
+
+TIMEOUT_SECONDS = (3.05, 30)
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """A callback ready to be posted, and the events that it must be read as."""
+
+    body: bytes
+    headers: Mapping[str, str]
+    events: tuple[Mapping[str, Any], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What came back. ``status`` None: nothing did, and ``detail`` says why."""
+
+    status: int | None
+    seconds: float
+    detail: str = ""
+
+    @property
+    def is_accepted(self) -> bool:
+        return self.status is not None and 200 <= self.status < 300
+
+
+def signed_callback(
+    adapter: Adapter,
+    template: Template,
+    *,
+    actor: str,
+    target: str,
+    key: str,
+    now: datetime,
+    is_forged: bool = False,
+) -> Signed:
+    """An example as the platform would sign it; a forged one has the signature of another body."""
+    example = template.fill(actor=actor, target=target, key=key, now=now)
+    what_is_signed = Example(example.body + b" ", example.headers) if is_forged else example
+    events = template.expected(actor=actor, target=target, key=key, now=now)
+    return Signed(example.body, adapter.sign(what_is_signed, now), tuple(events))
+
+
+def new_session(url: str) -> requests.Session:
+    """A session for a service; proxies of the environment are not for this machine."""
+    session = requests.Session()
+    session.trust_env = not is_loopback(url)
+    return session
+
+
+def post(session: requests.Session, url: str, signed: Signed) -> Answered:
+    """Post a callback once, as a platform does."""
+    began = time.monotonic()
+    try:
+        response = session.post(
+            url,
+            data=signed.body,
+            headers=dict(signed.headers),
+            timeout=TIMEOUT_SECONDS,
+            allow_redirects=False,
+        )
+    except requests.RequestException as error:
+        return Answered(None, time.monotonic() - began, f"no answer: {type(error).__name__}")
+    return Answered(response.status_code, time.monotonic() - began, _detail(response))
+
+
+def _detail(response: requests.Response) -> str:
+    """What an RFC 9457 problem says; of any other answer nothing is worth repeating."""
+    try:
+        problem = json.loads(response.content)
+    except ValueError:
+        return ""
+    detail = problem.get("detail") if isinstance(problem, dict) else None
+    return detail if isinstance(detail, str) else ""

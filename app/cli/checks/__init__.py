@@ -1,0 +1,1 @@
+"""What is wrong with this installation? One module for each thing that is looked at."""

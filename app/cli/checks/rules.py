@@ -1,0 +1,106 @@
+"""Can each rule be fulfilled, honestly, and may the action be rewarded at all?"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from app.cli.checks.configured import Configured
+from app.cli.checks.findings import Finding, warning
+from app.domain.clock import utc_now
+from app.domain.evidence import Evidence
+from app.domain.rules import Repeat, Rule
+from app.platforms.kit.adapter import Adapter
+from app.platforms.kit.callback import Callback, Refusal
+from app.platforms.kit.examples import Template, templates
+
+# A claim names its own target and is an event of its own: each would be another award.
+_INVENTABLE = frozenset({Repeat.PER_TARGET, Repeat.EVERY_EVENT})
+_EXAMPLE = {"actor": "1", "target": "2", "key": "3"}
+
+
+def check_rules(configured: Configured) -> Iterator[Finding]:
+    for position, rule in enumerate(configured.rules):
+        sources = configured.sources_of(rule)
+        yield from _terms(configured, position, sources)
+        if sources:
+            yield from _action(configured, position, rule, sources)
+        elif rule.evidence is not Evidence.CLAIMED:
+            yield warning(
+                configured.place("rules", position, "platform"),
+                f"no source tells of {rule.platform!r}: claims of it wait for a proof and expire",
+            )
+        yield from _inventable(configured, position, rule)
+    yield from _origins(configured)
+
+
+def _terms(configured: Configured, position: int, sources: list[Adapter]) -> Iterator[Finding]:
+    place = configured.place("rules", position, "action")
+    for name, terms in {adapter.name: adapter.terms for adapter in sources}.items():
+        if terms is not None:
+            yield warning(place, f"the terms of {name} speak against rewarding it. {terms}")
+
+
+def _action(
+    configured: Configured, position: int, rule: Rule, sources: list[Adapter]
+) -> Iterator[Finding]:
+    if any(_knows(adapter, rule.action) for adapter in sources):
+        return
+    known = {action for adapter in sources for action in _shown(templates(adapter.name))}
+    yield warning(
+        configured.place("rules", position, "action"),
+        f"nothing known of {rule.platform} is read as {rule.action!r}, but: "
+        + ", ".join(sorted(known)),
+    )
+
+
+def _inventable(configured: Configured, position: int, rule: Rule) -> Iterator[Finding]:
+    if rule.evidence is Evidence.CLAIMED and rule.repeat in _INVENTABLE:
+        yield warning(
+            configured.place("rules", position, "repeat"),
+            f"{rule.repeat} on a customer's word alone: whoever invents targets is paid for each",
+        )
+
+
+def _origins(configured: Configured) -> Iterator[Finding]:
+    claimed = any(rule.evidence is Evidence.CLAIMED for rule in configured.rules)
+    if claimed and not configured.configuration.web.cors_origins:
+        yield warning(
+            configured.place("web", "cors_origins"),
+            "is empty: no shop page can post the claims that the rules reward, unless it is "
+            "served under our own origin",
+        )
+
+
+def _shown(examples: Mapping[str, Template]) -> set[str]:
+    return {event["action"] for template in examples.values() for event in template.expect}
+
+
+def _knows(adapter: Adapter, action: str) -> bool:
+    """Whether an example is of this action, or one with this word in it is read as one.
+
+    Some platforms name their actions themselves; what they may say no list of ours can tell.
+    """
+    examples = templates(adapter.name)
+    if action in _shown(examples):
+        return True
+    return any(_is_read_as(adapter, template, action) for template in examples.values())
+
+
+def _is_read_as(adapter: Adapter, template: Template, action: str) -> bool:
+    words = {event["action"]: action for event in template.expect}
+    now = utc_now()
+    example = replace(template, body=_reworded(template.body, words)).fill(**_EXAMPLE, now=now)
+    signed = adapter.sign(example, now)
+    try:
+        reading = adapter.read(Callback("POST", signed, {}, example.body, now))
+    except Refusal:
+        return False
+    return any(event.action == action for event in reading.events)
+
+
+def _reworded(value: Any, words: Mapping[str, str]) -> Any:
+    if isinstance(value, dict):
+        return {key: _reworded(item, words) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_reworded(item, words) for item in value]
+    return words.get(value, value) if isinstance(value, str) else value

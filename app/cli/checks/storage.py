@@ -1,0 +1,47 @@
+"""Is the database there, and of this version's shape?"""
+
+from collections.abc import Iterator
+
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+from app.cli.checks.findings import Finding, error, ok, warning
+from app.settings.environment import Environment
+from app.storage.database import Database
+from app.storage.engines import sqlite_path
+from app.storage.errors import StorageUnavailable
+from app.storage.migrate import head, is_current
+
+PLACE = "DATABASE_URL"
+
+
+def check_storage(environment: Environment) -> Iterator[Finding]:
+    """Look without making anything: an embedded database that is not there stays so."""
+    try:
+        name = make_url(environment.database_url).render_as_string(hide_password=True)
+        if environment.is_embedded and not sqlite_path(environment.database_url).is_file():
+            yield ok(PLACE, f"{name} is not there yet; `vouch serve` makes it")
+            return
+    except (ArgumentError, ValueError) as mistake:
+        text = str(mistake) if environment.is_embedded else "is no database address"
+        yield error(PLACE, text.removeprefix("DATABASE_URL "))
+        return
+    yield _revision(environment, name)
+
+
+def _revision(environment: Environment, name: str) -> Finding:
+    database = Database(environment.database_url, pool_size=1)
+    try:
+        with database.read() as connection:
+            current = is_current(connection)
+    except (StorageUnavailable, SQLAlchemyError) as failure:
+        return error(PLACE, f"{name} does not answer: {failure}")
+    except ImportError:
+        return error(PLACE, f"{name} needs a driver: pip install 'vouch[postgres]'")
+    finally:
+        database.close()
+    if current:
+        return ok(PLACE, f"{name} is at revision {head()}")
+    if environment.is_embedded:
+        return warning(PLACE, f"{name} is of an older version; `vouch serve` brings it up to date")
+    return error(PLACE, f"{name} is not at revision {head()}: run `vouch db upgrade`")

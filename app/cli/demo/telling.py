@@ -1,0 +1,55 @@
+"""How is the demo told, in lines that fit a terminal?"""
+
+from collections.abc import Mapping, Sequence
+
+import click
+
+from app.cli.output import print_table
+
+_PATH_WIDTH = 40
+_NAME_WIDTH = 18
+
+
+class Teller:
+    """Prints the demo as it happens: numbered scenes, and in them each call with its answer."""
+
+    def __init__(self) -> None:
+        self._scenes = 0
+
+    def title(self, text: str, facts: Mapping[str, str]) -> None:
+        click.secho(text, bold=True)
+        click.echo()
+        for name, fact in facts.items():
+            self.fact(name, fact)
+
+    def scene(self, text: str) -> None:
+        self._scenes += 1
+        click.echo()
+        click.secho(f"{self._scenes}  {text}", bold=True)
+
+    def call(self, method: str, path: str, status: int | None, words: str) -> None:
+        colour = "green" if status is not None and status < 300 else "yellow"
+        shown = click.style(str(status or "-").rjust(3), fg=colour)
+        click.echo(f"   {method:<4} {path:<{_PATH_WIDTH}} {shown}  {words}".rstrip())
+
+    def note(self, text: str) -> None:
+        click.echo(f"   -> {text}")
+
+    def fact(self, name: str, text: str) -> None:
+        """On one line however long it is, to be copied."""
+        click.echo(f"   {name:<{_NAME_WIDTH}}{text}")
+
+    def table(
+        self, title: str, columns: Sequence[str], rows: Sequence[Mapping[str, object]]
+    ) -> None:
+        self.heading(title)
+        print_table(columns, rows, indent=3)
+
+    def promise(self, text: str, *, is_kept: bool) -> None:
+        mark = click.style("kept", fg="green") if is_kept else click.style("BROKEN", fg="red")
+        click.echo(f"   {mark}  {text}")
+
+    def heading(self, text: str) -> None:
+        click.echo()
+        click.secho(text, bold=True)
+        click.echo()

@@ -1,0 +1,113 @@
+"""How are many callbacks sent, not faster than asked, and how was each answered?"""
+
+import math
+import threading
+import time
+import uuid
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import requests
+
+from app.cli.callbacks import Answered, Signed, new_session, post, signed_callback
+from app.domain.clock import utc_now
+from app.platforms.kit.adapter import Adapter
+from app.platforms.kit.examples import Template
+
+MOST_AT_ONCE = 16
+NUMBER = "{n}"
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What to send. ``actor``, ``target`` and ``key`` may hold `NUMBER`, counted from 1."""
+
+    url: str
+    adapter: Adapter
+    template: Template
+    actor: str
+    target: str
+    key: str | None
+    count: int
+    rate: float | None
+    is_forged: bool
+
+    def callback(self, number: int) -> Signed:
+        """The callback of that number, signed now; without a key it is an event of its own."""
+        key = str(uuid.uuid4()) if self.key is None else _numbered(self.key, number)
+        return signed_callback(
+            self.adapter,
+            self.template,
+            actor=_numbered(self.actor, number),
+            target=_numbered(self.target, number),
+            key=key,
+            now=utc_now(),
+            is_forged=self.is_forged,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What was sent, each with its answer, and how long all of it took."""
+
+    sent: Sequence[tuple[Signed, Answered]]
+    seconds: float
+
+    @property
+    def answers(self) -> list[Answered]:
+        return [answered for _, answered in self.sent]
+
+    @property
+    def statuses(self) -> Counter[int | None]:
+        return Counter(answered.status for answered in self.answers)
+
+    def latency_ms(self, share: float) -> float:
+        """The latency that ``share`` of the answers did not exceed (nearest rank)."""
+        latencies = sorted(answered.seconds for answered in self.answers)
+        return round(latencies[math.ceil(share * len(latencies)) - 1] * 1000, 1)
+
+
+def send(order: Order) -> Outcome:
+    """Send all of it, at most `MOST_AT_ONCE` at a time and not faster than asked."""
+    sessions = Sessions(order.url)
+    began = time.monotonic()
+
+    def one(number: int) -> tuple[Signed, Answered]:
+        if order.rate is not None:
+            time.sleep(max(0.0, began + (number - 1) / order.rate - time.monotonic()))
+        signed = order.callback(number)
+        return signed, post(sessions.mine(), order.url, signed)
+
+    pool = ThreadPoolExecutor(min(order.count, MOST_AT_ONCE))
+    try:
+        sent = list(pool.map(one, range(1, order.count + 1)))
+    finally:
+        pool.shutdown(cancel_futures=True)
+        sessions.close()
+    return Outcome(sent, time.monotonic() - began)
+
+
+class Sessions:
+    """A session for each thread: requests' sessions are not promised to be thread-safe."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._local = threading.local()
+        self._all: list[requests.Session] = []
+
+    def mine(self) -> requests.Session:
+        session: requests.Session | None = getattr(self._local, "session", None)
+        if session is None:
+            session = self._local.session = new_session(self._url)
+            self._all.append(session)
+        return session
+
+    def close(self) -> None:
+        for session in self._all:
+            session.close()
+
+
+def _numbered(text: str, number: int) -> str:
+    return text.replace(NUMBER, str(number))

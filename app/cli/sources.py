@@ -1,0 +1,114 @@
+"""For which source does a command speak: one described on the command line, or a configured one?"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, get_origin
+
+import click
+from pydantic import SecretStr, ValidationError
+
+from app.domain.rules import Rule
+from app.platforms import adapters
+from app.platforms.kit.adapter import Adapter, SourceConfig
+from app.platforms.kit.examples import example_source
+from app.settings.configuration import load_configuration
+from app.settings.environment import read_environment
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """``assumed``: needed keys that nobody gave, and that the platform's example lent."""
+
+    adapter: Adapter
+    rules: tuple[Rule, ...] = ()
+    assumed: tuple[str, ...] = ()
+
+
+def described_source(
+    platform: str, name: str, secrets: Sequence[str], pairs: Iterable[str]
+) -> Source:
+    """A source with these secrets and ``key=value`` pairs. Raises `click.UsageError`."""
+    kind = adapters()[platform]
+    given = _options(kind.config, secrets, pairs)
+    if not given:
+        keys = ", ".join(_own_keys(kind.config))
+        raise click.UsageError(f"give --secret S, or --set KEY=VALUE; {platform} has {keys}")
+    needed = [key for key, field in kind.config.model_fields.items() if field.is_required()]
+    assumed = tuple(key for key in needed if key not in (*given, "name", "platform"))
+    example = example_source(platform)
+    lent = {key: example[key] for key in assumed}
+    table = {"name": name, "platform": platform, **lent, **given}
+    return Source(_adapter(kind, table), assumed=assumed)
+
+
+def configured_source(platform: str, name: str | None) -> Source:
+    """A source of the configuration file, as the service reads it; the first of the platform.
+
+    Raises `ConfigurationError`, and `click.UsageError` when there is no such source.
+    """
+    path = read_environment().config_path
+    configuration = load_configuration(path)
+    every = configuration.sources.values()
+    ours = {adapter.source.name: adapter for adapter in every if adapter.name == platform}
+    name = name or next(iter(ours), None)
+    if name not in ours:
+        known = ", ".join(ours) or "none"
+        wanted = f"source {name!r}" if name else "source"
+        raise click.UsageError(
+            f"{path} has no {wanted} of {platform} (it has: {known}); or give --secret"
+        )
+    return Source(ours[name], configuration.rules)
+
+
+def secrets_in(source: SourceConfig) -> dict[str, tuple[str, ...]]:
+    """Every secret that a source holds, by its key."""
+    found: dict[str, tuple[str, ...]] = {}
+    for key in type(source).model_fields:
+        value = getattr(source, key)
+        values = value if isinstance(value, tuple) else (value,)
+        secrets = tuple(one.get_secret_value() for one in values if isinstance(one, SecretStr))
+        if secrets:
+            found[key] = secrets
+    return found
+
+
+def _options(
+    config: type[SourceConfig], secrets: Sequence[str], pairs: Iterable[str]
+) -> dict[str, Any]:
+    given: dict[str, list[str]] = {"secrets": list(secrets)} if secrets else {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals:
+            raise click.UsageError("write --set KEY=VALUE")
+        given.setdefault(key, []).append(value)
+    return {key: _value(config, key, values) for key, values in given.items()}
+
+
+def _value(config: type[SourceConfig], key: str, values: list[str]) -> Any:
+    field = config.model_fields.get(key)
+    if field is None or key in ("name", "platform"):
+        raise click.UsageError(f"--set {key}: there are {', '.join(_own_keys(config))}")
+    if get_origin(field.annotation) is tuple:
+        return values
+    if len(values) > 1:
+        raise click.UsageError(f"--set {key} is given more than once")
+    return values[0]
+
+
+def _own_keys(config: type[SourceConfig]) -> list[str]:
+    return [key for key in config.model_fields if key not in ("name", "platform")]
+
+
+def _adapter(kind: type[Adapter], table: Mapping[str, Any]) -> Adapter:
+    """Build an adapter; what pydantic says is kept, what it was given is not: it may be secret."""
+    try:
+        return kind(kind.config.model_validate(table))
+    except ValidationError as error:
+        details = error.errors(include_input=False, include_url=False, include_context=False)
+        raise click.UsageError("\n".join(map(_mistake, details))) from None
+
+
+def _mistake(detail: Any) -> str:
+    place = ".".join(map(str, detail["loc"]))
+    problem: str = detail["msg"].removeprefix("Value error, ")
+    return f"{place}: {problem}" if place else problem

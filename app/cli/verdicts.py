@@ -1,0 +1,69 @@
+"""Would the service believe this callback, and what would it make of it?"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from app.cli.output import iso
+from app.domain.events import Event
+from app.platforms.kit.adapter import Adapter
+from app.platforms.kit.callback import Callback, Malformed, Reading, Refusal, Reply
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the adapter says. ``malformed``: it was believed, and yet could not be read."""
+
+    refused: str | None = None
+    malformed: str | None = None
+    reading: Reading = field(default_factory=Reading)
+    answer: Reply | None = None
+
+    @property
+    def is_valid(self) -> bool:
+        return self.refused is None
+
+
+def judge(adapter: Adapter, callback: Callback) -> Verdict:
+    """Ask an adapter as the web layer does: handshake, then verify, then read."""
+    try:
+        reply = adapter.handshake(callback)
+        if reply is not None:
+            return Verdict(reading=Reading(reply=reply, handshake=True), answer=reply)
+        if callback.method != "POST":
+            return Verdict(refused=f"this is not a handshake of {adapter.name}")
+        adapter.verify(callback)
+    except Refusal as refusal:
+        return Verdict(refused=refusal.reason)
+    try:
+        reading = adapter.read(callback)
+    except Malformed as refusal:
+        return Verdict(malformed=refusal.reason)
+    return Verdict(reading=reading, answer=reading.reply or adapter.accepted)
+
+
+def event_json(event: Event) -> dict[str, Any]:
+    return {
+        "key": event.key,
+        "platform": event.platform,
+        "action": event.action,
+        "undone": event.undone,
+        "actor": event.actor,
+        "actorHandle": event.actor_handle,
+        "target": event.target,
+        "occurredAt": iso(event.occurred_at),
+    }
+
+
+def verdict_json(verdict: Verdict) -> dict[str, Any]:
+    reading, answer = verdict.reading, verdict.answer
+    return {
+        "valid": verdict.is_valid,
+        "reason": verdict.refused,
+        "malformed": verdict.malformed,
+        "handshake": reading.handshake,
+        "notice": reading.notice,
+        "answer": answer
+        and {"status": answer.status, "body": answer.body, "contentType": answer.content_type},
+        "events": [event_json(event) for event in reading.events],
+        "ignored": list(reading.ignored),
+    }

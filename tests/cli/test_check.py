@@ -1,0 +1,510 @@
+"""`vouch check` finds what is wrong before it runs."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from app.platforms import adapters
+from app.platforms.kit.examples import example_source, templates
+from app.sandbox.server import SandboxServer
+from app.sandbox.settings import Campaign, SandboxSettings
+from tests.cli.conftest import PLATFORMS, Vouch, any_platform
+
+CLAIMED = """
+[[rules]]
+challenge_id = 1
+platform = "elsewhere"
+action = "follow"
+evidence = "claimed"
+"""
+
+
+@pytest.fixture
+def sandbox() -> Iterator[SandboxServer]:
+    settings = SandboxSettings(campaigns=(Campaign(1), Campaign(2), Campaign(3)))
+    with SandboxServer(settings) as server:
+        yield server
+
+
+@pytest.fixture
+def _ready(monkeypatch: pytest.MonkeyPatch, sandbox: SandboxServer, sqlite_url: str) -> None:
+    """An environment in which nothing is wrong."""
+    for name, value in {
+        "GAMEBALL_BASE_URL": sandbox.url,
+        "GAMEBALL_API_KEY": "sandbox-api-key",
+        "GAMEBALL_SECRET_KEY": "sandbox-secret-key",
+        "VOUCH_SECRET_KEYS": "a-key-of-more-than-sixteen",
+        "DATABASE_URL": sqlite_url,
+        "VOUCH_CONFIG": "vouch.toml",
+    }.items():
+        monkeypatch.setenv(name, value)
+
+
+def checked(run: Vouch, *more: str) -> tuple[int, list[dict[str, str]]]:
+    result = run("check", "--json", *more)
+    told = json.loads(result.stdout)
+    assert told["ok"] is (result.exit_code == 0)
+    return result.exit_code, told["findings"]
+
+
+def texts(findings: list[dict[str, str]], level: str) -> list[str]:
+    """The findings of a level, each with its place before it."""
+    return [f"{f['place']}: {f['text']}" for f in findings if f["level"] == level]
+
+
+def source(platform: str, *, secret: str = "") -> str:
+    """The platform's example source, with its own secrets or with this one instead."""
+    table = example_source(platform)
+    lines = [f'[[sources]]\nname = "{table["name"]}"\nplatform = "{platform}"']
+    for key, value in table.items():
+        if key in ("name", "platform"):
+            continue
+        values = value if isinstance(value, list) else [value]
+        for number, one in enumerate(values):
+            kept = secret if key == "secrets" and secret else one
+            Path(f"{platform}-{key}-{number}").write_text(kept, "utf-8")
+        references = [f"file:{platform}-{key}-{number}" for number in range(len(values))]
+        lines.append(
+            f"{key} = {json.dumps(references if isinstance(value, list) else references[0])}"
+        )
+    return "\n".join([*lines, ""])
+
+
+def rule(platform: str, action: str, **more: str) -> str:
+    told = {"source": example_source(platform)["name"], "action": action, **more}
+    lines = [f"{key} = {json.dumps(value)}" for key, value in told.items()]
+    return "\n".join(["[[rules]]", "challenge_id = 1", *lines, ""])
+
+
+def an_action(platform: str) -> str:
+    action: str = next(iter(templates(platform).values())).expect[0]["action"]
+    return action
+
+
+def write(text: str) -> None:
+    Path("vouch.toml").write_text(text, "utf-8")
+
+
+@pytest.mark.usefixtures("_ready")
+def test_an_installation_in_order_is_all_ok(run: Vouch) -> None:
+    write("[web]\ncors_origins = ['https://shop.example']\n" + CLAIMED)
+
+    status, findings = checked(run)
+
+    assert status == 0
+    assert {finding["level"] for finding in findings} == {"ok"}
+    assert {finding["place"] for finding in findings} == {
+        "vouch.toml",
+        "VOUCH_SECRET_KEYS",
+        "GAMEBALL_BASE_URL",
+        "DATABASE_URL",
+        "GAMEBALL_API_KEY",
+    }
+
+
+@pytest.mark.usefixtures("_ready")
+def test_it_is_told_to_people_with_the_errors_last(run: Vouch) -> None:
+    write(CLAIMED.replace("= 1", "= 999"))
+
+    result = run("check")
+
+    lines = result.stdout.splitlines()
+    levels = [word for line in lines if (word := line.split(" ")[0]) in ("ok", "warning", "error")]
+    assert result.exit_code == 1
+    assert levels == ["ok"] * levels.count("ok") + ["warning"] + ["error"]
+    assert lines[-1] == "1 error, 1 warning"
+    assert all(len(line) <= 100 for line in lines)
+
+
+def test_with_nothing_there_it_says_what_is_missing(run: Vouch) -> None:
+    status, findings = checked(run)
+
+    told = "\n".join(texts(findings, "error"))
+    assert status == 1
+    assert "config/vouch.toml: cannot be read" in told
+    assert "GAMEBALL_API_KEY: is not set" in told
+    assert "GAMEBALL_SECRET_KEY: is not set" in told
+    assert not Path("var").exists()
+
+
+@pytest.mark.usefixtures("_ready")
+def test_a_broken_file_is_told_whole_and_the_rest_is_still_checked(run: Vouch) -> None:
+    write('[web]\nnonsense = 1\n\n[[rules]]\nchallenge_id = 0\naction = "follow"\n')
+
+    status, findings = checked(run)
+
+    errors = texts(findings, "error")
+    assert status == 1
+    assert {text.split(":")[0] for text in errors} == {
+        "web.nonsense (line 2)",
+        "rules[0].challenge_id (line 5)",
+    }
+    assert any("lists 3 campaigns" in text for text in texts(findings, "ok"))
+    assert any("is at revision" in text for text in texts(findings, "ok"))
+
+
+@pytest.mark.usefixtures("_ready")
+def test_wrong_variables_are_told_and_the_rest_is_still_checked(
+    run: Vouch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(CLAIMED)
+    monkeypatch.setenv("VOUCH_SECRET_KEYS", "short")
+    monkeypatch.setenv("GAMEBALL_API_KEY_FILE", "also")
+    monkeypatch.delenv("GAMEBALL_SECRET_KEY")
+    monkeypatch.setenv("GAMEBALL_SECRET_KEY_FILE", "nowhere")
+
+    status, findings = checked(run)
+
+    errors = texts(findings, "error")
+    assert status == 1
+    assert "VOUCH_SECRET_KEYS: key 1 is shorter than 16 characters" in errors
+    assert "GAMEBALL_API_KEY: both GAMEBALL_API_KEY and GAMEBALL_API_KEY_FILE are set" in errors
+    assert "GAMEBALL_SECRET_KEY_FILE: cannot be read: FileNotFoundError" in errors
+    assert any(text.startswith("DATABASE_URL") for text in texts(findings, "ok"))
+
+
+@any_platform
+@pytest.mark.usefixtures("_ready")
+def test_the_secret_of_a_public_example_is_an_error(run: Vouch, platform: str) -> None:
+    write(source(platform) + rule(platform, an_action(platform)))
+
+    status, findings = checked(run, "--offline")
+
+    assert status == 1
+    assert any(
+        text.startswith("sources[0].secrets (line 4)") and "everybody can sign" in text
+        for text in texts(findings, "error")
+    )
+
+
+@any_platform
+@pytest.mark.usefixtures("_ready")
+def test_a_source_without_a_rule_is_a_warning(run: Vouch, platform: str) -> None:
+    write(source(platform))
+
+    _, findings = checked(run, "--offline")
+
+    assert any("no rule rewards anything" in text for text in texts(findings, "warning"))
+
+
+@pytest.mark.usefixtures("_ready")
+def test_a_short_secret_is_a_warning_where_the_platform_takes_it(run: Vouch) -> None:
+    warned = []
+    for platform in PLATFORMS:
+        write(source(platform, secret="short-one1") + rule(platform, an_action(platform)))
+        _, findings = checked(run, "--offline")
+        warned += [t for t in texts(findings, "warning") if "only 10 characters" in t]
+
+    assert warned
+    assert all(text.startswith("sources[0].secrets (line 4)") for text in warned)
+    assert all("short-one1" not in text for text in warned)
+
+
+@any_platform
+@pytest.mark.usefixtures("_ready")
+def test_terms_that_speak_against_a_rule_are_told_with_their_source(
+    run: Vouch, platform: str
+) -> None:
+    write(source(platform) + rule(platform, an_action(platform)))
+
+    _, findings = checked(run, "--offline")
+
+    terms = adapters()[platform].terms
+    told = [text for text in texts(findings, "warning") if "speak against" in text]
+    assert bool(told) is (terms is not None)
+    assert all((terms or "") in text for text in told)
+
+
+@any_platform
+@pytest.mark.usefixtures("_ready")
+def test_no_known_action_of_a_platform_is_warned_of(run: Vouch, platform: str) -> None:
+    actions = {e["action"] for t in templates(platform).values() for e in t.expect}
+    write(source(platform) + "".join(rule(platform, action) for action in sorted(actions)))
+
+    _, findings = checked(run, "--offline")
+
+    assert not [text for text in texts(findings, "warning") if "is read as" in text]
+
+
+@pytest.mark.usefixtures("_ready")
+def test_an_action_that_nothing_is_read_as_is_a_warning_unless_the_sender_names_it(
+    run: Vouch,
+) -> None:
+    warned = {}
+    for platform in PLATFORMS:
+        write(source(platform) + rule(platform, "yodel"))
+        _, findings = checked(run, "--offline")
+        warned[platform] = [t for t in texts(findings, "warning") if "is read as 'yodel'" in t]
+
+    # One of the platforms takes whatever action its partners name.
+    assert sorted(map(len, warned.values())) == [0] + [1] * (len(PLATFORMS) - 1)
+    assert all(
+        text.startswith("rules[0].action (line") for found in warned.values() for text in found
+    )
+
+
+@pytest.mark.usefixtures("_ready")
+def test_a_rule_that_no_source_can_fulfil_is_a_warning_unless_claims_can(run: Vouch) -> None:
+    write(CLAIMED.replace('"claimed"', '"signed"'))
+    _, findings = checked(run, "--offline")
+
+    write(CLAIMED)
+    _, believing = checked(run, "--offline")
+
+    assert any("no source tells of 'elsewhere'" in t for t in texts(findings, "warning"))
+    assert not [t for t in texts(believing, "warning") if "no source tells" in t]
+
+
+@pytest.mark.parametrize(
+    ("repeat", "is_warned"),
+    [("once", False), ("per_day", False), ("per_target", True), ("every_event", True)],
+)
+@pytest.mark.usefixtures("_ready")
+def test_awards_that_customers_could_invent_are_a_warning(
+    run: Vouch, repeat: str, is_warned: bool
+) -> None:
+    write(f'{CLAIMED}repeat = "{repeat}"\n')
+
+    _, findings = checked(run, "--offline")
+
+    told = [t for t in texts(findings, "warning") if "on a customer's word alone" in t]
+    assert bool(told) is is_warned
+
+
+@pytest.mark.usefixtures("_ready")
+def test_claims_without_an_origin_are_a_warning_at_the_setting(run: Vouch) -> None:
+    write("[web]\ncors_origins = []\n" + CLAIMED)
+
+    status, findings = checked(run, "--offline")
+
+    (told,) = texts(findings, "warning")
+    assert status == 0
+    assert told.startswith("web.cors_origins (line 2): is empty")
+
+
+@pytest.mark.usefixtures("_ready")
+def test_generated_secret_keys_are_a_warning_beside_a_database_of_our_own(
+    run: Vouch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write("")
+    monkeypatch.delenv("VOUCH_SECRET_KEYS")
+
+    status, findings = checked(run, "--offline")
+
+    (told,) = texts(findings, "warning")
+    assert status == 0
+    assert told.startswith("VOUCH_SECRET_KEYS: is not set: a key is generated")
+
+
+@pytest.mark.usefixtures("_ready")
+def test_a_shared_database_needs_keys_of_its_own(
+    run: Vouch, monkeypatch: pytest.MonkeyPatch, postgres_url: str
+) -> None:
+    write("")
+    monkeypatch.delenv("VOUCH_SECRET_KEYS")
+    monkeypatch.setenv("DATABASE_URL", postgres_url)
+
+    status, findings = checked(run, "--offline")
+
+    (told,) = texts(findings, "error")
+    assert status == 1
+    assert told.startswith("VOUCH_SECRET_KEYS: must be set when the database is shared")
+    assert any("is at revision" in text for text in texts(findings, "ok"))
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("http://gameball.example", "GAMEBALL_BASE_URL: is plain http to another machine"),
+        ("ftp://gameball.example", "GAMEBALL_BASE_URL: is no web address"),
+        ("gameball.example", "GAMEBALL_BASE_URL: is no web address"),
+        ("http://127.0.0.1:9", "GAMEBALL_BASE_URL: does not answer: no connection"),
+    ],
+)
+@pytest.mark.usefixtures("_ready")
+def test_a_wrong_address_of_gameball_is_an_error(
+    run: Vouch, monkeypatch: pytest.MonkeyPatch, url: str, told: str
+) -> None:
+    write("")
+    monkeypatch.setenv("GAMEBALL_BASE_URL", url)
+
+    status, findings = checked(run)
+
+    (error,) = texts(findings, "error")
+    assert status == 1
+    assert error.startswith(told)
+
+
+@pytest.mark.usefixtures("_ready")
+def test_refused_credentials_are_an_error_and_stay_secret(
+    run: Vouch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write("")
+    monkeypatch.setenv("GAMEBALL_API_KEY", "wrong-and-secret")
+
+    result = run("check")
+
+    assert result.exit_code == 1
+    assert "Gameball refuses the credentials" in result.stdout
+    assert "(code 1000)" in result.stdout
+    assert "wrong-and-secret" not in result.output
+
+
+@pytest.mark.usefixtures("_ready")
+def test_another_answer_than_gameballs_names_the_version(
+    run: Vouch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write("")
+    monkeypatch.setenv("GAMEBALL_API_VERSION", "v9")
+
+    _, findings = checked(run)
+
+    (error,) = texts(findings, "error")
+    assert error.startswith("GAMEBALL_BASE_URL: answers 404 at v9")
+
+
+@pytest.mark.parametrize(
+    ("campaign", "level", "told"),
+    [
+        (Campaign(1), None, ""),
+        (Campaign(5), "error", "Gameball has no campaign 1"),
+        (Campaign(1, type="EventBased"), "warning", "not a social one"),
+        (Campaign(1, max_achievement=1), "warning", "is granted once, yet the rule repeats"),
+    ],
+)
+@pytest.mark.usefixtures("_ready")
+def test_the_challenges_of_the_rules_are_compared_with_gameballs(
+    run: Vouch, sandbox: SandboxServer, campaign: Campaign, level: str | None, told: str
+) -> None:
+    write(f'[web]\ncors_origins = ["https://a.example"]\n{CLAIMED}repeat = "per_day"\n')
+    sandbox.books.configure(campaigns=(campaign,))
+
+    status, findings = checked(run)
+
+    found = [*texts(findings, "warning"), *texts(findings, "error")]
+    assert len(found) == (0 if level is None else 1)
+    assert all(text.startswith("rules[0].challenge_id (line 5)") for text in found)
+    assert all(told in text for text in found)
+    assert status == (1 if level == "error" else 0)
+
+
+@pytest.mark.usefixtures("_ready")
+def test_no_campaigns_at_all_are_one_warning(run: Vouch, sandbox: SandboxServer) -> None:
+    write("[web]\ncors_origins = ['https://a.example']\n" + CLAIMED + CLAIMED)
+    sandbox.books.configure(campaigns=())
+
+    status, findings = checked(run)
+
+    (told,) = texts(findings, "warning")
+    assert status == 0
+    assert "lists no campaign at all" in told
+
+
+@pytest.mark.usefixtures("_ready")
+def test_offline_calls_nobody(run: Vouch, sandbox: SandboxServer) -> None:
+    write(CLAIMED)
+
+    checked(run, "--offline")
+
+    assert sandbox.books.calls() == []
+
+
+@pytest.mark.usefixtures("_ready")
+def test_a_database_that_is_not_there_is_not_made(
+    run: Vouch, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    write("")
+    monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path}/deep/vouch.db")
+
+    status, findings = checked(run, "--offline")
+
+    assert status == 0
+    assert any("is not there yet" in text for text in texts(findings, "ok"))
+    assert not (tmp_path / "deep").exists()
+
+
+@pytest.mark.usefixtures("_ready")
+def test_an_empty_database_file_of_ours_is_a_warning(
+    run: Vouch, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    write("")
+    (tmp_path / "empty.db").touch()
+    monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path}/empty.db")
+
+    status, findings = checked(run, "--offline")
+
+    assert status == 0
+    assert any("is of an older version" in text for text in texts(findings, "warning"))
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("sqlite://", "must name an SQLite file"),
+        ("nonsense", "is no database address"),
+        ("nonsense://x/y", "does not answer"),
+        ("postgresql://somebody:pass-word@127.0.0.1:9/x", "does not answer"),
+    ],
+)
+@pytest.mark.usefixtures("_ready")
+def test_a_database_that_cannot_be_reached_is_an_error_without_its_password(
+    run: Vouch, monkeypatch: pytest.MonkeyPatch, url: str, told: str
+) -> None:
+    write("")
+    monkeypatch.setenv("DATABASE_URL", url)
+
+    status, findings = checked(run, "--offline")
+
+    (error,) = texts(findings, "error")
+    assert status == 1
+    assert error.startswith("DATABASE_URL: ")
+    assert told in error
+    assert "pass-word" not in error
+
+
+@pytest.mark.usefixtures("_ready")
+def test_a_file_that_is_no_database_is_an_error(
+    run: Vouch, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    write("")
+    (tmp_path / "not.db").write_text("this is no database, by no means\n" * 100, "utf-8")
+    monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path}/not.db")
+
+    status, findings = checked(run, "--offline")
+
+    assert status == 1
+    assert any("does not answer" in text for text in texts(findings, "error"))
+
+
+@pytest.mark.usefixtures("_ready")
+def test_a_shared_database_of_another_version_is_an_error(
+    run: Vouch, monkeypatch: pytest.MonkeyPatch, postgres_url: str
+) -> None:
+    write("")
+    monkeypatch.setenv("DATABASE_URL", postgres_url)
+    with psycopg.connect(postgres_url.replace("+psycopg", "")) as connection:
+        connection.execute("DELETE FROM alembic_version")
+
+    status, findings = checked(run, "--offline")
+
+    assert status == 1
+    assert any("run `vouch db upgrade`" in text for text in texts(findings, "error"))
+
+
+def test_the_examples_we_ship_are_right(
+    run: Vouch, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    shipped = Path(__file__).parents[2] / "config" / "vouch.example.toml"
+    shutil.copyfile(shipped, tmp_path / "vouch.toml")
+    monkeypatch.setenv("VOUCH_CONFIG", "vouch.toml")
+    text = shipped.read_text("utf-8")
+    for name in {part.split('"')[0] for part in text.split('"env:')[1:]}:
+        monkeypatch.setenv(name, "a-secret-of-many-characters")
+
+    _, findings = checked(run, "--offline")
+
+    assert any(finding["place"] == "vouch.toml" for finding in findings)

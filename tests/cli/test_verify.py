@@ -1,0 +1,369 @@
+"""`vouch verify` says what the service would say, and why."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+
+from app.cli.verdicts import Verdict
+from app.cli.verify import tell
+from app.domain.clock import utc_now
+from app.platforms import adapters
+from app.platforms.kit.callback import Reading
+from app.platforms.kit.examples import example_source, templates
+from tests.cli.conftest import (
+    PLATFORMS,
+    Vouch,
+    adapter_of,
+    any_platform,
+    example_options,
+    header_options,
+    signed_example,
+)
+
+VECTORS: list[dict[str, Any]] = json.loads(
+    (Path(__file__).parents[1] / "platforms" / "vectors.json").read_text("utf-8")
+)
+SIGNATURES = [vector for vector in VECTORS if "valid" in vector]
+HANDSHAKES = [vector for vector in VECTORS if "reply" in vector]
+TIMED = [name for name in PLATFORMS if any(s.time for s in adapters()[name].schemes)]
+# Of these the signature covers nothing but the body.
+UNTIMED = [name for name in PLATFORMS if name not in TIMED]
+
+EVENT_MEMBERS = {
+    "key",
+    "platform",
+    "action",
+    "undone",
+    "actor",
+    "actorHandle",
+    "target",
+    "occurredAt",
+}
+
+
+def name(vector: dict[str, Any]) -> str:
+    return f"{vector['adapter']}-{vector['id']}"
+
+
+def options(vector: dict[str, Any]) -> list[str]:
+    """What a person types for a published vector: `--secret` for most, `--set` for the rest."""
+    told = header_options(vector.get("headers", {}))
+    for key, value in vector["options"].items():
+        for one in value if isinstance(value, list) else [value]:
+            told += ["--secret", one] if key == "secrets" else ["--set", f"{key}={one}"]
+    for key, value in vector.get("query", {}).items():
+        told += ["--query", f"{key}={value}"]
+    return [*told, *signed_time(vector)]
+
+
+def signed_time(vector: dict[str, Any]) -> list[str]:
+    headers = {key.lower(): value for key, value in vector.get("headers", {}).items()}
+    times = [s.time for s in adapters()[vector["adapter"]].schemes if s.time]
+    return [part for t in times for part in ("--at", headers[t.header.lower()])]
+
+
+def verify(run: Vouch, platform: str, headers: dict[str, str], body: bytes, *more: str) -> Result:
+    """Ask about a callback as somebody who has the example source's secrets."""
+    asked = [*example_options(platform), *header_options(headers), "--body-file", "-"]
+    return run("verify", platform, *asked, *more, stdin=body)
+
+
+def one_line(result: Result) -> str:
+    """What it said, however it was wrapped."""
+    return " ".join(result.stdout.split())
+
+
+@pytest.mark.parametrize("vector", SIGNATURES, ids=name)
+def test_a_published_signature_gets_its_published_verdict(
+    run: Vouch, vector: dict[str, Any]
+) -> None:
+    body = vector["body"].encode()
+
+    result = run(
+        "verify", vector["adapter"], *options(vector), "--body-file", "-", "--json", stdin=body
+    )
+
+    verdict = json.loads(result.stdout)
+    assert verdict["valid"] is vector["valid"]
+    assert result.exit_code == (0 if vector["valid"] else 1)
+
+
+@pytest.mark.parametrize("vector", HANDSHAKES, ids=name)
+def test_a_published_handshake_is_answered_as_published(run: Vouch, vector: dict[str, Any]) -> None:
+    result = run("verify", vector["adapter"], *options(vector), "--json")
+
+    verdict = json.loads(result.stdout)
+    assert result.exit_code == 0
+    assert verdict["handshake"] is True
+    assert json.loads(verdict["answer"]["body"]) == json.loads(vector["reply"])
+
+
+@any_platform
+def test_a_valid_callback_is_told_with_its_events(
+    run: Vouch, platform: str, tmp_path: Path
+) -> None:
+    body, headers = signed_example(platform)
+    path = tmp_path / "body"
+    path.write_bytes(body)
+
+    asked = [*example_options(platform), *header_options(headers), "--body-file", str(path)]
+    result = run("verify", platform, *asked)
+
+    event = next(iter(templates(platform).values())).expect[0]
+    assert result.exit_code == 0
+    assert result.stdout.startswith(f"valid: {platform} signed this\n")
+    assert f"event     {event['action']}" in result.stdout
+    assert "by 41" in result.stdout
+    assert f"answer    {adapters()[platform].accepted.status}" in result.stdout
+
+
+@any_platform
+def test_the_json_has_the_events_in_full(run: Vouch, platform: str) -> None:
+    body, headers = signed_example(platform)
+
+    verdict = json.loads(verify(run, platform, headers, body, "--json").stdout)
+
+    event = next(iter(templates(platform).values())).expect[0]
+    assert verdict["platform"] == platform
+    assert verdict["malformed"] is None
+    assert [e["action"] for e in verdict["events"]] == [event["action"]]
+    assert set(verdict["events"][0]) == EVENT_MEMBERS
+
+
+@any_platform
+@pytest.mark.parametrize(
+    ("change", "hint"),
+    [
+        (lambda body: body + b"\n", "ends with a newline that was not signed"),
+        (lambda body: body + b"\r\n", "ends with a newline that was not signed"),
+        (lambda body: b"\xef\xbb\xbf" + body, "begins with a byte order mark"),
+        (lambda body: json.dumps(json.loads(body), indent=1).encode(), "parsed and written again"),
+        (lambda body: body.replace(b"41", b"99"), "no white space, quotation mark or newline"),
+    ],
+)
+def test_a_changed_body_is_refused_and_the_change_is_found(
+    run: Vouch, platform: str, change: Any, hint: str
+) -> None:
+    body, headers = signed_example(platform)
+
+    result = verify(run, platform, headers, change(body))
+
+    assert result.exit_code == 1
+    assert result.stdout.startswith("not valid: ")
+    assert hint in one_line(result)
+
+
+@pytest.mark.parametrize("platform", UNTIMED)
+def test_a_newline_that_the_file_lost_is_found(run: Vouch, platform: str) -> None:
+    adapter = adapter_of(platform)
+    now = utc_now()
+    example = next(iter(templates(platform).values())).fill(actor="1", target="2", key="3", now=now)
+    body, headers = example.body, adapter.sign(type(example)(example.body + b"\n"), now)
+
+    result = verify(run, platform, headers, body)
+
+    assert "lacks a newline at its end" in one_line(result)
+
+
+@pytest.mark.parametrize(
+    ("wrapped", "hint"),
+    [(" {} ", "white space around it"), ('"{}"', "quotation marks around it")],
+)
+def test_what_is_around_a_secret_is_found(run: Vouch, wrapped: str, hint: str) -> None:
+    for platform in UNTIMED:
+        body, headers = signed_example(platform)
+        secret = example_source(platform)["secrets"][0]
+
+        asked = ["--secret", wrapped.format(secret), *header_options(headers)]
+        result = run("verify", platform, *asked, "--body-file", "-", stdin=body)
+
+        assert result.exit_code == 1
+        assert f"the secret has {hint}" in one_line(result)
+
+
+@pytest.mark.parametrize("platform", UNTIMED)
+def test_quotation_marks_around_a_header_are_found(run: Vouch, platform: str) -> None:
+    body, headers = signed_example(platform)
+    quoted = {key: f'"{value}"' for key, value in headers.items()}
+
+    result = verify(run, platform, quoted, body)
+
+    assert "a header's value has quotation marks" in one_line(result)
+
+
+@pytest.mark.parametrize("platform", TIMED)
+def test_an_old_signature_says_how_old_and_what_to_add(run: Vouch, platform: str) -> None:
+    then = datetime(2021, 2, 25, 15, 2, 10, tzinfo=UTC)
+    body, headers = signed_example(platform, then)
+
+    result = verify(run, platform, headers, body)
+
+    assert result.exit_code == 1
+    assert "years ago" in one_line(result)
+    assert "add --at 2021-02-25T15:02:10.000Z" in one_line(result)
+    assert verify(run, platform, headers, body, "--at", "2021-02-25T15:02:10Z").exit_code == 0
+
+
+@pytest.mark.parametrize("platform", TIMED)
+def test_a_signature_from_the_future_is_told_as_one(run: Vouch, platform: str) -> None:
+    body, headers = signed_example(platform, utc_now() + timedelta(hours=2, minutes=1))
+
+    result = verify(run, platform, headers, body)
+
+    assert "signed 2 hours ahead of that clock" in one_line(result)
+
+
+@any_platform
+def test_a_missing_header_is_named(run: Vouch, platform: str) -> None:
+    body, _ = signed_example(platform)
+
+    result = verify(run, platform, {}, body)
+
+    assert result.exit_code == 1
+    assert result.stdout.startswith("not valid: the header ")
+    assert "is missing" in result.stdout
+    assert adapters()[platform].docs in result.stdout
+
+
+@any_platform
+def test_a_misspelt_header_is_found(run: Vouch, platform: str) -> None:
+    body, headers = signed_example(platform)
+    signature = adapters()[platform].schemes[-1].header
+    misspelt = {key: v for key, v in headers.items() if key.lower() != signature.lower()}
+    misspelt[signature.lower().replace("signature", "signatures")] = "x"
+
+    result = verify(run, platform, misspelt, body)
+
+    assert f"is {signature} meant?" in one_line(result)
+
+
+@any_platform
+def test_a_believed_body_that_cannot_be_read_is_valid_and_says_so(
+    run: Vouch, platform: str
+) -> None:
+    adapter, now = adapter_of(platform), utc_now()
+    template = next(iter(templates(platform).values()))
+    example = template.fill(actor="1", target="2", key="3", now=now)
+    headers = adapter.sign(type(example)(b"not json", example.headers), now)
+
+    result = verify(run, platform, headers, b"not json")
+
+    assert result.exit_code == 0
+    assert "it cannot be read, and is answered 400: the body is not JSON" in result.stdout
+    told = json.loads(verify(run, platform, headers, b"not json", "--json").stdout)
+    assert told["valid"] is True
+    assert "not JSON" in told["malformed"]
+
+
+@any_platform
+def test_a_secret_is_never_printed(run: Vouch, platform: str) -> None:
+    body, headers = signed_example(platform)
+    secret = "a-secret-nobody-may-read"
+    wrong = {**headers, adapters()[platform].schemes[-1].header.lower(): "x"}
+    for more in ((), ("--json",)):
+        result = verify(run, platform, wrong, body, "--secret", secret, *more)
+
+        told = result.stdout + result.stderr
+        assert result.exit_code in (1, 2)
+        assert secret not in told
+        assert all(one not in told for one in example_source(platform)["secrets"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ((), "give --secret S"),
+        (("--secret", "0123456789abcdef0123456789abcdef"), "--body-file F"),
+        (("--set", "nonsense"), "write --set KEY=VALUE"),
+        (("--set", "nonsense=1"), "--set nonsense: there are secrets"),
+        (("--set", "name=1"), "--set name: there are secrets"),
+        (("--set", "tolerance_seconds=1", "--set", "tolerance_seconds=2"), "more than once"),
+        (("--at", "soon"), "write ISO 8601"),
+        (("--set", "tolerance_seconds=-1", "--method", "GET"), "tolerance_seconds: "),
+    ],
+)
+@any_platform
+def test_what_is_asked_wrongly_is_a_usage_error(
+    run: Vouch, platform: str, arguments: tuple[str, ...], told: str
+) -> None:
+    result = run("verify", platform, *arguments)
+
+    assert result.exit_code == 2
+    assert told in result.stderr
+
+
+@any_platform
+def test_a_post_is_never_judged_by_the_examples_own_secret(run: Vouch, platform: str) -> None:
+    body, headers = signed_example(platform)
+
+    asked = ["--set", "tolerance_seconds=60", *header_options(headers), "--body-file", "-"]
+    result = run("verify", platform, *asked, stdin=body)
+
+    assert result.exit_code == 2
+
+
+def test_an_unknown_platform_is_a_usage_error(run: Vouch) -> None:
+    result = run("verify", "nowhere")
+
+    assert result.exit_code == 2
+    assert all(platform in result.stderr for platform in PLATFORMS)
+
+
+@any_platform
+def test_a_get_that_is_no_handshake_is_not_valid(run: Vouch, platform: str) -> None:
+    result = run("verify", platform, *example_options(platform), "--method", "get")
+
+    assert result.exit_code == 1
+    assert result.stdout.startswith("not valid: ")
+
+
+def test_what_was_left_out_and_what_the_platform_notes_are_told(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    reading = Reading(ignored=("a gift earns nothing",), notice="the subscription was revoked")
+
+    tell(adapter_of(PLATFORMS[0]), Verdict(reading=reading), [])
+
+    told = capsys.readouterr().out
+    assert "ignored   a gift earns nothing" in told
+    assert "notice    the subscription was revoked" in told
+
+
+def needs(platform: str) -> list[str]:
+    """What a source of the platform needs beside its secrets."""
+    fields = adapters()[platform].config.model_fields
+    plain = ("name", "platform", "secrets")
+    return [key for key, field in fields.items() if field.is_required() and key not in plain]
+
+
+@pytest.mark.parametrize("platform", [name for name in PLATFORMS if needs(name)])
+def test_a_handshake_refused_for_want_of_a_key_names_the_key(run: Vouch, platform: str) -> None:
+    secret = example_source(platform)["secrets"][0]
+
+    result = run("verify", platform, "--secret", secret, "--method", "GET")
+
+    assert result.exit_code == 1
+    assert f"{needs(platform)[0]} was not given" in one_line(result)
+
+
+def test_a_header_without_a_name_is_a_usage_error(run: Vouch) -> None:
+    for wrong in ("nonsense", ": x"):
+        asked = [*example_options(PLATFORMS[0]), "--header", wrong, "--body-file", "-"]
+        result = run("verify", PLATFORMS[0], *asked, stdin=b"")
+
+        assert result.exit_code == 2
+        assert "'Name: value'" in result.stderr
+
+
+@any_platform
+def test_a_header_of_strange_characters_is_refused_in_peace(run: Vouch, platform: str) -> None:
+    body, headers = signed_example(platform)
+    for name in headers:
+        result = verify(run, platform, {**headers, name: "ünïcödé ✓"}, body)
+
+        assert result.exit_code in (0, 1)
+        assert "Traceback" not in result.output
