@@ -1,0 +1,123 @@
+"""Is everything that a user can set, call or meet written down?"""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from app.cli import COMMANDS
+from app.platforms import adapters
+from app.platforms.kit.examples import templates
+from app.settings.configuration import FileModel, RuleTable, load_configuration
+from app.settings.environment import VARIABLES
+from app.storage.migrate import head
+
+ROOT = Path(__file__).parents[1]
+EXAMPLE = ROOT / "config" / "vouch.example.toml"
+SECTIONS = ("web", "claims", "attempts", "gameball", "worker")
+
+
+def read(path: str) -> str:
+    return (ROOT / path).read_text("utf-8")
+
+
+def uncommented() -> str:
+    """The example with its commented-out tables switched on."""
+    return re.sub(r"^# (?=\[\[|[a-z0-9_]+ = )", "", EXAMPLE.read_text("utf-8"), flags=re.MULTILINE)
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_every_setting_stands_in_the_example_with_its_default(section: str) -> None:
+    data = tomllib.loads(EXAMPLE.read_text("utf-8"))
+
+    model = type(getattr(FileModel(), section))
+
+    assert set(data[section]) == set(model.model_fields)
+    assert model.model_validate(data[section]) == model()
+
+
+def test_every_section_is_looked_at() -> None:
+    assert set(FileModel.model_fields) == {*SECTIONS, "sources", "rules"}
+
+
+@pytest.mark.parametrize("name", sorted(RuleTable.model_fields))
+def test_every_key_of_a_rule_is_explained(name: str) -> None:
+    assert re.search(rf"^#   {name}\b", EXAMPLE.read_text("utf-8"), re.MULTILINE)
+
+
+@pytest.mark.parametrize("platform", sorted(adapters()))
+def test_every_platform_has_an_example_source_a_row_and_examples(platform: str) -> None:
+    data = tomllib.loads(uncommented())
+    own = [source for source in data["sources"] if source["platform"] == platform]
+
+    common = {"accounts", "tolerance_seconds"}
+    needed = set(adapters()[platform].config.model_fields) - common
+
+    assert own, "no [[sources]] block in config/vouch.example.toml"
+    assert needed <= set(own[0])
+    assert f"`{platform}`" in read("docs/platforms.md")
+    assert templates(platform)
+
+
+def test_the_example_is_a_configuration() -> None:
+    configuration = load_configuration(EXAMPLE, {"TWITCH_SECRET": "a-secret-of-ours"})
+
+    assert [rule.challenge_id for rule in configuration.rules] == [11664]
+
+
+def test_the_example_with_everything_switched_on_is_a_configuration(tmp_path: Path) -> None:
+    path = tmp_path / "vouch.toml"
+    path.write_text(uncommented())
+
+    configuration = load_configuration(
+        path,
+        {
+            "TWITCH_SECRET": "a-secret-of-ours",
+            "X_CONSUMER_SECRET": "a-secret-of-ours",
+            "META_APP_SECRET": "a-secret-of-ours",
+            "META_VERIFY_TOKEN": "a-token",
+            "PARTNER_SECRET": "whsec_ZXhhbXBsZS1zZWNyZXQtbmV3LW5ldy1uZXchISE=",
+        },
+    )
+
+    assert set(configuration.sources) == {"twitch", "x", "facebook-eu", "partner"}
+
+
+@pytest.mark.parametrize("variable", VARIABLES)
+def test_every_variable_is_documented(variable: str) -> None:
+    assert f"{variable}=" in read("config/example.env")
+    assert f"`{variable}`" in read("README.md")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_is_documented(command: str) -> None:
+    assert f"`vouch {command}" in read("README.md")
+
+
+def test_every_link_between_our_pages_leads_somewhere() -> None:
+    pages = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("bench/*.md")]
+
+    dead = [
+        f"{page.relative_to(ROOT)}: {target}"
+        for page in pages
+        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text("utf-8"))
+        if not (page.parent / target).exists()
+    ]
+
+    assert not dead
+
+
+def test_every_decision_is_listed() -> None:
+    listed = read("docs/decisions/README.md")
+
+    for page in ROOT.glob("docs/decisions/0*.md"):
+        assert f"({page.name})" in listed
+
+
+def test_the_changelog_has_a_place_for_what_comes() -> None:
+    assert "\n## Unreleased\n" in read("CHANGELOG.md")
+
+
+def test_migrations_have_one_head() -> None:
+    assert head() is not None
