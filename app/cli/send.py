@@ -82,6 +82,8 @@ def _order(
         found = described_source(platform, source or platform, secrets, pairs)
     else:
         found = configured_source(platform, source)
+    if "secrets" in found.assumed:
+        raise click.UsageError("signing needs a secret: --secret S")
     return Order(
         url=f"{url.rstrip('/')}/webhooks/{found.adapter.source.name}",
         adapter=found.adapter,

@@ -251,6 +251,14 @@ def test_what_is_asked_wrongly_is_a_usage_error(run: Vouch, wrong: tuple[str, ..
     assert result.exit_code == 2
 
 
+@any_platform
+def test_nothing_is_signed_with_the_examples_own_secret(run: Vouch, platform: str) -> None:
+    result = run("send", platform, first(platform), "--set", "tolerance_seconds=60")
+
+    assert result.exit_code == 2
+    assert "secret" in result.stderr
+
+
 def test_a_platform_that_is_not_configured_is_a_usage_error(
     run: Vouch, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
