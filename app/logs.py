@@ -1,5 +1,6 @@
 """How do we log? Events with fields, one JSON line each, on stderr; for a person, readably."""
 
+import contextlib
 import logging
 import re
 import sys
@@ -60,12 +61,15 @@ def redact(_logger: object, _method: str, event: MutableMapping[str, Any]) -> Ma
 
 
 class _Stderr:
-    """Whole lines to stderr, from any thread; to wherever stderr leads at that moment."""
+    """Whole lines to stderr, from any thread; to wherever stderr leads at that moment.
+
+    A line that cannot be written is lost: no request and no thread may fail for its log.
+    """
 
     _lock = Lock()
 
     def msg(self, line: str) -> None:
-        with self._lock:
+        with self._lock, contextlib.suppress(OSError):
             sys.stderr.write(f"{line}\n")
             sys.stderr.flush()
 

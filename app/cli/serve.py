@@ -34,10 +34,12 @@ def command(bind: str | None, no_worker: bool) -> None:
         split_address(bind)
     settings = gunicorn_settings(environment, bind)
     metrics_folder = _share_metrics() if settings["workers"] > 1 else None
+    our_pid = os.getpid()
     try:
         _serve(environment, settings, with_worker=not no_worker)
     finally:
-        if metrics_folder:
+        # A web process that ends comes by here too; the others still count in that folder.
+        if metrics_folder and os.getpid() == our_pid:
             shutil.rmtree(metrics_folder, ignore_errors=True)
 
 

@@ -1,7 +1,6 @@
 """`vouch work`: a worker alone."""
 
 import signal
-import threading
 
 import click
 import structlog
@@ -14,6 +13,8 @@ from app.settings.environment import read_environment
 from app.worker.assembly import build_dispatcher
 
 log = structlog.get_logger(__name__)
+
+_SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
 
 
 @click.command()
@@ -31,39 +32,21 @@ def command(metrics: str | None) -> None:
     service = build_service(environment)
     prepare(environment)
     logs.configure()
+    # Before any thread begins, so that none is interrupted and none that comes early is lost.
+    signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     if metrics:
         from prometheus_client import start_http_server
 
         host, port = split_address(metrics)
         start_http_server(port, host)
-    signals = Signals()
-    while not signals.stopped:
+    told = signal.SIGHUP
+    while told is signal.SIGHUP:
         dispatcher = build_dispatcher(service)
         dispatcher.start()
         log.info("worker.started")
-        signals.wait()
+        told = signal.Signals(signal.sigwait(_SIGNALS))
         dispatcher.stop()
-        if not signals.stopped:
+        if told is signal.SIGHUP:
             service.reload()
     service.database.close()
     log.info("worker.stopped")
-
-
-class Signals:
-    """What the operator asked for: to stop, or to read the configuration again."""
-
-    def __init__(self) -> None:
-        self.stopped = False
-        self._event = threading.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._stop)
-        signal.signal(signal.SIGHUP, lambda *_: self._event.set())
-
-    def wait(self) -> None:
-        while not self._event.wait(3_600):
-            pass
-        self._event.clear()
-
-    def _stop(self, *_: object) -> None:
-        self.stopped = True
-        self._event.set()

@@ -60,6 +60,10 @@ class Decision:
 def decide(answer: Answer, past: Sequence[Past], policy: RetryPolicy, now: datetime) -> Decision:
     """Decide by the answer table; ``past`` is the attempt's earlier submissions, oldest first."""
     treatment = answer.treatment
+    if any(one.spent and TREATMENTS[one.outcome].then is Then.ACCEPT for one in past):
+        return Decision(
+            Then.ACCEPT, "an earlier submission was accepted, though its answer was late"
+        )
     if answer.outcome is Outcome.ECHO and unresolved_since(past) is not None:
         return Decision(Then.ACCEPT, "an earlier submission without an answer had landed")
     if treatment.then is not Then.RETRY or treatment.schedule is None:

@@ -1,5 +1,6 @@
 """How do we call Gameball?"""
 
+import ssl
 import threading
 import time
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.exceptions import (
     ConnectTimeoutError,
+    HTTPError,
     NameResolutionError,
     NewConnectionError,
     SSLError,
@@ -22,7 +24,7 @@ from app.domain.answers import Answer, Outcome, read_answer
 from app.domain.clock import utc_now
 
 MAX_ANSWER_BYTES = 1_048_576
-_NEVER_SENT = (ConnectTimeoutError, NameResolutionError, NewConnectionError, SSLError)
+_NEVER_SENT = (ConnectTimeoutError, NameResolutionError, NewConnectionError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +128,8 @@ class GameballClient:
                 return Reply(response.status_code, body, _retry_after(response))
         except requests.RequestException as error:
             raise _classified(error) from None
+        except HTTPError as error:
+            raise NoAnswer(f"no whole answer: {type(error).__name__}") from None
 
     def close(self) -> None:
         for session in self._sessions:
@@ -169,11 +173,12 @@ def _no_netrc(request: requests.PreparedRequest) -> requests.PreparedRequest:
 
 
 def _read(response: requests.Response, deadline: float) -> bytes:
+    """The body, read as it arrives: waiting for whole blocks, a slow drip outlasts any deadline."""
     parts: list[bytes] = []
     size = 0
-    for chunk in response.iter_content(16_384):
-        parts.append(chunk)
-        size += len(chunk)
+    while part := response.raw.read1(16_384, decode_content=True):
+        parts.append(part)
+        size += len(part)
         if size > MAX_ANSWER_BYTES:
             raise NoAnswer(f"the answer is longer than {MAX_ANSWER_BYTES} bytes")
         if time.monotonic() > deadline:
@@ -199,6 +204,13 @@ def _classified(error: requests.RequestException) -> NotSent | NoAnswer:
     kind = type(reason if isinstance(reason, Exception) else error).__name__
     if isinstance(error, requests.ConnectTimeout) or isinstance(reason, _NEVER_SENT):
         return NotSent(f"no connection: {kind}")
+    if isinstance(reason, SSLError) and _is_distrust(reason):
+        return NotSent(f"no connection: {kind}")
     if isinstance(error, requests.exceptions.InvalidURL | requests.exceptions.MissingSchema):
         return NotSent(f"no connection: {kind}")
     return NoAnswer(f"no whole answer: {kind}")
+
+
+def _is_distrust(error: SSLError) -> bool:
+    """Whether the handshake ended at the certificate. Other TLS errors may come after sending."""
+    return any(isinstance(cause, ssl.SSLCertVerificationError) for cause in error.args)

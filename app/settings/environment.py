@@ -1,7 +1,9 @@
 """Which secrets and addresses does this installation use?"""
 
+import contextlib
 import os
 import secrets
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -100,11 +102,20 @@ def embedded_secret_keys(database_path: Path) -> tuple[str, ...]:
     Only for the embedded database. Many machines must be told the same keys.
     """
     path = database_path.with_name("secret_keys")
+    if not path.exists():
+        _make_secret_key(path)
+    return _secret_keys(path.read_text("utf-8"))
+
+
+def _make_secret_key(path: Path) -> None:
+    """Whole or not at all: another process may start, or this one be killed, at any instant."""
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f"{path.name}.")
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return _secret_keys(path.read_text("utf-8"))
-    with os.fdopen(descriptor, "w") as file:
-        key = secrets.token_urlsafe(32)
-        file.write(key + "\n")
-    return (key,)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(secrets.token_urlsafe(32) + "\n")
+            file.flush()
+            os.fsync(descriptor)
+        with contextlib.suppress(FileExistsError):
+            os.link(name, path)
+    finally:
+        Path(name).unlink()

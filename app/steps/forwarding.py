@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, exists, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, exists, insert, or_, select, update
 from sqlalchemy.orm import aliased
 
 from app.domain.answers import Answer, Outcome, Then
@@ -33,6 +33,7 @@ class Started:
     submission_id: int
     attempt_id: str
     fence: int
+    round: int
     customer_id: str
     challenge_id: int
     email: str | None
@@ -50,13 +51,16 @@ class NotNow:
 
 
 def due_attempts(connection: Connection, now: datetime, limit: int) -> list[Row[Any]]:
-    """The attempts whose submission is due, the longest due first, with their customers."""
+    """The attempts whose submission is due, the longest due first, with their customers.
+
+    Without those of customers that have one in flight: a long queue of theirs would hide the rest.
+    """
     statement = (
         select(AttemptRow.id, AttemptRow.customer_id)
         .where(
             AttemptRow.state == State.DUE,
             AttemptRow.next_at <= now,
-            AttemptRow.lease_until.is_(None),
+            ~_has_one_in_flight(),
         )
         .order_by(AttemptRow.next_at)
         .limit(limit)
@@ -101,6 +105,7 @@ def start(
         submission_id,
         attempt.id,
         attempt.fence,
+        attempt.round,
         attempt.customer_id,
         attempt.challenge_id,
         attempt.email,
@@ -119,10 +124,10 @@ def finish(
     The answer is recorded in any case: it is the truth about that call.
     """
     _end_submission(connection, made.submission_id, answer, now)
-    answered(connection, answer, policy.pace, now)
+    answered(connection, answer, policy.pace, made.started_at, now)
     if not _unlease(connection, made.attempt_id, made.fence):
         return _late(connection, made, answer, now)
-    decision = decide(answer, made.past, policy.retries, now)
+    decision = decide(answer, _past_of(connection, made, answer), policy.retries, now)
     _apply(connection, made.attempt_id, decision, f"worker:{answer.outcome}", now)
     return decision
 
@@ -144,7 +149,7 @@ def cannot_know(
     _end_submission(connection, made.submission_id, answer, now)
     if not _unlease(connection, made.attempt_id, made.fence):
         return
-    decision = decide(answer, made.past, policy.retries, now)
+    decision = decide(answer, _past_of(connection, made, answer), policy.retries, now)
     settled_at = settles_at(made, policy)
     if decision.next_at is not None and settled_at is not None:
         decision = Decision(decision.then, answer.message or "", max(decision.next_at, settled_at))
@@ -203,23 +208,26 @@ def _lease(
     connection: Connection, attempt_id: str, lease_until: datetime, now: datetime
 ) -> Row[Any] | None:
     """Take the attempt by one conditional UPDATE, unless its customer has one in flight."""
-    other = aliased(AttemptRow)
-    in_flight = exists().where(
-        other.customer_id == AttemptRow.customer_id, other.lease_until.is_not(None)
-    )
     statement = (
         update(AttemptRow)
         .where(
             AttemptRow.id == attempt_id,
             AttemptRow.state == State.DUE,
             AttemptRow.next_at <= now,
-            AttemptRow.lease_until.is_(None),
-            ~in_flight,
+            ~_has_one_in_flight(),
         )
         .values(lease_until=lease_until, fence=AttemptRow.fence + 1)
         .returning(AttemptRow.__table__)
     )
     return connection.execute(statement).one_or_none()
+
+
+def _has_one_in_flight() -> ColumnElement[bool]:
+    """Whether a worker holds any attempt of the attempt's customer, itself included."""
+    other = aliased(AttemptRow)
+    return exists().where(
+        other.customer_id == AttemptRow.customer_id, other.lease_until.is_not(None)
+    )
 
 
 def _unlease(connection: Connection, attempt_id: str, fence: int, **values: Any) -> bool:
@@ -281,6 +289,13 @@ def _past(
         Past(Outcome(row.outcome), row.started_at, row.resolved, row.round == this_round)
         for row in connection.execute(statement)
     )
+
+
+def _past_of(connection: Connection, made: Started, answer: Answer) -> tuple[Past, ...]:
+    """What came before, as it is known by now: an earlier call may have been answered late."""
+    if answer.treatment.then is Then.ACCEPT:
+        return made.past
+    return _past(connection, made.attempt_id, made.round, before=made.submission_id)
 
 
 def _end_submission(

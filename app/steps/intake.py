@@ -92,6 +92,9 @@ def receive(connection: Connection, arrivals: Sequence[Arrival]) -> Sequence[Rec
     ids = {i: new_id(arrivals[i].event.received_at) for i in order}
     new_ids = _insert_events(connection, [(ids[i], arrivals[i].event) for i in order])
     fresh = {ids[i]: arrivals[i] for i in order if ids[i] in new_ids}
+    # At once, for what is earned and for what is undone: in two steps there would be two orders.
+    decisive = [a.event for a in fresh.values() if a.rules or a.event.undone]
+    lock_accounts(connection, {(event.platform, event.actor) for event in decisive})
     states = _make_attempts(connection, fresh)
     _withdraw_undone(connection, [a.event for a in fresh.values() if a.event.undone])
     return [Receipt(ids[i] in new_ids, tuple(states.get(ids[i], ()))) for i in range(len(arrivals))]
@@ -110,9 +113,7 @@ def _make_attempts(connection: Connection, fresh: Mapping[str, Arrival]) -> dict
     earning = {i: a for i, a in fresh.items() if a.rules and not a.event.undone}
     if not earning:
         return {}
-    accounts = {(a.event.platform, a.event.actor) for a in earning.values()}
-    lock_accounts(connection, accounts)
-    links = _links(connection, accounts)
+    links = _links(connection, {(a.event.platform, a.event.actor) for a in earning.values()})
     drafts = [
         Draft(
             new_id(arrival.event.received_at),

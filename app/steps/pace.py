@@ -10,7 +10,7 @@ from app.domain.answers import Answer, Outcome
 from app.storage.tables import ForwardingRow, SubmissionRow
 
 # A little more than Gameball's windows, for clocks of several machines that differ a little.
-GUARD_SECONDS = 0.1
+GUARD_SECONDS = 0.05
 _SLOW_SECONDS = (1.0, 2.0, 5.0, 10.0, 30.0)
 # An answer that only a working account gets. A pause ends with one of these.
 _WORKING = frozenset(
@@ -70,18 +70,16 @@ def started(connection: Connection, forwarding: Row[Any], pace: Pace, now: datet
         connection.execute(update(ForwardingRow).values(probe_at=probe_at))
 
 
-def answered(connection: Connection, answer: Answer, pace: Pace, now: datetime) -> None:
-    """Let an answer pause, resume or slow forwarding as a whole."""
+def answered(
+    connection: Connection, answer: Answer, pace: Pace, started_at: datetime, now: datetime
+) -> None:
+    """Let the answer to a call of ``started_at`` pause, resume or slow forwarding as a whole."""
     if answer.treatment.pauses:
         _pause(connection, answer, pace, now)
     elif answer.treatment.slows:
-        _slow(connection, answer.retry_after_seconds, now)
+        _slow(connection, answer.retry_after_seconds, started_at, now)
     elif answer.outcome in _WORKING:
-        connection.execute(
-            update(ForwardingRow)
-            .where((ForwardingRow.paused_at.is_not(None)) | (ForwardingRow.slow_count > 0))
-            .values(paused_at=None, pause_reason=None, probe_at=None, slow_count=0)
-        )
+        _resume(connection, started_at)
 
 
 def probe_now(connection: Connection) -> None:
@@ -100,11 +98,39 @@ def _pause(connection: Connection, answer: Answer, pace: Pace, now: datetime) ->
     )
 
 
-def _slow(connection: Connection, retry_after_seconds: float | None, now: datetime) -> None:
-    count = connection.execute(select(ForwardingRow.slow_count)).scalar_one()
-    delay = _SLOW_SECONDS[min(count, len(_SLOW_SECONDS) - 1)]
+def _resume(connection: Connection, started_at: datetime) -> None:
+    """End a pause or a slowness that the call did not see; one that began before it proves naught.
+
+    A call that was on its way when the keys were refused may well be answered 202 after that.
+    """
+    connection.execute(
+        update(ForwardingRow)
+        .where(ForwardingRow.paused_at <= started_at)
+        .values(paused_at=None, pause_reason=None, probe_at=None)
+    )
+    connection.execute(
+        update(ForwardingRow)
+        .where(ForwardingRow.slow_count > 0, ForwardingRow.slow_until <= started_at)
+        .values(slow_count=0)
+    )
+
+
+def _slow(
+    connection: Connection,
+    retry_after_seconds: float | None,
+    started_at: datetime,
+    now: datetime,
+) -> None:
+    """Slow down, a step further each time; calls that were on their way together are one time."""
+    columns = select(ForwardingRow.slow_count, ForwardingRow.slow_until)
+    row = connection.execute(columns.with_for_update()).one()
+    is_known = row.slow_until is not None and row.slow_until > started_at
+    count = row.slow_count if is_known else row.slow_count + 1
+    delay = _SLOW_SECONDS[min(max(count, 1), len(_SLOW_SECONDS)) - 1]
     until = now + timedelta(seconds=max(delay, min(retry_after_seconds or 0, 3_600)))
-    connection.execute(update(ForwardingRow).values(slow_until=until, slow_count=count + 1))
+    if is_known:
+        until = max(until, row.slow_until)
+    connection.execute(update(ForwardingRow).values(slow_until=until, slow_count=count))
 
 
 def _in_flight(connection: Connection) -> int:

@@ -7,7 +7,11 @@ from sqlalchemy import Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError
 
 BUSY_TIMEOUT_MS = 5_000
-POSTGRES_OPTIONS = "-c timezone=UTC -c statement_timeout=10000 -c lock_timeout=5000"
+# The last one: a machine that vanishes in mid-transaction must not keep its locks for hours.
+POSTGRES_OPTIONS = (
+    "-c timezone=UTC -c statement_timeout=10000 -c lock_timeout=5000"
+    " -c idle_in_transaction_session_timeout=15000"
+)
 
 
 def is_sqlite(url: str) -> bool:

@@ -109,8 +109,7 @@ def _run_group(connection: Connection, group: list[Job]) -> list[End]:
                 results = group[0].step(connection, [item for job in group for item in job.items])
             return _dealt(group, results)
         except Exception as error:
-            if connection.invalidated:
-                raise error from None
+            _require_open(connection, error)
     return [_run_alone(connection, job) for job in group]
 
 
@@ -129,7 +128,22 @@ def _run_alone(connection: Connection, job: Job) -> End:
         with connection.begin_nested():
             return job, job.step(connection, job.items)
     except Exception as error:
+        _require_open(connection, error)
         return job, unavailable(error)
+
+
+def _require_open(connection: Connection, error: Exception) -> None:
+    """Fail everybody when a job's failure ended the transaction that all of them share.
+
+    After a full disk or an I/O error SQLite may roll back by itself. What ran before is gone
+    then, the next savepoint would be a transaction of its own, and a COMMIT says nothing of it.
+    https://www.sqlite.org/lang_transaction.html#response_to_errors_within_a_transaction
+    """
+    if not connection.invalidated:
+        sqlite: Any = connection.connection.driver_connection
+        if sqlite.in_transaction:
+            return
+    raise StorageUnavailable("the database gave up the transaction") from error
 
 
 def unavailable(error: Exception) -> Exception:

@@ -44,14 +44,16 @@ class Dispatcher:
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._sweep_at = 0.0
+        self._blocked_until = 0.0
         self._thread = threading.Thread(target=self._run, name="dispatcher", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
 
     def wake(self) -> None:
-        """Say that something may have become due."""
-        self._wake.set()
+        """Say that something may have become due. While nothing may start, it can wait."""
+        if time.monotonic() >= self._blocked_until:
+            self._wake.set()
 
     def stop(self) -> None:
         """Start nothing more, and let what is in flight be answered and recorded."""
@@ -80,6 +82,7 @@ class Dispatcher:
 
     def _round(self) -> float | None:
         """Start what can be started; seconds to wait when the pace or the pause says so."""
+        self._blocked_until = 0.0
         if time.monotonic() >= self._sweep_at:
             self._sweep_at = time.monotonic() + _SWEEP_EVERY_SECONDS
             self._sweep()
@@ -95,7 +98,9 @@ class Dispatcher:
             busy.add(attempt.customer_id)
             until = self._start(attempt.id)
             if until is not None:
-                return max(0.005, (until - self._now()).total_seconds())
+                wait = max(0.005, (until - self._now()).total_seconds())
+                self._blocked_until = time.monotonic() + wait
+                return wait
         return 0.0 if len(due) == _AT_ONCE and busy else None
 
     def _start(self, attempt_id: str) -> datetime | None:
@@ -109,6 +114,12 @@ class Dispatcher:
                 handed_over = True
                 return None
             return made.until
+        except StorageUnavailable:
+            raise
+        except Exception:
+            # One attempt that cannot be started must not keep the others waiting behind it.
+            log.exception("submission.failed", attempt=attempt_id)
+            return None
         finally:
             if not handed_over:
                 self._free.release()

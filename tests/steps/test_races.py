@@ -130,6 +130,14 @@ def test_an_action_undone_while_its_hold_ends_stays_owed(database: Database) -> 
     assert states(database) == {Evidence.SIGNED: State.DUE}
 
 
+def test_an_action_undone_while_it_is_received_is_withdrawn(database: Database) -> None:
+    database.write(linking)
+
+    meanwhile(database, follow(HELD_RULE), follow(undone=True))
+
+    assert states(database) == {Evidence.SIGNED: State.WITHDRAWN}
+
+
 def test_a_claim_made_while_its_event_is_paid_is_a_duplicate(database: Database) -> None:
     database.write(linking)
 

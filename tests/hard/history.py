@@ -1,0 +1,121 @@
+"""What does the database say happened?"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, func, insert, select
+
+from app.domain.clock import utc_now
+from app.domain.events import Event
+from app.domain.rules import Rule
+from app.steps.identities import Identity, link
+from app.steps.intake import Arrival, receive
+from app.storage.database import Database
+from app.storage.tables import (
+    AttemptRow,
+    AwardRow,
+    EventRow,
+    ForwardingRow,
+    IdentityRow,
+    SubmissionRow,
+)
+
+
+class History:
+    """The installation's database, looked at from outside."""
+
+    def __init__(self, url: str) -> None:
+        self._database = Database(url)
+
+    def close(self) -> None:
+        self._database.close()
+
+    def link(self, numbers: Iterable[int]) -> None:
+        """Link ``account-<n>`` to ``customer-<n>``."""
+        now = utc_now()
+        rows = [
+            {
+                "platform": "twitch",
+                "account_id": f"account-{number}",
+                "customer_id": f"customer-{number}",
+                "created_at": now,
+                "updated_at": now,
+            }
+            for number in numbers
+        ]
+        self._write(lambda c: c.execute(insert(IdentityRow), rows))
+
+    def link_by_step(self, number: int) -> None:
+        """Link one account as the API does, which releases what waited for it."""
+        identity = Identity("twitch", f"account-{number}", f"customer-{number}")
+        self._write(lambda c: link(c, identity, "test", utc_now()))
+
+    def owe(self, customers: int, challenges: Sequence[int], first: int = 0) -> None:
+        """Let this many linked customers each earn every challenge, all due now."""
+        numbers = range(first, first + customers)
+        self.link(numbers)
+        rules = tuple(Rule(challenge, "twitch", "follow") for challenge in challenges)
+        now = utc_now()
+        arrivals = [
+            Arrival(
+                Event(
+                    source="twitch",
+                    key=f"event-{number}",
+                    platform="twitch",
+                    action="follow",
+                    actor=f"account-{number}",
+                    occurred_at=now,
+                    received_at=now,
+                    payload=b"{}",
+                ),
+                rules,
+                now,
+            )
+            for number in numbers
+        ]
+        self._write(lambda c: receive(c, arrivals))
+
+    def states(self) -> Counter[str]:
+        """How many attempts are in which state."""
+        statement = select(AttemptRow.state, func.count()).group_by(AttemptRow.state)
+        return Counter(dict(self._rows(statement)))
+
+    def is_settled(self) -> bool:
+        """Whether nothing is owed any more."""
+        return not self.states().keys() & {"due", "held"}
+
+    def event_keys(self) -> list[str]:
+        return [key for (key,) in self._rows(select(EventRow.key))]
+
+    def awards(self) -> Counter[tuple[str, int]]:
+        """How often the ledger holds each (customer, challenge)."""
+        return Counter(
+            (customer, challenge)
+            for customer, challenge in self._rows(
+                select(AwardRow.customer_id, AwardRow.challenge_id)
+            )
+        )
+
+    def attempts(self) -> list[Any]:
+        return self._rows(select(AttemptRow.__table__).order_by(AttemptRow.id))
+
+    def submissions(self) -> list[Any]:
+        return self._rows(select(SubmissionRow.__table__).order_by(SubmissionRow.id))
+
+    def outcomes(self) -> Counter[str]:
+        """How many submissions ended how; one in flight counts as such."""
+        return Counter(row.outcome or "in flight" for row in self.submissions())
+
+    def forwarding(self) -> Any:
+        return self._rows(select(ForwardingRow.__table__))[0]
+
+    def _rows(self, statement: Any) -> list[Any]:
+        with self._database.read() as connection:
+            return list(connection.execute(statement))
+
+    def _write(self, step: Any) -> None:
+        def run(connection: Connection) -> None:
+            step(connection)
+
+        self._database.write(run)
