@@ -54,7 +54,7 @@ def _findings(*, offline: bool) -> Iterator[Finding]:
     yield from addressed
     yield from check_storage(environment)
     # A wrong address is not called: the keys would be told to whoever answers there.
-    may_call = all(finding.level is not Level.ERROR for finding in addressed)
+    may_call = all(finding.level is not Level.ERROR for finding in (*wrong, *addressed))
     if may_call and not offline:
         yield from check_gameball(environment, configured)
 

@@ -80,6 +80,10 @@ _BY_STATUS: Mapping[int, Outcome] = {
 _ECHO_CODE = 4000
 _ECHO_MESSAGE = "multiple times"
 
+# What the history has room for. An answer that cannot be written down would be asked for again.
+_MAX_CODE = 2**31 - 1
+_MAX_TEXT = 255
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -143,13 +147,16 @@ def _object(body: bytes) -> dict[str, Any] | None:
 
 def _integer(value: object) -> int | None:
     """Gameball's codes are integers in every example; its own client also expects strings."""
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        return None
     try:
-        return int(str(value))
+        code = int(value)
     except ValueError:
         return None
+    return code if 0 <= code <= _MAX_CODE else None
 
 
 def _short(value: object) -> str | None:
     if not isinstance(value, str):
         return None
-    return "".join(char if char.isprintable() else " " for char in value)[:300]
+    return "".join(char if char.isprintable() else " " for char in value[:_MAX_TEXT])

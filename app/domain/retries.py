@@ -18,8 +18,19 @@ class Past:
 
     outcome: Outcome
     started_at: datetime
+    ended_at: datetime
     resolved: bool = False
     spent: bool = True
+
+    @property
+    def is_accepted(self) -> bool:
+        return TREATMENTS[self.outcome].then is Then.ACCEPT
+
+    @property
+    def is_unresolved(self) -> bool:
+        """Whether it may have landed. What was accepted before a replay may have, as well."""
+        may_have = TREATMENTS[self.outcome].may_have_landed or (self.is_accepted and not self.spent)
+        return may_have and not self.resolved
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +71,7 @@ class Decision:
 def decide(answer: Answer, past: Sequence[Past], policy: RetryPolicy, now: datetime) -> Decision:
     """Decide by the answer table; ``past`` is the attempt's earlier submissions, oldest first."""
     treatment = answer.treatment
-    if any(one.spent and TREATMENTS[one.outcome].then is Then.ACCEPT for one in past):
+    if any(one.is_accepted and one.spent for one in past):
         return Decision(
             Then.ACCEPT, "an earlier submission was accepted, though its answer was late"
         )
@@ -79,11 +90,9 @@ def decide(answer: Answer, past: Sequence[Past], policy: RetryPolicy, now: datet
 
 def unresolved_since(past: Sequence[Past]) -> datetime | None:
     """When the earliest submission that may have landed began, if nothing told since."""
-    return next(
-        (
-            one.started_at
-            for one in past
-            if TREATMENTS[one.outcome].may_have_landed and not one.resolved
-        ),
-        None,
-    )
+    return min((one.started_at for one in past if one.is_unresolved), default=None)
+
+
+def unresolved_until(past: Sequence[Past]) -> datetime | None:
+    """When the latest submission that may have landed ended, if nothing told since."""
+    return max((one.ended_at for one in past if one.is_unresolved), default=None)

@@ -1,11 +1,15 @@
 """Which challenges does an action earn, and what counts as the same award?"""
 
+import hashlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 
 from app.domain.events import Event
 from app.domain.evidence import Evidence
+
+# What the ledger has room for: a source and an event's key can be longer together.
+MAX_OCCURRENCE = 300
 
 
 class Repeat(StrEnum):
@@ -93,4 +97,9 @@ def occurrence(repeat: Repeat, *, target: str | None, at: datetime, key: str) ->
         case Repeat.PER_MONTH:
             return f"month:{day.year}-{day.month:02}"
         case Repeat.EVERY_EVENT:
-            return f"event:{key}"
+            name = f"event:{key}"
+            return name if len(name) <= MAX_OCCURRENCE else f"digest:{_digest(key)}"
+
+
+def _digest(key: str) -> str:
+    return hashlib.sha256(key.encode()).hexdigest()

@@ -25,6 +25,11 @@ from app.domain.clock import utc_now
 
 MAX_ANSWER_BYTES = 1_048_576
 _NEVER_SENT = (ConnectTimeoutError, NameResolutionError, NewConnectionError)
+_NO_ADDRESS = (
+    requests.exceptions.InvalidSchema,
+    requests.exceptions.InvalidURL,
+    requests.exceptions.MissingSchema,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,10 +131,8 @@ class GameballClient:
             ) as response:
                 body = _read(response, deadline)
                 return Reply(response.status_code, body, _retry_after(response))
-        except requests.RequestException as error:
+        except (requests.RequestException, HTTPError) as error:
             raise _classified(error) from None
-        except HTTPError as error:
-            raise NoAnswer(f"no whole answer: {type(error).__name__}") from None
 
     def close(self) -> None:
         for session in self._sessions:
@@ -144,7 +147,7 @@ class GameballClient:
         return session
 
     def _new_session(self) -> requests.Session:
-        session = requests.Session()
+        session = _Session()
         # No retry below us: urllib3 would sleep on Retry-After with the attempt leased.
         retries = Retry(total=0, respect_retry_after_header=False)
         adapter = HTTPAdapter(pool_maxsize=self._pool_size, max_retries=retries)
@@ -162,6 +165,17 @@ class GameballClient:
         return session
 
 
+class _Session(requests.Session):
+    """A session that does not even look where a redirect leads.
+
+    requests would parse the address and read the whole body, of any length, to prepare the call
+    that we never make.
+    """
+
+    def get_redirect_target(self, resp: requests.Response) -> str | None:  # noqa: ARG002
+        return None
+
+
 def path_of(value: str) -> str:
     """A value as one segment of a path."""
     return quote(value, safe="")
@@ -173,17 +187,19 @@ def _no_netrc(request: requests.PreparedRequest) -> requests.PreparedRequest:
 
 
 def _read(response: requests.Response, deadline: float) -> bytes:
-    """The body, read as it arrives: waiting for whole blocks, a slow drip outlasts any deadline."""
-    parts: list[bytes] = []
-    size = 0
-    while part := response.raw.read1(16_384, decode_content=True):
-        parts.append(part)
-        size += len(part)
-        if size > MAX_ANSWER_BYTES:
-            raise NoAnswer(f"the answer is longer than {MAX_ANSWER_BYTES} bytes")
-        if time.monotonic() > deadline:
-            raise NoAnswer("the answer took too long")
-    return b"".join(parts)
+    """The whole body. Whatever goes wrong here, the call had reached somebody."""
+    body = bytearray()
+    try:
+        # read1 gives what has come. A plain read waits for all it asked for, however slow.
+        while chunk := response.raw.read1(16_384, decode_content=True):
+            body += chunk
+            if len(body) > MAX_ANSWER_BYTES:
+                raise NoAnswer(f"the answer is longer than {MAX_ANSWER_BYTES} bytes")
+            if time.monotonic() > deadline:
+                raise NoAnswer("the answer took too long")
+    except HTTPError as error:
+        raise NoAnswer(f"no whole answer: {type(error).__name__}") from None
+    return bytes(body)
 
 
 def _retry_after(response: requests.Response) -> float | None:
@@ -193,24 +209,21 @@ def _retry_after(response: requests.Response) -> float | None:
         return float(raw[:9])
     try:
         return max(0.0, (parsedate_to_datetime(raw) - utc_now()).total_seconds())
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return None
 
 
-def _classified(error: requests.RequestException) -> NotSent | NoAnswer:
+def _classified(error: Exception) -> NotSent | NoAnswer:
     """Tell what cannot have reached Gameball from what may have. The text names no address."""
     cause = error.args[0] if error.args else None
     reason = getattr(cause, "reason", cause)
     kind = type(reason if isinstance(reason, Exception) else error).__name__
-    if isinstance(error, requests.ConnectTimeout) or isinstance(reason, _NEVER_SENT):
-        return NotSent(f"no connection: {kind}")
-    if isinstance(reason, SSLError) and _is_distrust(reason):
-        return NotSent(f"no connection: {kind}")
-    if isinstance(error, requests.exceptions.InvalidURL | requests.exceptions.MissingSchema):
+    if isinstance(reason, _NEVER_SENT) or isinstance(error, _NO_ADDRESS) or _is_stranger(reason):
         return NotSent(f"no connection: {kind}")
     return NoAnswer(f"no whole answer: {kind}")
 
 
-def _is_distrust(error: SSLError) -> bool:
-    """Whether the handshake ended at the certificate. Other TLS errors may come after sending."""
-    return any(isinstance(cause, ssl.SSLCertVerificationError) for cause in error.args)
+def _is_stranger(reason: object) -> bool:
+    """Whether the certificate was refused. Any other failure of TLS may come after the call."""
+    cause = reason.args[0] if isinstance(reason, SSLError) and reason.args else None
+    return isinstance(cause, ssl.SSLCertVerificationError)

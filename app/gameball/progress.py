@@ -15,10 +15,11 @@ class Landed(Enum):
 
 
 def has_landed(
-    client: GameballClient, customer_id: str, challenge_id: int, since: datetime
+    client: GameballClient, customer_id: str, challenge_id: int, since: datetime, of_others: int = 0
 ) -> Landed:
     """Look for a reward of this campaign since a time, in two places.
 
+    ``YES`` only for more rewards than ``of_others``, which other attempts may have earned since.
     ``NO`` only when Gameball counts no achievement at all: without a count from before the
     submission, a larger number may be an older one. ``[]`` means unknown, not no.
     Sources: GET customers/{id}/reward-campaigns-progress and GET transactions.
@@ -26,7 +27,7 @@ def has_landed(
     count = achieved_count(client, customer_id, challenge_id)
     if count == 0:
         return Landed.NO
-    if _rewarded_since(client, customer_id, challenge_id, since):
+    if _rewards_since(client, customer_id, challenge_id, since) > of_others:
         return Landed.YES
     return Landed.UNKNOWN
 
@@ -41,13 +42,13 @@ def achieved_count(client: GameballClient, customer_id: str, challenge_id: int) 
     return None
 
 
-def _rewarded_since(
+def _rewards_since(
     client: GameballClient, customer_id: str, challenge_id: int, since: datetime
-) -> bool:
+) -> int:
     query = {"customerId": customer_id, "direction": "+", "limit": "200"}
     answer = _get(client, "transactions", query)
     rows = answer.get("transactions") if isinstance(answer, dict) else None
-    return any(
+    return sum(
         isinstance(row, dict)
         and row.get("type") == "AchievementReward"
         and _number(row.get("achievedRewardCampaignId")) == challenge_id
@@ -66,16 +67,20 @@ def _get(client: GameballClient, path: str, params: dict[str, str]) -> Any:
 
 def _number(value: object) -> int | None:
     """Gameball writes the same number as a number here and as a string there."""
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        return None
     try:
-        return int(str(value))
+        return int(value)
     except ValueError:
         return None
 
 
 def _is_since(value: object, since: datetime) -> bool:
     """Times are UTC, with or without an offset; Gameball keeps whole milliseconds or less."""
+    if not isinstance(value, str):
+        return False
     try:
-        moment = datetime.fromisoformat(str(value))
+        moment = datetime.fromisoformat(value)
     except ValueError:
         return False
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -1,8 +1,9 @@
 """What does the configuration file say?"""
 
+import contextlib
 import os
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -236,7 +237,7 @@ class _Validation:
         tables = data.pop("sources", [])
         sources = self._sources(tables)
         model = self._model(data)
-        rules = self._rules(model.rules, sources) if model else ()
+        rules = tuple(self._rules(_right_rules(data), sources, _named(tables)))
         if self.mistakes or model is None:
             raise ConfigurationError(self.mistakes)
         sections = {name: getattr(model, name) for name in FileModel.model_fields}
@@ -276,24 +277,22 @@ class _Validation:
             return None
 
     def _rules(
-        self, tables: Sequence[RuleTable], sources: Mapping[str, Adapter]
-    ) -> tuple[Rule, ...]:
-        return tuple(self._each_rule(tables, sources))
-
-    def _each_rule(
-        self, tables: Sequence[RuleTable], sources: Mapping[str, Adapter]
+        self,
+        tables: Iterable[tuple[int, RuleTable]],
+        sources: Mapping[str, Adapter],
+        named: frozenset[str],
     ) -> Iterator[Rule]:
-        for position, table in enumerate(tables):
+        for position, table in tables:
             platform = table.platform
-            if table.source is not None and table.source not in sources:
+            if table.source is not None and table.source not in named:
                 self._mistake(("rules", position, "source"), f"no source is named {table.source!r}")
-            elif table.source is not None:
+            elif table.source is not None and table.source in sources:
                 adapter = sources[table.source]
                 platform = adapter.source.accounts or adapter.name
                 if table.platform not in (None, platform, adapter.name):
                     problem = f"the source {table.source!r} is of {platform!r}"
                     self._mistake(("rules", position, "platform"), problem)
-            elif platform is None:
+            elif table.source is None and platform is None:
                 self._mistake(("rules", position), "name a source, or a platform")
             yield Rule(
                 challenge_id=table.challenge_id,
@@ -334,8 +333,27 @@ class _Validation:
         return secret
 
     def _collect(self, error: ValidationError, prefix: tuple[int | str, ...]) -> None:
-        for detail in error.errors(include_input=False, include_url=False):
+        details = error.errors(include_input=False, include_url=False)
+        broken = {detail["loc"][:-1] for detail in details}
+        for detail in details:
+            # A list is called too short only because its items are broken; those are named.
+            if detail["type"] == "too_short" and detail["loc"] in broken:
+                continue
             self._mistake((*prefix, *detail["loc"]), detail["msg"].removeprefix("Value error, "))
 
     def _mistake(self, location: Sequence[int | str], problem: str) -> None:
         self.mistakes.append(Mistake(place(self.text, location), problem))
+
+
+def _named(tables: object) -> frozenset[str]:
+    """The names that sources were given, those of sources with mistakes included."""
+    named = tables if isinstance(tables, list) else []
+    return frozenset(str(table.get("name")) for table in named if isinstance(table, dict))
+
+
+def _right_rules(data: Mapping[str, Any]) -> Iterator[tuple[int, RuleTable]]:
+    """The rules without a mistake of their own, so that one mistake does not hide others."""
+    tables = data.get("rules", [])
+    for position, table in enumerate(tables if isinstance(tables, list) else []):
+        with contextlib.suppress(ValidationError):
+            yield position, RuleTable.model_validate(table)

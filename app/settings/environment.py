@@ -4,7 +4,7 @@ import contextlib
 import os
 import secrets
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,11 +22,31 @@ VARIABLES: Mapping[str, str] = {
 }
 
 
+def _fits_a_header(value: str) -> bool:
+    return value.isascii() and value.isprintable()
+
+
+# What a value must look like, and what is said when it does not: never the value itself.
+_SHAPES: Mapping[str, tuple[Callable[[str], bool], str]] = {
+    "DATABASE_URL": (
+        lambda url: url.startswith(("sqlite", "postgres")),
+        "must begin with sqlite:/// or postgresql://",
+    ),
+    "GAMEBALL_API_KEY": (_fits_a_header, "has a character that a header cannot carry"),
+    "GAMEBALL_SECRET_KEY": (_fits_a_header, "has a character that a header cannot carry"),
+    "GAMEBALL_BASE_URL": (
+        lambda url: url.startswith(("https://", "http://")),
+        "must begin with https://",
+    ),
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Environment:
     """What comes from environment variables. Each secret may also be in a file, `<NAME>_FILE`."""
 
-    database_url: str = DEFAULT_DATABASE
+    # Its password is a secret too.
+    database_url: str = field(default=DEFAULT_DATABASE, repr=False)
     gameball_api_key: str = field(default="", repr=False)
     gameball_secret_key: str = field(default="", repr=False)
     gameball_base_url: str = "https://api.gameball.co"
@@ -49,6 +69,11 @@ def read_environment(variables: Mapping[str, str] | None = None) -> Environment:
     values = dict(os.environ if variables is None else variables)
     mistakes: list[Mistake] = []
     found = {name: _value(values, name, mistakes) for name in VARIABLES}
+    mistakes += [
+        Mistake(name, problem)
+        for name, (is_right, problem) in _SHAPES.items()
+        if found[name] and not is_right(found[name])
+    ]
     if mistakes:
         raise ConfigurationError(mistakes)
     defaults = Environment()
@@ -104,7 +129,10 @@ def embedded_secret_keys(database_path: Path) -> tuple[str, ...]:
     path = database_path.with_name("secret_keys")
     if not path.exists():
         _make_secret_key(path)
-    return _secret_keys(path.read_text("utf-8"))
+    keys = _secret_keys(path.read_text("utf-8"))
+    if not keys:
+        raise ConfigurationError([Mistake(str(path), "holds no key; remove it to have one made")])
+    return keys
 
 
 def _make_secret_key(path: Path) -> None:

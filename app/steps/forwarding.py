@@ -4,17 +4,35 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, exists, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    and_,
+    exists,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.orm import aliased
 
 from app.domain.answers import Answer, Outcome, Then
 from app.domain.attempts import State
-from app.domain.retries import Decision, Past, RetryPolicy, decide, unresolved_since
+from app.domain.retries import (
+    Decision,
+    Past,
+    RetryPolicy,
+    decide,
+    unresolved_since,
+    unresolved_until,
+)
 from app.steps.moves import move
 from app.steps.pace import Pace, answered, blocked_until, lock_forwarding, started
 from app.storage.tables import AttemptRow, SubmissionRow
 
-_MAY_ECHO = (Outcome.ACCEPTED, Outcome.PROGRAM_DISABLED, Outcome.UNKNOWN)
+_MAY_HAVE_LANDED = (Outcome.ACCEPTED, Outcome.PROGRAM_DISABLED, Outcome.UNKNOWN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,30 +174,48 @@ def cannot_know(
     _apply(connection, made.attempt_id, decision, "worker:unknown", now)
 
 
+def others_rewarded(
+    connection: Connection, made: Started, since: datetime, policy: ForwardingPolicy
+) -> int:
+    """How many other attempts of the customer may have earned this challenge's reward since."""
+    visible_since = since - timedelta(seconds=policy.retries.window_at_most_seconds)
+    statement = (
+        select(func.count(SubmissionRow.attempt_id.distinct()))
+        .join(AttemptRow, AttemptRow.id == SubmissionRow.attempt_id)
+        .where(
+            AttemptRow.customer_id == made.customer_id,
+            AttemptRow.challenge_id == made.challenge_id,
+            AttemptRow.id != made.attempt_id,
+            SubmissionRow.ended_at >= visible_since,
+            SubmissionRow.outcome.in_(_MAY_HAVE_LANDED),
+        )
+    )
+    return connection.execute(statement).scalar_one()
+
+
 def never_landed(connection: Connection, made: Started) -> None:
     """Note that the earlier submissions without an answer did not land; this one may be sent."""
     connection.execute(
         update(SubmissionRow)
         .where(
             SubmissionRow.attempt_id == made.attempt_id,
-            SubmissionRow.id < made.submission_id,
-            SubmissionRow.outcome == Outcome.UNKNOWN,
+            SubmissionRow.outcome.in_(_MAY_HAVE_LANDED),
         )
         .values(resolved=True)
     )
 
 
-def must_look_first(made: Started, policy: ForwardingPolicy) -> bool:
-    """Whether sending again could pay twice: an unanswered one is older than the dedup window."""
+def must_look_first(made: Started, policy: ForwardingPolicy, now: datetime) -> bool:
+    """Whether sending now could pay twice: an unanswered one is older than the dedup window."""
     since = unresolved_since(made.past)
-    oldest = made.started_at - timedelta(seconds=policy.retries.window_at_least_seconds)
+    oldest = now - timedelta(seconds=policy.retries.window_at_least_seconds)
     return since is not None and since < oldest
 
 
 def settles_at(made: Started, policy: ForwardingPolicy) -> datetime | None:
-    """From when on the progress would show an unanswered submission that landed."""
-    since = unresolved_since(made.past)
-    return since and since + timedelta(seconds=policy.retries.window_at_most_seconds)
+    """From when on the progress would show every unanswered submission that landed."""
+    until = unresolved_until(made.past)
+    return until and until + timedelta(seconds=policy.retries.window_at_most_seconds)
 
 
 def reclaim(connection: Connection, policy: ForwardingPolicy, now: datetime, limit: int) -> int:
@@ -250,20 +286,21 @@ def _clear_of_echo(
     """When another attempt's submission of the same customer and challenge stops echoing.
 
     Inside Gameball's dedup window this one would be swallowed, and its 4000 could be taken for
-    proof that it landed.
+    proof that it landed. The other may have reached Gameball as late as its end.
     """
     window = timedelta(seconds=policy.window_at_most_seconds)
+    reached_at = func.coalesce(SubmissionRow.ended_at, SubmissionRow.started_at)
     statement = (
-        select(SubmissionRow.started_at)
+        select(reached_at)
         .join(AttemptRow, AttemptRow.id == SubmissionRow.attempt_id)
         .where(
             AttemptRow.customer_id == attempt.customer_id,
             AttemptRow.challenge_id == attempt.challenge_id,
             AttemptRow.id != attempt.id,
-            SubmissionRow.started_at > now - window,
-            or_(SubmissionRow.outcome.in_(_MAY_ECHO), SubmissionRow.outcome.is_(None)),
+            reached_at > now - window,
+            or_(SubmissionRow.outcome.in_(_MAY_HAVE_LANDED), SubmissionRow.outcome.is_(None)),
         )
-        .order_by(SubmissionRow.started_at.desc())
+        .order_by(reached_at.desc())
         .limit(1)
     )
     latest = connection.execute(statement).scalar_one_or_none()
@@ -277,6 +314,7 @@ def _past(
         select(
             SubmissionRow.outcome,
             SubmissionRow.started_at,
+            SubmissionRow.ended_at,
             SubmissionRow.resolved,
             SubmissionRow.round,
         )
@@ -286,7 +324,13 @@ def _past(
     if before is not None:
         statement = statement.where(SubmissionRow.id < before)
     return tuple(
-        Past(Outcome(row.outcome), row.started_at, row.resolved, row.round == this_round)
+        Past(
+            Outcome(row.outcome),
+            row.started_at,
+            row.ended_at,
+            row.resolved,
+            row.round == this_round,
+        )
         for row in connection.execute(statement)
     )
 
@@ -357,7 +401,8 @@ def _late(connection: Connection, made: Started, answer: Answer, now: datetime) 
         AttemptRow.state == State.DUE,
         AttemptRow.lease_until.is_(None),
     )
-    if connection.execute(free).first() is None:
+    # Locked, or a worker could lease it before this transaction ends.
+    if connection.execute(free.with_for_update()).first() is None:
         return None
     decision = Decision(Then.ACCEPT, "accepted, though the answer came late")
     _apply(connection, made.attempt_id, decision, "worker:late", now)

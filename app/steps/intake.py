@@ -85,6 +85,8 @@ def receive(connection: Connection, arrivals: Sequence[Arrival]) -> Sequence[Rec
     Takes many arrivals at once, of one request or of several: the number of statements does not
     grow with them. What was received before is left out by the database's own constraint.
     """
+    if not arrivals:
+        return []
     # In one order everywhere, so that two transactions cannot wait for each other.
     order = sorted(
         range(len(arrivals)), key=lambda i: (arrivals[i].event.source, arrivals[i].event.key)

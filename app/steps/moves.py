@@ -7,13 +7,14 @@ from typing import Any
 from sqlalchemy import Connection, insert, update
 
 from app.domain.attempts import State, may_move
+from app.storage.errors import Overtaken
 from app.storage.tables import AttemptRow, TransitionRow
 
 MAX_REASON = 500
 _INSERT_TRANSITIONS = insert(TransitionRow)
 
 
-class Moved(Exception):  # noqa: N818 -- reads as the claim it makes
+class Moved(Overtaken):
     """The attempt is no longer in the state it was thought to be in; nothing was changed."""
 
 

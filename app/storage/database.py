@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from app.storage.engines import is_sqlite, read_engine, write_engine
-from app.storage.errors import StorageUnavailable
+from app.storage.errors import Overtaken, StorageUnavailable
 from app.storage.writer import GroupWriter, Many, unavailable
 
 T = TypeVar("T")
@@ -95,4 +95,7 @@ class Database:
                     raise unavailable(error) from error
             except SQLAlchemyError as error:
                 raise unavailable(error) from error
+            except Overtaken:
+                if last_try:
+                    raise
         raise StorageUnavailable("no transaction went through")

@@ -3,3 +3,7 @@
 
 class StorageUnavailable(Exception):  # noqa: N818 -- reads as the claim it makes
     """The database did not take or give what was asked; nothing was half written. Try again."""
+
+
+class Overtaken(Exception):  # noqa: N818 -- reads as the claim it makes
+    """Another transaction changed what this one had read; nothing was changed. Try again."""

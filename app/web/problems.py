@@ -9,7 +9,7 @@ import structlog
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
-from app.storage.errors import StorageUnavailable
+from app.storage.errors import Overtaken, StorageUnavailable
 
 log = structlog.get_logger(__name__)
 
@@ -136,11 +136,12 @@ def install(app: Flask) -> None:
     """Answer every error of the service as a problem, an unforeseen one included."""
     app.register_error_handler(Problem, lambda problem: problem.response())
     app.register_error_handler(StorageUnavailable, _storage)
+    app.register_error_handler(Overtaken, _storage)
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(Exception, _unforeseen)
 
 
-def _storage(error: StorageUnavailable) -> Response:
+def _storage(error: StorageUnavailable | Overtaken) -> Response:
     log.error("storage.unavailable", problem=str(error), path=request.path)
     detail = "Nothing was kept. Send it again."
     return Problem("storage", detail, headers={"Retry-After": str(RETRY_SECONDS)}).response()

@@ -62,6 +62,7 @@ class Dispatcher:
         if self._thread.ident is not None:
             self._thread.join()
         self._pool.shutdown(wait=True)
+        self._forwarder.client.close()
 
     def _run(self) -> None:
         self._tried(lambda: self._database.write(pace.probe_now))

@@ -8,6 +8,7 @@ from datetime import datetime
 import structlog
 
 from app.domain.answers import Answer, Outcome
+from app.domain.retries import unresolved_since
 from app.gameball.client import GameballClient
 from app.gameball.progress import Landed, has_landed
 from app.metrics import SUBMISSION_SECONDS, SUBMISSIONS
@@ -43,7 +44,8 @@ class Forwarder:
 
         ``started``: `time.monotonic` when the lease was taken.
         """
-        if forwarding.must_look_first(made, self.policy) and not self._may_send_again(made):
+        must_look_first = forwarding.must_look_first(made, self.policy, self.now())
+        if must_look_first and not self._may_send_again(made):
             return
         if time.monotonic() - started > self._send_within():
             answer = Answer(Outcome.NOT_SENT, message="not sent: this process was held up")
@@ -66,10 +68,12 @@ class Forwarder:
 
     def _may_send_again(self, made: Started) -> bool:
         """Look whether an earlier submission landed; False: recorded, and nothing is to be sent."""
-        since = made.past[0].started_at
-        landed = has_landed(self.client, made.customer_id, made.challenge_id, since)
+        since = unresolved_since(made.past) or made.started_at
+        with self.database.read() as connection:
+            others = forwarding.others_rewarded(connection, made, since, self.policy)
         settles_at = forwarding.settles_at(made, self.policy)
         is_settled = settles_at is not None and settles_at <= self.now()
+        landed = has_landed(self.client, made.customer_id, made.challenge_id, since, others)
         if landed is Landed.YES:
             self._finish(lambda: self._write_landed(made))
             return False

@@ -320,8 +320,9 @@ def test_a_shared_database_needs_keys_of_its_own(
     ("url", "told"),
     [
         ("http://gameball.example", "GAMEBALL_BASE_URL: is plain http to another machine"),
-        ("ftp://gameball.example", "GAMEBALL_BASE_URL: is no web address"),
-        ("gameball.example", "GAMEBALL_BASE_URL: is no web address"),
+        ("ftp://gameball.example", "GAMEBALL_BASE_URL: must begin with https:"),
+        ("gameball.example", "GAMEBALL_BASE_URL: must begin with https:"),
+        ("https://", "GAMEBALL_BASE_URL: is no web address"),
         ("http://127.0.0.1:9", "GAMEBALL_BASE_URL: does not answer: no connection"),
     ],
 )
@@ -445,8 +446,8 @@ def test_an_empty_database_file_of_ours_is_a_warning(
     ("url", "told"),
     [
         ("sqlite://", "must name an SQLite file"),
-        ("nonsense", "is no database address"),
-        ("nonsense://x/y", "does not answer"),
+        ("nonsense", "must begin with sqlite:"),
+        ("nonsense://x/y", "must begin with sqlite:"),
         ("postgresql://somebody:pass-word@127.0.0.1:9/x", "does not answer"),
     ],
 )

@@ -1,0 +1,236 @@
+"""What happened so far, told in one line each?"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Row, select, update
+
+from app.domain.answers import Answer, Outcome
+from app.domain.attempts import State
+from app.domain.clock import new_id
+from app.domain.events import Event
+from app.domain.evidence import Evidence
+from app.domain.retries import Decision, RetryPolicy
+from app.domain.rules import Rule
+from app.steps import claims, forwarding, identities, intake, ledger, people, timers
+from app.steps.claims import Claim
+from app.steps.forwarding import ForwardingPolicy, NotNow, Started
+from app.steps.identities import Identity, Linked
+from app.steps.intake import Arrival, Receipt
+from app.steps.pace import Pace
+from app.storage.database import Database
+from app.storage.tables import (
+    AttemptRow,
+    AwardRow,
+    EventRow,
+    ForwardingRow,
+    IdentityRow,
+    SubmissionRow,
+    TransitionRow,
+)
+from tests.clock import Clock
+
+T = TypeVar("T")
+
+MONTH = timedelta(days=30)
+LEASE = 18.0
+AT_LEAST, AT_MOST = 30.0, 900.0
+RETRIES = RetryPolicy(
+    {
+        "retry": (2, 5, 15, 60, 1_000, 5_000),
+        "missing_customer": (300, 3_600),
+        "busy": (1, 2),
+        "echo": (900, 1_800),
+    },
+    AT_LEAST,
+    AT_MOST,
+    jitter=0,
+)
+POLICY = ForwardingPolicy(Pace(30, 360, probe_seconds=30), RETRIES, LEASE)
+
+FOLLOW = Rule(challenge_id=1, platform="twitch", action="follow")
+
+
+@dataclass
+class World:
+    """A database, a clock, and the steps as short verbs. Each verb is one transaction."""
+
+    database: Database
+    clock: Clock
+    policy: ForwardingPolicy = POLICY
+    events: int = field(default=0, init=False)
+
+    @property
+    def now(self) -> datetime:
+        return self.clock.now()
+
+    def do(self, step: Callable[[Connection], T]) -> T:
+        return self.database.write(step)
+
+    def all(self, table: Any) -> list[Row[Any]]:
+        order = next(iter(table.__table__.primary_key))
+        with self.database.read() as connection:
+            return list(connection.execute(select(table.__table__).order_by(order)))
+
+    # What platforms and the shop do.
+
+    def event(self, **changes: Any) -> Event:
+        """A new follow of channel 1337 by account 99."""
+        self.events += 1
+        values = {
+            "source": "twitch",
+            "key": f"event-{self.events}",
+            "platform": "twitch",
+            "action": "follow",
+            "actor": "99",
+            "occurred_at": self.now,
+            "received_at": self.now,
+            "payload": b"{}",
+            "target": "1337",
+        }
+        return Event(**{**values, **changes})
+
+    def receive(self, *events: Event, rules: Sequence[Rule] = (FOLLOW,)) -> Sequence[Receipt]:
+        arrivals = [
+            Arrival(
+                event,
+                tuple(rule for rule in rules if rule.matches(event)),
+                event.received_at + MONTH,
+            )
+            for event in events
+        ]
+        result: Sequence[Receipt] = self.database.write_each(intake.receive, arrivals)
+        return result
+
+    def link(
+        self, account: str = "99", customer: str = "ann", **contact: str
+    ) -> tuple[Linked, int]:
+        identity = Identity("twitch", account, customer, **contact)
+        return self.do(lambda c: identities.link(c, identity, "key:1 shop", self.now))
+
+    def unlink(self, account: str = "99") -> bool:
+        return self.do(lambda c: identities.unlink(c, "twitch", account))
+
+    def claim(self, rule: Rule = FOLLOW, customer: str = "ann", **more: Any) -> tuple[str, State]:
+        claim = Claim(new_id(self.now), customer, rule.challenge_id, rule, **more)
+        until = self.now + timedelta(days=7)
+        return self.do(lambda c: claims.claim(c, claim, until, self.now))
+
+    # What workers do.
+
+    def owed(self, account: str = "99", customer: str = "ann", **changes: Any) -> str:
+        """An attempt of a linked customer that is due now; its id."""
+        rules = changes.pop("rules", (FOLLOW,))
+        if not any(row.account_id == account for row in self.all(IdentityRow)):
+            self.link(account, customer)
+        known = {row.id for row in self.all(AttemptRow)}
+        self.receive(self.event(actor=account, **changes), rules=rules)
+        [made] = [row for row in self.all(AttemptRow) if row.id not in known]
+        assert made.state == State.DUE
+        return str(made.id)
+
+    def try_start(self, attempt_id: str, worker: str = "w1") -> Started | NotNow:
+        return self.do(lambda c: forwarding.start(c, attempt_id, worker, self.policy, self.now))
+
+    def start(self, attempt_id: str, worker: str = "w1") -> Started:
+        made = self.try_start(attempt_id, worker)
+        assert isinstance(made, Started), made
+        return made
+
+    def finish(self, made: Started, answer: Answer | Outcome) -> Decision | None:
+        told = answer if isinstance(answer, Answer) else Answer(answer)
+        return self.do(lambda c: forwarding.finish(c, made, told, self.policy, self.now))
+
+    def submit(self, attempt_id: str, answer: Answer | Outcome) -> Decision | None:
+        """Wait until it is due, start it and end it."""
+        next_at = self.attempt(attempt_id).next_at
+        self.clock.set(max(self.now, next_at))
+        return self.finish(self.start(attempt_id), answer)
+
+    def reclaim(self) -> int:
+        return self.do(lambda c: forwarding.reclaim(c, self.policy, self.now, 100))
+
+    def strike(self) -> int:
+        return self.do(lambda c: timers.strike(c, self.now, 100))
+
+    def never_landed(self, made: Started) -> None:
+        self.do(lambda c: forwarding.never_landed(c, made))
+
+    def due(self, limit: int = 100) -> list[str]:
+        with self.database.read() as connection:
+            return [row.id for row in forwarding.due_attempts(connection, self.now, limit)]
+
+    # What people do.
+
+    def replay(self, attempt_id: str) -> State | None:
+        return self.do(lambda c: people.replay(c, attempt_id, "key:2 sam", self.now))
+
+    def cancel(self, attempt_id: str) -> State | None:
+        return self.do(lambda c: people.cancel(c, attempt_id, "key:2 sam", self.now))
+
+    # What is there afterwards.
+
+    def attempt(self, attempt_id: str) -> Row[Any]:
+        return next(row for row in self.all(AttemptRow) if row.id == attempt_id)
+
+    def state(self, attempt_id: str) -> State:
+        return State(self.attempt(attempt_id).state)
+
+    def ids(self) -> list[str]:
+        """Every attempt, the oldest first."""
+        return [row.id for row in self.all(AttemptRow)]
+
+    def states(self) -> list[str]:
+        return [row.state for row in self.all(AttemptRow)]
+
+    def timeline(self, attempt_id: str) -> list[str | None]:
+        """Every state it was in; each change must begin where the last one ended."""
+        rows = [row for row in self.all(TransitionRow) if row.attempt_id == attempt_id]
+        for before, after in zip([None, *(row.to_state for row in rows)], rows, strict=False):
+            assert after.from_state == before, rows
+        return [row.to_state for row in rows]
+
+    def last_change(self, attempt_id: str) -> Row[Any]:
+        return [row for row in self.all(TransitionRow) if row.attempt_id == attempt_id][-1]
+
+    def submissions(self, attempt_id: str) -> list[Row[Any]]:
+        return [row for row in self.all(SubmissionRow) if row.attempt_id == attempt_id]
+
+    def awards(self) -> list[tuple[int, str, str | None, str]]:
+        return [
+            (row.challenge_id, row.customer_id, row.account_id, row.occurrence)
+            for row in self.all(AwardRow)
+        ]
+
+    def forwarding(self) -> Row[Any]:
+        [row] = self.all(ForwardingRow)
+        return row
+
+    def stored_events(self) -> list[Row[Any]]:
+        return self.all(EventRow)
+
+    # What no step does yet, or only by an accident.
+
+    def paced(self, **changes: Any) -> None:
+        self.policy = replace(self.policy, pace=replace(self.policy.pace, **changes))
+
+    def retrying(self, **changes: Any) -> None:
+        self.policy = replace(self.policy, retries=replace(self.policy.retries, **changes))
+
+    def confirmed_as(self, attempt_id: str, state: State) -> None:
+        """Reading the reward back is still to come; this is how it will leave the row."""
+        self.do(
+            lambda c: c.execute(
+                update(AttemptRow).where(AttemptRow.id == attempt_id).values(state=state)
+            )
+        )
+
+    def free_award(self, attempt_id: str) -> None:
+        self.do(lambda c: ledger.release(c, attempt_id))
+
+
+def believed(rule: Rule) -> Rule:
+    """The same rule, for claims that are paid at once."""
+    return replace(rule, evidence=Evidence.CLAIMED)

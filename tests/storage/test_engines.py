@@ -1,0 +1,100 @@
+"""Does what we acknowledged survive, and do readers never wait?"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, text, update
+from sqlalchemy.exc import OperationalError
+
+from app.storage.engines import is_sqlite, read_engine, sqlite_path, write_engine
+from app.storage.tables import ForwardingRow
+
+FULL = 2
+
+
+@pytest.mark.parametrize("make", [write_engine, read_engine])
+def test_sqlite_keeps_a_log_and_syncs_every_commit(
+    sqlite_url: str, make: Callable[[str], Engine]
+) -> None:
+    engine = make(sqlite_url)
+    try:
+        with engine.begin() as connection:
+            found = {
+                name: connection.execute(text(f"PRAGMA {name}")).scalar_one()
+                for name in ("journal_mode", "synchronous", "foreign_keys")
+            }
+    finally:
+        engine.dispose()
+
+    assert found == {"journal_mode": "wal", "synchronous": FULL, "foreign_keys": 1}
+
+
+def test_a_reader_neither_waits_for_a_writer_nor_sees_what_is_not_committed(
+    sqlite_url: str,
+) -> None:
+    writes, reads = write_engine(sqlite_url), read_engine(sqlite_url)
+    seen = text("SELECT slow_count FROM forwarding")
+    try:
+        with writes.begin() as writer:
+            writer.execute(update(ForwardingRow).values(slow_count=7))
+            with reads.begin() as reader:
+                before = reader.execute(seen).scalar_one()
+        with reads.begin() as reader:
+            after = reader.execute(seen).scalar_one()
+    finally:
+        writes.dispose()
+        reads.dispose()
+
+    assert (before, after) == (0, 7)
+
+
+def test_a_write_transaction_takes_the_lock_at_its_begin(sqlite_url: str) -> None:
+    # Otherwise two that both read first could not both go on to write.
+    first, second = write_engine(sqlite_url), write_engine(sqlite_url)
+    try:
+        with first.begin():
+            raw = second.raw_connection()
+            raw.execute("PRAGMA busy_timeout=0")
+            raw.close()
+            with pytest.raises(OperationalError, match="locked"), second.begin():
+                pass
+    finally:
+        first.dispose()
+        second.dispose()
+
+
+def test_postgres_counts_in_utc_and_gives_up_on_a_lock(postgres_url: str) -> None:
+    engine = write_engine(postgres_url)
+    try:
+        with engine.begin() as connection:
+            shown = [
+                connection.execute(text(f"SHOW {name}")).scalar_one()
+                for name in ("timezone", "statement_timeout", "lock_timeout")
+            ]
+    finally:
+        engine.dispose()
+
+    assert shown == ["UTC", "10s", "5s"]
+
+
+def test_the_folder_of_an_embedded_database_is_made(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "er" / "vouch.db"
+    engine = write_engine(f"sqlite:///{path}")
+    try:
+        with engine.begin():
+            pass
+    finally:
+        engine.dispose()
+
+    assert path.is_file()
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["sqlite://", "sqlite:///:memory:", "sqlite:///file:x?mode=memory&uri=true", "sqlite:broken"],
+)
+def test_a_database_that_keeps_nothing_on_disk_is_refused(url: str) -> None:
+    assert is_sqlite(url)
+    with pytest.raises(ValueError, match="must name an SQLite file"):
+        sqlite_path(url)

@@ -1,0 +1,171 @@
+"""Is a migrated database the one our tables describe, whoever migrated it when?"""
+
+import multiprocessing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Connection, Engine, insert, inspect, select, text
+from sqlalchemy.exc import DBAPIError
+
+from app.storage.engines import is_sqlite, write_engine
+from app.storage.migrate import head, is_current, upgrade
+from app.storage.tables import Base, ForwardingRow, IdentityRow
+from tests.clock import START
+
+
+@pytest.fixture
+def empty_url(database_url: str, tmp_path: Path) -> str:
+    """A database without any table."""
+    if is_sqlite(database_url):
+        return f"sqlite:///{tmp_path / 'empty.db'}"
+    with opened(database_url) as engine, engine.begin() as connection:
+        connection.execute(text("DROP SCHEMA public CASCADE"))
+        connection.execute(text("CREATE SCHEMA public"))
+    return database_url
+
+
+class opened:  # noqa: N801 -- reads as the context it is
+    """An engine that is disposed of at the end."""
+
+    def __init__(self, url: str) -> None:
+        self.engine = write_engine(url)
+
+    def __enter__(self) -> Engine:
+        return self.engine
+
+    def __exit__(self, *_: object) -> None:
+        self.engine.dispose()
+
+
+def tables_of(url: str) -> set[str]:
+    with opened(url) as engine, engine.begin() as connection:
+        return set(inspect(connection).get_table_names())
+
+
+def test_autogenerate_finds_nothing_to_migrate(database_url: str) -> None:
+    with opened(database_url) as engine, engine.begin() as connection:
+        context = MigrationContext.configure(
+            connection, opts={"compare_type": True, "compare_server_default": True}
+        )
+
+        assert compare_metadata(context, Base.metadata) == []
+
+
+def sqlite_shape(connection: Connection) -> set[tuple[Any, ...]]:
+    """Every column, constraint and index, with the condition of partial ones."""
+    shape: set[tuple[Any, ...]] = set()
+    names = connection.execute(text("SELECT name, tbl_name, type, sql FROM sqlite_master")).all()
+    for name, table, kind, sql in names:
+        if table == "alembic_version":
+            continue
+        if kind == "index" and sql:
+            shape.add((table, name, " ".join(sql.split())))
+        if kind == "table":
+            for column in connection.execute(text(f"PRAGMA table_info({name})")):
+                shape.add((name, *column[1:]))
+            for key in connection.execute(text(f"PRAGMA foreign_key_list({name})")):
+                shape.add((name, *key[2:]))
+            shape.add((name, "DEFERRABLE INITIALLY DEFERRED" in sql))
+            for index in connection.execute(text(f"PRAGMA index_list({name})")).all():
+                columns = connection.execute(text(f"PRAGMA index_info({index.name})")).all()
+                shape.add((name, index.unique, index.partial, *(c.name for c in columns)))
+    return shape
+
+
+def postgres_shape(connection: Connection, schema: str) -> set[tuple[Any, ...]]:
+    queries = (
+        """SELECT table_name, column_name, data_type, character_maximum_length, is_nullable,
+        column_default IS NULL FROM information_schema.columns WHERE table_schema = :s""",
+        """SELECT tablename, indexname, replace(indexdef, :s || '.', '') FROM pg_indexes
+        WHERE schemaname = :s""",
+        """SELECT conname, replace(pg_get_constraintdef(oid), :s || '.', '') FROM pg_constraint
+        WHERE connamespace = CAST(:s AS regnamespace)""",
+    )
+    rows = [row for q in queries for row in connection.execute(text(q), {"s": schema})]
+    return {tuple(row) for row in rows if "alembic_version" not in str(row[0])}
+
+
+def test_the_migrations_make_exactly_what_the_tables_describe(
+    database_url: str, tmp_path: Path
+) -> None:
+    if is_sqlite(database_url):
+        with opened(database_url) as engine, engine.begin() as connection:
+            migrated = sqlite_shape(connection)
+        direct = f"sqlite:///{tmp_path / 'direct.db'}"
+        with opened(direct) as engine, engine.begin() as connection:
+            Base.metadata.create_all(connection)
+            described = sqlite_shape(connection)
+    else:
+        with opened(database_url) as engine, engine.begin() as connection:
+            migrated = postgres_shape(connection, "public")
+            connection.execute(text("CREATE SCHEMA direct"))
+            connection.execute(text("SET LOCAL search_path TO direct"))
+            Base.metadata.create_all(connection, checkfirst=False)
+            described = postgres_shape(connection, "direct")
+
+    assert migrated == described
+    assert len(described) > 100
+
+
+def test_an_empty_database_becomes_current(empty_url: str) -> None:
+    with opened(empty_url) as engine, engine.begin() as connection:
+        before = is_current(connection)
+
+    upgrade(empty_url)
+
+    with opened(empty_url) as engine, engine.begin() as connection:
+        assert (before, is_current(connection)) == (False, True)
+        assert connection.execute(select(ForwardingRow.id)).scalars().all() == [1]
+    assert head() is not None
+
+
+def test_migrating_again_changes_nothing(database_url: str) -> None:
+    row = {
+        "platform": "twitch",
+        "account_id": "99",
+        "customer_id": "ann",
+        "created_at": START,
+        "updated_at": START,
+    }
+    with opened(database_url) as engine, engine.begin() as connection:
+        connection.execute(insert(IdentityRow).values(row))
+
+    upgrade(database_url)
+
+    with opened(database_url) as engine, engine.begin() as connection:
+        assert connection.execute(select(IdentityRow.customer_id)).scalars().all() == ["ann"]
+        assert connection.execute(select(ForwardingRow.id)).scalars().all() == [1]
+
+
+def test_six_machines_may_migrate_at_once(empty_url: str) -> None:
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["app.storage.migrate", "psycopg"])
+    machines = [context.Process(target=upgrade, args=(empty_url,)) for _ in range(6)]
+
+    for machine in machines:
+        machine.start()
+    for machine in machines:
+        machine.join(60)
+
+    assert [machine.exitcode for machine in machines] == [0] * 6
+    with opened(empty_url) as engine, engine.begin() as connection:
+        assert is_current(connection)
+        assert connection.execute(select(ForwardingRow.id)).scalars().all() == [1]
+
+
+def test_a_migration_that_fails_leaves_nothing_behind(empty_url: str) -> None:
+    # The last table that the first migration makes is already there.
+    with opened(empty_url) as engine, engine.begin() as connection:
+        connection.execute(text("CREATE TABLE transitions (id integer)"))
+
+    with pytest.raises(DBAPIError, match="transitions"):
+        upgrade(empty_url)
+
+    assert tables_of(empty_url) == {"transitions"}
+    with opened(empty_url) as engine, engine.begin() as connection:
+        connection.execute(text("DROP TABLE transitions"))
+    upgrade(empty_url)
+    assert "attempts" in tables_of(empty_url)

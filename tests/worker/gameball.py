@@ -1,0 +1,162 @@
+"""A Gameball as small as can be: a dedup window, grants that show late, and a count of them."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from app.gameball.client import GameballAccount, GameballClient, NoAnswer, NotSent, Reply
+from tests.clock import Clock
+
+DEDUP_SECONDS = 60
+VISIBLE_AFTER_SECONDS = 100
+ACCOUNT = GameballAccount("https://gameball.test", "v4.1", "key", "secret", 3, 10)
+
+
+class Killed(BaseException):
+    """The process that was calling is no more."""
+
+
+@dataclass(frozen=True)
+class Landing:
+    """An achievement that Gameball registered; it is granted, and visible a while later."""
+
+    at: datetime
+    customer_id: str
+    challenge_id: int
+    attempt_id: str
+
+    @property
+    def visible_at(self) -> datetime:
+        return self.at + timedelta(seconds=VISIBLE_AFTER_SECONDS)
+
+
+@dataclass
+class Books:
+    """What Gameball knows. Calls still on their way arrive when the clock says so."""
+
+    clock: Clock
+    landings: list[Landing] = field(default_factory=list)
+    on_their_way: list[Landing] = field(default_factory=list)
+
+    def send(self, customer_id: str, challenge_id: int, attempt_id: str, delay: float) -> None:
+        at = self.clock.now() + timedelta(seconds=delay)
+        self.on_their_way.append(Landing(at, customer_id, challenge_id, attempt_id))
+        self.settle()
+
+    def settle(self) -> None:
+        arrived = [one for one in self.on_their_way if one.at <= self.clock.now()]
+        for call in sorted(arrived, key=lambda one: one.at):
+            self.on_their_way.remove(call)
+            if not self.is_echo(call):
+                self.landings.append(call)
+
+    def is_echo(self, call: Landing) -> bool:
+        window = timedelta(seconds=DEDUP_SECONDS)
+        return any(
+            call.at < one.at + window for one in self.of(call.customer_id, call.challenge_id)
+        )
+
+    def of(self, customer_id: str, challenge_id: int) -> Sequence[Landing]:
+        wanted = (customer_id, challenge_id)
+        return [one for one in self.landings if (one.customer_id, one.challenge_id) == wanted]
+
+    def visible(self, customer_id: str, challenge_id: int) -> Sequence[Landing]:
+        self.settle()
+        now = self.clock.now()
+        return [one for one in self.of(customer_id, challenge_id) if one.visible_at <= now]
+
+
+ECHO = Reply(400, b'{"code": 4000, "message": "can\'t send this action multiple times"}')
+ANSWERS = {
+    "http-500": Reply(500, b'{"code": 5000, "message": "generic error"}'),
+    "gateway": Reply(503, b"<html></html>"),
+    "busy": Reply(422, b'{"code": 2001, "message": "busy"}'),
+    "no-customer": Reply(404, b'{"code": 4004, "message": "customer does not exist"}'),
+    "too-fast": Reply(429, b""),
+    "blocked": Reply(401, b'{"code": 1000, "message": "Unauthorized"}'),
+    "permanent": Reply(400, b'{"code": 3000, "message": "no"}'),
+}
+# What may happen to a submission. The first word says whether it reaches Gameball.
+FATES = (
+    "landed answered",
+    "landed lost",
+    "landed killed",
+    "landed http-500",
+    "landed gateway",
+    "landed stalled",  # answered, after the lease ran out and others had their turn
+    "later lost",  # still on its way when we gave up
+    "later killed",
+    "never lost",
+    "never killed",
+    "never unsent",
+    *(f"never {answer}" for answer in ANSWERS),
+)
+
+
+class FakeGameball(GameballClient):
+    """A client whose bytes never leave the process: `call` is where they would."""
+
+    def __init__(self, books: Books, stalled: Callable[[], None] = lambda: None) -> None:
+        super().__init__(ACCOUNT)
+        self.books = books
+        self.fate = "landed answered"
+        self.attempt_id = ""
+        self.is_readable = True
+        self.reads = 0
+        self._stalled = stalled
+
+    def call(
+        self, method: str, path: str, *, json: object = None, params: dict[str, str] | None = None
+    ) -> Reply:
+        if method == "POST":
+            assert isinstance(json, dict)
+            return self._submitted(json["customerId"], json["challengeId"])
+        self.reads += 1
+        if not self.is_readable:
+            raise NoAnswer("no whole answer: ReadTimeoutError")
+        return self._progress(path, params or {})
+
+    def _submitted(self, customer_id: str, challenge_id: int) -> Reply:
+        reaches, ending = self.fate.split()
+        answer = Reply(202, b"{}")
+        if reaches != "never":
+            before = len(self.books.landings)
+            delay = 12.0 if reaches == "later" else 0.0
+            self.books.send(customer_id, challenge_id, self.attempt_id, delay)
+            answer = answer if len(self.books.landings) > before else ECHO
+        return self._ended(ending, answer)
+
+    def _ended(self, ending: str, answer: Reply) -> Reply:
+        self.books.clock.advance(0.2)
+        if ending == "killed":
+            raise Killed
+        if ending == "unsent":
+            raise NotSent("no connection: NewConnectionError")
+        if ending == "lost":
+            self.books.clock.advance(10)
+            raise NoAnswer("no whole answer: ReadTimeoutError")
+        if ending == "stalled":
+            self._stalled()
+        return ANSWERS.get(ending, answer)
+
+    def _progress(self, path: str, params: dict[str, str]) -> Reply:
+        if path == "transactions":
+            return self._transactions(params["customerId"])
+        customer_id, challenge_id = path.split("/")[1], int(params["campaignId"])
+        count = len(self.books.visible(customer_id, challenge_id))
+        item = {"rewardsCampaignId": challenge_id, "achievedCount": count}
+        return Reply(200, json.dumps([item]).encode())
+
+    def _transactions(self, customer_id: str) -> Reply:
+        rows = [
+            {
+                "type": "AchievementReward",
+                "achievedRewardCampaignId": str(one.challenge_id),
+                "transactionTime": one.visible_at.isoformat(),
+            }
+            for one in self.books.landings
+            for shown in [self.books.visible(customer_id, one.challenge_id)]
+            if one in shown
+        ]
+        return Reply(200, json.dumps({"transactions": rows}).encode())

@@ -1,0 +1,299 @@
+"""Whatever happens in whatever order: is anything paid twice, or lost?"""
+
+import itertools
+import shutil
+import time
+from collections import Counter
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+from sqlalchemy import Connection
+
+from app.domain.attempts import MOVES, State
+from app.domain.events import Event
+from app.domain.rules import Repeat, Rule
+from app.steps.forwarding import Started
+from app.steps.moves import Moved, move
+from app.steps.people import NotAllowed
+from app.storage.database import Database
+from app.storage.tables import AttemptRow, AwardRow, EventRow, TransitionRow
+from app.worker.forwarder import Forwarder
+from tests.clock import Clock
+from tests.steps.world import LEASE, World
+from tests.worker.gameball import FATES, Books, FakeGameball, Killed
+
+ACCOUNTS = st.sampled_from(["1", "2", "3"])
+CUSTOMERS = st.sampled_from(["ann", "bob"])
+TARGETS = st.sampled_from(["t1", "t2"])
+RULES = {
+    "follow": Rule(1, "twitch", "follow"),
+    "comment": Rule(2, "twitch", "comment", repeat=Repeat.EVERY_EVENT),
+    "like": Rule(3, "twitch", "like", repeat=Repeat.PER_TARGET, hold_seconds=60),
+    "share": Rule(4, "twitch", "share", repeat=Repeat.PER_DAY),
+}
+ACTIONS = st.sampled_from(sorted(RULES))
+SECONDS = st.sampled_from([0.5, 2, 6, 19, 31, 61, 130, 400, 901, 4_000, 40_000])
+ANY = st.integers(0, 30)
+LANDED_STATES = {State.ACCEPTED, State.GRANTED, State.UNCONFIRMED}
+
+
+class Installation(RuleBasedStateMachine):
+    """Platforms, shops, workers that die and people, around one database and one Gameball."""
+
+    template: Path
+
+    @initialize()
+    def open(self) -> None:
+        self.folder = TemporaryDirectory()
+        path = Path(self.folder.name) / "vouch.db"
+        shutil.copyfile(self.template, path)
+        self.clock = Clock()
+        self.world = World(Database(f"sqlite:///{path}"), self.clock)
+        self.books = Books(self.clock)
+        self.known: list[Event] = []
+        self.depth = 0
+
+    def teardown(self) -> None:
+        if hasattr(self, "world"):
+            try:
+                self.drain()
+            finally:
+                self.world.database.close()
+                self.folder.cleanup()
+
+    # Platforms and shops.
+
+    @rule(account=ACCOUNTS, action=ACTIONS, place=TARGETS)
+    def something_happens(self, account: str, action: str, place: str) -> None:
+        event = self.world.event(actor=account, action=action, target=place)
+        self.known.append(event)
+
+        [receipt] = self.world.receive(event, rules=list(RULES.values()))
+
+        assert receipt.is_new
+        assert len(receipt.states) == 1
+
+    @precondition(lambda self: self.known)
+    @rule(which=ANY)
+    def it_is_told_again(self, which: int) -> None:
+        event = replace(self.known[which % len(self.known)], received_at=self.clock.now())
+
+        [receipt] = self.world.receive(event, rules=list(RULES.values()))
+
+        assert not receipt.is_new
+
+    @rule(account=ACCOUNTS, action=ACTIONS, place=TARGETS)
+    def it_is_undone(self, account: str, action: str, place: str) -> None:
+        event = self.world.event(actor=account, action=action, target=place, undone=True)
+        self.world.receive(event, rules=list(RULES.values()))
+
+    @rule(account=ACCOUNTS, customer=CUSTOMERS)
+    def an_account_is_linked(self, account: str, customer: str) -> None:
+        self.world.link(account, customer)
+
+    @rule(account=ACCOUNTS)
+    def an_account_is_unlinked(self, account: str) -> None:
+        self.world.unlink(account)
+
+    @rule(customer=CUSTOMERS, action=ACTIONS, place=TARGETS, is_believed=st.booleans())
+    def a_customer_claims(self, customer: str, action: str, place: str, is_believed: bool) -> None:
+        claimable = RULES[action]
+        if is_believed:
+            claimable = replace(claimable, evidence=claimable.evidence.CLAIMED)
+        self.world.claim(claimable, customer, target=place)
+
+    # Workers.
+
+    @rule(
+        which=ANY, fate=st.sampled_from(FATES), second=st.sampled_from(FATES), reads=st.booleans()
+    )
+    def a_worker_works(self, which: int, fate: str, second: str, reads: bool) -> None:
+        self.work(which, fate, second, reads=reads)
+
+    @rule(which=ANY, frozen=st.sampled_from([4.0, 6.0, 20.0]), fate=st.sampled_from(FATES))
+    def a_worker_is_frozen_before_it_sends(self, which: int, frozen: float, fate: str) -> None:
+        self.work(which, fate, "never killed", frozen=frozen)
+
+    @rule(which=ANY)
+    def a_worker_dies_before_it_sends(self, which: int) -> None:
+        self.begin(which)
+
+    @rule()
+    def the_sweep_comes(self) -> None:
+        self.world.reclaim()
+        self.world.strike()
+
+    def begin(self, which: int) -> Started | None:
+        due = self.world.due()
+        made = self.world.try_start(due[which % len(due)]) if due else None
+        return made if isinstance(made, Started) else None
+
+    def work(
+        self, which: int, fate: str, second: str, *, frozen: float = 0, reads: bool = True
+    ) -> None:
+        made = self.begin(which)
+        if made is None:
+            return
+        self.clock.advance(frozen)
+        client = FakeGameball(self.books, lambda: self.while_stalled(made.attempt_id, second))
+        client.fate, client.attempt_id, client.is_readable = fate, made.attempt_id, reads
+        forwarder = Forwarder(self.world.database, client, self.world.policy, "w1", self.clock.now)
+        with suppress(Killed):
+            forwarder.carry_out(made, time.monotonic() - frozen)
+
+    def while_stalled(self, attempt_id: str, fate: str) -> None:
+        """An answer hangs until the lease is over; another worker takes the attempt meanwhile."""
+        self.clock.advance(LEASE)
+        self.world.reclaim()
+        due = self.world.due()
+        if attempt_id in due and self.depth < 2:
+            self.depth += 1
+            self.work(due.index(attempt_id), fate, "landed answered")
+            self.depth -= 1
+
+    # People, and time.
+
+    @precondition(lambda self: self.world.ids())
+    @rule(which=ANY)
+    def a_person_replays(self, which: int) -> None:
+        ids = self.world.ids()
+        with suppress(NotAllowed):
+            self.world.replay(ids[which % len(ids)])
+
+    @precondition(lambda self: self.world.ids())
+    @rule(which=ANY)
+    def a_person_cancels(self, which: int) -> None:
+        ids = self.world.ids()
+        with suppress(NotAllowed):
+            self.world.cancel(ids[which % len(ids)])
+
+    @precondition(lambda self: self.world.ids())
+    @rule(which=ANY, state=st.sampled_from([State.GRANTED, State.UNCONFIRMED]))
+    def an_acceptance_is_read_back(self, which: int, state: State) -> None:
+        ids = self.world.ids()
+        attempt_id = ids[which % len(ids)]
+
+        def step(connection: Connection) -> None:
+            move(
+                connection,
+                attempt_id,
+                State.ACCEPTED,
+                state,
+                reason="read back",
+                caused_by="test",
+                now=self.clock.now(),
+            )
+
+        with suppress(Moved):
+            self.world.do(step)
+
+    @rule(seconds=SECONDS)
+    def time_passes(self, seconds: float) -> None:
+        self.clock.advance(seconds)
+
+    # What must hold at every moment.
+
+    @invariant()
+    def nothing_is_wrong(self) -> None:
+        if not hasattr(self, "world"):
+            return
+        self.books.settle()
+        attempts = {row.id: row for row in self.world.all(AttemptRow)}
+        awards = self.world.all(AwardRow)
+        self.check_payments(attempts, {award.attempt_id for award in awards})
+        self.check_ledger(awards)
+        self.check_leases(attempts)
+        self.check_timelines(attempts)
+
+    def check_payments(self, attempts: dict[str, Any], awarded: set[str]) -> None:
+        paid = Counter(one.attempt_id for one in self.books.landings)
+        assert all(count == 1 for count in paid.values()), "an attempt was paid twice"
+        assert set(paid) <= awarded, "an award was freed though it had been paid"
+        assert len(self.paid_awards(attempts, paid)) == len(paid), "an award was paid twice"
+        for row in attempts.values():
+            if State(row.state) in LANDED_STATES:
+                assert row.id in paid or self.is_on_its_way(row.id), "accepted, but never paid"
+
+    def is_on_its_way(self, attempt_id: str) -> bool:
+        return any(one.attempt_id == attempt_id for one in self.books.on_their_way)
+
+    def paid_awards(self, attempts: dict[str, Any], paid: Counter[str]) -> set[Any]:
+        rows = [attempts[attempt_id] for attempt_id in paid]
+        return {(row.challenge_id, row.customer_id, row.occurrence) for row in rows}
+
+    def check_ledger(self, awards: list[Any]) -> None:
+        customers = Counter((a.challenge_id, a.customer_id, a.occurrence) for a in awards)
+        accounts = Counter(
+            (a.challenge_id, a.platform, a.account_id, a.occurrence)
+            for a in awards
+            if a.account_id is not None
+        )
+        assert all(count == 1 for count in (customers + Counter()).values())
+        assert all(count == 1 for count in accounts.values())
+
+    def check_leases(self, attempts: dict[str, Any]) -> None:
+        leased = [row for row in attempts.values() if row.lease_until is not None]
+        assert all(row.state == State.DUE for row in leased)
+        assert len({row.customer_id for row in leased}) == len(leased)
+
+    def check_timelines(self, attempts: dict[str, Any]) -> None:
+        changes = sorted(self.world.all(TransitionRow), key=lambda row: (row.attempt_id, row.id))
+        seen = set()
+        for attempt_id, group in itertools.groupby(changes, key=lambda row: row.attempt_id):
+            path = list(group)
+            seen.add(attempt_id)
+            assert path[0].from_state is None
+            assert path[-1].to_state == attempts[attempt_id].state
+            for before, after in itertools.pairwise(path):
+                assert after.from_state == before.to_state
+                assert State(after.to_state) in MOVES[State(after.from_state)]
+                assert after.at >= before.at
+        assert seen == set(attempts)
+
+    # And in the end.
+
+    def drain(self) -> None:
+        """Everything works again and time passes: nothing may be left hanging."""
+        for _ in range(300):
+            self.clock.advance(LEASE + 1)
+            self.the_sweep_comes()
+            due = self.world.due()
+            if due:
+                self.work(0, "landed answered", "landed answered")
+                continue
+            waiting = [row.next_at for row in self.world.all(AttemptRow) if row.next_at]
+            if not waiting:
+                break
+            self.clock.set(max(self.clock.now(), min(waiting)))
+        self.nothing_is_wrong()
+        states = Counter(self.world.states())
+        assert not states[State.DUE] + states[State.HELD] + states[State.UNLINKED], states
+        assert len(self.world.all(EventRow)) >= len(self.known)
+        assert all(row.lease_until is None for row in self.world.all(AttemptRow))
+
+
+def test_nothing_is_paid_twice_or_lost_whatever_happens(sqlite_template: Path) -> None:
+    machine = type("Installed", (Installation,), {"template": sqlite_template})
+
+    run_state_machine_as_test(
+        machine,
+        settings=settings(
+            max_examples=25,
+            stateful_step_count=40,
+            deadline=None,
+            suppress_health_check=[HealthCheck.too_slow],
+        ),
+    )
