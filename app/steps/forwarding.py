@@ -199,6 +199,7 @@ def never_landed(connection: Connection, made: Started) -> None:
         update(SubmissionRow)
         .where(
             SubmissionRow.attempt_id == made.attempt_id,
+            SubmissionRow.id < made.submission_id,
             SubmissionRow.outcome.in_(_MAY_HAVE_LANDED),
         )
         .values(resolved=True)
