@@ -24,14 +24,15 @@ demo: setup ## Everything on this machine, no account needed (ONCE=1: exit by it
 serve: setup ## The service with config/vouch.toml
 	$(BIN)/vouch serve
 
-test: setup ## Checks excepted: every test, on SQLite and PostgreSQL, the hard ones included
-	$(BIN)/python -m pytest --cov --cov-report=term -n 2 --dist loadgroup -q
+test: setup ## Every test, on SQLite and PostgreSQL: the hard ones by themselves, then the rest
+	$(BIN)/python -m pytest -n 2 -q -m hard
+	$(BIN)/python -m pytest -n 2 -q -m 'not hard' --cov --cov-report=term
 
 quick: setup ## The tests without the hard ones
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -q -m 'not hard'
+	$(BIN)/python -m pytest -n 2 -q -m 'not hard'
 
 hard: setup ## Only the hard ones: real processes, real kills
-	$(BIN)/python -m pytest -q -m hard -s
+	$(BIN)/python -m pytest -n 2 -q -m hard
 
 check: setup ## Format, lint, types and the import contract
 	$(BIN)/ruff format --check .

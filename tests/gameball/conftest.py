@@ -9,7 +9,8 @@ from app.sandbox.server import SandboxServer
 from app.sandbox.settings import SandboxSettings
 
 API_KEY, SECRET_KEY = "sandbox-api-key", "sandbox-secret-key"
-CONNECT_SECONDS, READ_SECONDS = 0.5, 0.4
+# Long enough for a busy machine, short enough to wait for in a test.
+CONNECT_SECONDS, READ_SECONDS = 3.0, 2.0
 
 ClientOf = Callable[..., GameballClient]
 
