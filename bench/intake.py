@@ -206,7 +206,8 @@ def _print(rounds: Sequence[dict[str, Measured]], options: argparse.Namespace) -
     def median(name: str, figure: str) -> float:
         return float(statistics.median(getattr(one[name], figure) for one in rounds))
 
-    print(f"{platform.platform()}, {os.cpu_count()} cores, Python {platform.python_version()}")
+    machine = f"{platform.system()}, {platform.machine()}, {os.cpu_count()} cores"
+    print(f"{machine}, Python {platform.python_version()}")
     print(
         f"{'PostgreSQL' if options.database else 'SQLite'}; {len(rounds)} rounds of "
         f"{options.requests} requests over {options.connections} connections; medians"
