@@ -1,0 +1,236 @@
+"""Is what platforms send believed, refused and answered over HTTP as it should be?"""
+
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import func, select
+
+from app.platforms import adapters
+from app.platforms.kit.callback import Example
+from app.platforms.kit.examples import example_source, templates
+from app.service import Service
+from app.storage.errors import StorageUnavailable
+from app.storage.tables import AttemptRow, AwardRow, EventRow, TransitionRow
+from app.web import create_app
+from tests.clock import Clock
+from tests.conftest import MakeService
+from tests.platforms.callbacks import adapter_of, callback
+
+FILE = Path(__file__).parents[1] / "platforms" / "vectors.json"
+VECTORS: list[dict[str, Any]] = [v for v in json.loads(FILE.read_text("utf-8")) if "valid" in v]
+EXAMPLES = [(name, example) for name in sorted(adapters()) for example in templates(name)]
+SOURCES = {name: example_source(name)["name"] for name in sorted(adapters())}
+JUNK = ["", "   ", "\xff\xfe", "NaN", "sha256=", "v1,abc", "x" * 5_000]
+
+
+def table(values: dict[str, Any]) -> str:
+    """A [[sources]] table, its secrets by reference, and the variables that hold them."""
+    lines = []
+    for key, value in values.items():
+        held = value if isinstance(value, list) else [value]
+        refers = key not in ("name", "platform", "crc_key")
+        told = [f"env:{variable(values, key, i)}" if refers else v for i, v in enumerate(held)]
+        lines.append(f"{key} = {json.dumps(told if isinstance(value, list) else told[0])}")
+    return "[[sources]]\n" + "\n".join(lines) + "\n"
+
+
+def variable(values: dict[str, Any], key: str, position: int) -> str:
+    return f"T_{values['name']}_{key}_{position}".replace("-", "_").upper()
+
+
+def variables(values: dict[str, Any]) -> dict[str, str]:
+    return {
+        variable(values, key, i): str(one)
+        for key, value in values.items()
+        for i, one in enumerate(value if isinstance(value, list) else [value])
+    }
+
+
+def rule(platform: str, action: str) -> str:
+    return f'\n[[rules]]\nchallenge_id = 7\nplatform = "{platform}"\naction = "{action}"\n'
+
+
+@pytest.fixture
+def service(make_service: MakeService) -> Service:
+    sources = [example_source(name) for name in sorted(adapters())]
+    rules = "".join(rule(name, "follow") for name in sorted(adapters()))
+    held = {name: one for source in sources for name, one in variables(source).items()}
+    return make_service("".join(map(table, sources)) + rules, **held)
+
+
+@pytest.fixture
+def client(service: Service) -> FlaskClient:
+    return application(service).test_client()
+
+
+def application(service: Service) -> Flask:
+    return create_app(service)
+
+
+def kept(service: Service) -> list[int]:
+    with service.database.read() as connection:
+        return [
+            connection.execute(select(func.count()).select_from(row)).scalar_one()
+            for row in (EventRow, AttemptRow, AwardRow, TransitionRow)
+        ]
+
+
+def signed(service: Service, platform: str, name: str, key: str = "k-1") -> tuple[bytes, Any]:
+    now = service.now()
+    example = templates(platform)[name].fill(actor="42", target="1337", key=key, now=now)
+    return example.body, service.configuration.sources[SOURCES[platform]].sign(example, now)
+
+
+@pytest.mark.parametrize(("platform", "name"), EXAMPLES)
+def test_a_signed_callback_is_kept_once_however_often_it_comes(
+    service: Service, client: FlaskClient, platform: str, name: str
+) -> None:
+    body, headers = signed(service, platform, name)
+
+    answers = [
+        client.post(f"/webhooks/{SOURCES[platform]}", data=body, headers=headers) for _ in range(2)
+    ]
+
+    accepted = adapters()[platform].accepted.status
+    assert [answer.status_code for answer in answers] == [accepted, accepted]
+    assert kept(service)[0] == 1
+
+
+@pytest.mark.parametrize("vector", VECTORS, ids=lambda v: f"{v['adapter']}-{v['id']}")
+def test_a_published_signature_is_judged_rightly_over_http(
+    make_service: MakeService, clock: Clock, vector: dict[str, Any]
+) -> None:
+    source = {**example_source(vector["adapter"]), **vector["options"], "name": "published"}
+    service = make_service(table(source), **variables(source))
+    clock.set(signed_at(vector) or clock.now())
+
+    answer = (
+        application(service)
+        .test_client()
+        .post("/webhooks/published", data=vector["body"].encode(), headers=vector["headers"])
+    )
+
+    forged = adapters()[vector["adapter"]].forged_status
+    # A published body need not be one of the platform's events: then it is 400 once believed.
+    expected = {200, 204, 400} if vector["valid"] else {forged}
+    assert answer.status_code in expected
+
+
+def signed_at(vector: dict[str, Any]) -> datetime | None:
+    adapter = adapter_of(vector["adapter"], **vector["options"])
+    sent = callback(vector["body"].encode(), vector["headers"])
+    return next((one.time.parse(sent) for one in adapter.schemes if one.time), None)
+
+
+@pytest.mark.parametrize("junk", JUNK)
+@pytest.mark.parametrize("platform", sorted(adapters()))
+def test_junk_in_any_signed_header_is_refused_and_leaves_no_trace(
+    service: Service, client: FlaskClient, platform: str, junk: str
+) -> None:
+    name = next(iter(templates(platform)))
+    body, headers = signed(service, platform, name)
+    read = {header.lower() for one in adapters()[platform].schemes for header in one.headers}
+
+    for header in sorted(read & set(headers)):
+        sent = {**headers, header: junk.encode("latin-1").decode("latin-1")}
+        answer = client.post(f"/webhooks/{SOURCES[platform]}", data=body, headers=sent)
+
+        assert answer.status_code == adapters()[platform].forged_status, header
+        assert answer.content_type == "application/problem+json"
+    assert kept(service) == [0, 0, 0, 0]
+
+
+@settings(max_examples=300, suppress_health_check=list(HealthCheck), deadline=None)
+@given(data=st.data())
+def test_nothing_a_stranger_sends_is_a_fault_or_changes_anything(
+    service: Service, client: FlaskClient, data: st.DataObject
+) -> None:
+    platform = data.draw(st.sampled_from(sorted(adapters())))
+    names = {header for one in adapters()[platform].schemes for header in one.headers}
+    value = st.text(st.characters(max_codepoint=255, blacklist_characters="\r\n\0"), max_size=60)
+    headers = data.draw(st.fixed_dictionaries({}, optional=dict.fromkeys(sorted(names), value)))
+    query = data.draw(st.dictionaries(st.sampled_from(["crc_token", "hub.mode", "a"]), value))
+    body = data.draw(st.binary(max_size=200))
+    method = data.draw(st.sampled_from(["GET", "POST"]))
+
+    answer = client.open(
+        f"/webhooks/{SOURCES[platform]}",
+        method=method,
+        data=body,
+        headers=headers,
+        query_string=query,
+    )
+
+    assert answer.status_code < 500
+    assert answer.status_code >= 400 or (method == "GET" and "crc_token" in query)
+    assert kept(service) == [0, 0, 0, 0]
+
+
+def test_an_unknown_source_is_404(client: FlaskClient) -> None:
+    answer = client.post("/webhooks/nobody", data=b"{}")
+
+    assert (answer.status_code, answer.content_type) == (404, "application/problem+json")
+
+
+def test_a_body_over_the_limit_is_413_and_not_a_forgery(
+    make_service: MakeService,
+) -> None:
+    source = example_source("twitch")
+    service = make_service(
+        table(source) + "[web]\nmax_callback_bytes = 1024\n", **variables(source)
+    )
+    body, headers = b"x" * 1025, {"Content-Type": "application/json"}
+
+    answer = application(service).test_client().post("/webhooks/twitch", data=body, headers=headers)
+
+    assert answer.status_code == 413
+
+
+def test_a_wrong_shape_is_400_only_after_a_right_signature(
+    service: Service, client: FlaskClient
+) -> None:
+    adapter = service.configuration.sources["twitch"]
+    name = {"Twitch-Eventsub-Message-Id": "m-1"}
+    headers = adapter.sign(Example(b"[]", name), service.now())
+
+    right = client.post("/webhooks/twitch", data=b"[]", headers=headers)
+    wrong = client.post("/webhooks/twitch", data=b"[ ]", headers=headers)
+
+    assert (right.status_code, wrong.status_code) == (400, 403)
+
+
+def test_storage_that_fails_is_a_503_so_that_the_platform_sends_again(
+    service: Service, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body, headers = signed(service, "twitch", "follow")
+
+    def fail(*_: object) -> None:
+        raise StorageUnavailable("the disk is full")
+
+    monkeypatch.setattr(service.database, "write_each", fail)
+    answer = client.post("/webhooks/twitch", data=body, headers=headers)
+
+    assert answer.status_code == 503
+    assert answer.headers["Retry-After"]
+    assert "disk" not in answer.get_data(as_text=True)
+
+
+def test_a_handshake_is_plain_text_that_no_browser_takes_for_a_page(client: FlaskClient) -> None:
+    query = {
+        "hub.mode": "subscribe",
+        "hub.verify_token": "example-verify-token",
+        "hub.challenge": "<script>",
+    }
+
+    answer = client.get("/webhooks/meta", query_string=query)
+
+    assert answer.get_data(as_text=True) == "<script>"
+    assert answer.mimetype == "text/plain"
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
