@@ -10,7 +10,7 @@ from app.sandbox.settings import SandboxSettings
 
 API_KEY, SECRET_KEY = "sandbox-api-key", "sandbox-secret-key"
 # Long enough for a busy machine, short enough to wait for in a test.
-CONNECT_SECONDS, READ_SECONDS = 3.0, 2.0
+CONNECT_SECONDS, READ_SECONDS = 1.0, 1.0
 
 ClientOf = Callable[..., GameballClient]
 

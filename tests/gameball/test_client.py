@@ -52,7 +52,7 @@ FAULTS = {
 
 
 def fault(kind: str) -> Fault:
-    seconds = {"slow": 0.1, "timeout-before": 1.0, "timeout-after": 1.0}.get(kind)
+    seconds = {"slow": 0.1, "timeout-before": 2.0, "timeout-after": 2.0}.get(kind)
     if kind.startswith("answer"):
         return Fault(kind, status=418, body={"code": 4500, "message": "no"})
     return Fault(kind, seconds=seconds)
@@ -347,7 +347,7 @@ def test_an_answer_in_drops_does_not_outlast_the_longest_call(
 
 
 def test_silence_is_given_up_in_time(client_of: ClientOf) -> None:
-    with Stub(lambda _connection: time.sleep(1)) as stub:
+    with Stub(lambda _connection: time.sleep(2)) as stub:
         answer = submit(client_of(stub.url))
 
     assert (answer.outcome, answer.message) == (
