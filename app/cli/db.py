@@ -1,11 +1,20 @@
-"""`vouch db`: the database's shape."""
+"""`vouch db`: the database's shape, a copy of it, and moving it."""
+
+import os
+from dataclasses import asdict
+from pathlib import Path
 
 import click
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from app.cli.database import unanswered
-from app.settings.environment import read_environment
+from app.cli.output import json_option, print_json, print_table
+from app.settings.environment import DATABASE, read_environment, secret_keys_path
 from app.storage import migrate
+from app.storage.backup import CannotBackUp, back_up
+from app.storage.copy import CannotCopy, Copied, copy
+from app.storage.engines import is_sqlite, sqlite_path
 
 
 @click.group()
@@ -21,3 +30,93 @@ def upgrade() -> None:
     except SQLAlchemyError as error:
         raise unanswered(error) from None
     click.echo(f"The database is at revision {migrate.head()}.")
+
+
+@command.command()
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+def backup(file: Path) -> None:
+    """Write a checked copy of an SQLite database to FILE, while the service goes on.
+
+    For PostgreSQL take pg_dump. How to restore either is in docs/operations.md.
+    """
+    environment = read_environment()
+    if not environment.is_embedded:
+        raise click.ClickException("this is for SQLite; take pg_dump for PostgreSQL")
+    database = sqlite_path(environment.database_url)
+    try:
+        size = back_up(database, file)
+    except CannotBackUp as error:
+        raise click.ClickException(str(error)) from None
+    click.echo(f"{file}: {size} bytes, checked.")
+    keys = secret_keys_path(database)
+    if keys.is_file():
+        click.echo(f"Keep {keys} with it: claim tokens that are out are signed by it.")
+
+
+@command.command("copy")
+@click.argument("source", metavar="FROM")
+@click.argument("target", metavar="TO")
+@click.option(
+    "--while-in-use",
+    is_flag=True,
+    help="Copy one moment's state although others are connected, as for a rehearsal.",
+)
+@json_option
+def copy_all(source: str, target: str, while_in_use: bool, as_json: bool) -> None:
+    """Move an installation to another database: FROM stays as it is, TO must be empty.
+
+    Each is a database's URL, or env:NAME or file:PATH where that stands. Stop the service
+    first. All is copied, read back and compared, or nothing is there.
+    """
+    from_url, to_url = _url(source), _url(target)
+
+    def told(copied: Copied) -> None:
+        if not as_json:
+            click.echo(f"{copied.table}: {copied.rows} rows", err=True)
+
+    try:
+        done = copy(from_url, to_url, while_in_use=while_in_use, told=told)
+    except CannotCopy as error:
+        raise click.ClickException(str(error)) from None
+    except ImportError:
+        raise click.ClickException("needs a driver: pip install 'vouch[postgres]'") from None
+    rows = [asdict(one) for one in done]
+    if as_json:
+        print_json(rows)
+        return
+    print_table(("table", "rows", "checksum"), rows)
+    for line in _next_steps(from_url, to_url):
+        click.echo(line)
+
+
+def _url(argument: str) -> str:
+    """A database's URL, from where the argument says, in our driver's words."""
+    if argument.startswith("env:"):
+        return _read({DATABASE: os.environ.get(argument.removeprefix("env:"), "")}, argument)
+    if argument.startswith("file:"):
+        return _read({f"{DATABASE}_FILE": argument.removeprefix("file:")}, argument)
+    return _read({DATABASE: argument}, "the argument")
+
+
+def _read(variables: dict[str, str], said: str) -> str:
+    if not any(variables.values()):
+        raise click.UsageError(f"{said} names no database")
+    url = read_environment(variables).database_url
+    try:
+        if is_sqlite(url):
+            sqlite_path(url)
+        make_url(url)
+    except (ArgumentError, ValueError):
+        raise click.UsageError(f"{said} is no database's address") from None
+    return url
+
+
+def _next_steps(from_url: str, to_url: str) -> list[str]:
+    shown = make_url(to_url).render_as_string(hide_password=True).replace("+psycopg", "")
+    steps = ["", "Every row was read back and compared. Next:", f"  set DATABASE_URL to {shown}"]
+    keys = secret_keys_path(sqlite_path(from_url)) if is_sqlite(from_url) else None
+    if keys is not None and keys.is_file():
+        steps.append(f"  set VOUCH_SECRET_KEYS to what is in {keys}, on every machine")
+    elif is_sqlite(to_url):
+        steps.append("  keep VOUCH_SECRET_KEYS set: claim tokens that are out are signed by it")
+    return [*steps, "  start the service; keep the old database until you trust the new one"]

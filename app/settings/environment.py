@@ -10,6 +10,7 @@ from pathlib import Path
 
 from app.settings.errors import ConfigurationError, Mistake
 
+DATABASE = "DATABASE_URL"
 DEFAULT_DATABASE = "sqlite:///var/vouch.db"
 VARIABLES: Mapping[str, str] = {
     "DATABASE_URL": "Where everything is kept. An SQLite file, or postgresql://…",
@@ -121,12 +122,17 @@ def _database_url(url: str) -> str:
     return url
 
 
+def secret_keys_path(database_path: Path) -> Path:
+    """Where an installation keeps the keys that it made for itself."""
+    return database_path.with_name("secret_keys")
+
+
 def embedded_secret_keys(database_path: Path) -> tuple[str, ...]:
     """The keys of an installation that was given none: made once, kept beside its database.
 
     Only for the embedded database. Many machines must be told the same keys.
     """
-    path = database_path.with_name("secret_keys")
+    path = secret_keys_path(database_path)
     if not path.exists():
         _make_secret_key(path)
     keys = _secret_keys(path.read_text("utf-8"))

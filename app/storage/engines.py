@@ -39,7 +39,17 @@ def read_engine(url: str, pool_size: int = 16) -> Engine:
     return _sqlite(url, "BEGIN", pool_size) if is_sqlite(url) else _postgres(url, pool_size)
 
 
-def _sqlite(url: str, begin: str, pool_size: int) -> Engine:
+def lone_engine(url: str) -> Engine:
+    """An engine for one who must be alone: on SQLite it fails while any other has the file open.
+
+    On PostgreSQL it is like the others; ask `app.storage.alone`.
+    """
+    return (
+        _sqlite(url, "BEGIN EXCLUSIVE", 1, is_alone=True) if is_sqlite(url) else _postgres(url, 1)
+    )
+
+
+def _sqlite(url: str, begin: str, pool_size: int, *, is_alone: bool = False) -> Engine:
     sqlite_path(url).parent.mkdir(parents=True, exist_ok=True)
     engine = create_engine(url, pool_size=pool_size, max_overflow=32, pool_timeout=5)
 
@@ -48,6 +58,8 @@ def _sqlite(url: str, begin: str, pool_size: int) -> Engine:
         # sqlite3 would begin transactions by its own rules; we say BEGIN ourselves, below.
         connection.isolation_level = None
         for pragma in (
+            # Before anything is read: the file's own lock is taken then, and kept.
+            f"locking_mode={'EXCLUSIVE' if is_alone else 'NORMAL'}",
             f"busy_timeout={BUSY_TIMEOUT_MS}",
             "journal_mode=WAL",
             # FULL: a commit is on disk when it returns, also after a loss of power.

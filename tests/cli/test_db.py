@@ -1,0 +1,132 @@
+"""`vouch db` gives a database its shape, copies it, and moves it."""
+
+import json
+from pathlib import Path
+
+import pytest
+from sqlalchemy import make_url
+
+from app.storage.engines import sqlite_path
+from app.storage.migrate import head
+from tests.cli.conftest import Vouch
+from tests.storage.filled import contents, fill
+
+
+def plain(url: str) -> str:
+    """As an operator writes it."""
+    return url.replace("postgresql+psycopg://", "postgresql://")
+
+
+def test_upgrade_says_where_the_database_is_now(
+    run: Vouch, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path / 'new.db'}")
+
+    assert run("db", "upgrade").stdout == f"The database is at revision {head()}.\n"
+
+
+def test_copy_moves_everything_and_says_what_comes_next(
+    run: Vouch, sqlite_url: str, postgres_url: str
+) -> None:
+    filled = fill(sqlite_url)
+    keys = sqlite_path(sqlite_url).with_name("secret_keys")
+    keys.write_text("a-key-that-nobody-else-may-see")
+
+    result = run("db", "copy", sqlite_url, plain(postgres_url))
+
+    assert result.exit_code == 0, result.output
+    assert contents(postgres_url) == filled
+    assert f"set VOUCH_SECRET_KEYS to what is in {keys}" in result.stdout
+    assert "set DATABASE_URL to postgresql://" in result.stdout
+    assert "a-key-that-nobody-else-may-see" not in result.output
+
+
+def test_back_to_sqlite_the_keys_have_to_come_along(
+    run: Vouch, sqlite_url: str, postgres_url: str
+) -> None:
+    result = run("db", "copy", plain(postgres_url), sqlite_url)
+
+    assert "keep VOUCH_SECRET_KEYS set" in result.stdout
+
+
+def test_copy_for_programs(run: Vouch, sqlite_url: str, tmp_path: Path) -> None:
+    filled = fill(sqlite_url)
+
+    told = run("db", "copy", sqlite_url, f"sqlite:///{tmp_path / 'copy.db'}", "--json").stdout
+
+    assert {one["table"]: one["rows"] for one in json.loads(told)} == {
+        name: len(rows) for name, rows in filled.items()
+    }
+    assert all(len(one["checksum"]) == 32 for one in json.loads(told))
+
+
+def test_addresses_with_passwords_need_not_stand_on_the_command_line(
+    run: Vouch, monkeypatch: pytest.MonkeyPatch, sqlite_url: str, postgres_url: str, tmp_path: Path
+) -> None:
+    filled = fill(sqlite_url)
+    monkeypatch.setenv("OLD_DATABASE", sqlite_url)
+    with_password = make_url(postgres_url).set(password="hush-hush")
+    (tmp_path / "new").write_text(with_password.render_as_string(hide_password=False) + "\n")
+
+    result = run("db", "copy", "env:OLD_DATABASE", f"file:{tmp_path / 'new'}")
+
+    assert result.exit_code == 0, result.output
+    assert contents(postgres_url) == filled
+    assert "hush-hush" not in result.output
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "env:NOT_SET",
+        "file:/not/there",
+        "mysql://localhost/vouch",
+        "sqlite://",
+        "postgresql://a:b:c",
+    ],
+)
+def test_what_is_no_database_is_told_without_a_traceback(
+    run: Vouch, capsys: pytest.CaptureFixture[str], source: str
+) -> None:
+    from app.cli import main
+
+    with pytest.raises(SystemExit) as left:
+        main(["db", "copy", source, "sqlite:///new.db"])
+
+    assert left.value.code == 2
+    assert capsys.readouterr().err
+    assert not Path("new.db").exists()
+
+
+def test_a_copy_that_may_not_be_is_told_and_fails(run: Vouch, sqlite_url: str) -> None:
+    result = run("db", "copy", sqlite_url, sqlite_url)
+
+    assert result.exit_code == 1
+    assert result.stderr == "Error: both are the same database\n"
+
+
+def test_backup_writes_a_copy_and_names_the_keys_beside(
+    run: Vouch, monkeypatch: pytest.MonkeyPatch, sqlite_url: str, tmp_path: Path
+) -> None:
+    filled = fill(sqlite_url)
+    keys = sqlite_path(sqlite_url).with_name("secret_keys")
+    keys.write_text("a-key-that-nobody-else-may-see")
+    monkeypatch.setenv("DATABASE_URL", sqlite_url)
+
+    result = run("db", "backup", "copy.db")
+
+    assert result.exit_code == 0, result.output
+    assert contents(f"sqlite:///{tmp_path / 'copy.db'}") == filled
+    assert f"Keep {keys} with it" in result.stdout
+    assert run("db", "backup", "copy.db").exit_code == 1
+
+
+def test_backup_leaves_postgres_to_its_own_tool(
+    run: Vouch, monkeypatch: pytest.MonkeyPatch, postgres_url: str
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", postgres_url)
+
+    result = run("db", "backup", "copy.db")
+
+    assert result.exit_code == 1
+    assert "pg_dump" in result.stderr
