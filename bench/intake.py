@@ -25,7 +25,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from sqlalchemy import Connection, create_engine, text
+from sqlalchemy import Connection, create_engine, make_url, text
 
 from app.domain.clock import utc_now
 from app.platforms import adapters
@@ -40,6 +40,7 @@ from bench.load import Measured, http_request, measure
 ROOT = Path(__file__).parents[1]
 ACCOUNTS = 200
 SECRET_TEXT = "bench-secret-0123456789"
+GAMEBALL = {"GAMEBALL_API_KEY": "bench", "GAMEBALL_SECRET_KEY": "bench"}
 CONFIGURATION = """
 [[sources]]
 name = "bench"
@@ -51,6 +52,12 @@ challenge_id = 1
 source = "bench"
 action = "follow"
 repeat = "every_event"
+
+[gameball]
+per_second = 2000
+per_30_seconds = 60000
+window_at_least = 0
+window_at_most = 0.001
 """
 
 
@@ -72,9 +79,9 @@ def _options() -> argparse.Namespace:
 def _round(options: argparse.Namespace) -> dict[str, Measured]:
     measured = {}
     for name in ("intake", "bare", "empty"):
-        with _fresh_database(options.database) as url, _server(name, url) as port:
+        with fresh_database(options.database) as url, served(name, url) as (_, port):
             requests = (
-                _intake_requests(options.requests)
+                intake_requests(options.requests)
                 if name == "intake"
                 else (_bare_requests(options.requests))
             )
@@ -85,7 +92,7 @@ def _round(options: argparse.Namespace) -> dict[str, Measured]:
 
 
 @contextmanager
-def _fresh_database(server: str) -> Iterator[str]:
+def fresh_database(server: str) -> Iterator[str]:
     folder = Path(tempfile.mkdtemp(prefix="vouch-bench-"))
     name = f"bench_{uuid.uuid4().hex[:12]}"
     try:
@@ -98,7 +105,8 @@ def _fresh_database(server: str) -> Iterator[str]:
         )
         with admin.connect() as connection:
             connection.execute(text(f"CREATE DATABASE {name}"))
-        yield server.rsplit("/", 1)[0] + f"/{name}"
+        url = make_url(server).set(database=name, drivername="postgresql")
+        yield url.render_as_string(hide_password=False)
         with admin.connect() as connection:
             connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
         admin.dispose()
@@ -107,8 +115,11 @@ def _fresh_database(server: str) -> Iterator[str]:
 
 
 @contextmanager
-def _server(name: str, url: str) -> Iterator[int]:
-    """The server of one contender: the same gunicorn settings for all three."""
+def served(name: str, url: str, gameball: str = "") -> Iterator[tuple[int, int]]:
+    """The server of one contender: the same gunicorn settings for all three. Its pid and port.
+
+    ``gameball``: where to forward to; without it no worker runs inside.
+    """
     port = _free_port()
     folder = Path(tempfile.mkdtemp(prefix="vouch-bench-"))
     (folder / "vouch.toml").write_text(CONFIGURATION)
@@ -123,7 +134,8 @@ def _server(name: str, url: str) -> Iterator[int]:
     }
     if name == "intake":
         _prepare(environment)
-        command = [sys.executable, "-m", "app", "serve", "--no-worker", "--bind"]
+        environment |= {**GAMEBALL, "GAMEBALL_BASE_URL": gameball} if gameball else {}
+        command = [sys.executable, "-m", "app", "serve", "--bind"]
     else:
         processes, threads = ("1", "32") if url.startswith("sqlite") else ("2", "16")
         command = [sys.executable, "-m", "gunicorn", f"bench.baselines:{name}()", "--preload"]
@@ -137,7 +149,7 @@ def _server(name: str, url: str) -> Iterator[int]:
     )
     try:
         _wait_for(port)
-        yield port
+        yield process.pid, port
     finally:
         process.terminate()
         process.wait(20)
@@ -159,7 +171,7 @@ def _link(identity: Identity, connection: Connection) -> None:
     link(connection, identity, "bench", utc_now())
 
 
-def _intake_requests(count: int) -> list[bytes]:
+def intake_requests(count: int) -> list[bytes]:
     kind = adapters()["twitch"]
     adapter = kind(kind.config(name="bench", platform="twitch", secrets=(SECRET_TEXT,)))
     template = templates("twitch")["follow"]

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, exists, or_, select
+from sqlalchemy import Connection, Row, exists, func, or_, select
 
 from app.domain.attempts import State
 from app.steps.earning import ALREADY_AWARDED
@@ -25,6 +25,24 @@ def is_anything_to_sweep(connection: Connection, now: datetime) -> bool:
     lost = exists().where(AttemptRow.lease_until.is_not(None), AttemptRow.lease_until < now)
     struck = exists().where(AttemptRow.state.in_(STRIKES), AttemptRow.next_at <= now)
     return bool(connection.execute(select(or_(lost, struck))).scalar_one())
+
+
+def next_strike(connection: Connection) -> datetime | None:
+    """When the next clock strikes or lease runs out, of all attempts; None: never.
+
+    In the past: somebody is at it, or an attempt waits for another one of its customer.
+    """
+    clocks = [
+        select(AttemptRow.next_at)
+        .where(AttemptRow.state == state, AttemptRow.next_at.is_not(None))
+        .order_by(AttemptRow.next_at)
+        .limit(1)
+        .scalar_subquery()
+        for state in (State.DUE, *STRIKES)
+    ]
+    lease = select(func.min(AttemptRow.lease_until)).where(AttemptRow.lease_until.is_not(None))
+    row = connection.execute(select(*clocks, lease.scalar_subquery())).one()
+    return min((at for at in row if at is not None), default=None)
 
 
 def strike(connection: Connection, now: datetime, limit: int) -> int:

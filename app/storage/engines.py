@@ -1,5 +1,6 @@
 """How is each database opened, so that what we acknowledged survives a loss of power?"""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +9,21 @@ from sqlalchemy.exc import ArgumentError
 
 BUSY_TIMEOUT_MS = 5_000
 # The last one: a machine that vanishes in mid-transaction must not keep its locks for hours.
-POSTGRES_OPTIONS = (
+_POSTGRES_OPTIONS = (
     "-c timezone=UTC -c statement_timeout=10000 -c lock_timeout=5000"
     " -c idle_in_transaction_session_timeout=15000"
 )
+# A server that vanished without a word is given up in seconds: the kernel would try for a quarter
+# of an hour. https://www.postgresql.org/docs/current/libpq-connect.html
+POSTGRES_CONNECTION: Mapping[str, Any] = {
+    "connect_timeout": 5,
+    "options": _POSTGRES_OPTIONS,
+    "application_name": "vouch",
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}
 
 
 def is_sqlite(url: str) -> bool:
@@ -83,5 +95,5 @@ def _postgres(url: str, pool_size: int) -> Engine:
         max_overflow=0,
         pool_timeout=5,
         pool_pre_ping=True,
-        connect_args={"connect_timeout": 5, "options": POSTGRES_OPTIONS},
+        connect_args=dict(POSTGRES_CONNECTION),
     )

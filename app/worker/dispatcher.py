@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from typing import TypeVar
 
 import structlog
 from sqlalchemy import Connection
@@ -12,13 +13,19 @@ from sqlalchemy import Connection
 from app.steps import forwarding, pace, timers
 from app.steps.forwarding import Started
 from app.storage.errors import StorageUnavailable
+from app.storage.listening import DUE, Listener
 from app.worker.forwarder import Forwarder
 
 log = structlog.get_logger(__name__)
 
-_SWEEP_EVERY_SECONDS = 1.0
+T = TypeVar("T")
+
+_SWEEP_EVERY_SECONDS = 0.5
 _AFTER_TROUBLE_SECONDS = 1.0
 _AT_ONCE = 100
+# How long to sleep when nothing is owed and the database will say when something is. Not longer:
+# a notice may be lost, and a clock may be set. The trigger's notices reach further ahead.
+_SLEEP_SECONDS = 5.0
 
 
 class Dispatcher:
@@ -45,9 +52,13 @@ class Dispatcher:
         self._stopping = threading.Event()
         self._sweep_at = 0.0
         self._blocked_until = 0.0
+        embedded = self._database.is_embedded
+        self._listener = None if embedded else Listener(self._database.url, DUE, self.wake)
         self._thread = threading.Thread(target=self._run, name="dispatcher", daemon=True)
 
     def start(self) -> None:
+        if self._listener is not None:
+            self._listener.start()
         self._thread.start()
 
     def wake(self) -> None:
@@ -62,16 +73,17 @@ class Dispatcher:
         if self._thread.ident is not None:
             self._thread.join()
         self._pool.shutdown(wait=True)
+        if self._listener is not None:
+            self._listener.stop()
         self._forwarder.client.close()
 
     def _run(self) -> None:
         self._tried(lambda: self._database.write(pace.probe_now))
         while not self._stopping.is_set():
             self._wake.clear()
-            wait = self._tried(self._round)
-            self._wake.wait(self._poll_seconds if wait is None else wait)
+            self._wake.wait(self._tried(self._round))
 
-    def _tried(self, act: Callable[[], float | None]) -> float | None:
+    def _tried(self, act: Callable[[], T]) -> T | float:
         """A worker outlives every trouble: whatever is owed stays owed in the database."""
         try:
             return act()
@@ -81,18 +93,20 @@ class Dispatcher:
             log.exception("worker.failed")
         return _AFTER_TROUBLE_SECONDS
 
-    def _round(self) -> float | None:
-        """Start what can be started; seconds to wait when the pace or the pause says so."""
+    def _round(self) -> float:
+        """Start what can be started; the seconds to wait then, unless woken before."""
         self._blocked_until = 0.0
         if time.monotonic() >= self._sweep_at:
             self._sweep_at = time.monotonic() + _SWEEP_EVERY_SECONDS
             self._sweep()
         with self._database.read() as connection:
             due = forwarding.due_attempts(connection, self._now(), _AT_ONCE)
+            if not due:
+                return self._rest(timers.next_strike(connection))
         busy: set[str] = set()
         for attempt in due:
             if self._stopping.is_set() or not self._free.acquire(blocking=False):
-                return None
+                return self._poll_seconds
             if attempt.customer_id in busy:
                 self._free.release()
                 continue
@@ -102,7 +116,18 @@ class Dispatcher:
                 wait = max(0.005, (until - self._now()).total_seconds())
                 self._blocked_until = time.monotonic() + wait
                 return wait
-        return 0.0 if len(due) == _AT_ONCE and busy else None
+        return 0.0 if len(due) == _AT_ONCE and busy else self._poll_seconds
+
+    def _rest(self, next_strike: datetime | None) -> float:
+        """How long to wait when nothing can be started: until the next clock, or a look round."""
+        is_told = self._listener is not None and self._listener.is_listening
+        longest = max(_SLEEP_SECONDS, self._poll_seconds) if is_told else self._poll_seconds
+        if next_strike is None:
+            return longest
+        seconds = (next_strike - self._now()).total_seconds()
+        if seconds <= 0:  # in other hands, or for the next sweep
+            return min(self._poll_seconds, max(0.001, self._sweep_at - time.monotonic()))
+        return min(seconds + 0.001, longest)
 
     def _start(self, attempt_id: str) -> datetime | None:
         """Start one attempt, holding a place in the pool. When nothing may start: until when."""

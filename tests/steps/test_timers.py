@@ -1,12 +1,14 @@
 """Does each state's own clock strike when its time has come, and not before?"""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
+from app.domain.answers import Outcome
 from app.domain.attempts import State
 from app.steps import timers
+from tests.clock import START
 from tests.steps.world import FOLLOW, LEASE, MONTH, World, believed
 
 HELD = replace(FOLLOW, hold_seconds=60)
@@ -108,3 +110,34 @@ def test_a_lease_that_ran_out_is_to_be_swept(world: World) -> None:
 
     assert not before
     assert is_anything_to_sweep(world)
+
+
+def next_strike(world: World) -> datetime | None:
+    with world.database.read() as connection:
+        return timers.next_strike(connection)
+
+
+def test_a_worker_may_sleep_for_ever_where_nothing_waits(world: World) -> None:
+    assert next_strike(world) is None
+
+
+@pytest.mark.parametrize("state", [State.HELD, State.UNLINKED, State.CHECKING])
+def test_a_worker_may_sleep_until_the_next_clock_strikes(world: World, state: State) -> None:
+    _, seconds = waiting(world, state)
+
+    assert next_strike(world) == world.now + timedelta(seconds=seconds)
+
+
+def test_a_worker_may_sleep_until_the_next_retry_or_lease(world: World) -> None:
+    attempt_id = world.owed()
+    due_at = next_strike(world)
+    world.submit(attempt_id, Outcome.UNKNOWN)
+    retry_at = next_strike(world)
+    world.clock.advance(2)
+    world.start(attempt_id)
+    world.clock.advance(1)
+
+    assert due_at == START
+    assert retry_at == START + timedelta(seconds=2)
+    # The attempt itself is in the past: in somebody's hands, until his lease runs out.
+    assert next_strike(world) == START + timedelta(seconds=2)

@@ -140,6 +140,68 @@ def test_the_end_of_a_hold_is_noticed(sqlite_world: World, dispatcher_of: MakeDi
     until(all_are(sqlite_world, State.ACCEPTED))
 
 
+@pytest.fixture
+def postgres_world(postgres_url: str, clock: Clock) -> Iterator[World]:
+    database = Database(postgres_url)
+    yield World(database, clock, QUICK)
+    database.close()
+
+
+def asleep(world: World, dispatcher: Dispatcher) -> None:
+    """Wait until it hears notices and has nothing to do."""
+    listener = dispatcher._listener
+    assert listener is not None
+    until(lambda: listener.is_listening)
+    time.sleep(0.2)
+
+
+def test_a_sleeping_worker_hears_of_what_another_process_wrote(
+    postgres_world: World, dispatcher_of: MakeDispatcher
+) -> None:
+    world = postgres_world
+    asleep(world, dispatcher_of(world, poll_seconds=60))
+    began = time.monotonic()
+
+    owe(world, 1)
+    until(all_are(world, State.ACCEPTED))
+
+    assert time.monotonic() - began < 2
+
+
+def test_a_sleeping_worker_wakes_for_a_hold_that_begins_and_ends_meanwhile(
+    postgres_world: World, dispatcher_of: MakeDispatcher
+) -> None:
+    world = postgres_world
+    asleep(world, dispatcher_of(world, poll_seconds=60))
+    world.link()
+
+    world.receive(world.event(), rules=(replace(FOLLOW, hold_seconds=0.5),))
+
+    until(all_are(world, State.ACCEPTED), seconds=3)
+
+
+def test_a_worker_that_is_owed_nothing_reads_nothing(
+    postgres_world: World, dispatcher_of: MakeDispatcher
+) -> None:
+    rounds = []
+
+    class Counting(Database):
+        def read(self):  # type: ignore[no-untyped-def]
+            rounds.append(time.monotonic())
+            return super().read()
+
+    counting = Counting(postgres_world.database.url)
+    dispatcher = dispatcher_of(postgres_world, poll_seconds=0.02, database=counting)
+    asleep(postgres_world, dispatcher)
+    before = len(rounds)
+    time.sleep(1)
+    after = len(rounds)
+    dispatcher.stop()
+    counting.close()
+
+    assert after - before <= 2
+
+
 def test_what_a_dead_worker_left_is_finished_once(
     world: World, sandbox: SandboxServer, dispatcher_of: MakeDispatcher, forwarder_of: MakeForwarder
 ) -> None:

@@ -1,0 +1,122 @@
+"""How soon does a callback reach Gameball, and what does a service cost that has nothing to do?
+
+`python -m bench.wakeups` measures over SQLite; `--database postgresql://…` over PostgreSQL. A
+callback of a linked account is sent every now and then; the time runs from the first byte of it
+until the submission's first byte arrives at Gameball's socket.
+"""
+
+import argparse
+import json
+import os
+import random
+import socket
+import statistics
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench.intake import fresh_database, intake_requests, served
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+_ANSWER = b"HTTP/1.1 202 Accepted\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
+
+
+@dataclass
+class Gameball:
+    """A socket that takes every submission, and when the first byte of each arrived."""
+
+    arrived_at: list[float] = field(default_factory=list)
+    port: int = 0
+
+    @contextmanager
+    def listening(self) -> Iterator["Gameball"]:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            self.port = server.getsockname()[1]
+            threading.Thread(target=self._accept, args=(server,), daemon=True).start()
+            yield self
+
+    def _accept(self, server: socket.socket) -> None:
+        while True:
+            try:
+                connection, _ = server.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._answer, args=(connection,), daemon=True).start()
+
+    def _answer(self, connection: socket.socket) -> None:
+        with connection:
+            while received := connection.recv(65_536):
+                self.arrived_at.append(time.perf_counter())
+                while b"}" not in received:
+                    received += connection.recv(65_536)
+                connection.sendall(_ANSWER)
+
+
+def latencies(port: int, gameball: Gameball, count: int, pause_seconds: float) -> list[float]:
+    """Milliseconds from a callback's first byte to its submission's, one callback at a time."""
+    taken = []
+    with socket.create_connection(("127.0.0.1", port)) as connection:
+        for request in intake_requests(count):
+            time.sleep(random.uniform(0, 2 * pause_seconds))
+            known = len(gameball.arrived_at)
+            began = time.perf_counter()
+            connection.sendall(request)
+            connection.recv(65_536)
+            while len(gameball.arrived_at) == known:
+                time.sleep(0.000_2)
+            taken.append(1000 * (gameball.arrived_at[known] - began))
+    return taken
+
+
+def family(pid: int) -> list[int]:
+    """A process and all below it."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [pid, *(one for child in children for one in family(int(child)))]
+
+
+def processor_seconds(pids: Sequence[int]) -> float:
+    fields = [Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in pids]
+    return sum(int(one[11]) + int(one[12]) for one in fields) / _TICKS
+
+
+def resident_mb(pids: Sequence[int]) -> float:
+    """Memory, what processes share counted once."""
+    lines = [
+        line for pid in pids for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    ]
+    return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--database", default="", help="a PostgreSQL server's URL; else SQLite")
+    parser.add_argument("--callbacks", type=int, default=300)
+    parser.add_argument("--idle", type=float, default=30, help="seconds to watch it do nothing")
+    options = parser.parse_args()
+    with (
+        Gameball().listening() as gameball,
+        fresh_database(options.database) as url,
+        served("intake", url, gameball=f"http://127.0.0.1:{gameball.port}") as (pid, port),
+    ):
+        latencies(port, gameball, 10, 0.02)
+        taken = sorted(latencies(port, gameball, options.callbacks, 0.05))
+        time.sleep(3)
+        before = processor_seconds(family(pid))
+        time.sleep(options.idle)
+        idle = (processor_seconds(family(pid)) - before) / options.idle
+        processes, memory = len(family(pid)), resident_mb(family(pid))
+    told = {
+        "p50 ms": statistics.median(taken),
+        "p99 ms": taken[int(len(taken) * 0.99)],
+        "idle, share of a core": idle,
+        "processes": processes,
+        "memory MB": memory,
+    }
+    print(json.dumps({name: round(value, 4) for name, value in told.items()}))
+
+
+if __name__ == "__main__":
+    main()
