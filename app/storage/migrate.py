@@ -24,16 +24,23 @@ def upgrade(url: str) -> None:
     try:
         with engine.begin() as connection:
             if connection.dialect.name == "postgresql":
-                # A large table takes its time; and whoever else migrates is worth waiting for.
-                connection.execute(text("SET LOCAL statement_timeout = 0"))
-                connection.execute(
-                    text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _ADVISORY_LOCK}
-                )
+                _take_turns(connection)
             config = _config()
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
     finally:
         engine.dispose()
+
+
+def _take_turns(connection: Connection) -> None:
+    """One machine migrates at a time, and as long as it takes: a large table is not a fault.
+
+    A table that somebody else holds is: who waits for it makes everybody wait behind him.
+    """
+    for setting in ("statement_timeout", "lock_timeout"):
+        connection.execute(text(f"SET LOCAL {setting} = 0"))
+    connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _ADVISORY_LOCK})
+    connection.execute(text("SET LOCAL lock_timeout = '5s'"))
 
 
 def is_current(connection: Connection) -> bool:
