@@ -21,6 +21,7 @@ from app.steps.intake import Arrival, Receipt, receive
 from app.steps.pace import Pace
 from app.storage.database import Database
 from app.storage.engines import sqlite_path
+from app.watch import Watch
 
 log = structlog.get_logger(__name__)
 
@@ -45,6 +46,15 @@ class Service:
     secret_keys: tuple[str, ...] = field(repr=False)
     now: Callable[[], datetime] = utc_now
     wake_worker: Callable[[], None] = _nobody
+    watch: Watch = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self.watch = Watch(self.database)
+
+    def close(self) -> None:
+        """Write down what is still in memory, and let go of the database."""
+        self.watch.close()
+        self.database.close()
 
     def receive(self, events: Sequence[Event]) -> Sequence[Receipt]:
         """Make events history; when this returns, they are on disk. Raises `StorageUnavailable`."""

@@ -75,7 +75,7 @@ def make_service(
 
     yield make
     for service in services:
-        service.database.close()
+        service.close()
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

@@ -8,6 +8,7 @@ import pytest
 
 from app.cli import COMMANDS
 from app.platforms import adapters
+from app.platforms.kit.adapter import SourceConfig
 from app.platforms.kit.examples import templates
 from app.settings.configuration import FileModel, RuleTable, load_configuration
 from app.settings.environment import VARIABLES
@@ -15,6 +16,8 @@ from app.storage.migrate import head
 
 ROOT = Path(__file__).parents[1]
 EXAMPLE = ROOT / "config" / "vouch.example.toml"
+# Every source may have them; the example explains them once, above the first source.
+COMMON_KEYS = {"accounts", "tolerance_seconds", "silent_after_seconds"}
 SECTIONS = ("web", "claims", "attempts", "gameball", "worker")
 
 
@@ -46,13 +49,18 @@ def test_every_key_of_a_rule_is_explained(name: str) -> None:
     assert re.search(rf"^#   {name}\b", EXAMPLE.read_text("utf-8"), re.MULTILINE)
 
 
+@pytest.mark.parametrize("name", sorted(COMMON_KEYS | {"name", "platform", "secrets"}))
+def test_every_key_that_all_sources_have_is_explained(name: str) -> None:
+    assert name in SourceConfig.model_fields
+    assert re.search(rf"^#   {name}\b", EXAMPLE.read_text("utf-8"), re.MULTILINE)
+
+
 @pytest.mark.parametrize("platform", sorted(adapters()))
 def test_every_platform_has_an_example_source_a_row_and_examples(platform: str) -> None:
     data = tomllib.loads(uncommented())
     own = [source for source in data["sources"] if source["platform"] == platform]
 
-    common = {"accounts", "tolerance_seconds"}
-    needed = set(adapters()[platform].config.model_fields) - common
+    needed = set(adapters()[platform].config.model_fields) - COMMON_KEYS
 
     assert own, "no [[sources]] block in config/vouch.example.toml"
     assert needed <= set(own[0])

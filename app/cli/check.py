@@ -10,6 +10,7 @@ from app.cli.checks.configured import Configured
 from app.cli.checks.environment import check_environment, readable_environment
 from app.cli.checks.findings import Finding, Level, error, ok
 from app.cli.checks.gameball import check_gameball
+from app.cli.checks.health import check_health
 from app.cli.checks.rules import check_rules
 from app.cli.checks.sources import check_sources
 from app.cli.checks.storage import check_storage
@@ -52,7 +53,10 @@ def _findings(*, offline: bool) -> Iterator[Finding]:
         yield from check_rules(configured)
     addressed = list(check_environment(environment))
     yield from addressed
-    yield from check_storage(environment)
+    stored = list(check_storage(environment))
+    yield from stored
+    if configured is not None and all(finding.level is not Level.ERROR for finding in stored):
+        yield from check_health(environment, configured)
     # A wrong address is not called: the keys would be told to whoever answers there.
     may_call = all(finding.level is not Level.ERROR for finding in (*wrong, *addressed))
     if may_call and not offline:

@@ -68,7 +68,7 @@ class WebServer(BaseApplication):  # type: ignore[misc]
         """In the web process, after its last request: what is in flight is still recorded."""
         if self.dispatcher is not None:
             self.dispatcher.stop()
-        self.service.database.close()
+        self.service.close()
         log.info("web.stopped", pid=worker.pid)
 
     def on_reload(self, _server: Any) -> None:

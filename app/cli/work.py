@@ -48,5 +48,5 @@ def command(metrics: str | None) -> None:
         dispatcher.stop()
         if told is signal.SIGHUP:
             service.reload()
-    service.database.close()
+    service.close()
     log.info("worker.stopped")

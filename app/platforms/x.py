@@ -1,7 +1,4 @@
-"""X: the X Activity API, and the arrays of the deprecated Account Activity API.
-
-An action that comes through both is two events here; the award ledger pays it once.
-"""
+"""X: the Activity API and the old Account Activity API; what comes by both is paid once."""
 
 import json
 from dataclasses import replace
@@ -86,6 +83,7 @@ class X(Adapter):
     config: ClassVar[type[SourceConfig]] = XSource
     schemes = (OAUTH2, CONSUMER)
     accepted = Reply(200)
+    handshake_within_seconds = 25 * 3_600  # hourly or daily, by different pages; 28 h end it
     terms = (
         "Developer Policy, Pay to engage: no monetary or virtual compensation for any X action, "
         "such as posts, follows, unfollows, reposts, likes, comments and replies "

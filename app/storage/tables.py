@@ -236,3 +236,36 @@ class ForwardingRow(Base):
     slow_until: Mapped[Moment | None]
     slow_count: Mapped[int]
     worker_seen_at: Mapped[Moment | None]
+
+
+class SourceRow(Base):
+    """What was last seen of a source, apart from its events, by all processes together."""
+
+    __tablename__ = "sources"
+
+    source: Mapped[str] = mapped_column(String(64), primary_key=True)
+    callback_at: Mapped[Moment | None]
+    handshake_at: Mapped[Moment | None]
+    refused_at: Mapped[Moment | None]
+    refusal_kind: Mapped[str | None] = mapped_column(String(16))
+    refusal_reason: Mapped[Text | None]
+    refusals_in_a_row: Mapped[int]
+    notice_at: Mapped[Moment | None]
+    notice: Mapped[Text | None]
+
+
+class SubscriptionRow(Base):
+    """A platform's promise to tell a source of a topic, for a time.
+
+    ``asked_at``: when one of us last asked for it, which nobody does again at once; ``answer``:
+    what went wrong with that.
+    """
+
+    __tablename__ = "subscriptions"
+
+    source: Mapped[str] = mapped_column(String(64), primary_key=True)
+    topic: Mapped[str] = mapped_column(String(255), primary_key=True)
+    granted_at: Mapped[Moment | None]
+    lapses_at: Mapped[Moment | None]
+    asked_at: Mapped[Moment | None]
+    answer: Mapped[Text | None]

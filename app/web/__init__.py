@@ -3,7 +3,7 @@
 from flask import Flask
 
 from app.service import Service
-from app.web import attempts, claims, docs, health, identities, problems, stats, webhooks
+from app.web import attempts, claims, docs, health, identities, problems, sources, stats, webhooks
 
 
 def create_app(service: Service) -> Flask:
@@ -12,6 +12,6 @@ def create_app(service: Service) -> Flask:
     app.url_map.strict_slashes = False
     app.extensions["vouch"] = service
     problems.install(app)
-    for module in (webhooks, claims, identities, attempts, stats, health, docs):
+    for module in (webhooks, claims, identities, attempts, stats, sources, health, docs):
         app.register_blueprint(module.blueprint)
     return app

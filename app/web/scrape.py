@@ -12,7 +12,9 @@ from sqlalchemy import Connection
 from app.domain.attempts import State
 from app.service import Service
 from app.steps import health
+from app.steps.sources import seen_of
 from app.storage.errors import StorageUnavailable
+from app.web.scrape_sources import source_gauges
 
 # Counting every attempt reads a whole index; a scraper in a hurry is no reason to do it again.
 KEPT_SECONDS = 10.0
@@ -45,6 +47,8 @@ class DatabaseCollector(Collector):
         yield from _waits(connection, now)
         yield from _forwarding(health.forwarding(connection), now)
         yield from self._windows(connection, now)
+        adapters = self._service.configuration.sources
+        yield from source_gauges(adapters, seen_of(connection, adapters), now)
 
     def _attempts(self, connection: Connection) -> GaugeMetricFamily:
         family = GaugeMetricFamily("vouch_attempts", "Attempts by state.", labels=["state"])

@@ -1,13 +1,13 @@
-"""How much comes in, what becomes of it, and which source is silent?"""
+"""How much comes in, and what becomes of it?"""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Annotated
 
-from flask import Blueprint, Response, url_for
+from flask import Blueprint, Response
 from pydantic import BeforeValidator, Field
 
 from app.domain.attempts import State
-from app.steps import health, stats
+from app.steps import stats
 from app.steps.keys import Role
 from app.steps.stats import LENGTHS, By, Per
 from app.web.access import requires
@@ -70,23 +70,6 @@ class Stats(Shape):
     items: list[Count]
 
 
-class Source(Shape):
-    """One configured source, and when it last told us something new."""
-
-    name: str
-    platform: str
-    accounts: str = Field(description="The platform word that its accounts are linked under.")
-    webhook_path: str = Field(description="Where the platform must send its callbacks.")
-    last_event_at: datetime | None
-    silent_seconds: float | None = Field(description="Since its last event.")
-
-
-class Sources(Shape):
-    """The sources of the configuration in use, by name."""
-
-    items: list[Source]
-
-
 @blueprint.get("/v1/stats")
 @requires(Role.VIEWER)
 @operation(
@@ -103,39 +86,6 @@ def counts() -> Response:
         found = stats.counts(connection, from_at, to_at, query.per, by)
     items = [Count(**{**row._asdict(), "at": stats.starts_at(row.at)}) for row in found]
     return reply(Stats(per=query.per, from_at=from_at, to_at=to_at, items=items))
-
-
-@blueprint.get("/v1/sources")
-@requires(Role.VIEWER)
-@operation(
-    summary="List the configured sources and when each last spoke",
-    answers={200: Sources},
-    tag="history",
-)
-def sources() -> Response:
-    adapters = sorted(service().configuration.sources.items())
-    with service().database.read() as connection:
-        last = health.last_event_at(connection, [name for name, _ in adapters])
-    now = service().now()
-    return reply(
-        Sources(
-            items=[
-                Source(
-                    name=name,
-                    platform=adapter.name,
-                    accounts=adapter.source.accounts or adapter.name,
-                    webhook_path=url_for("webhooks.webhook", source=name),
-                    last_event_at=last[name],
-                    silent_seconds=_seconds_since(last[name], now),
-                )
-                for name, adapter in adapters
-            ]
-        )
-    )
-
-
-def _seconds_since(moment: datetime | None, now: datetime) -> float | None:
-    return None if moment is None else max(0.0, (now - moment) / timedelta(seconds=1))
 
 
 def _wrong_span(problem: str) -> Problem:

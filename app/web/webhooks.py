@@ -2,13 +2,14 @@
 
 import time
 from collections.abc import Sequence
+from datetime import datetime
 
 import structlog
 from flask import Blueprint, Response, request
 
 from app.metrics import CALLBACK_SECONDS, EVENTS
 from app.platforms.kit.adapter import Adapter
-from app.platforms.kit.callback import Callback, Forged, Malformed, Reading, Reply
+from app.platforms.kit.callback import Callback, Forged, Handshake, Malformed, Reading, Reply
 from app.steps.intake import Receipt
 from app.web.context import lower_headers, service
 from app.web.openapi import operation
@@ -52,26 +53,43 @@ def _answer(adapter: Adapter, callback: Callback) -> Response:
     try:
         reply = adapter.handshake(callback)
         if reply is not None:
-            log.info("webhook.handshake", source=adapter.source.name)
-            EVENTS.labels(adapter.source.name, "handshake").inc()
+            _proved(adapter, reply, callback.received_at)
             return _response(reply)
         if callback.method not in ("POST",):
             raise Problem("malformed", "This is not a handshake of the platform.")
         adapter.verify(callback)
         reading = adapter.read(callback)
     except Forged as refusal:
-        return _refused(adapter, "forged", refusal.reason, adapter.forged_status)
+        return _refused(adapter, callback, "forged", refusal.reason)
     except Malformed as refusal:
-        return _refused(adapter, "malformed", refusal.reason, 400)
+        return _refused(adapter, callback, "malformed", refusal.reason)
     receipts = service().receive(reading.events) if reading.events else ()
-    _note(adapter, reading, receipts)
+    _note(adapter, callback, reading, receipts)
     return _response(reading.reply or adapter.accepted)
 
 
-def _refused(adapter: Adapter, kind: str, reason: str, status: int) -> Response:
-    """Say no: the whole reason to our log, little to a stranger."""
-    log.warning("webhook.refused", source=adapter.source.name, kind=kind, reason=reason)
-    EVENTS.labels(adapter.source.name, kind).inc()
+def _proved(adapter: Adapter, reply: Reply, at: datetime) -> None:
+    source = adapter.source.name
+    log.info("webhook.handshake", source=source)
+    EVENTS.labels(source, "handshake").inc()
+    told = reply if isinstance(reply, Handshake) else Handshake()
+    if told.notice is None:
+        service().watch.proved(source, at, told.grant)
+    else:
+        _noticed(source, at, told.notice)
+
+
+def _noticed(source: str, at: datetime, notice: str) -> None:
+    log.warning("webhook.notice", source=source, notice=notice)
+    service().watch.noticed(source, at, notice)
+
+
+def _refused(adapter: Adapter, callback: Callback, kind: str, reason: str) -> Response:
+    """Say no: the whole reason to our log and the source's health, little to a stranger."""
+    source, status = adapter.source.name, adapter.forged_status if kind == "forged" else 400
+    log.warning("webhook.refused", source=source, kind=kind, reason=reason)
+    EVENTS.labels(source, kind).inc()
+    service().watch.refused(source, callback.received_at, kind, reason)
     if status < 300:
         return Response(status=status)
     detail = {
@@ -81,7 +99,9 @@ def _refused(adapter: Adapter, kind: str, reason: str, status: int) -> Response:
     return Problem(kind, detail, status=status).response()
 
 
-def _note(adapter: Adapter, reading: Reading, receipts: Sequence[Receipt]) -> None:
+def _note(
+    adapter: Adapter, callback: Callback, reading: Reading, receipts: Sequence[Receipt]
+) -> None:
     source = adapter.source.name
     new = sum(receipt.is_new for receipt in receipts)
     states = [state for receipt in receipts for state in receipt.states]
@@ -93,8 +113,11 @@ def _note(adapter: Adapter, reading: Reading, receipts: Sequence[Receipt]) -> No
     ):
         if count:
             EVENTS.labels(source, outcome).inc(count)
+    service().watch.believed(source, callback.received_at)
+    if reading.handshake:
+        service().watch.proved(source, callback.received_at)
     if reading.notice is not None:
-        log.warning("webhook.notice", source=source, notice=reading.notice)
+        _noticed(source, callback.received_at, reading.notice)
     log.info(
         "webhook.received",
         source=source,

@@ -3,15 +3,19 @@
 import json
 import shutil
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import psycopg
 import pytest
 
+from app.domain.clock import utc_now
 from app.platforms import adapters
 from app.platforms.kit.examples import example_source, templates
 from app.sandbox.server import SandboxServer
 from app.sandbox.settings import Campaign, SandboxSettings
+from app.steps.sources import Sighting, keep
+from app.storage.database import Database
 from tests.cli.conftest import PLATFORMS, Vouch, any_platform
 
 CLAIMED = """
@@ -403,6 +407,30 @@ def test_no_campaigns_at_all_are_one_warning(run: Vouch, sandbox: SandboxServer)
     (told,) = texts(findings, "warning")
     assert status == 0
     assert "lists no campaign at all" in told
+
+
+@pytest.mark.usefixtures("_ready")
+def test_a_source_that_is_not_well_is_a_warning_and_one_that_is_says_when_it_spoke(
+    run: Vouch, sqlite_url: str
+) -> None:
+    platform, other = PLATFORMS[:2]
+    silent_after = "silent_after_seconds = 3600\n"
+    write(source(platform) + silent_after + source(other) + silent_after)
+    database = Database(sqlite_url)
+    now = utc_now()
+    seen = {
+        example_source(platform)["name"]: Sighting(now, now),
+        example_source(other)["name"]: Sighting(now - timedelta(hours=2)),
+    }
+    database.write(lambda c: keep(c, seen))
+    database.close()
+
+    _, findings = checked(run, "--offline")
+
+    assert f"last callback {now:%Y-%m-%d %H:%M} UTC, last handshake" in str(texts(findings, "ok"))
+    (found,) = [text for text in texts(findings, "warning") if " is silent: " in text]
+    assert found.startswith("sources[1].name")
+    assert repr(example_source(other)["name"]) in found
 
 
 @pytest.mark.usefixtures("_ready")

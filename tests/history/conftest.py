@@ -205,7 +205,7 @@ def make_service(tmp_path: Path, clock: Clock) -> Iterator[MakeService]:
 
     yield make
     for service in made:
-        service.database.close()
+        service.close()
 
 
 @pytest.fixture

@@ -1,16 +1,13 @@
-"""Are attempts counted right, and is a silent source seen?"""
+"""Are attempts counted right?"""
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from app.domain.attempts import State
-from app.service import Service
-from app.steps import health
 from tests.history.conftest import NOW, Caller, Clock, Past
 from tests.history.test_attempts import problem
-from tests.history.test_history import explain, receive_follow
 
 
 def test_counts_are_per_day_and_split_by_state_challenge_and_source(
@@ -101,33 +98,3 @@ def test_the_usual_span_ends_now(
 )
 def test_a_span_or_split_that_cannot_be_is_refused(viewer: Caller, query: dict[str, str]) -> None:
     assert problem(viewer.get("/v1/stats", **query)) == (400, "invalid")
-
-
-def test_each_source_says_when_it_last_told_us_something(
-    service: Service, viewer: Caller, clock: Clock
-) -> None:
-    for actor in ("a", "b"):
-        receive_follow(service, actor)
-    last = clock.at
-    clock.advance(hours=1)
-
-    sources: Any = viewer.get("/v1/sources").json
-
-    spoken, silent = sources["items"]
-    assert spoken["silentSeconds"] == pytest.approx(3_600, abs=5)
-    assert abs(datetime.fromisoformat(spoken["lastEventAt"]) - last) < timedelta(seconds=1)
-    assert spoken["webhookPath"] == "/webhooks/twitch"
-    assert silent == {
-        "name": "twitch-eu",
-        "platform": "twitch",
-        "accounts": "twitch",
-        "webhookPath": "/webhooks/twitch-eu",
-        "lastEventAt": None,
-        "silentSeconds": None,
-    }
-
-
-def test_a_source_is_found_silent_without_reading_its_events(service: Service) -> None:
-    plan = explain(service, lambda c: health.last_event_at(c, ["twitch"]))
-
-    assert "ix_events_source_received_at" in str(plan)

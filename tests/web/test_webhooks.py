@@ -16,6 +16,7 @@ from app.platforms import adapters
 from app.platforms.kit.callback import Example
 from app.platforms.kit.examples import example_source, templates
 from app.service import Service
+from app.steps.sources import seen_of
 from app.storage.errors import StorageUnavailable
 from app.storage.tables import AttemptRow, AwardRow, EventRow, TransitionRow
 from app.web import create_app
@@ -27,6 +28,7 @@ FILE = Path(__file__).parents[1] / "platforms" / "vectors.json"
 VECTORS: list[dict[str, Any]] = [v for v in json.loads(FILE.read_text("utf-8")) if "valid" in v]
 EXAMPLES = [(name, example) for name in sorted(adapters()) for example in templates(name)]
 SOURCES = {name: example_source(name)["name"] for name in sorted(adapters())}
+MARK = "it-was-me"
 JUNK = ["", "   ", "\xff\xfe", "NaN", "sha256=", "v1,abc", "x" * 5_000]
 
 
@@ -145,6 +147,30 @@ def test_junk_in_any_signed_header_is_refused_and_leaves_no_trace(
         assert answer.status_code == adapters()[platform].forged_status, header
         assert answer.content_type == "application/problem+json"
     assert kept(service) == [0, 0, 0, 0]
+
+
+@pytest.mark.parametrize("platform", sorted(adapters()))
+def test_a_reason_that_is_kept_repeats_nothing_that_was_sent_or_configured(
+    service: Service, client: FlaskClient, platform: str
+) -> None:
+    body, headers = signed(service, platform, next(iter(templates(platform))))
+    secrets = [one for value in example_source(platform).values() for one in flat(value)]
+    read = {header.lower() for one in adapters()[platform].schemes for header in one.headers}
+
+    for header in sorted(read & set(headers)):
+        sent = {**headers, header: headers[header][:-3] + MARK}
+        client.post(f"/webhooks/{SOURCES[platform]}", data=body + MARK.encode(), headers=sent)
+        service.watch.flush()
+        with service.database.read() as connection:
+            seen = seen_of(connection, [SOURCES[platform]])[SOURCES[platform]]
+
+        assert seen.refusal_reason
+        assert MARK not in seen.refusal_reason
+        assert not [s for s in secrets if len(s) > 8 and s in seen.refusal_reason]
+
+
+def flat(value: Any) -> list[str]:
+    return [str(one) for one in value] if isinstance(value, list) else [str(value)]
 
 
 @settings(max_examples=300, suppress_health_check=list(HealthCheck), deadline=None)

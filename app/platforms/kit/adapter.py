@@ -16,6 +16,7 @@ from pydantic import (
 )
 
 from app.domain.events import Event
+from app.domain.sources import Expected
 from app.platforms.kit.callback import Callback, Example, Forged, Reading, Reply
 from app.platforms.kit.fields import dig, label, optional_text, text
 from app.platforms.kit.kinds import Kind
@@ -69,6 +70,12 @@ class SourceConfig(BaseModel):
     tolerance_seconds: float | None = Field(
         default=None, gt=0, le=86_400, description="Greatest distance of a signed time, both ways."
     )
+    silent_after_seconds: float | None = Field(
+        default=None,
+        gt=0,
+        le=31_536_000,
+        description="Without a callback for longer than that, the source is called silent.",
+    )
 
     def keys_of(self, option: str = "secrets") -> tuple[bytes, ...]:
         secrets: tuple[SecretStr, ...] = getattr(self, option)
@@ -89,6 +96,8 @@ class Adapter(ABC):
     tolerance_seconds: ClassVar[float] = 300
     forged_status: ClassVar[int] = 403
     accepted: ClassVar[Reply] = Reply(204)
+    handshake_within_seconds: ClassVar[float | None] = None
+    """The longest time between two of its handshakes while all is well; None: it sends few."""
     terms: ClassVar[str | None] = None
     """Which of its terms speak against rewarding an action, with the source; None: not found."""
 
@@ -98,6 +107,16 @@ class Adapter(ABC):
     @property
     def tolerance(self) -> float:
         return float(self.source.tolerance_seconds or self.tolerance_seconds)
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """What we must be subscribed to, where the platform's subscriptions lapse."""
+        return ()
+
+    @property
+    def expected(self) -> Expected:
+        silence = self.source.silent_after_seconds
+        return Expected(silence, self.handshake_within_seconds, self.topics)
 
     def handshake(self, callback: Callback) -> Reply | None:  # noqa: ARG002
         """Answer an unsigned proof of ownership; None when this is none. Raises `Refusal`."""

@@ -28,6 +28,22 @@ class Reply:
 
 
 @dataclass(frozen=True, slots=True)
+class Grant:
+    """A subscription that the platform grants for a time, after which it lapses."""
+
+    topic: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Handshake(Reply):
+    """The answer to a handshake that says more than that the endpoint is ours."""
+
+    grant: Grant | None = None
+    notice: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Reading:
     """What a verified callback says: events, and what was left out and why.
 

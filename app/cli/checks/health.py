@@ -1,0 +1,58 @@
+"""How are the sources, as far as the database knows?"""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from app.cli.checks.configured import Configured
+from app.cli.checks.findings import Finding, ok, warning
+from app.domain.clock import utc_now
+from app.domain.sources import Seen, troubles
+from app.settings.environment import Environment
+from app.steps.sources import seen_of
+from app.storage.database import Database
+from app.storage.engines import sqlite_path
+from app.storage.errors import StorageUnavailable
+from app.storage.migrate import is_current
+
+
+def check_health(environment: Environment, configured: Configured) -> Iterator[Finding]:
+    """Nothing to say of a database that is not there or not ours: `check_storage` does."""
+    adapters = configured.configuration.sources
+    seen = _seen(environment, list(adapters))
+    now = utc_now()
+    for position, (name, adapter) in enumerate(adapters.items()):
+        if name not in seen:
+            continue
+        place = configured.place("sources", position, "name")
+        found = troubles(seen[name], adapter.expected, now)
+        for trouble in found:
+            yield warning(place, f"{name!r} is {trouble.ailment}: {trouble.text}")
+        if not found and seen[name].heard_at:
+            yield ok(place, f"{name!r}: {_told(seen[name])}")
+
+
+def _seen(environment: Environment, names: list[str]) -> dict[str, Seen]:
+    # To open an embedded database is to make it.
+    if environment.is_embedded and not sqlite_path(environment.database_url).is_file():
+        return {}
+    database = Database(environment.database_url, pool_size=1)
+    try:
+        with database.read() as connection:
+            return seen_of(connection, names) if is_current(connection) else {}
+    except StorageUnavailable:
+        return {}
+    finally:
+        database.close()
+
+
+def _told(seen: Seen) -> str:
+    moments = {
+        "last event": seen.event_at,
+        "last callback": seen.callback_at,
+        "last handshake": seen.handshake_at,
+    }
+    return ", ".join(f"{name} {_moment(at)}" for name, at in moments.items() if at)
+
+
+def _moment(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M} UTC"

@@ -1,0 +1,154 @@
+"""What is wrong with a source, by what was seen of it? Pure: it is told what, and when it is."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+# So many refusals without one callback between them are no stray request of a stranger.
+REFUSALS_THAT_WORRY = 10
+# A subscription is renewed at half of its time; this share of it is left when that has failed.
+SHARE_THAT_WORRIES = 0.25
+
+
+class Ailment(StrEnum):
+    """What can be wrong with a source."""
+
+    REVOKED = "revoked"
+    REFUSING = "refusing"
+    SILENT = "silent"
+    LAPSING = "lapsing"
+    LAPSED = "lapsed"
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """One thing that is wrong, and in what words a person is told so."""
+
+    ailment: Ailment
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """The platform's promise to tell us of a topic, until it lapses."""
+
+    topic: str
+    granted_at: datetime | None
+    lapses_at: datetime | None
+    asked_at: datetime | None = None
+    answer: str | None = None
+
+    def is_lapsed(self, now: datetime) -> bool:
+        return self.lapses_at is None or self.lapses_at <= now
+
+    def has_left(self, share: float, now: datetime) -> bool:
+        """Whether more than this share of its time is still to come."""
+        if self.granted_at is None or self.lapses_at is None:
+            return False
+        return (self.lapses_at - now) > (self.lapses_at - self.granted_at) * share
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What was seen of a source until now.
+
+    ``callback_at`` is any callback that was believed, ``event_at`` only one that told us something
+    new. ``refusals_in_a_row`` counts those since the last that was believed.
+    """
+
+    event_at: datetime | None = None
+    callback_at: datetime | None = None
+    handshake_at: datetime | None = None
+    refused_at: datetime | None = None
+    refusal_kind: str | None = None
+    refusal_reason: str | None = None
+    refusals_in_a_row: int = 0
+    notice_at: datetime | None = None
+    notice: str | None = None
+    subscriptions: tuple[Subscription, ...] = ()
+
+    @property
+    def heard_at(self) -> datetime | None:
+        return max((at for at in (self.event_at, self.callback_at) if at), default=None)
+
+    @property
+    def lapses_at(self) -> datetime | None:
+        """When the first of its subscriptions ends."""
+        return min((one.lapses_at for one in self.subscriptions if one.lapses_at), default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What a source does while all is well, as far as anybody said so."""
+
+    silent_after_seconds: float | None = None
+    handshake_within_seconds: float | None = None
+    topics: tuple[str, ...] = ()
+
+
+def troubles(seen: Seen, expected: Expected, now: datetime) -> list[Trouble]:
+    """Everything that is wrong, the gravest first."""
+    order = list(Ailment)
+    found = (
+        *_revoked(seen),
+        *_refusing(seen),
+        *_silent(seen, expected, now),
+        *_handshake_overdue(seen, expected, now),
+        *_lapses(seen, expected, now),
+    )
+    return sorted(found, key=lambda trouble: order.index(trouble.ailment))
+
+
+def _revoked(seen: Seen) -> Iterator[Trouble]:
+    """A notice stands until the endpoint is proved anew, or, where it never is, heard again."""
+    mended_at = seen.handshake_at or seen.heard_at
+    if seen.notice_at and (mended_at is None or mended_at <= seen.notice_at):
+        text = f"the platform said {seen.notice!r} at {_told(seen.notice_at)}: subscribe again"
+        yield Trouble(Ailment.REVOKED, text)
+
+
+def _refusing(seen: Seen) -> Iterator[Trouble]:
+    if seen.refusals_in_a_row >= REFUSALS_THAT_WORRY:
+        text = (
+            f"the last {seen.refusals_in_a_row} callbacks were refused, most recently because: "
+            f"{seen.refusal_reason}. The secret is wrong, or a stranger calls"
+        )
+        yield Trouble(Ailment.REFUSING, text)
+
+
+def _silent(seen: Seen, expected: Expected, now: datetime) -> Iterator[Trouble]:
+    if expected.silent_after_seconds is None:
+        return
+    if seen.heard_at is None:
+        yield Trouble(Ailment.SILENT, "nothing was ever heard from it")
+    elif now - seen.heard_at > timedelta(seconds=expected.silent_after_seconds):
+        usual = timedelta(seconds=expected.silent_after_seconds)
+        text = f"nothing was heard since {_told(seen.heard_at)}; expected at least every {usual}"
+        yield Trouble(Ailment.SILENT, text)
+
+
+def _handshake_overdue(seen: Seen, expected: Expected, now: datetime) -> Iterator[Trouble]:
+    if expected.handshake_within_seconds is None or seen.handshake_at is None:
+        return
+    usual = timedelta(seconds=expected.handshake_within_seconds)
+    if now - seen.handshake_at > usual:
+        text = f"the last handshake was at {_told(seen.handshake_at)}; expected within {usual}"
+        yield Trouble(Ailment.LAPSING, text)
+
+
+def _lapses(seen: Seen, expected: Expected, now: datetime) -> Iterator[Trouble]:
+    known = {one.topic: one for one in seen.subscriptions}
+    for topic in expected.topics:
+        one = known.get(topic, Subscription(topic, None, None))
+        said = f"; the hub said {one.answer}" if one.answer else ""
+        if one.lapses_at is None:
+            yield Trouble(Ailment.LAPSED, f"never subscribed to {topic}{said}")
+        elif one.is_lapsed(now):
+            yield Trouble(Ailment.LAPSED, f"{topic} lapsed at {_told(one.lapses_at)}{said}")
+        elif not one.has_left(SHARE_THAT_WORRIES, now):
+            yield Trouble(Ailment.LAPSING, f"{topic} lapses at {_told(one.lapses_at)}{said}")
+
+
+def _told(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M} UTC"

@@ -1,0 +1,123 @@
+"""What was seen of each source, by all processes together?"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Row, or_, select, update
+
+from app.domain.sources import Seen, Subscription
+from app.steps.health import last_event_at
+from app.steps.ledger import insert_new
+from app.storage.tables import SourceRow, SubscriptionRow
+
+_TOPICS = select(SubscriptionRow.__table__).order_by(SubscriptionRow.topic)
+
+
+@dataclass(slots=True)
+class Sighting:
+    """What one process saw of one source since it last wrote that down; the last of each kind.
+
+    ``refusals`` counts those since the last callback that was believed.
+    """
+
+    callback_at: datetime | None = None
+    handshake_at: datetime | None = None
+    refused_at: datetime | None = None
+    refusal_kind: str = ""
+    refusal_reason: str = ""
+    refusals: int = 0
+    notice_at: datetime | None = None
+    notice: str = ""
+    granted_seconds: dict[str, float] = field(default_factory=dict)
+
+    def absorb(self, later: "Sighting") -> None:
+        """Add what was seen after this."""
+        self.refusals = later.refusals + (0 if later.callback_at else self.refusals)
+        self.callback_at = later.callback_at or self.callback_at
+        self.granted_seconds |= later.granted_seconds
+        self.handshake_at = later.handshake_at or self.handshake_at
+        if later.refused_at:
+            self.refused_at, self.refusal_kind = later.refused_at, later.refusal_kind
+            self.refusal_reason = later.refusal_reason
+        if later.notice_at:
+            self.notice_at, self.notice = later.notice_at, later.notice
+
+
+def keep(connection: Connection, sightings: Mapping[str, Sighting]) -> None:
+    """Add what a process saw to what is known; what is known of a later time stays."""
+    # In one order everywhere, so that two transactions cannot wait for each other.
+    for source in sorted(sightings):
+        seen = sightings[source]
+        row = {"source": source, "refusals_in_a_row": 0}
+        connection.execute(insert_new(connection, SourceRow), row)
+        _keep_last(connection, source, "callback_at", seen.callback_at)
+        _keep_last(connection, source, "handshake_at", seen.handshake_at)
+        refusal = {"refusal_kind": seen.refusal_kind, "refusal_reason": seen.refusal_reason}
+        _keep_last(connection, source, "refused_at", seen.refused_at, **refusal)
+        _keep_last(connection, source, "notice_at", seen.notice_at, notice=seen.notice)
+        _count(connection, source, seen)
+        for topic in sorted(seen.granted_seconds):
+            _grant(connection, source, topic, seen)
+
+
+def _keep_last(
+    connection: Connection, source: str, name: str, at: datetime | None, **more: str
+) -> None:
+    if at is None:
+        return
+    column = getattr(SourceRow, name)
+    is_later = or_(column.is_(None), column < at)
+    values = {name: at, **more}
+    connection.execute(update(SourceRow).where(SourceRow.source == source, is_later).values(values))
+
+
+def _count(connection: Connection, source: str, seen: Sighting) -> None:
+    if not seen.refusals and not seen.callback_at:
+        return
+    before: Any = 0 if seen.callback_at else SourceRow.refusals_in_a_row
+    values = {"refusals_in_a_row": before + seen.refusals}
+    connection.execute(update(SourceRow).where(SourceRow.source == source).values(values))
+
+
+def _grant(connection: Connection, source: str, topic: str, seen: Sighting) -> None:
+    at, seconds = seen.handshake_at, seen.granted_seconds[topic]
+    if at is None:
+        return
+    ends = at + timedelta(seconds=seconds)
+    connection.execute(insert_new(connection, SubscriptionRow), {"source": source, "topic": topic})
+    ours = (SubscriptionRow.source == source, SubscriptionRow.topic == topic)
+    is_later = or_(SubscriptionRow.granted_at.is_(None), SubscriptionRow.granted_at < at)
+    values = {"granted_at": at, "lapses_at": ends, "answer": None}
+    connection.execute(update(SubscriptionRow).where(*ours, is_later).values(values))
+
+
+def seen_of(connection: Connection, sources: Iterable[str]) -> dict[str, Seen]:
+    """What was seen of each of these sources."""
+    names = list(sources)
+    events = last_event_at(connection, names)
+    rows = connection.execute(select(SourceRow.__table__).where(SourceRow.source.in_(names)))
+    kept = {row.source: row for row in rows}
+    topics = connection.execute(_TOPICS.where(SubscriptionRow.source.in_(names))).all()
+    return {
+        name: _seen(
+            events[name],
+            kept.get(name),
+            tuple(_subscription(row) for row in topics if row.source == name),
+        )
+        for name in names
+    }
+
+
+def _seen(
+    event_at: datetime | None, row: Row[Any] | None, subscriptions: tuple[Subscription, ...]
+) -> Seen:
+    if row is None:
+        return Seen(event_at, subscriptions=subscriptions)
+    known = {name: getattr(row, name) for name in row._fields if name != "source"}
+    return Seen(event_at, subscriptions=subscriptions, **known)
+
+
+def _subscription(row: Row[Any]) -> Subscription:
+    return Subscription(row.topic, row.granted_at, row.lapses_at, row.asked_at, row.answer)

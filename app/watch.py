@@ -1,0 +1,104 @@
+"""What does this process see of its sources? Kept in memory, and written down by no request.
+
+A callback, or a stranger's flood of forged ones, costs an assignment here; whatever was seen
+meanwhile becomes one short transaction a second.
+"""
+
+import threading
+from datetime import datetime
+
+import structlog
+
+from app.platforms.kit.callback import Grant
+from app.platforms.kit.fields import label
+from app.steps import sources
+from app.steps.sources import Sighting
+from app.storage.database import Database
+from app.storage.errors import StorageUnavailable
+
+log = structlog.get_logger(__name__)
+
+EVERY_SECONDS = 1.0
+
+
+class Watch:
+    """The sightings of one process. The thread that writes them begins with the first."""
+
+    def __init__(self, database: Database, every_seconds: float = EVERY_SECONDS) -> None:
+        self._database = database
+        self._every_seconds = every_seconds
+        self._lock = threading.Lock()
+        self._writing = threading.Lock()
+        self._sightings: dict[str, Sighting] = {}
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def believed(self, source: str, at: datetime) -> None:
+        """A callback that the platform really sent, whatever was in it."""
+        with self._lock:
+            seen = self._sighting(source)
+            seen.callback_at = at
+            seen.refusals = 0
+
+    def proved(self, source: str, at: datetime, grant: Grant | None = None) -> None:
+        """A handshake that was answered, and the subscription it granted."""
+        with self._lock:
+            seen = self._sighting(source)
+            seen.handshake_at = at
+            if grant is not None:
+                seen.granted_seconds[grant.topic] = grant.seconds
+
+    def refused(self, source: str, at: datetime, kind: str, reason: str) -> None:
+        with self._lock:
+            seen = self._sighting(source)
+            seen.refused_at, seen.refusal_kind = at, kind
+            seen.refusal_reason = label(reason) or ""
+            seen.refusals += 1
+
+    def noticed(self, source: str, at: datetime, notice: str) -> None:
+        """A word of the platform about the subscription itself."""
+        with self._lock:
+            seen = self._sighting(source)
+            seen.notice_at, seen.notice = at, label(notice) or ""
+
+    def flush(self) -> None:
+        """Write down what was seen until now. What the database does not take is kept."""
+        with self._writing:
+            with self._lock:
+                waiting, self._sightings = self._sightings, {}
+            if not waiting:
+                return
+            try:
+                self._database.write(lambda connection: sources.keep(connection, waiting))
+            except StorageUnavailable as error:
+                log.warning("watch.not_recorded", problem=str(error))
+                self._put_back(waiting)
+
+    def close(self) -> None:
+        """Write the rest down, and stop."""
+        self._stopping.set()
+        if self._thread is not None:
+            self._thread.join()
+        self.flush()
+
+    def _sighting(self, source: str) -> Sighting:
+        if self._thread is None and not self._stopping.is_set():
+            self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
+            self._thread.start()
+        seen = self._sightings.get(source)
+        if seen is None:
+            seen = self._sightings[source] = Sighting()
+        return seen
+
+    def _run(self) -> None:
+        while not self._stopping.wait(self._every_seconds):
+            try:
+                self.flush()
+            except Exception:
+                log.exception("watch.failed")
+
+    def _put_back(self, waiting: dict[str, Sighting]) -> None:
+        with self._lock:
+            for source, later in self._sightings.items():
+                waiting.setdefault(source, Sighting()).absorb(later)
+            self._sightings = waiting

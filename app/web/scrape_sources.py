@@ -1,0 +1,49 @@
+"""How are the sources, for a scrape of our metrics?"""
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+
+from prometheus_client.core import GaugeMetricFamily
+
+from app.domain.sources import Ailment, Seen, troubles
+from app.platforms.kit.adapter import Adapter
+
+# Each moment is told in seconds since 1970, and not at all where there was none.
+MOMENTS = {
+    "event_at": ("vouch_source_last_event", "When a source last told us something new"),
+    "heard_at": ("vouch_source_last_callback", "When a callback of a source was last believed"),
+    "handshake_at": ("vouch_source_last_handshake", "When a source last proved the endpoint"),
+    "refused_at": ("vouch_source_last_refusal", "When a callback to a source was last refused"),
+    "notice_at": ("vouch_source_last_notice", "When a platform last spoke of the subscription"),
+    "lapses_at": ("vouch_source_lapses", "When the first subscription of a source ends"),
+}
+
+
+def source_gauges(
+    adapters: Mapping[str, Adapter], seen: Mapping[str, Seen], now: datetime
+) -> Iterator[GaugeMetricFamily]:
+    for moment, (name, told) in MOMENTS.items():
+        yield _moments(f"{name}_timestamp_seconds", f"{told}, in seconds since 1970.", moment, seen)
+    row = GaugeMetricFamily(
+        "vouch_source_refusals_in_a_row", "Since the last believed callback.", labels=["source"]
+    )
+    ill = GaugeMetricFamily(
+        "vouch_source_trouble",
+        "Whether something is wrong with a source: 1, or 0.",
+        labels=["source", "ailment"],
+    )
+    for source, adapter in adapters.items():
+        row.add_metric([source], seen[source].refusals_in_a_row)
+        found = {trouble.ailment for trouble in troubles(seen[source], adapter.expected, now)}
+        for ailment in Ailment:
+            ill.add_metric([source, ailment], float(ailment in found))
+    yield from (row, ill)
+
+
+def _moments(name: str, told: str, moment: str, seen: Mapping[str, Seen]) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(name, told, labels=["source"])
+    for source, of in seen.items():
+        at: datetime | None = getattr(of, moment)
+        if at is not None:
+            family.add_metric([source], at.timestamp())
+    return family

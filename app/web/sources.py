@@ -1,0 +1,147 @@
+"""How are the sources?"""
+
+from datetime import datetime, timedelta
+
+from flask import Blueprint, Response, url_for
+from pydantic import Field
+
+from app.domain.sources import Ailment, Seen, Subscription, Trouble, troubles
+from app.platforms.kit.adapter import Adapter
+from app.steps.keys import Role
+from app.steps.sources import seen_of
+from app.web.access import requires
+from app.web.context import service
+from app.web.openapi import operation
+from app.web.replies import reply
+from app.web.shapes import Shape
+
+blueprint = Blueprint("sources", __name__)
+
+
+class SourceTrouble(Shape):
+    """Something that is wrong with a source."""
+
+    ailment: Ailment
+    text: str = Field(description="The same for a person to read.")
+
+
+class LastRefusal(Shape):
+    """The last callback or handshake that was refused; anyone can cause one."""
+
+    at: datetime
+    kind: str = Field(description="forged or malformed.")
+    reason: str = Field(description="Why, without anything that was sent.")
+    in_a_row: int = Field(description="How many were refused since the last that was believed.")
+
+
+class LastNotice(Shape):
+    """What the platform last said of the subscription itself, such as that it is revoked."""
+
+    at: datetime
+    notice: str
+
+
+class SourceSubscription(Shape):
+    """A promise of the platform that ends unless it is renewed in time."""
+
+    topic: str
+    granted_at: datetime | None
+    lapses_at: datetime | None
+    asked_at: datetime | None = Field(description="When we last asked for it to be renewed.")
+    answer: str | None = Field(description="What went wrong when we last asked.")
+
+
+class Source(Shape):
+    """One configured source: what was last seen of it, and what is wrong."""
+
+    name: str
+    platform: str
+    accounts: str = Field(description="The platform word that its accounts are linked under.")
+    webhook_path: str = Field(description="Where the platform must send its callbacks.")
+    last_event_at: datetime | None = Field(description="When it last told us something new.")
+    last_callback_at: datetime | None = Field(
+        description="When a callback was last believed, also one of no interest or known before."
+    )
+    last_handshake_at: datetime | None
+    last_refusal: LastRefusal | None
+    last_notice: LastNotice | None
+    silent_seconds: float | None = Field(description="Since its last event.")
+    silent_after_seconds: float | None = Field(
+        description="How long may pass without a callback before it is called silent."
+    )
+    lapses_at: datetime | None = Field(description="When the first of its subscriptions ends.")
+    subscriptions: list[SourceSubscription]
+    troubles: list[SourceTrouble] = Field(description="What is wrong with it, the gravest first.")
+
+
+class Sources(Shape):
+    """The sources of the configuration in use, by name."""
+
+    items: list[Source]
+
+
+@blueprint.get("/v1/sources")
+@requires(Role.VIEWER)
+@operation(
+    summary="List the configured sources, what was last seen of each, and what is wrong",
+    description="What came in the last second or two may be missing: it is written down together.",
+    answers={200: Sources},
+    tag="history",
+)
+def sources() -> Response:
+    adapters = sorted(service().configuration.sources.items())
+    with service().database.read() as connection:
+        seen = seen_of(connection, [name for name, _ in adapters])
+    now = service().now()
+    return reply(Sources(items=[_source(adapter, seen[name], now) for name, adapter in adapters]))
+
+
+def _source(adapter: Adapter, seen: Seen, now: datetime) -> Source:
+    name, expected = adapter.source.name, adapter.expected
+    return Source(
+        name=name,
+        platform=adapter.name,
+        accounts=adapter.source.accounts or adapter.name,
+        webhook_path=url_for("webhooks.webhook", source=name),
+        last_event_at=seen.event_at,
+        last_callback_at=seen.heard_at,
+        last_handshake_at=seen.handshake_at,
+        last_refusal=_refusal(seen),
+        last_notice=LastNotice(at=seen.notice_at, notice=seen.notice or "")
+        if seen.notice_at
+        else None,
+        silent_seconds=_seconds_since(seen.event_at, now),
+        silent_after_seconds=expected.silent_after_seconds,
+        lapses_at=seen.lapses_at,
+        subscriptions=[_subscription(one) for one in seen.subscriptions],
+        troubles=[_trouble(one) for one in troubles(seen, expected, now)],
+    )
+
+
+def _refusal(seen: Seen) -> LastRefusal | None:
+    if seen.refused_at is None:
+        return None
+    return LastRefusal(
+        at=seen.refused_at,
+        kind=seen.refusal_kind or "",
+        reason=seen.refusal_reason or "",
+        in_a_row=seen.refusals_in_a_row,
+    )
+
+
+def _subscription(one: Subscription) -> SourceSubscription:
+    return SourceSubscription(
+        topic=one.topic,
+        granted_at=one.granted_at,
+        lapses_at=one.lapses_at,
+        asked_at=one.asked_at,
+        answer=one.answer,
+    )
+
+
+def _trouble(one: Trouble) -> SourceTrouble:
+    return SourceTrouble(ailment=one.ailment, text=one.text)
+
+
+def _seconds_since(moment: datetime | None, now: datetime) -> float | None:
+    return None if moment is None else max(0.0, (now - moment) / timedelta(seconds=1))

@@ -1,0 +1,148 @@
+"""Is it seen what is wrong with a source, and nothing else?"""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.domain.sources import (
+    REFUSALS_THAT_WORRY,
+    Ailment,
+    Expected,
+    Seen,
+    Subscription,
+    troubles,
+)
+from tests.clock import START as NOW
+
+HOUR = timedelta(hours=1)
+TOPIC = "https://hub.example/topic"
+
+
+def ago(**span: float) -> datetime:
+    return NOW - timedelta(**span)
+
+
+def ailments(seen: Seen, **expected: Any) -> list[Ailment]:
+    return [trouble.ailment for trouble in troubles(seen, Expected(**expected), NOW)]
+
+
+def test_nothing_is_expected_of_a_source_that_nobody_said_anything_about() -> None:
+    assert ailments(Seen()) == []
+    assert ailments(Seen(event_at=ago(days=900), handshake_at=ago(days=900))) == []
+
+
+@pytest.mark.parametrize(
+    ("seen", "is_silent"),
+    [
+        (Seen(), True),
+        (Seen(event_at=ago(minutes=61)), True),
+        (Seen(event_at=ago(minutes=60)), False),
+        (Seen(event_at=ago(days=9), callback_at=ago(minutes=1)), False),
+        (Seen(event_at=ago(minutes=1), callback_at=ago(days=9)), False),
+        # A handshake says that the endpoint is ours, not that anything would still be sent.
+        (Seen(event_at=ago(days=9), handshake_at=NOW), True),
+    ],
+)
+def test_a_source_is_silent_when_nothing_was_heard_for_longer_than_expected(
+    seen: Seen, is_silent: bool
+) -> None:
+    found = ailments(seen, silent_after_seconds=3_600)
+
+    assert found == ([Ailment.SILENT] if is_silent else [])
+
+
+@pytest.mark.parametrize(
+    ("seen", "is_revoked"),
+    [
+        (Seen(notice_at=NOW, notice="revoked"), True),
+        (Seen(notice_at=NOW, notice="revoked", handshake_at=ago(days=1)), True),
+        (Seen(notice_at=ago(days=1), notice="revoked", handshake_at=NOW), False),
+        # What else is subscribed goes on; only a handshake says that this one is there again.
+        (Seen(notice_at=ago(days=1), handshake_at=ago(days=2), event_at=NOW), True),
+        (Seen(notice_at=ago(days=1), notice="revoked", event_at=NOW), False),
+        (Seen(notice_at=NOW, notice="revoked", callback_at=NOW), True),
+    ],
+)
+def test_a_revocation_stands_until_the_endpoint_is_proved_or_heard_again(
+    seen: Seen, is_revoked: bool
+) -> None:
+    assert ailments(seen) == ([Ailment.REVOKED] if is_revoked else [])
+
+
+def test_many_refusals_in_a_row_are_told_with_the_last_reason() -> None:
+    few = Seen(refusals_in_a_row=REFUSALS_THAT_WORRY - 1, refusal_reason="no header")
+    many = Seen(refusals_in_a_row=REFUSALS_THAT_WORRY, refusal_reason="no header")
+
+    found = troubles(many, Expected(), NOW)
+
+    assert ailments(few) == []
+    assert [trouble.ailment for trouble in found] == [Ailment.REFUSING]
+    assert "no header" in found[0].text
+
+
+def test_a_handshake_that_should_have_come_again_is_missed() -> None:
+    within = {"handshake_within_seconds": 3_600}
+
+    assert ailments(Seen(handshake_at=ago(minutes=60)), **within) == []
+    assert ailments(Seen(handshake_at=ago(minutes=61)), **within) == [Ailment.LAPSING]
+    # Before the first one nobody knows whether one is missing.
+    assert ailments(Seen(), **within) == []
+
+
+@pytest.mark.parametrize(
+    ("subscription", "expected"),
+    [
+        (None, [Ailment.LAPSED]),
+        (Subscription("another", NOW, NOW + HOUR), [Ailment.LAPSED]),
+        (Subscription(TOPIC, None, None), [Ailment.LAPSED]),
+        (Subscription(TOPIC, NOW - HOUR, NOW), [Ailment.LAPSED]),
+        (Subscription(TOPIC, NOW - HOUR * 3, NOW + HOUR), [Ailment.LAPSING]),
+        (Subscription(TOPIC, NOW - HOUR * 2, NOW + HOUR), []),
+        (Subscription(TOPIC, NOW, NOW + HOUR), []),
+    ],
+)
+def test_a_subscription_is_seen_to_lapse(
+    subscription: Subscription | None, expected: list[Ailment]
+) -> None:
+    seen = Seen(subscriptions=(subscription,) if subscription else ())
+
+    assert ailments(seen, topics=(TOPIC,)) == expected
+
+
+def test_why_a_renewal_failed_is_told() -> None:
+    failed = Subscription(TOPIC, NOW - HOUR, NOW, NOW, "503 from the hub")
+
+    found = troubles(Seen(subscriptions=(failed,)), Expected(topics=(TOPIC,)), NOW)
+
+    assert "503 from the hub" in found[0].text
+
+
+def test_the_first_subscription_to_end_decides_when_a_source_lapses() -> None:
+    subscriptions = (
+        Subscription("a", NOW, NOW + HOUR * 2),
+        Subscription("b", None, None),
+        Subscription("c", NOW, NOW + HOUR),
+    )
+
+    assert Seen(subscriptions=subscriptions).lapses_at == NOW + HOUR
+    assert Seen().lapses_at is None
+
+
+moments = st.none() | st.integers(-10_000, 10_000).map(lambda n: NOW + timedelta(minutes=n))
+
+
+@given(
+    st.builds(Seen, moments, moments, moments, notice_at=moments, notice=st.just("revoked")),
+    st.floats(1, 1e7),
+)
+def test_the_gravest_is_told_first_and_everything_in_words(seen: Seen, seconds: float) -> None:
+    expected = Expected(seconds, seconds, (TOPIC,))
+
+    found = troubles(seen, expected, NOW)
+
+    order = [list(Ailment).index(trouble.ailment) for trouble in found]
+    assert order == sorted(order)
+    assert all(trouble.text for trouble in found)

@@ -1,0 +1,150 @@
+"""Does each source say how it is?"""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from app.domain.sources import REFUSALS_THAT_WORRY
+from app.platforms.kit.callback import Example, Grant
+from app.service import Service
+from app.steps import health
+from tests.history.conftest import Caller, Clock, follow
+from tests.history.test_history import explain, receive_follow
+from tests.history.test_metrics import anyone, scraped
+
+__all__ = ["anyone"]
+
+SECONDS = timedelta(seconds=1)
+
+
+def listed(service: Service, viewer: Caller) -> list[Any]:
+    service.watch.flush()
+    answer: Any = viewer.get("/v1/sources").json
+    return list(answer["items"])
+
+
+def moment(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+def test_each_source_says_when_it_last_told_us_something(
+    service: Service, viewer: Caller, clock: Clock
+) -> None:
+    for actor in ("a", "b"):
+        receive_follow(service, actor)
+    last = clock.at
+    clock.advance(hours=1)
+
+    spoken, silent = listed(service, viewer)
+
+    assert spoken["silentSeconds"] == pytest.approx(3_600, abs=5)
+    assert abs(moment(spoken["lastEventAt"]) - last) < SECONDS
+    assert spoken["webhookPath"] == "/webhooks/twitch"
+    assert silent == {
+        "name": "twitch-eu",
+        "platform": "twitch",
+        "accounts": "twitch",
+        "webhookPath": "/webhooks/twitch-eu",
+        "lastEventAt": None,
+        "lastCallbackAt": None,
+        "lastHandshakeAt": None,
+        "lastRefusal": None,
+        "lastNotice": None,
+        "silentSeconds": None,
+        "silentAfterSeconds": None,
+        "lapsesAt": None,
+        "subscriptions": [],
+        "troubles": [],
+    }
+
+
+def test_a_source_is_found_silent_without_reading_its_events(service: Service) -> None:
+    plan = explain(service, lambda c: health.last_event_at(c, ["twitch"]))
+
+    assert "ix_events_source_received_at" in str(plan)
+
+
+def test_a_callback_that_was_known_before_is_a_sign_of_life_and_no_event(
+    service: Service, viewer: Caller, clock: Clock
+) -> None:
+    body, headers = follow(service, "jane")
+    viewer.client.post("/webhooks/twitch", data=body, headers=headers)
+    clock.advance(minutes=5)
+    viewer.client.post("/webhooks/twitch", data=body, headers=headers)
+
+    source = listed(service, viewer)[0]
+
+    lasted = moment(source["lastCallbackAt"]) - moment(source["lastEventAt"])
+    assert abs(lasted - timedelta(minutes=5)) < SECONDS
+
+
+def test_a_refusal_is_shown_with_its_reason_and_makes_no_write(
+    service: Service, viewer: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body, headers = follow(service, "jane")
+    with monkeypatch.context() as patched:
+        patched.setattr(service.database, "write_each", None)
+        for _ in range(REFUSALS_THAT_WORRY):
+            forged = viewer.client.post("/webhooks/twitch", data=body + b" ", headers=headers)
+            assert forged.status_code == 403
+
+    source = listed(service, viewer)[0]
+
+    refusal = source["lastRefusal"]
+    assert (refusal["kind"], refusal["inARow"]) == ("forged", REFUSALS_THAT_WORRY)
+    assert refusal["reason"].startswith("Twitch-Eventsub-Message-Signature does not match")
+    assert [trouble["ailment"] for trouble in source["troubles"]] == ["refusing"]
+
+
+def test_one_honest_callback_ends_the_row_of_refusals(service: Service, viewer: Caller) -> None:
+    body, headers = follow(service, "jane")
+    for sent in (body + b" ", body + b" ", body):
+        viewer.client.post("/webhooks/twitch", data=sent, headers=headers)
+
+    assert listed(service, viewer)[0]["lastRefusal"]["inARow"] == 0
+
+
+def test_a_handshake_and_a_revocation_are_shown(service: Service, viewer: Caller) -> None:
+    signed = service.configuration.sources["twitch"].sign
+    for body in (
+        b'{"challenge":"c","subscription":{"status":"pending"}}',
+        b'{"subscription":{"status":"authorization_revoked"}}',
+    ):
+        example = Example(body, {"Twitch-Eventsub-Message-Id": "m"})
+        headers = signed(example, service.now())
+        viewer.client.post("/webhooks/twitch", data=body, headers=headers)
+
+    source = listed(service, viewer)[0]
+
+    assert source["lastHandshakeAt"] < source["lastNotice"]["at"]
+    assert source["lastNotice"]["notice"] == "authorization_revoked"
+    assert [trouble["ailment"] for trouble in source["troubles"]] == ["revoked"]
+
+
+def test_a_subscription_is_shown_until_it_lapses(service: Service, viewer: Caller) -> None:
+    service.watch.proved("twitch", service.now(), Grant("https://hub.example/topic", 3_600))
+
+    source = listed(service, viewer)[0]
+
+    (subscription,) = source["subscriptions"]
+    lasts = moment(subscription["lapsesAt"]) - moment(subscription["grantedAt"])
+    assert (subscription["topic"], lasts) == ("https://hub.example/topic", timedelta(hours=1))
+    assert source["lapsesAt"] == subscription["lapsesAt"]
+
+
+def test_a_scrape_shows_the_same(service: Service, anyone: Caller, clock: Clock) -> None:
+    receive_follow(service, "jane")
+    heard_at = clock.at
+    for _ in range(REFUSALS_THAT_WORRY):
+        anyone.client.post("/webhooks/twitch-eu", data=b"{}")
+    service.watch.flush()
+
+    samples = scraped(anyone)
+
+    name = "vouch_source_last_event_timestamp_seconds"
+    assert samples[name, ("twitch",)] == pytest.approx(heard_at.timestamp(), abs=1)
+    assert (name, ("twitch-eu",)) not in samples
+    assert samples["vouch_source_refusals_in_a_row", ("twitch-eu",)] == REFUSALS_THAT_WORRY
+    assert samples["vouch_source_trouble", ("refusing", "twitch-eu")] == 1
+    assert samples["vouch_source_trouble", ("refusing", "twitch")] == 0
