@@ -73,6 +73,8 @@ def _facts(one: AttemptInFull) -> Iterable[tuple[str, str]]:
     yield "evidence", one.evidence
     yield "source", one.source or "none: a claim"
     yield "made", f"{iso(one.created_at)}, changed {iso(one.updated_at)}"
+    if one.undone_at is not None:
+        yield "undone", f"{iso(one.undone_at)}: the account took the action back"
     if one.next_at is not None:
         yield "next", _next(one.next_at, is_in_flight=one.in_flight)
     if one.claimed is not None:

@@ -25,6 +25,7 @@ OPTIONS: Mapping[str, tuple[str, str]] = {
     "--state": ("state", f"One state, or several with commas between: {_STATES}."),
     "--evidence": ("evidence", f"How we know: {', '.join(Evidence)}."),
     "--account": ("accountId", "The platform account that acted."),
+    "--undone": ("undone", "true: the account took the action back. false: it did not."),
     "--from": ("from", f"Made then or later. {FORMS}."),
     "--to": ("to", "Made before then."),
     "--search": (

@@ -22,7 +22,7 @@ class State(StrEnum):
 # From each state, where an attempt may go. Whatever is not listed is a bug and is refused.
 MOVES: dict[State, frozenset[State]] = {
     State.UNLINKED: frozenset(
-        {State.HELD, State.DUE, State.DUPLICATE, State.EXPIRED, State.WITHDRAWN}
+        {State.HELD, State.DUE, State.DUPLICATE, State.REFUSED, State.EXPIRED, State.WITHDRAWN}
     ),
     State.CHECKING: frozenset(
         {State.HELD, State.DUE, State.DUPLICATE, State.REFUSED, State.EXPIRED, State.WITHDRAWN}
@@ -33,7 +33,8 @@ MOVES: dict[State, frozenset[State]] = {
     State.GRANTED: frozenset(),
     State.NOT_GRANTED: frozenset({State.DUE}),
     State.UNCONFIRMED: frozenset({State.DUE}),
-    State.DUPLICATE: frozenset(),
+    # When the action that had the award was undone: the next one of the account stands in for it.
+    State.DUPLICATE: frozenset({State.HELD, State.DUE}),
     State.REFUSED: frozenset(),
     State.WITHDRAWN: frozenset(),
     State.EXPIRED: frozenset(),

@@ -10,7 +10,8 @@ class Event:
 
     ``key`` identifies the action within its source for ever: the same action, sent again in
     whatever request, has the same key. ``platform`` names whose account ``actor`` is.
-    ``payload`` is what the platform sent for this one action. Times are aware UTC.
+    ``payload`` is what the platform sent for this one action. Times are aware UTC. ``undoes``: the
+    key of the action that an undone event takes back, where the platform names it.
     """
 
     source: str
@@ -24,3 +25,9 @@ class Event:
     actor_handle: str | None = None
     target: str | None = None
     undone: bool = False
+    undoes: str | None = None
+
+    @property
+    def happened_at(self) -> datetime:
+        """Not later than we heard of it, whatever the platform's clock says."""
+        return min(self.occurred_at, self.received_at)

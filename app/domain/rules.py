@@ -38,6 +38,12 @@ class Rule:
     evidence: Evidence = Evidence.SIGNED
     repeat: Repeat = Repeat.ONCE
     hold_seconds: float = 0
+    bar_after_undo: bool = False
+
+    @property
+    def minds_undoing(self) -> bool:
+        """Whether it matters for this rule that an action was taken back."""
+        return self.hold_seconds > 0 or self.bar_after_undo
 
     def matches(self, event: Event) -> bool:
         return (

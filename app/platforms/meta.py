@@ -39,9 +39,9 @@ KINDS = {
     "page.feed.reaction.add": REACTION,
     "page.feed.reaction.remove": replace(REACTION, undone=True),
     "page.feed.comment.add": COMMENT,
-    "page.feed.comment.remove": replace(COMMENT, undone=True),
+    "page.feed.comment.remove": replace(COMMENT, undone=True, undoes="page.feed.comment.add"),
     "page.feed.share.add": SHARE,
-    "page.feed.share.remove": replace(SHARE, undone=True),
+    "page.feed.share.remove": replace(SHARE, undone=True, undoes="page.feed.share.add"),
     # https://developers.facebook.com/docs/instagram-platform/webhooks/examples
     "instagram.comments": Kind(
         "comment", "from.id", "media.id", ("id",), unix("sent_at"), "from.username"

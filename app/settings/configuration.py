@@ -173,6 +173,10 @@ class RuleTable(Section):
     evidence: Evidence = Field(default=Evidence.SIGNED, description="The least that is accepted.")
     repeat: Repeat = Field(default=Repeat.ONCE, description="What makes two awards different.")
     hold: Duration = Field(default=0, description="How long an earned award waits to be undone.")
+    bar_after_undo: bool = Field(
+        default=False,
+        description="Bar the account from the challenge once it undid an action after its hold.",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,6 +307,7 @@ class _Validation:
                 evidence=table.evidence,
                 repeat=table.repeat,
                 hold_seconds=table.hold,
+                bar_after_undo=table.bar_after_undo,
             )
 
     def _resolve(self, value: object) -> object:

@@ -97,6 +97,7 @@ def _row(
         evidence=Evidence.CLAIMED,
         occurrence=occurrence(rule.repeat, target=target, at=now, key=f"claim:{made.token_id}"),
         hold_seconds=rule.hold_seconds,
+        bar_after_undo=rule.bar_after_undo,
         claimed=json.dumps(made.statement, ensure_ascii=False) if made.statement else None,
         created_at=now,
         updated_at=now,

@@ -6,10 +6,11 @@ from typing import Any
 from sqlalchemy import Connection, Row
 
 from app.domain.attempts import State
-from app.steps.ledger import Award, earned_state, enter
+from app.steps.ledger import Award, earned_state, enter, is_barred
 from app.steps.moves import move
 
 ALREADY_AWARDED = "the award ledger already holds this award"
+BARRED = "barred: the account undid this action after it was paid for"
 
 
 def earn(
@@ -22,7 +23,8 @@ def earn(
     now: datetime,
     **changes: Any,
 ) -> State:
-    """Move a waiting attempt to `due` or `held`, or to `duplicate` when it was awarded before.
+    """Move a waiting attempt to `due` or `held`, or to `duplicate` when it was awarded before, or
+    to `refused` when its rule bars the account.
 
     ``changes`` are what the proof taught us about it: its event, account, evidence, contacts.
     """
@@ -33,15 +35,19 @@ def earn(
         attempt.platform,
         changes.get("account_id", attempt.account_id),
         changes.get("occurrence", attempt.occurrence),
+        attempt.bar_after_undo,
     )
     won = bool(enter(connection, [award], now))
-    to_state = earned_state(attempt.hold_seconds) if won else State.DUPLICATE
+    to_state, told = earned_state(attempt.hold_seconds), reason
+    if not won:
+        is_out = is_barred(connection, award)
+        to_state, told = (State.REFUSED, BARRED) if is_out else (State.DUPLICATE, ALREADY_AWARDED)
     move(
         connection,
         attempt.id,
         State(attempt.state),
         to_state,
-        reason=reason if won else ALREADY_AWARDED,
+        reason=told,
         caused_by=caused_by,
         now=now,
         customer_id=customer_id,

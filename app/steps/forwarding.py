@@ -30,6 +30,7 @@ from app.domain.retries import (
 )
 from app.steps.moves import move
 from app.steps.pace import Pace, answered, blocked_until, lock_forwarding, started
+from app.steps.undoing import is_void, withdraw_void
 from app.storage.tables import AttemptRow, SubmissionRow
 
 _MAY_HAVE_LANDED = (Outcome.ACCEPTED, Outcome.PROGRAM_DISABLED, Outcome.UNKNOWN)
@@ -101,6 +102,10 @@ def start(
     lease_until = now + timedelta(seconds=policy.lease_seconds)
     attempt = _lease(connection, attempt_id, lease_until, now)
     if attempt is None:
+        return NotNow()
+    if is_void(connection, attempt):
+        _unlease(connection, attempt.id, attempt.fence)
+        withdraw_void(connection, attempt, now)
         return NotNow()
     clear_at = _clear_of_echo(connection, attempt, policy.retries, now)
     if clear_at is not None:

@@ -41,6 +41,7 @@ class Filter:
     from_at: datetime | None = None
     to_at: datetime | None = None
     q: str | None = None
+    undone: bool | None = None
 
     @property
     def is_empty(self) -> bool:
@@ -144,6 +145,9 @@ def _where(statement: Select[Any], connection: Connection, wanted: Filter) -> Se
         is_few = wanted.customer_id or wanted.account_id
         state = AttemptRow.state.concat("") if is_few else AttemptRow.state
         statement = statement.where(state.in_(wanted.states))
+    if wanted.undone is not None:
+        is_undone = AttemptRow.undone_at.is_not(None)
+        statement = statement.where(is_undone if wanted.undone else ~is_undone)
     if wanted.q is not None:
         statement = statement.where(_found_by(connection, wanted.q))
     return statement.where(*made_between(wanted.from_at, wanted.to_at))

@@ -158,7 +158,7 @@ def _release(
         State.DUPLICATE,
         reason=ALREADY_AWARDED
         if state is State.DUPLICATE
-        else f"confirmed the claim {claim.id}, which is paid instead",
+        else f"confirmed the claim {claim.id}, which is {state} instead",
         caused_by=caused_by,
         now=now,
         customer_id=identity.customer_id,

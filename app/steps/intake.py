@@ -1,7 +1,7 @@
 """How does a verified event become history, once for ever?"""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -12,10 +12,11 @@ from app.domain.clock import new_id
 from app.domain.events import Event
 from app.domain.evidence import Evidence
 from app.domain.rules import Rule, occurrence
-from app.steps.earning import ALREADY_AWARDED, earn
-from app.steps.ledger import Award, earned_state, enter, insert_new, release
+from app.steps.earning import ALREADY_AWARDED, BARRED, earn
+from app.steps.ledger import Award, earned_state, enter, insert_new, is_barred
 from app.steps.locks import lock_accounts
-from app.steps.moves import move, remember, transition
+from app.steps.moves import remember, transition
+from app.steps.undoing import UNDONE_BEFORE, undo, undone_before
 from app.storage.tables import AttemptRow, EventRow, IdentityRow
 
 EARNED = "earned"
@@ -67,6 +68,7 @@ class Draft:
     rule: Rule
     link: Row[Any] | None
     unlinked_until: datetime
+    undone_at: datetime | None = None
 
     @property
     def occurrence(self) -> str:
@@ -98,7 +100,7 @@ def receive(connection: Connection, arrivals: Sequence[Arrival]) -> Sequence[Rec
     decisive = [a.event for a in fresh.values() if a.rules or a.event.undone]
     lock_accounts(connection, {(event.platform, event.actor) for event in decisive})
     states = _make_attempts(connection, fresh)
-    _withdraw_undone(connection, [a.event for a in fresh.values() if a.event.undone])
+    undo(connection, {i: a.event for i, a in fresh.items() if a.event.undone})
     return [Receipt(ids[i] in new_ids, tuple(states.get(ids[i], ()))) for i in range(len(arrivals))]
 
 
@@ -129,9 +131,22 @@ def _make_attempts(connection: Connection, fresh: Mapping[str, Arrival]) -> dict
         for rule in arrival.rules
     ]
     states: dict[str, list[State]] = {}
+    drafts = _with_undoings(connection, drafts)
     rest = _confirm_claims(connection, drafts, states)
     _write_drafts(connection, rest, states)
     return states
+
+
+def _with_undoings(connection: Connection, drafts: list[Draft]) -> list[Draft]:
+    """Let those whose rule minds know that their action was undone before we heard of it."""
+    minding = {draft.event_id: draft.event for draft in drafts if draft.rule.minds_undoing}
+    known = undone_before(connection, minding)
+    if not known:
+        return drafts
+    return [
+        replace(draft, undone_at=known.get(draft.event_id)) if draft.rule.minds_undoing else draft
+        for draft in drafts
+    ]
 
 
 def _links(
@@ -192,6 +207,7 @@ def checking_claims(connection: Connection, customers: Iterable[str]) -> list[Ro
 def _confirms(draft: Draft, claim: Row[Any]) -> bool:
     return (
         draft.link is not None
+        and draft.undone_at is None
         and claim.customer_id == draft.link.customer_id
         and claim.challenge_id == draft.rule.challenge_id
         and claim.platform == draft.rule.platform
@@ -206,11 +222,16 @@ def _write_drafts(
     if not drafts:
         return
     now = max(draft.event.received_at for draft in drafts)
-    awards = [_award(draft, draft.link) for draft in drafts if draft.link]
-    won = enter(connection, awards, now)
+    awards = {
+        draft.id: _award(draft, draft.link)
+        for draft in drafts
+        if draft.link and draft.undone_at is None
+    }
+    won = enter(connection, list(awards.values()), now)
+    barred = {i for i in awards.keys() - won if is_barred(connection, awards[i])}
     rows, timeline = [], []
     for draft in drafts:
-        state, reason, next_at = _entry(draft, draft.id in won)
+        state, reason, next_at = _entry(draft, draft.id in won, draft.id in barred)
         rows.append(_attempt(draft, state, reason, next_at))
         at = draft.event.received_at
         by = f"source:{draft.event.source}"
@@ -228,12 +249,17 @@ def _award(draft: Draft, link: Row[Any]) -> Award:
         draft.event.platform,
         draft.event.actor,
         draft.occurrence,
+        draft.rule.bar_after_undo,
     )
 
 
-def _entry(draft: Draft, won: bool) -> tuple[State, str, datetime | None]:
+def _entry(draft: Draft, won: bool, barred: bool) -> tuple[State, str, datetime | None]:
+    if draft.undone_at is not None:
+        return State.WITHDRAWN, UNDONE_BEFORE, None
     if draft.link is None:
         return State.UNLINKED, NOT_LINKED, draft.unlinked_until
+    if barred:
+        return State.REFUSED, BARRED, None
     if not won:
         return State.DUPLICATE, ALREADY_AWARDED, None
     hold = draft.rule.hold_seconds
@@ -259,6 +285,8 @@ def _attempt(draft: Draft, state: State, reason: str, next_at: datetime | None) 
         evidence=Evidence.SIGNED,
         occurrence=draft.occurrence,
         hold_seconds=draft.rule.hold_seconds,
+        bar_after_undo=draft.rule.bar_after_undo,
+        undone_at=draft.undone_at,
         created_at=event.received_at,
         updated_at=event.received_at,
         next_at=next_at,
@@ -268,28 +296,4 @@ def _attempt(draft: Draft, state: State, reason: str, next_at: datetime | None) 
 def new_attempt(**values: Any) -> dict[str, Any]:
     """A whole attempt row; every column must be named, so that one cannot be forgotten in bulk."""
     blank: dict[str, Any] = {column.key: None for column in AttemptRow.__table__.columns}
-    return {**blank, "fence": 0, "round": 0, **values}
-
-
-def _withdraw_undone(connection: Connection, events: Sequence[Event]) -> None:
-    """Withdraw what was not paid for yet: an action undone earns nothing."""
-    for event in events:
-        statement = select(AttemptRow.id, AttemptRow.state).where(
-            AttemptRow.account_id == event.actor,
-            AttemptRow.platform == event.platform,
-            AttemptRow.action == event.action,
-            AttemptRow.state.in_([State.HELD, State.UNLINKED]),
-            AttemptRow.created_at <= event.received_at,
-            *([AttemptRow.target == event.target] if event.target else []),
-        )
-        for row in connection.execute(statement.with_for_update()).all():
-            move(
-                connection,
-                row.id,
-                State(row.state),
-                State.WITHDRAWN,
-                reason="the action was undone",
-                caused_by=f"source:{event.source}",
-                now=event.received_at,
-            )
-            release(connection, row.id)
+    return {**blank, "fence": 0, "round": 0, "bar_after_undo": False, **values}

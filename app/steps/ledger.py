@@ -6,11 +6,11 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import ColumnElement, Connection, and_, delete, exists, literal, select, true
 from sqlalchemy.dialects import postgresql, sqlite
 
 from app.domain.attempts import State
-from app.storage.tables import AwardRow
+from app.storage.tables import AwardRow, BarRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +23,7 @@ class Award:
     platform: str
     account_id: str | None
     occurrence: str
+    bar_after_undo: bool = False
 
 
 def insert_new(connection: Connection, table: Any, *returning: Any) -> Any:
@@ -41,21 +42,55 @@ def enter(connection: Connection, awards: Sequence[Award], now: datetime) -> set
     """Enter awards into the ledger; the attempts whose award was not in it yet."""
     if not awards:
         return set()
-    rows = [
-        {
-            "attempt_id": award.attempt_id,
-            "challenge_id": award.challenge_id,
-            "customer_id": award.customer_id,
-            "platform": award.platform,
-            "account_id": award.account_id,
-            "occurrence": award.occurrence,
-            "created_at": now,
-        }
-        # In one order everywhere, so that two transactions cannot wait for each other.
-        for award in sorted(awards, key=lambda a: (a.challenge_id, a.customer_id, a.occurrence))
-    ]
+    # In one order everywhere, so that two transactions cannot wait for each other.
+    ordered = sorted(awards, key=lambda a: (a.challenge_id, a.customer_id, a.occurrence))
+    if any(award.bar_after_undo for award in ordered):
+        return {award.attempt_id for award in ordered if _enter_unbarred(connection, award, now)}
+    rows = [_row(award, now) for award in ordered]
     statement = insert_new(connection, AwardRow, AwardRow.attempt_id)
     return set(connection.execute(statement, rows).scalars())
+
+
+def _row(award: Award, now: datetime) -> dict[str, Any]:
+    return {
+        "attempt_id": award.attempt_id,
+        "challenge_id": award.challenge_id,
+        "customer_id": award.customer_id,
+        "platform": award.platform,
+        "account_id": award.account_id,
+        "occurrence": award.occurrence,
+        "created_at": now,
+    }
+
+
+def _enter_unbarred(connection: Connection, award: Award, now: datetime) -> bool:
+    """Enter one award, unless its rule bars those who undid it before: one statement decides."""
+    row = _row(award, now)
+    columns = [literal(row[name], AwardRow.__table__.c[name].type) for name in row]
+    chosen = select(*columns)
+    if award.bar_after_undo:
+        chosen = chosen.where(~exists().where(barring(award)))
+    else:
+        # SQLite would read ON CONFLICT as a join's ON.
+        chosen = chosen.where(true())
+    statement = insert_new(connection, AwardRow, AwardRow.attempt_id)
+    return connection.execute(statement.from_select(list(row), chosen)).first() is not None
+
+
+def barring(award: Award) -> ColumnElement[bool]:
+    """The bar that an award meets: of its account; without one, of any that its customer had."""
+    who = (
+        BarRow.account_id == award.account_id
+        if award.account_id is not None
+        else BarRow.customer_id == award.customer_id
+    )
+    return and_(BarRow.challenge_id == award.challenge_id, BarRow.platform == award.platform, who)
+
+
+def is_barred(connection: Connection, award: Award) -> bool:
+    """Whether a bar kept this award out. For telling people, never for deciding."""
+    statement = select(BarRow.id).where(barring(award))
+    return award.bar_after_undo and connection.execute(statement).first() is not None
 
 
 def release(connection: Connection, attempt_id: str) -> None:

@@ -6,11 +6,12 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, exists, select
 
-from app.domain.answers import TREATMENTS, Then
 from app.domain.attempts import CANCELLABLE, REPLAYABLE, State
-from app.steps.ledger import Award, enter, release
+from app.steps.ledger import Award, enter
 from app.steps.moves import move
-from app.storage.tables import AttemptRow, AwardRow, SubmissionRow
+from app.steps.undoing import is_void
+from app.steps.withdrawing import withdraw
+from app.storage.tables import AttemptRow, AwardRow
 
 
 class NotAllowed(Exception):  # noqa: N818 -- reads as the claim it makes
@@ -20,13 +21,16 @@ class NotAllowed(Exception):  # noqa: N818 -- reads as the claim it makes
 def replay(connection: Connection, attempt_id: str, caused_by: str, now: datetime) -> State | None:
     """Owe a dead, ungranted or unconfirmed attempt again, with a fresh schedule; None: no such.
 
-    Raises `NotAllowed` in other states, and when the ledger has paid the award to another.
+    Raises `NotAllowed` in other states, when the ledger has paid the award to another, and when
+    the action was undone inside its hold.
     """
     attempt = _locked(connection, attempt_id)
     if attempt is None:
         return None
     if attempt.state not in REPLAYABLE:
         raise NotAllowed(f"an attempt that is {attempt.state} cannot be replayed")
+    if is_void(connection, attempt):
+        raise NotAllowed("the action was undone inside its hold")
     _hold_award(connection, attempt, now)
     move(
         connection,
@@ -67,17 +71,8 @@ def cancel(connection: Connection, attempt_id: str, caused_by: str, now: datetim
         raise NotAllowed(f"an attempt that is {attempt.state} cannot be cancelled")
     if attempt.lease_until is not None:
         raise NotAllowed("a submission is in flight; try again in a moment")
-    move(
-        connection,
-        attempt.id,
-        State(attempt.state),
-        State.WITHDRAWN,
-        reason="cancelled by a person",
-        caused_by=caused_by,
-        now=now,
-    )
-    if not _may_have_landed(connection, attempt.id):
-        release(connection, attempt.id)
+    reason = "cancelled by a person"
+    withdraw(connection, attempt, reason=reason, caused_by=caused_by, now=now)
     return State.WITHDRAWN
 
 
@@ -101,19 +96,3 @@ def _hold_award(connection: Connection, attempt: Row[Any], now: datetime) -> Non
     )
     if not enter(connection, [award], now):
         raise NotAllowed("the award ledger already holds this award for another attempt")
-
-
-def _may_have_landed(connection: Connection, attempt_id: str) -> bool:
-    telling = [
-        outcome
-        for outcome, treatment in TREATMENTS.items()
-        if treatment.may_have_landed or treatment.then is Then.ACCEPT
-    ]
-    statement = select(
-        exists().where(
-            SubmissionRow.attempt_id == attempt_id,
-            SubmissionRow.outcome.in_(telling),
-            SubmissionRow.resolved.is_(False),
-        )
-    )
-    return bool(connection.execute(statement).scalar_one())

@@ -13,6 +13,7 @@ from sqlalchemy import (
     String,
     UniqueConstraint,
     Uuid,
+    false,
     text,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -62,6 +63,14 @@ class EventRow(Base):
             sqlite_where=text("actor_handle IS NOT NULL"),
             postgresql_where=text("actor_handle IS NOT NULL"),
         ),
+        # Few events undo something; each new action that minds asks whether one of them does.
+        Index(
+            "ix_events_undone",
+            "actor",
+            "platform",
+            sqlite_where=text("undone = 1"),
+            postgresql_where=text("undone"),
+        ),
     )
 
     id: Mapped[Id]
@@ -70,6 +79,7 @@ class EventRow(Base):
     platform: Mapped[Word]
     action: Mapped[Word]
     undone: Mapped[bool]
+    undoes: Mapped[Text | None]
     actor: Mapped[Text]
     actor_handle: Mapped[Text | None]
     target: Mapped[Text | None]
@@ -83,7 +93,8 @@ class AttemptRow(Base):
 
     ``next_at`` is when its state's own clock strikes: the next submission of a due one, the end
     of a hold, the expiry of a wait; NULL where only a person or an answer can move it. A row with
-    ``lease_until`` in the future is in the hands of the worker that holds ``fence``.
+    ``lease_until`` in the future is in the hands of the worker that holds ``fence``. ``undone_at``
+    is when the account took its action back.
     """
 
     __tablename__ = "attempts"
@@ -97,6 +108,7 @@ class AttemptRow(Base):
         Index(None, "customer_id", "challenge_id", "id", postgresql_ops={"customer_id": PREFIX}),
         Index(None, "account_id", "id", postgresql_ops={"account_id": PREFIX}),
         Index(None, "state", "id"),
+        _partial("ix_attempts_undone", "id", where="undone_at IS NOT NULL"),
     )
 
     id: Mapped[Id]
@@ -116,6 +128,8 @@ class AttemptRow(Base):
     evidence: Mapped[str] = mapped_column(String(16))
     occurrence: Mapped[str] = mapped_column(String(300))
     hold_seconds: Mapped[float]
+    bar_after_undo: Mapped[bool] = mapped_column(server_default=false())
+    undone_at: Mapped[Moment | None]
     claimed: Mapped[str | None] = mapped_column(String(4096))
     created_at: Mapped[Moment]
     updated_at: Mapped[Moment]
@@ -145,6 +159,27 @@ class AwardRow(Base):
     attempt_id: Mapped[str] = mapped_column(
         Uuid(as_uuid=False), ForeignKey("attempts.id", deferrable=True, initially="DEFERRED")
     )
+    created_at: Mapped[Moment]
+
+
+class BarRow(Base):
+    """An account that undid an action after it was paid for, where the rule bars it from then on.
+
+    ``customer_id``: whose it was, for claims that name no account.
+    """
+
+    __tablename__ = "bars"
+    __table_args__ = (
+        UniqueConstraint("challenge_id", "platform", "account_id"),
+        Index(None, "challenge_id", "customer_id"),
+    )
+
+    id: Mapped[Serial]
+    challenge_id: Mapped[int]
+    platform: Mapped[Word]
+    account_id: Mapped[Text]
+    customer_id: Mapped[str] = mapped_column(String(100))
+    attempt_id: Mapped[AttemptId]
     created_at: Mapped[Moment]
 
 

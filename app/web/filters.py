@@ -77,6 +77,11 @@ class AttemptFilter(Shape):
         "or handle. Upper and lower case differ.",
     )
 
+    undone: bool | None = Field(
+        default=None,
+        description="true: only those whose action the account took back; false: none of them.",
+    )
+
     def wanted(self) -> Filter:
         return Filter(
             customer_id=self.customer_id,
@@ -90,6 +95,7 @@ class AttemptFilter(Shape):
             from_at=self.from_at,
             to_at=self.to_at,
             q=self.q and self.q.strip(),
+            undone=self.undone,
         )
 
 

@@ -37,6 +37,7 @@ class Attempt(Shape):
     created_at: datetime
     updated_at: datetime
     next_at: datetime | None = Field(description="When the state's own clock strikes.")
+    undone_at: datetime | None = Field(description="When the account took the action back.")
     event_id: str | None
     claimed: dict[str, Any] | None = Field(description="The customer's own statement.")
     in_flight: bool = Field(description="A submission of it is running.")

@@ -135,6 +135,7 @@ def test_a_line_of_the_history_says_all_that_a_list_needs(viewer: Caller, past: 
         "createdAt": made,
         "updatedAt": made,
         "nextAt": made,
+        "undoneAt": None,
         "eventId": None,
         "claimed": {"handle": "jane"},
         "inFlight": False,
@@ -161,6 +162,7 @@ QUERIES: dict[str, dict[str, str]] = {
     "from": {"from": "2026-11-24T12:00:00Z"},
     "to": {"to": "2026-11-23T14:00:00+03:00"},
     "q": {"q": " sought"},
+    "undone": {"undone": "true"},
 }
 
 

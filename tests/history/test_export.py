@@ -11,12 +11,12 @@ from sqlalchemy import text
 from app.domain.attempts import State
 from app.service import Service
 from app.web.export import Format, chunks
-from tests.history.conftest import Caller, Past
+from tests.history.conftest import NOW, Caller, Past
 from tests.history.test_attempts import problem
 
 HEADER = (
     "id,state,reason,customerId,challengeId,source,platform,action,accountId,target,evidence,"
-    "occurrence,createdAt,updatedAt,nextAt,eventId,claimed,inFlight"
+    "occurrence,createdAt,updatedAt,nextAt,undoneAt,eventId,claimed,inFlight"
 )
 
 
@@ -42,6 +42,14 @@ def test_a_csv_has_every_attempt_and_every_column(viewer: Caller, past: Past) ->
         "false",
         "",
     )
+
+
+def test_an_export_says_what_was_undone(viewer: Caller, past: Past) -> None:
+    past.attempt(undone_at=NOW)
+
+    (row,) = read_csv(viewer.get("/v1/attempts/export", format="csv").text)
+
+    assert row["undoneAt"].startswith("2026-11-23T12:00:00")
 
 
 def test_an_ndjson_has_the_lines_of_the_list(viewer: Caller, past: Past) -> None:

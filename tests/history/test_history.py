@@ -34,6 +34,7 @@ CRITERIA: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "from": ({"created_at": NOW + timedelta(days=1)}, {"from_at": NOW + timedelta(days=1)}),
     "to": ({"created_at": NOW - timedelta(days=1)}, {"to_at": NOW - timedelta(hours=1)}),
     "q": ({"customer_id": "sought-for"}, {"q": "sought"}),
+    "undone": ({"undone_at": NOW}, {"undone": True}),
 }
 
 
@@ -76,6 +77,13 @@ def test_no_criterion_finds_everything_newest_first(service: Service, past: Past
     made = past.attempts(5)
 
     assert found(service) == made
+
+
+def test_what_was_not_undone_can_be_searched_too(service: Service, past: Past) -> None:
+    past.attempt(undone_at=NOW)
+    kept = past.attempt()
+
+    assert found(service, undone=False) == [kept]
 
 
 def test_several_states_are_any_of_them(service: Service, past: Past) -> None:

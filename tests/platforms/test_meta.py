@@ -155,6 +155,15 @@ def test_what_is_removed_is_undone_under_another_key(value: dict[str, Any]) -> N
     assert done.key != undone.key
 
 
+@pytest.mark.parametrize("value", [COMMENT, SHARE], ids=lambda value: value["item"])
+def test_what_is_removed_names_what_it_was(value: dict[str, Any]) -> None:
+    assert feed(value, verb="remove").undoes == feed(value).key
+
+
+def test_a_like_taken_back_is_any_like_of_the_post_before() -> None:
+    assert feed(REACTION, verb="remove").undoes is None
+
+
 def test_a_like_taken_back_and_given_again_is_a_new_event() -> None:
     first, again = feed(REACTION), feed(REACTION, created_time=1475578999)
 

@@ -54,6 +54,15 @@ def mistakes_in(path: Path) -> list[Mistake]:
     return list(caught.value.mistakes)
 
 
+@pytest.mark.parametrize(("line", "bars"), [("", False), ("bar_after_undo = true\n", True)])
+def test_a_rule_bars_nobody_unless_it_says_so(
+    write_config: WriteConfig, line: str, bars: bool
+) -> None:
+    configuration = load_configuration(write_config(SOURCE + RULE + line), VARIABLES)
+
+    assert [rule.bar_after_undo for rule in configuration.rules] == [bars]
+
+
 def test_the_products_example_is_right(write_config: WriteConfig) -> None:
     configuration = load_configuration(write_config(EXAMPLE), VARIABLES)
 

@@ -120,14 +120,16 @@ def test_an_event_whose_claim_expires_meanwhile_is_paid_by_itself(database: Data
     assert states(database) == {Evidence.CLAIMED: State.EXPIRED, Evidence.SIGNED: State.DUE}
 
 
-def test_an_action_undone_while_its_hold_ends_stays_owed(database: Database) -> None:
+def test_an_action_undone_inside_its_hold_is_withdrawn_though_the_hold_ends_meanwhile(
+    database: Database,
+) -> None:
     database.write(linking)
     database.write(follow(HELD_RULE))
 
     (receipt,) = meanwhile(database, striking, follow(undone=True))
 
     assert receipt.is_new
-    assert states(database) == {Evidence.SIGNED: State.DUE}
+    assert states(database) == {Evidence.SIGNED: State.WITHDRAWN}
 
 
 def test_an_action_undone_while_it_is_received_is_withdrawn(database: Database) -> None:

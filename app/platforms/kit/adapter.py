@@ -167,10 +167,11 @@ class Adapter(ABC):
             return f"{word} is by the account itself"
         first, *others = kind.identity
         identity = [optional_text(dig(root, path), path) for path in others]
+        identity.insert(0, text(dig(root, first), first))
         time = dig(root, kind.time.path) if kind.time else None
         return self.event(
             callback,
-            key=event_key(word, text(dig(root, first), first), *identity),
+            key=event_key(word, *identity),
             action=kind.action,
             actor=text(actor, kind.actor),
             actor_handle=label(dig(root, kind.handle)) if kind.handle else None,
@@ -179,6 +180,7 @@ class Adapter(ABC):
             if kind.time and time is not None
             else callback.received_at,
             undone=kind.undone,
+            undoes=event_key(kind.undoes, *identity) if kind.undoes else None,
             payload=payload,
         )
 

@@ -27,6 +27,7 @@ class Kind:
 
     ``identity`` names what tells this action from every other of its kind: the first must be
     there, the others may be absent. An event that carries no time happened when it was received.
+    ``undoes``: the word of the kind that an undone one takes back, where both have one identity.
     """
 
     action: str
@@ -36,3 +37,4 @@ class Kind:
     time: At | None = None
     handle: str | None = None
     undone: bool = False
+    undoes: str | None = None
