@@ -10,8 +10,9 @@ from gunicorn.glogging import Logger
 
 from app.service import Service
 from app.web import create_app
-from app.worker.assembly import build_dispatcher
+from app.worker.assembly import build_dispatcher, build_renewals
 from app.worker.dispatcher import Dispatcher
+from app.worker.renewals import Renewals
 
 log = structlog.get_logger(__name__)
 
@@ -42,6 +43,7 @@ class WebServer(BaseApplication):  # type: ignore[misc]
         self.settings = settings
         self.starts_worker = starts_worker
         self.dispatcher: Dispatcher | None = None
+        self.renewals: Renewals | None = None
         super().__init__()
 
     def load_config(self) -> None:
@@ -63,9 +65,13 @@ class WebServer(BaseApplication):  # type: ignore[misc]
         if self.starts_worker:
             self.dispatcher = build_dispatcher(self.service)
             self.dispatcher.start()
+            self.renewals = build_renewals(self.service)
+            self.renewals.start()
 
     def worker_exit(self, _server: Any, worker: Any) -> None:
         """In the web process, after its last request: what is in flight is still recorded."""
+        if self.renewals is not None:
+            self.renewals.stop()
         if self.dispatcher is not None:
             self.dispatcher.stop()
         self.service.close()

@@ -10,7 +10,7 @@ from app.cli.address import split_address
 from app.cli.database import prepare
 from app.service import build_service
 from app.settings.environment import read_environment
-from app.worker.assembly import build_dispatcher
+from app.worker.assembly import build_dispatcher, build_renewals
 
 log = structlog.get_logger(__name__)
 
@@ -43,8 +43,11 @@ def command(metrics: str | None) -> None:
     while told is signal.SIGHUP:
         dispatcher = build_dispatcher(service)
         dispatcher.start()
+        renewals = build_renewals(service)
+        renewals.start()
         log.info("worker.started")
         told = signal.Signals(signal.sigwait(_SIGNALS))
+        renewals.stop()
         dispatcher.stop()
         if told is signal.SIGHUP:
             service.reload()

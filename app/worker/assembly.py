@@ -3,6 +3,7 @@
 from app.service import Service, worker_name
 from app.worker.dispatcher import Dispatcher
 from app.worker.forwarder import Forwarder
+from app.worker.renewals import Renewals
 
 
 def build_dispatcher(service: Service) -> Dispatcher:
@@ -21,3 +22,7 @@ def build_dispatcher(service: Service) -> Dispatcher:
     )
     service.wake_worker = dispatcher.wake
     return dispatcher
+
+
+def build_renewals(service: Service) -> Renewals:
+    return Renewals(service.database, service.configuration.sources, service.now)

@@ -17,7 +17,7 @@ from pydantic import (
 
 from app.domain.events import Event
 from app.domain.sources import Expected
-from app.platforms.kit.callback import Callback, Example, Forged, Reading, Reply
+from app.platforms.kit.callback import Ask, Callback, Example, Forged, Reading, Reply
 from app.platforms.kit.fields import dig, label, optional_text, text
 from app.platforms.kit.kinds import Kind
 from app.platforms.kit.schemes import HmacScheme, event_key
@@ -112,6 +112,10 @@ class Adapter(ABC):
     def topics(self) -> tuple[str, ...]:
         """What we must be subscribed to, where the platform's subscriptions lapse."""
         return ()
+
+    def ask_for(self, topic: str) -> Ask | None:  # noqa: ARG002
+        """What to send for a subscription to ``topic``; None: somebody else sees to it."""
+        return None
 
     @property
     def expected(self) -> Expected:

@@ -36,6 +36,14 @@ class Grant:
 
 
 @dataclass(frozen=True, slots=True)
+class Ask:
+    """A form that we send to a platform for a subscription; its answer is a handshake, later."""
+
+    url: str
+    form: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class Handshake(Reply):
     """The answer to a handshake that says more than that the endpoint is ours."""
 

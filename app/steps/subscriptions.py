@@ -1,0 +1,44 @@
+"""Which subscription is to be renewed, and by whom of us?"""
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import ColumnElement, Connection, or_, select, update
+
+from app.domain.sources import Subscription
+from app.steps.ledger import insert_new
+from app.storage.tables import SubscriptionRow
+
+# Renewed while this share of its time is left: two more tries fit in before anybody worries.
+RENEWED_AT_SHARE = 0.5
+# The platform grants in a handshake of its own, some time after it was asked.
+ASKED_AGAIN_AFTER = timedelta(minutes=15)
+
+
+def is_due(connection: Connection, source: str, topic: str, now: datetime) -> bool:
+    """Whether it was never granted or may soon lapse, and nobody asked for it just now."""
+    row = connection.execute(select(SubscriptionRow.__table__).where(*_it(source, topic))).first()
+    if row is None:
+        return True
+    if row.asked_at is not None and row.asked_at > now - ASKED_AGAIN_AFTER:
+        return False
+    return not Subscription(topic, row.granted_at, row.lapses_at).has_left(RENEWED_AT_SHARE, now)
+
+
+def take(connection: Connection, source: str, topic: str, now: datetime) -> bool:
+    """Become the one of us who asks for it this time; False when another was faster."""
+    connection.execute(insert_new(connection, SubscriptionRow), {"source": source, "topic": topic})
+    is_free = or_(
+        SubscriptionRow.asked_at.is_(None), SubscriptionRow.asked_at <= now - ASKED_AGAIN_AFTER
+    )
+    statement = update(SubscriptionRow).where(*_it(source, topic), is_free).values(asked_at=now)
+    return connection.execute(statement).rowcount == 1
+
+
+def failed(connection: Connection, source: str, topic: str, answer: str) -> None:
+    """Keep for people why it was not granted."""
+    statement = update(SubscriptionRow).where(*_it(source, topic)).values(answer=answer)
+    connection.execute(statement)
+
+
+def _it(source: str, topic: str) -> tuple[ColumnElement[bool], ...]:
+    return SubscriptionRow.source == source, SubscriptionRow.topic == topic

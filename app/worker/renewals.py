@@ -1,0 +1,98 @@
+"""What is asked of platforms in time, so that their subscriptions do not lapse?"""
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
+
+import requests
+import structlog
+
+from app.platforms.kit.adapter import Adapter
+from app.platforms.kit.callback import Ask
+from app.steps import subscriptions
+from app.storage.database import Database
+from app.storage.errors import StorageUnavailable
+
+log = structlog.get_logger(__name__)
+
+LOOK_EVERY_SECONDS = 60.0
+# To connect, and between two reads.
+TIMEOUTS = (3.05, 10)
+
+
+class Renewals:
+    """One thread that asks for what may soon lapse. Any number of them may share a database."""
+
+    def __init__(
+        self,
+        database: Database,
+        adapters: Mapping[str, Adapter],
+        now: Callable[[], datetime],
+        look_every_seconds: float = LOOK_EVERY_SECONDS,
+    ) -> None:
+        self._database = database
+        self._adapters = adapters
+        self._now = now
+        self._look_every_seconds = look_every_seconds
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="renewals", daemon=True)
+
+    def start(self) -> None:
+        """Begin, where a source wants its subscriptions renewed at all."""
+        if any(True for _ in self._asks()):
+            self._thread.start()
+
+    def stop(self) -> None:
+        self._stopping.set()
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    def look(self) -> None:
+        """Ask for everything that is due."""
+        for source, topic, ask in self._asks():
+            if self._stopping.is_set():
+                return
+            with self._database.read() as connection:
+                is_due = subscriptions.is_due(connection, source, topic, self._now())
+            if is_due and self._take(source, topic):
+                self._send(source, topic, ask)
+
+    def _asks(self) -> Iterator[tuple[str, str, Ask]]:
+        for source, adapter in self._adapters.items():
+            for topic in adapter.topics:
+                ask = adapter.ask_for(topic)
+                if ask is not None:
+                    yield source, topic, ask
+
+    def _take(self, source: str, topic: str) -> bool:
+        return self._database.write(
+            lambda connection: subscriptions.take(connection, source, topic, self._now())
+        )
+
+    def _send(self, source: str, topic: str, ask: Ask) -> None:
+        problem = _asked(ask)
+        log.info("subscription.asked", source=source, topic=topic, problem=problem)
+        if problem is not None:
+            self._database.write(
+                lambda connection: subscriptions.failed(connection, source, topic, problem)
+            )
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                self.look()
+            except StorageUnavailable as error:
+                log.warning("worker.storage_unavailable", problem=str(error))
+            except Exception:
+                log.exception("renewals.failed")
+            self._stopping.wait(self._look_every_seconds)
+
+
+def _asked(ask: Ask) -> str | None:
+    """Send it; what went wrong, without a word of what was sent: a secret is in it."""
+    try:
+        answer = requests.post(ask.url, data=ask.form, timeout=TIMEOUTS, allow_redirects=False)
+    except requests.RequestException as error:
+        return f"no answer: {type(error).__name__}"
+    answer.close()
+    return None if 200 <= answer.status_code < 300 else str(answer.status_code)
