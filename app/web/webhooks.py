@@ -9,7 +9,7 @@ from flask import Blueprint, Response, request
 
 from app.metrics import CALLBACK_SECONDS, EVENTS
 from app.platforms.kit.adapter import Adapter
-from app.platforms.kit.callback import Callback, Forged, Handshake, Malformed, Reading, Reply
+from app.platforms.kit.callback import Callback, Forged, Malformed, Reading, Reply
 from app.steps.intake import Receipt
 from app.web.context import lower_headers, service
 from app.web.openapi import operation
@@ -72,11 +72,10 @@ def _proved(adapter: Adapter, reply: Reply, at: datetime) -> None:
     source = adapter.source.name
     log.info("webhook.handshake", source=source)
     EVENTS.labels(source, "handshake").inc()
-    told = reply if isinstance(reply, Handshake) else Handshake()
-    if told.notice is None:
-        service().watch.proved(source, at, told.grant)
+    if reply.notice is None:
+        service().watch.proved(source, at, reply.grant)
     else:
-        _noticed(source, at, told.notice)
+        _noticed(source, at, reply.notice)
 
 
 def _noticed(source: str, at: datetime, notice: str) -> None:

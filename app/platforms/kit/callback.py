@@ -19,15 +19,6 @@ class Callback:
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
-    """The HTTP answer a platform expects. Never HTML: a handshake echoes what a stranger sent."""
-
-    status: int = 204
-    body: str = ""
-    content_type: str = "text/plain; charset=utf-8"
-
-
-@dataclass(frozen=True, slots=True)
 class Grant:
     """A subscription that the platform grants for a time, after which it lapses."""
 
@@ -36,19 +27,26 @@ class Grant:
 
 
 @dataclass(frozen=True, slots=True)
+class Reply:
+    """The HTTP answer a platform expects. Never HTML: a handshake echoes what a stranger sent.
+
+    What an answered handshake says besides: ``grant``, for how long we are subscribed, or
+    ``notice``, a word about the subscription that is no proof of ownership.
+    """
+
+    status: int = 204
+    body: str = ""
+    content_type: str = "text/plain; charset=utf-8"
+    grant: Grant | None = field(default=None, compare=False)
+    notice: str | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Ask:
     """A form that we send to a platform for a subscription; its answer is a handshake, later."""
 
     url: str
     form: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Handshake(Reply):
-    """The answer to a handshake that says more than that the endpoint is ours."""
-
-    grant: Grant | None = None
-    notice: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
