@@ -13,12 +13,14 @@ from app.domain.clock import utc_now
 from app.domain.events import Event
 from app.domain.rules import earned_by
 from app.gameball.client import GameballAccount, GameballClient
+from app.platforms.kit.published import Fetcher
 from app.settings.configuration import Configuration, load_configuration
 from app.settings.environment import Environment, embedded_secret_keys
 from app.settings.errors import ConfigurationError, Mistake
 from app.steps.forwarding import ForwardingPolicy
 from app.steps.intake import Arrival, Receipt, receive
 from app.steps.pace import Pace
+from app.steps.published_keys import PublishedKeys
 from app.storage.database import Database
 from app.storage.engines import sqlite_path
 from app.watch import Watch
@@ -46,10 +48,12 @@ class Service:
     secret_keys: tuple[str, ...] = field(repr=False)
     now: Callable[[], datetime] = utc_now
     wake_worker: Callable[[], None] = _nobody
+    published_keys: Fetcher = field(default_factory=PublishedKeys)
     watch: Watch = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         self.watch = Watch(self.database)
+        self._equip_adapters()
 
     def close(self) -> None:
         """Write down what is still in memory, and let go of the database."""
@@ -75,12 +79,17 @@ class Service:
         except ConfigurationError as error:
             log.error("configuration.rejected", mistakes=[str(m) for m in error.mistakes])
             return False
+        self._equip_adapters()
         log.info(
             "configuration.loaded",
             sources=len(self.configuration.sources),
             rules=len(self.configuration.rules),
         )
         return True
+
+    def _equip_adapters(self) -> None:
+        for adapter in self.configuration.sources.values():
+            adapter.fetch = self.published_keys
 
     def account(self) -> GameballAccount:
         settings = self.configuration.gameball

@@ -180,7 +180,7 @@ def intake_requests(count: int) -> list[bytes]:
     for number in range(count):
         key = str(uuid.uuid4())
         example = template.fill(actor=str(number % ACCOUNTS), target="1", key=key, now=now)
-        headers = adapter.sign(example, now)
+        headers = dict(adapter.sign(example, now).headers)
         requests.append(http_request("/webhooks/bench", headers, example.body))
     return requests
 

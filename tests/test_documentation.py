@@ -2,14 +2,16 @@
 
 import re
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from app.cli import COMMANDS
 from app.platforms import adapters
-from app.platforms.kit.adapter import SourceConfig
-from app.platforms.kit.examples import templates
+from app.platforms.kit.examples import example_source, templates
+from app.platforms.kit.options import SourceConfig
 from app.settings.configuration import FileModel, RuleTable, load_configuration
 from app.settings.environment import VARIABLES
 from app.storage.migrate import head
@@ -78,18 +80,20 @@ def test_the_example_with_everything_switched_on_is_a_configuration(tmp_path: Pa
     path = tmp_path / "vouch.toml"
     path.write_text(uncommented())
 
-    configuration = load_configuration(
-        path,
-        {
-            "TWITCH_SECRET": "a-secret-of-ours",
-            "X_CONSUMER_SECRET": "a-secret-of-ours",
-            "META_APP_SECRET": "a-secret-of-ours",
-            "META_VERIFY_TOKEN": "a-token",
-            "PARTNER_SECRET": "whsec_ZXhhbXBsZS1zZWNyZXQtbmV3LW5ldy1uZXchISE=",
-        },
-    )
+    tables = tomllib.loads(uncommented())["sources"]
+    configuration = load_configuration(path, dict(pair for t in tables for pair in variables(t)))
 
-    assert set(configuration.sources) == {"twitch", "x", "facebook-eu", "partner"}
+    assert set(configuration.sources) == {table["name"] for table in tables}
+
+
+def variables(table: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """What a [[sources]] table refers to, with values of the platform's example source."""
+    example = example_source(table["platform"])
+    for key, value in table.items():
+        for number, one in enumerate(value if isinstance(value, list) else [value]):
+            if isinstance(one, str) and one.startswith("env:"):
+                lent = example[key]
+                yield one[4:], lent[number] if isinstance(lent, list) else lent
 
 
 @pytest.mark.parametrize("variable", VARIABLES)

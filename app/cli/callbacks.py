@@ -11,7 +11,6 @@ import requests
 
 from app.cli.address import is_loopback
 from app.platforms.kit.adapter import Adapter
-from app.platforms.kit.callback import Example
 from app.platforms.kit.examples import Template
 
 TIMEOUT_SECONDS = (3.05, 30)
@@ -23,6 +22,7 @@ class Signed:
 
     body: bytes
     headers: Mapping[str, str]
+    query: Mapping[str, str]
     events: tuple[Mapping[str, Any], ...]
 
 
@@ -49,11 +49,11 @@ def signed_callback(
     now: datetime,
     is_forged: bool = False,
 ) -> Signed:
-    """An example as the platform would sign it; a forged one has the signature of another body."""
+    """An example as the platform would sign it, or a stranger; raises `CannotSign`."""
     example = template.fill(actor=actor, target=target, key=key, now=now)
-    what_is_signed = Example(example.body + b" ", example.headers) if is_forged else example
+    sent = adapter.forge(example, now) if is_forged else adapter.sign(example, now)
     events = template.expected(actor=actor, target=target, key=key, now=now)
-    return Signed(example.body, adapter.sign(what_is_signed, now), tuple(events))
+    return Signed(sent.body, sent.headers, sent.query, tuple(events))
 
 
 def new_session(url: str) -> requests.Session:
@@ -70,6 +70,7 @@ def post(session: requests.Session, url: str, signed: Signed) -> Answered:
         response = session.post(
             url,
             data=signed.body,
+            params=dict(signed.query),
             headers=dict(signed.headers),
             timeout=TIMEOUT_SECONDS,
             allow_redirects=False,

@@ -12,6 +12,7 @@ from app.cli.output import json_option, print_json, print_labelled, print_table
 from app.cli.sending import NUMBER, Order, Outcome, send
 from app.cli.sources import Source, configured_source, described_source
 from app.platforms import adapters
+from app.platforms.kit.adapter import CannotSign
 from app.platforms.kit.examples import Template, templates
 
 ANY_TARGET = "example"
@@ -42,7 +43,7 @@ ANY_TARGET = "example"
 @click.option(
     "--set", "pairs", multiple=True, metavar="KEY=VALUE", help="With --secret: another key."
 )
-@click.option("--forge", is_flag=True, help="Sign something else, to see it refused.")
+@click.option("--forge", is_flag=True, help="Sign with a stranger's key, to see it refused.")
 @json_option
 def command(
     platform: str, action: str | None, is_list: bool, as_json: bool, **options: Any
@@ -56,7 +57,10 @@ def command(
         _print_list(platform, as_json)
         return
     order = _order(platform, _template(platform, action), **options)
-    outcome = send(order)
+    try:
+        outcome = send(order)
+    except CannotSign as error:
+        raise click.UsageError(str(error)) from None
     if as_json:
         print_json(_outcome_json(order, outcome))
     else:

@@ -9,8 +9,9 @@ from pydantic import SecretStr, ValidationError
 
 from app.domain.rules import Rule
 from app.platforms import adapters
-from app.platforms.kit.adapter import Adapter, SourceConfig
+from app.platforms.kit.adapter import Adapter
 from app.platforms.kit.examples import example_source
+from app.platforms.kit.options import SourceConfig
 from app.settings.configuration import load_configuration
 from app.settings.environment import read_environment
 

@@ -131,7 +131,9 @@ def tell(adapter: Adapter, verdict: Verdict, hints: Iterable[str]) -> None:
     what = f"a handshake of {adapter.name}" if reading.handshake else f"{adapter.name} signed this"
     click.echo(f"valid: {what}")
     if verdict.malformed is not None:
-        print_labelled("but", f"it cannot be read, and is answered 400: {verdict.malformed}")
+        status = adapter.malformed_status
+        told = f"it cannot be read, and is answered {status}: {verdict.malformed}"
+        print_labelled("but", told)
     for event in reading.events:
         print_labelled("event", f"{_described(event)}, at {iso(event.occurred_at)}")
         print_labelled("", f"key {event.key}")

@@ -1,26 +1,14 @@
 """Meta: Facebook Pages and Instagram, which share one mechanism."""
 
-from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any, ClassVar
-
-from pydantic import Field
+from typing import Any
 
 from app.domain.events import Event
-from app.platforms.kit.adapter import Adapter, SourceConfig, TokenRef
-from app.platforms.kit.callback import Callback, Forged, Reading, Reply
-from app.platforms.kit.fields import (
-    array,
-    compact_json,
-    dig,
-    json_object,
-    listed,
-    obj,
-    read_each,
-    text,
-)
+from app.platforms.kit.callback import Callback, Reading
+from app.platforms.kit.fields import compact_json, dig, json_object, listed, obj, read_each, text
+from app.platforms.kit.hub_family import HubAdapter, updates
 from app.platforms.kit.kinds import Kind, unix, unix_ms
-from app.platforms.kit.schemes import HmacScheme, matches_any
+from app.platforms.kit.terms import Terms
 
 REACTION = Kind(
     "like",
@@ -52,39 +40,27 @@ KINDS = {
 }
 
 
-class MetaSource(SourceConfig):
-    verify_token: TokenRef = Field(description="As typed into the App Dashboard.")
-
-
-class Meta(Adapter):
+class Meta(HubAdapter):
     """``secrets`` are app secrets; Instagram Login has one of its own. A person has another id
     on each Page, so that sources of several Pages want ``accounts`` of their own.
     """
 
     name = "meta"
     docs = "https://developers.facebook.com/docs/graph-api/webhooks/getting-started"
-    config: ClassVar[type[SourceConfig]] = MetaSource
-    schemes = (HmacScheme(header="X-Hub-Signature-256", prefix="sha256="),)
-    accepted = Reply(200)
+    kinds = KINDS
     terms = (
-        "Platform Policy 3.2: only log-in to your app, entering a promotion on its Page or on "
-        "Instagram, check-in at a place and Messenger contact may be incentivized, no other action "
-        "(https://developers.facebook.com/devpolicy/)"
+        Terms(
+            "Platform Policy 3.2: only log-in to your app, entering a promotion on its Page or on "
+            "Instagram, check-in at a place and Messenger contact may be incentivized, no other "
+            "action",
+            "https://developers.facebook.com/devpolicy/",
+        ),
     )
-
-    def handshake(self, callback: Callback) -> Reply | None:
-        if callback.method != "GET":
-            return None
-        token = self.source.verify_token.get_secret_value()
-        matches = matches_any(callback.query.get("hub.verify_token", ""), [token])
-        if not matches or callback.query.get("hub.mode") != "subscribe":
-            raise Forged("hub.verify_token is not the configured one, or hub.mode not subscribe")
-        return Reply(200, text(callback.query.get("hub.challenge"), "hub.challenge"))
 
     def read(self, callback: Callback) -> Reading:
         body = json_object(callback.body)
         sort = text(body.get("object"), "object")
-        return read_each(_updates(body), lambda update: self._update(callback, sort, *update))
+        return read_each(updates(body), lambda update: self._update(callback, sort, *update))
 
     def _update(self, callback: Callback, sort: str, *update: Any) -> Event | str:
         entry, field, value = update
@@ -103,18 +79,3 @@ class Meta(Adapter):
         root = {"id": dig(value, "comment_id"), **obj(value, "value"), "sent_at": entry.get("time")}
         payload = compact_json({"object": sort, "entry": [entry]})
         return self.read_as(kind, callback, word=word, root=root, payload=payload, own=own)
-
-
-def _updates(body: dict[str, Any]) -> Iterator[tuple[dict[str, Any], object, object]]:
-    """Each update of a batch: the envelope with nothing else in it, its field and its value."""
-    for entry in array(body.get("entry"), "entry"):
-        head = {name: dig(entry, name) for name in ("id", "time")}
-        for change in listed(dig(entry, "changes")):
-            yield {**head, "changes": [change]}, dig(change, "field"), dig(change, "value")
-        for message in listed(dig(entry, "messaging")):
-            yield {**head, "messaging": [message]}, "messaging", message
-        # Instagram with Instagram Login puts no `changes` around field and value.
-        if not isinstance(entry, dict):
-            yield head, None, None
-        elif "field" in entry:
-            yield entry, entry["field"], entry.get("value")

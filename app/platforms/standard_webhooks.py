@@ -17,24 +17,23 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from pydantic import AfterValidator, Field, SecretStr
 
 from app.platforms.kit import fields
-from app.platforms.kit.adapter import Adapter, SecretRef, SourceConfig
+from app.platforms.kit.adapter import Adapter
 from app.platforms.kit.callback import Callback, Forged, Malformed, Reading
-from app.platforms.kit.schemes import (
-    Body,
-    Header,
-    HmacScheme,
-    SignedTime,
-    ed25519_signed,
-    matches_any,
-    required,
-    unb64,
-)
+from app.platforms.kit.encodings import matches_any, unb64
+from app.platforms.kit.options import SecretRef, SourceConfig
+from app.platforms.kit.pairs import ed25519_signed
+from app.platforms.kit.places import Body, Header, SignedTime, read
+from app.platforms.kit.schemes import HmacScheme
 
 ID, TIMESTAMP = "webhook-id", "webhook-timestamp"
 # https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
 SIGNED = (Header(ID), b".", Header(TIMESTAMP), b".", Body())
 V1 = HmacScheme(
-    "webhook-signature", SIGNED, "v1,", encoding="base64", time=SignedTime(TIMESTAMP, "unix")
+    Header("webhook-signature"),
+    SIGNED,
+    "v1,",
+    SignedTime(Header(TIMESTAMP), "unix"),
+    encoding="base64",
 )
 MOST_SIGNATURES = 16
 ACTION = re.compile(r"[a-z][a-z0-9_-]{0,63}")
@@ -78,13 +77,13 @@ class StandardWebhooks(Adapter):
     forged_status = 401
 
     def verify(self, callback: Callback) -> None:
-        claimed = required(callback.headers, V1.header).split(" ", MOST_SIGNATURES)
-        if len(claimed) > MOST_SIGNATURES or "." in required(callback.headers, ID):
-            raise Forged(f"{ID} holds a full stop, or {V1.header} more than {MOST_SIGNATURES}")
-        content = V1.content(callback.headers, callback.body)
+        claimed = read(V1.proof, callback).split(" ", MOST_SIGNATURES)
+        if len(claimed) > MOST_SIGNATURES or "." in read(Header(ID), callback):
+            raise Forged(f"{ID} holds a full stop, or {V1.proof} more than {MOST_SIGNATURES}")
+        content = V1.content(callback)
         ours = [V1.signature(content, key) for key in self.source.keys_of()]
         if not any(matches_any(one, ours) or self._by_a_pair(one, content) for one in claimed):
-            raise Forged(f"{V1.header} has no signature of the body by any configured key")
+            raise Forged(f"{V1.proof} has no signature of the body by any configured key")
         V1.check_time(callback, self.tolerance)
 
     def _by_a_pair(self, claimed: str, content: bytes) -> bool:

@@ -5,10 +5,12 @@ from typing import Annotated, Any, ClassVar
 from pydantic import AfterValidator, Field, SecretStr
 
 from app.domain.events import Event
-from app.platforms.kit.adapter import Adapter, SecretRef, SourceConfig
+from app.platforms.kit.adapter import Adapter
 from app.platforms.kit.callback import Callback, Reading, Reply
 from app.platforms.kit.fields import iso_time, json_object, label, obj, text
-from app.platforms.kit.schemes import Body, Header, HmacScheme, SignedTime
+from app.platforms.kit.options import SecretRef, SourceConfig
+from app.platforms.kit.places import Body, Header, SignedTime
+from app.platforms.kit.schemes import HmacScheme
 
 MESSAGE_ID = "Twitch-Eventsub-Message-Id"
 MESSAGE_TIME = "Twitch-Eventsub-Message-Timestamp"
@@ -42,10 +44,10 @@ class Twitch(Adapter):
     # Message-Type, Subscription-Type and Retry are not signed: only the body is believed.
     schemes = (
         HmacScheme(
-            header="Twitch-Eventsub-Message-Signature",
+            Header("Twitch-Eventsub-Message-Signature"),
             prefix="sha256=",
             signed=(Header(MESSAGE_ID), Header(MESSAGE_TIME), Body()),
-            time=SignedTime(MESSAGE_TIME, "iso"),
+            time=SignedTime(Header(MESSAGE_TIME), "iso"),
         ),
     )
 

@@ -9,15 +9,20 @@ from pydantic import Field, model_validator
 
 from app.domain.events import Event
 from app.platforms.kit import fields
-from app.platforms.kit.adapter import Adapter, SecretRef, SourceConfig
+from app.platforms.kit.adapter import Adapter
 from app.platforms.kit.callback import Callback, Reading, Reply
 from app.platforms.kit.fields import dig, listed, obj, text
+from app.platforms.kit.handshakes import safe_to_answer
 from app.platforms.kit.kinds import At, Kind, iso, unix_ms
-from app.platforms.kit.schemes import HmacScheme, safe_to_answer
+from app.platforms.kit.options import SecretRef, SourceConfig
+from app.platforms.kit.places import Header
+from app.platforms.kit.schemes import HmacScheme
+from app.platforms.kit.terms import Terms
 
 # https://docs.x.com/x-api/webhooks/introduction#signature-headers
-CONSUMER = HmacScheme("X-Twitter-Webhooks-Signature", prefix="sha256=", encoding="base64")
-OAUTH2 = replace(CONSUMER, header=f"{CONSUMER.header}-OAuth2", secrets="oauth2_secrets")
+HEADER = "X-Twitter-Webhooks-Signature"
+CONSUMER = HmacScheme(Header(HEADER), prefix="sha256=", encoding="base64")
+OAUTH2 = replace(CONSUMER, proof=Header(f"{HEADER}-OAuth2"), secrets="oauth2_secrets")
 CRC_KEYS = {"consumer": CONSUMER.secrets, "oauth2": OAUTH2.secrets}
 
 FOLLOW = partial(Kind, "follow", "payload.source.data.id", "payload.target.data.id",
@@ -84,10 +89,14 @@ class X(Adapter):
     schemes = (OAUTH2, CONSUMER)
     accepted = Reply(200)
     handshake_within_seconds = 25 * 3_600  # hourly or daily, by different pages; 28 h end it
+    kinds = KINDS
+    deadline_seconds = 3
     terms = (
-        "Developer Policy, Pay to engage: no monetary or virtual compensation for any X action, "
-        "such as posts, follows, unfollows, reposts, likes, comments and replies "
-        "(https://docs.x.com/developer-terms/policy)"
+        Terms(
+            "Developer Policy, Pay to engage: no monetary or virtual compensation for any X "
+            "action, such as posts, follows, unfollows, reposts, likes, comments and replies",
+            "https://docs.x.com/developer-terms/policy",
+        ),
     )
 
     def handshake(self, callback: Callback) -> Reply | None:
@@ -115,9 +124,7 @@ class X(Adapter):
             own = text(body.get("for_user_id"), "for_user_id")
             payload = fields.compact_json({"for_user_id": own, array: [of]})
             word, root = _old(array, {**obj(of, array), "for_user_id": own}, own)
-        if word not in KINDS:
-            return f"{word} earns nothing"
-        return self.read_as(KINDS[word], callback, word=word, root=root, payload=payload, own=own)
+        return self.read_word(word, callback, root, payload=payload, own=own)
 
 
 def _activity(data: dict[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -139,7 +146,7 @@ def _old(array: str, item: dict[str, Any], own: str) -> tuple[str, dict[str, Any
         return f"{array}.{text(item.get('type'), 'type')}", item
     reposted = item.get("retweeted_status")
     for word in ("repost",) if reposted else ("quote", "reply"):
-        refers = dig(item, KINDS[f"{array}.{word}"].target)
+        refers = dig(item, KINDS[f"{array}.{word}"].target or "")
         if refers and dig(item, OWNERS[word]) in (None, own):
             return f"{array}.{word}", item
     entities = (item.get("entities"), dig(item, "extended_tweet.entities"))

@@ -14,7 +14,8 @@ from app.domain.evidence import Evidence
 from app.domain.retries import RetryPolicy
 from app.domain.rules import Repeat, Rule
 from app.platforms import adapters
-from app.platforms.kit.adapter import NAME_PATTERN, Adapter
+from app.platforms.kit.adapter import Adapter
+from app.platforms.kit.options import NAME_PATTERN
 from app.settings.durations import Duration
 from app.settings.errors import ConfigurationError, Mistake
 from app.settings.places import place

@@ -9,6 +9,7 @@ import structlog
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
+from app.platforms.kit.callback import KeysUnavailable
 from app.storage.errors import Overtaken, StorageUnavailable
 
 log = structlog.get_logger(__name__)
@@ -92,6 +93,12 @@ KINDS: Mapping[str, Kind] = {
         "Storage does not answer; nothing was kept; try again",
         "Wait as many seconds as `Retry-After` says, then send it again; it is safe.",
     ),
+    "keys": Kind(
+        503,
+        "The platform's published key cannot be had now; nothing was kept; try again",
+        "Wait as many seconds as `Retry-After` says, then send it again; it is safe. The key can "
+        "also be pinned in the source's `secrets`.",
+    ),
     "not-ready": Kind(
         503, "Not ready", "The service cannot take callbacks. `detail` names the reason."
     ),
@@ -137,6 +144,7 @@ def install(app: Flask) -> None:
     app.register_error_handler(Problem, lambda problem: problem.response())
     app.register_error_handler(StorageUnavailable, _storage)
     app.register_error_handler(Overtaken, _storage)
+    app.register_error_handler(KeysUnavailable, _keys)
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(Exception, _unforeseen)
 
@@ -145,6 +153,12 @@ def _storage(error: StorageUnavailable | Overtaken) -> Response:
     log.error("storage.unavailable", problem=str(error), path=request.path)
     detail = "Nothing was kept. Send it again."
     return Problem("storage", detail, headers={"Retry-After": str(RETRY_SECONDS)}).response()
+
+
+def _keys(error: KeysUnavailable) -> Response:
+    log.error("keys.unavailable", problem=str(error), path=request.path)
+    detail = "Nothing was kept. Send it again."
+    return Problem("keys", detail, headers={"Retry-After": str(RETRY_SECONDS)}).response()
 
 
 def _http(error: HTTPException) -> Response:

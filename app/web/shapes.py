@@ -15,7 +15,7 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
-from app.platforms.kit.adapter import NAME_PATTERN
+from app.platforms.kit.options import NAME_PATTERN
 from app.web.problems import Problem
 
 MAX_BODY_BYTES = 65_536

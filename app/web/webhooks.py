@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 
 import structlog
@@ -26,7 +27,7 @@ blueprint = Blueprint("webhooks", __name__)
     "events means that every one of them is on disk. Forged ones get 401, 403 or, where a platform "
     "would otherwise stop calling, a 2xx and no more.",
     answers={200: "text/plain|application/json", 204: "Taken, known before, or of no interest."},
-    problems=("unknown", "malformed", "forged", ("forged", 403), "too-large"),
+    problems=("unknown", "malformed", "forged", ("forged", 403), "too-large", "keys"),
     tag="webhooks",
 )
 def webhook(source: str) -> Response:
@@ -46,7 +47,7 @@ def webhook(source: str) -> Response:
     try:
         return _answer(adapter, callback)
     finally:
-        CALLBACK_SECONDS.labels(source).observe(time.perf_counter() - began)
+        _clock(adapter, time.perf_counter() - began)
 
 
 def _answer(adapter: Adapter, callback: Callback) -> Response:
@@ -85,17 +86,30 @@ def _noticed(source: str, at: datetime, notice: str) -> None:
 
 def _refused(adapter: Adapter, callback: Callback, kind: str, reason: str) -> Response:
     """Say no: the whole reason to our log and the source's health, little to a stranger."""
-    source, status = adapter.source.name, adapter.forged_status if kind == "forged" else 400
+    source = adapter.source.name
+    status = {"forged": adapter.forged_status, "malformed": adapter.malformed_status}[kind]
     log.warning("webhook.refused", source=source, kind=kind, reason=reason)
     EVENTS.labels(source, kind).inc()
     service().watch.refused(source, callback.received_at, kind, reason)
     if status < 300:
-        return Response(status=status)
+        # Some platforms take anything else for a failure of ours, and stop calling.
+        return _response(replace(adapter.accepted, status=status))
     detail = {
         "forged": "The signature, token or time is missing or wrong.",
         "malformed": "The body is not of a shape that this source reads.",
     }[kind]
     return Problem(kind, detail, status=status).response()
+
+
+def _clock(adapter: Adapter, seconds: float) -> None:
+    CALLBACK_SECONDS.labels(adapter.source.name).observe(seconds)
+    if seconds > adapter.deadline_seconds:
+        log.warning(
+            "webhook.late",
+            source=adapter.source.name,
+            seconds=round(seconds, 3),
+            deadline_seconds=adapter.deadline_seconds,
+        )
 
 
 def _note(

@@ -1,11 +1,12 @@
 """How do the tests run `vouch`, and what stands on the other end of what it calls?"""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import pytest
 from click.testing import CliRunner, Result
@@ -14,7 +15,7 @@ from app.cli import vouch
 from app.domain.clock import utc_now
 from app.platforms import adapters
 from app.platforms.kit.adapter import Adapter
-from app.platforms.kit.callback import Callback
+from app.platforms.kit.callback import Callback, Example
 from app.platforms.kit.examples import example_source, templates
 from app.settings.environment import VARIABLES
 
@@ -63,8 +64,10 @@ def receiver() -> Iterator[Receiver]:
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             headers = {name.lower(): value for name, value in self.headers.items()}
-            kept = Callback("POST", headers, {}, body, utc_now())
-            service.received.append((self.path, kept))
+            address = urlsplit(self.path)
+            query = dict(parse_qsl(address.query))
+            kept = Callback("POST", headers, query, body, utc_now())
+            service.received.append((address.path, kept))
             self.send_response(service.status)
             self.send_header("Content-Length", str(len(service.body)))
             self.end_headers()
@@ -103,13 +106,17 @@ def example_options(platform: str) -> list[str]:
     return options
 
 
-def signed_example(platform: str, at: datetime | None = None) -> tuple[bytes, dict[str, str]]:
-    """The body and headers of the platform's first example, signed at that time or now."""
+def signed_example(platform: str, at: datetime | None = None) -> Example:
+    """The platform's first example, signed at that time or now."""
     now = at or utc_now()
     template = next(iter(templates(platform).values()))
     example = template.fill(actor="41", target="42", key="43", now=now)
-    return example.body, adapter_of(platform).sign(example, now)
+    return adapter_of(platform).sign(example, now)
 
 
-def header_options(headers: dict[str, str]) -> list[str]:
+def header_options(headers: Mapping[str, str]) -> list[str]:
     return [part for name, value in headers.items() for part in ("--header", f"{name}: {value}")]
+
+
+def query_options(query: Mapping[str, str]) -> list[str]:
+    return [part for item in query.items() for part in ("--query", urlencode([item]))]

@@ -218,9 +218,10 @@ def test_terms_that_speak_against_a_rule_are_told_with_their_source(
     _, findings = checked(run, "--offline")
 
     terms = adapters()[platform].terms
+    against = [one for one in terms if one.speak_against(an_action(platform))]
     told = [text for text in texts(findings, "warning") if "speak against" in text]
-    assert bool(told) is (terms is not None)
-    assert all((terms or "") in text for text in told)
+    assert len(told) == len(against)
+    assert all(str(one) in text for one, text in zip(against, told, strict=True))
 
 
 @any_platform
@@ -244,8 +245,9 @@ def test_an_action_that_nothing_is_read_as_is_a_warning_unless_the_sender_names_
         _, findings = checked(run, "--offline")
         warned[platform] = [t for t in texts(findings, "warning") if "is read as 'yodel'" in t]
 
-    # One of the platforms takes whatever action its partners name.
-    assert sorted(map(len, warned.values())) == [0] + [1] * (len(PLATFORMS) - 1)
+    # Few take whatever action their partners name.
+    assert {len(found) for found in warned.values()} == {0, 1}
+    assert sum(not found for found in warned.values()) <= 2
     assert all(
         text.startswith("rules[0].action (line") for found in warned.values() for text in found
     )

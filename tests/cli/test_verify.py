@@ -1,6 +1,7 @@
 """`vouch verify` says what the service would say, and why."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,9 @@ from app.cli.verdicts import Verdict
 from app.cli.verify import tell
 from app.domain.clock import utc_now
 from app.platforms import adapters
-from app.platforms.kit.callback import Reading
+from app.platforms.kit.callback import Example, Reading
 from app.platforms.kit.examples import example_source, templates
+from app.platforms.kit.places import Field, Header
 from tests.cli.conftest import (
     PLATFORMS,
     Vouch,
@@ -21,17 +23,25 @@ from tests.cli.conftest import (
     any_platform,
     example_options,
     header_options,
+    query_options,
     signed_example,
 )
+from tests.platforms.callbacks import callback
 
 VECTORS: list[dict[str, Any]] = json.loads(
     (Path(__file__).parents[1] / "platforms" / "vectors.json").read_text("utf-8")
 )
 SIGNATURES = [vector for vector in VECTORS if "valid" in vector]
 HANDSHAKES = [vector for vector in VECTORS if "reply" in vector]
-TIMED = [name for name in PLATFORMS if any(s.time for s in adapters()[name].schemes)]
+TIMED = [name for name in PLATFORMS if any(s.time for s in adapter_of(name).schemes)]
+COVERING = [name for name in PLATFORMS if all(s.covers_body for s in adapter_of(name).schemes)]
 # Of these the signature covers nothing but the body.
-UNTIMED = [name for name in PLATFORMS if name not in TIMED]
+UNTIMED = [name for name in COVERING if name not in TIMED]
+# Of these the proof stands in a header.
+OUTSIDE_THE_BODY = [
+    name for name in PLATFORMS if not isinstance(adapter_of(name).schemes[-1].proof, Field)
+]
+BY_HEADER = [name for name in PLATFORMS if isinstance(adapter_of(name).schemes[-1].proof, Header)]
 
 EVENT_MEMBERS = {
     "key",
@@ -62,14 +72,26 @@ def options(vector: dict[str, Any]) -> list[str]:
 
 def signed_time(vector: dict[str, Any]) -> list[str]:
     headers = {key.lower(): value for key, value in vector.get("headers", {}).items()}
-    times = [s.time for s in adapters()[vector["adapter"]].schemes if s.time]
-    return [part for t in times for part in ("--at", headers[t.header.lower()])]
+    sent = callback(vector.get("body", "").encode(), headers, query=vector.get("query", {}))
+    schemes = adapter_of(vector["adapter"]).schemes if "valid" in vector else ()
+    times = [s.time.parse(sent) for s in schemes if s.time]
+    return [part for at in times for part in ("--at", at.isoformat())]
 
 
-def verify(run: Vouch, platform: str, headers: dict[str, str], body: bytes, *more: str) -> Result:
+def verify(run: Vouch, platform: str, sent: Example, *more: str) -> Result:
     """Ask about a callback as somebody who has the example source's secrets."""
-    asked = [*example_options(platform), *header_options(headers), "--body-file", "-"]
-    return run("verify", platform, *asked, *more, stdin=body)
+    asked = [*example_options(platform), *header_options(sent.headers), *query_options(sent.query)]
+    return run("verify", platform, *asked, "--body-file", "-", *more, stdin=sent.body)
+
+
+def others(platform: str) -> list[str]:
+    """The example source's other keys, as options."""
+    asked = example_options(platform)
+    return [part for i, part in enumerate(asked) if "--set" in asked[max(0, i - 1) : i + 1]]
+
+
+def indented(body: bytes) -> bytes:
+    return json.dumps(json.loads(body), indent=1).encode()
 
 
 def one_line(result: Result) -> str:
@@ -106,12 +128,12 @@ def test_a_published_handshake_is_answered_as_published(run: Vouch, vector: dict
 def test_a_valid_callback_is_told_with_its_events(
     run: Vouch, platform: str, tmp_path: Path
 ) -> None:
-    body, headers = signed_example(platform)
+    sent = signed_example(platform)
     path = tmp_path / "body"
-    path.write_bytes(body)
+    path.write_bytes(sent.body)
 
-    asked = [*example_options(platform), *header_options(headers), "--body-file", str(path)]
-    result = run("verify", platform, *asked)
+    asked = [*example_options(platform), *header_options(sent.headers), *query_options(sent.query)]
+    result = run("verify", platform, *asked, "--body-file", str(path))
 
     event = next(iter(templates(platform).values())).expect[0]
     assert result.exit_code == 0
@@ -123,9 +145,9 @@ def test_a_valid_callback_is_told_with_its_events(
 
 @any_platform
 def test_the_json_has_the_events_in_full(run: Vouch, platform: str) -> None:
-    body, headers = signed_example(platform)
+    sent = signed_example(platform)
 
-    verdict = json.loads(verify(run, platform, headers, body, "--json").stdout)
+    verdict = json.loads(verify(run, platform, sent, "--json").stdout)
 
     event = next(iter(templates(platform).values())).expect[0]
     assert verdict["platform"] == platform
@@ -134,23 +156,23 @@ def test_the_json_has_the_events_in_full(run: Vouch, platform: str) -> None:
     assert set(verdict["events"][0]) == EVENT_MEMBERS
 
 
-@any_platform
+@pytest.mark.parametrize("platform", COVERING)
 @pytest.mark.parametrize(
     ("change", "hint"),
     [
         (lambda body: body + b"\n", "ends with a newline that was not signed"),
         (lambda body: body + b"\r\n", "ends with a newline that was not signed"),
         (lambda body: b"\xef\xbb\xbf" + body, "begins with a byte order mark"),
-        (lambda body: json.dumps(json.loads(body), indent=1).encode(), "parsed and written again"),
+        (indented, "parsed and written again"),
         (lambda body: body.replace(b"41", b"99"), "no white space, quotation mark or newline"),
     ],
 )
 def test_a_changed_body_is_refused_and_the_change_is_found(
     run: Vouch, platform: str, change: Any, hint: str
 ) -> None:
-    body, headers = signed_example(platform)
+    sent = signed_example(platform)
 
-    result = verify(run, platform, headers, change(body))
+    result = verify(run, platform, replace(sent, body=change(sent.body)))
 
     assert result.exit_code == 1
     assert result.stdout.startswith("not valid: ")
@@ -162,9 +184,9 @@ def test_a_newline_that_the_file_lost_is_found(run: Vouch, platform: str) -> Non
     adapter = adapter_of(platform)
     now = utc_now()
     example = next(iter(templates(platform).values())).fill(actor="1", target="2", key="3", now=now)
-    body, headers = example.body, adapter.sign(type(example)(example.body + b"\n"), now)
+    signed = adapter.sign(replace(example, body=example.body + b"\n"), now)
 
-    result = verify(run, platform, headers, body)
+    result = verify(run, platform, replace(signed, body=example.body))
 
     assert "lacks a newline at its end" in one_line(result)
 
@@ -175,11 +197,12 @@ def test_a_newline_that_the_file_lost_is_found(run: Vouch, platform: str) -> Non
 )
 def test_what_is_around_a_secret_is_found(run: Vouch, wrapped: str, hint: str) -> None:
     for platform in UNTIMED:
-        body, headers = signed_example(platform)
+        sent = signed_example(platform)
         secret = example_source(platform)["secrets"][0]
 
-        asked = ["--secret", wrapped.format(secret), *header_options(headers)]
-        result = run("verify", platform, *asked, "--body-file", "-", stdin=body)
+        asked = ["--secret", wrapped.format(secret), *header_options(sent.headers)]
+        result = run("verify", platform, *asked, *others(platform), "--body-file", "-",
+                     stdin=sent.body)  # fmt: skip
 
         assert result.exit_code == 1
         assert f"the secret has {hint}" in one_line(result)
@@ -187,10 +210,10 @@ def test_what_is_around_a_secret_is_found(run: Vouch, wrapped: str, hint: str) -
 
 @pytest.mark.parametrize("platform", UNTIMED)
 def test_quotation_marks_around_a_header_are_found(run: Vouch, platform: str) -> None:
-    body, headers = signed_example(platform)
-    quoted = {key: f'"{value}"' for key, value in headers.items()}
+    sent = signed_example(platform)
+    quoted = {key: f'"{value}"' for key, value in sent.headers.items()}
 
-    result = verify(run, platform, quoted, body)
+    result = verify(run, platform, replace(sent, headers=quoted))
 
     assert "a header's value has quotation marks" in one_line(result)
 
@@ -198,30 +221,30 @@ def test_quotation_marks_around_a_header_are_found(run: Vouch, platform: str) ->
 @pytest.mark.parametrize("platform", TIMED)
 def test_an_old_signature_says_how_old_and_what_to_add(run: Vouch, platform: str) -> None:
     then = datetime(2021, 2, 25, 15, 2, 10, tzinfo=UTC)
-    body, headers = signed_example(platform, then)
+    sent = signed_example(platform, then)
 
-    result = verify(run, platform, headers, body)
+    result = verify(run, platform, sent)
 
     assert result.exit_code == 1
     assert "years ago" in one_line(result)
     assert "add --at 2021-02-25T15:02:10.000Z" in one_line(result)
-    assert verify(run, platform, headers, body, "--at", "2021-02-25T15:02:10Z").exit_code == 0
+    assert verify(run, platform, sent, "--at", "2021-02-25T15:02:10Z").exit_code == 0
 
 
 @pytest.mark.parametrize("platform", TIMED)
 def test_a_signature_from_the_future_is_told_as_one(run: Vouch, platform: str) -> None:
-    body, headers = signed_example(platform, utc_now() + timedelta(hours=2, minutes=1))
+    sent = signed_example(platform, utc_now() + timedelta(hours=2, minutes=1))
 
-    result = verify(run, platform, headers, body)
+    result = verify(run, platform, sent)
 
     assert "signed 2 hours ahead of that clock" in one_line(result)
 
 
-@any_platform
+@pytest.mark.parametrize("platform", BY_HEADER)
 def test_a_missing_header_is_named(run: Vouch, platform: str) -> None:
-    body, _ = signed_example(platform)
+    sent = signed_example(platform)
 
-    result = verify(run, platform, {}, body)
+    result = verify(run, platform, replace(sent, headers={}))
 
     assert result.exit_code == 1
     assert result.stdout.startswith("not valid: the header ")
@@ -229,43 +252,43 @@ def test_a_missing_header_is_named(run: Vouch, platform: str) -> None:
     assert adapters()[platform].docs in result.stdout
 
 
-@any_platform
+@pytest.mark.parametrize("platform", BY_HEADER)
 def test_a_misspelt_header_is_found(run: Vouch, platform: str) -> None:
-    body, headers = signed_example(platform)
-    signature = adapters()[platform].schemes[-1].header
-    misspelt = {key: v for key, v in headers.items() if key.lower() != signature.lower()}
-    misspelt[signature.lower().replace("signature", "signatures")] = "x"
+    sent = signed_example(platform)
+    signature = adapter_of(platform).schemes[-1].proof.name
+    misspelt = {key: v for key, v in sent.headers.items() if key != signature.lower()}
+    misspelt[f"{signature.lower()}s"] = "x"
 
-    result = verify(run, platform, misspelt, body)
+    result = verify(run, platform, replace(sent, headers=misspelt))
 
     assert f"is {signature} meant?" in one_line(result)
 
 
-@any_platform
+@pytest.mark.parametrize("platform", OUTSIDE_THE_BODY)
 def test_a_believed_body_that_cannot_be_read_is_valid_and_says_so(
     run: Vouch, platform: str
 ) -> None:
     adapter, now = adapter_of(platform), utc_now()
     template = next(iter(templates(platform).values()))
     example = template.fill(actor="1", target="2", key="3", now=now)
-    headers = adapter.sign(type(example)(b"not json", example.headers), now)
+    signed = adapter.sign(replace(example, body=b"[]"), now)
 
-    result = verify(run, platform, headers, b"not json")
+    result = verify(run, platform, signed)
 
     assert result.exit_code == 0
-    assert "it cannot be read, and is answered 400: the body is not JSON" in result.stdout
-    told = json.loads(verify(run, platform, headers, b"not json", "--json").stdout)
+    assert f"it cannot be read, and is answered {adapter.malformed_status}: " in one_line(result)
+    told = json.loads(verify(run, platform, signed, "--json").stdout)
     assert told["valid"] is True
-    assert "not JSON" in told["malformed"]
+    assert told["malformed"]
 
 
 @any_platform
 def test_a_secret_is_never_printed(run: Vouch, platform: str) -> None:
-    body, headers = signed_example(platform)
+    sent = signed_example(platform)
     secret = "a-secret-nobody-may-read"
-    wrong = {**headers, adapters()[platform].schemes[-1].header.lower(): "x"}
+    wrong = adapter_of(platform).schemes[-1].proof.write(sent, "x")
     for more in ((), ("--json",)):
-        result = verify(run, platform, wrong, body, "--secret", secret, *more)
+        result = verify(run, platform, wrong, "--secret", secret, *more)
 
         told = result.stdout + result.stderr
         assert result.exit_code in (1, 2)
@@ -277,7 +300,6 @@ def test_a_secret_is_never_printed(run: Vouch, platform: str) -> None:
     ("arguments", "told"),
     [
         ((), "give --secret S"),
-        (("--secret", "0123456789abcdef0123456789abcdef"), "--body-file F"),
         (("--set", "nonsense"), "write --set KEY=VALUE"),
         (("--set", "nonsense=1"), "--set nonsense: there are secrets"),
         (("--set", "name=1"), "--set name: there are secrets"),
@@ -297,11 +319,19 @@ def test_what_is_asked_wrongly_is_a_usage_error(
 
 
 @any_platform
-def test_a_post_is_never_judged_by_the_examples_own_secret(run: Vouch, platform: str) -> None:
-    body, headers = signed_example(platform)
+def test_a_post_needs_its_body(run: Vouch, platform: str) -> None:
+    result = run("verify", platform, *example_options(platform), "--method", "POST")
 
-    asked = ["--set", "tolerance_seconds=60", *header_options(headers), "--body-file", "-"]
-    result = run("verify", platform, *asked, stdin=body)
+    assert result.exit_code == 2
+    assert "--body-file F" in result.stderr
+
+
+@any_platform
+def test_a_post_is_never_judged_by_the_examples_own_secret(run: Vouch, platform: str) -> None:
+    sent = signed_example(platform)
+
+    asked = ["--set", "tolerance_seconds=60", *header_options(sent.headers), "--body-file", "-"]
+    result = run("verify", platform, *asked, stdin=sent.body)
 
     assert result.exit_code == 2
 
@@ -361,9 +391,10 @@ def test_a_header_without_a_name_is_a_usage_error(run: Vouch) -> None:
 
 @any_platform
 def test_a_header_of_strange_characters_is_refused_in_peace(run: Vouch, platform: str) -> None:
-    body, headers = signed_example(platform)
-    for name in headers:
-        result = verify(run, platform, {**headers, name: "ünïcödé ✓"}, body)
+    sent = signed_example(platform)
+    for name in sent.headers:
+        strange = {**sent.headers, name: "ünïcödé ✓"}
+        result = verify(run, platform, replace(sent, headers=strange))
 
         assert result.exit_code in (0, 1)
         assert "Traceback" not in result.output

@@ -37,7 +37,7 @@ def follow(key: str, actor: str, *, padding: int = 0) -> Message:
     now = utc_now()
     example = templates("twitch")["follow"].fill(actor=actor, target="1", key=key, now=now)
     example = replace(example, body=example.body + b" " * padding)
-    return Message(key, adapter.sign(example, now), example.body)
+    return Message(key, dict(adapter.sign(example, now).headers), example.body)
 
 
 def post(port: int, message: Message, timeout: float = 15) -> int:

@@ -248,7 +248,8 @@ def follow(service: Service, actor: str, *, source: str = "twitch") -> tuple[byt
     """A correctly signed follow: its body and headers."""
     now = service.now()
     example = templates("twitch")["follow"].fill(actor=actor, target="1337", key=actor, now=now)
-    return example.body, service.configuration.sources[source].sign(example, now)
+    signed = service.configuration.sources[source].sign(example, now)
+    return signed.body, dict(signed.headers)
 
 
 def _run(server: str, *statements: str) -> None:

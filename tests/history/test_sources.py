@@ -93,7 +93,9 @@ def test_a_refusal_is_shown_with_its_reason_and_makes_no_write(
 
     refusal = source["lastRefusal"]
     assert (refusal["kind"], refusal["inARow"]) == ("forged", REFUSALS_THAT_WORRY)
-    assert refusal["reason"].startswith("Twitch-Eventsub-Message-Signature does not match")
+    assert refusal["reason"].startswith(
+        "the header Twitch-Eventsub-Message-Signature does not match"
+    )
     assert [trouble["ailment"] for trouble in source["troubles"]] == ["refusing"]
 
 
@@ -112,7 +114,7 @@ def test_a_handshake_and_a_revocation_are_shown(service: Service, viewer: Caller
         b'{"subscription":{"status":"authorization_revoked"}}',
     ):
         example = Example(body, {"Twitch-Eventsub-Message-Id": "m"})
-        headers = signed(example, service.now())
+        headers = signed(example, service.now()).headers
         viewer.client.post("/webhooks/twitch", data=body, headers=headers)
 
     source = listed(service, viewer)[0]

@@ -41,7 +41,12 @@ def signed(
 ) -> Callback:
     """``body`` (bytes, or what JSON shall be made of) as the platform would sign it at ``at``."""
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return callback(raw, adapter.sign(Example(raw, headers or {}), at), at=at)
+    return arrived(adapter.sign(Example(raw, headers or {}), at), at=at)
+
+
+def arrived(example: Example, *, at: datetime = NOW, method: str = "POST") -> Callback:
+    """The callback that a signed example is where it arrives."""
+    return callback(example.body, example.headers, method=method, query=example.query, at=at)
 
 
 def reading(adapter: Adapter, body: object, headers: Mapping[str, str] | None = None) -> Reading:

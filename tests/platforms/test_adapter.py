@@ -8,9 +8,11 @@ import pytest
 
 from app.domain.events import Event
 from app.platforms import adapters
-from app.platforms.kit.adapter import Adapter, SourceConfig
+from app.platforms.kit.adapter import Adapter, CannotSign
 from app.platforms.kit.callback import Callback, Example, Forged, Malformed, Reading
 from app.platforms.kit.kinds import Kind, iso, unix
+from app.platforms.kit.options import SourceConfig
+from app.platforms.kit.places import Header
 from app.platforms.kit.schemes import HmacScheme
 from tests.platforms.callbacks import NOW, callback
 
@@ -31,7 +33,7 @@ class Unschooled(Adapter):
 
 class Lettered(Unschooled):
     name = "lettered"
-    schemes = (HmacScheme("X-Signature"),)
+    schemes = (HmacScheme(Header("X-Signature")),)
 
 
 def config(**more: Any) -> SourceConfig:
@@ -54,7 +56,7 @@ def test_an_adapter_without_a_scheme_believes_nobody_and_signs_nothing() -> None
 
     with pytest.raises(Forged, match="declares no signature scheme"):
         adapter.verify(callback(b"{}", {"X-Signature": "anything"}))
-    with pytest.raises(NotImplementedError, match="here holds no secret"):
+    with pytest.raises(CannotSign, match="nothing that here trusts signs"):
         adapter.sign(Example(b"{}"), NOW)
 
 
@@ -72,7 +74,7 @@ def test_a_secret_is_what_its_reference_resolves_to() -> None:
 def test_the_first_secret_signs() -> None:
     adapter = Lettered(config(secrets=["new", "old"]))
 
-    headers = adapter.sign(Example(b"{}", {"X-Other": "1"}), NOW)
+    headers = adapter.sign(Example(b"{}", {"X-Other": "1"}), NOW).headers
 
     Lettered(config(secrets=["new"])).verify(callback(b"{}", headers))
     assert headers["x-other"] == "1"

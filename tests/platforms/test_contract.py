@@ -17,8 +17,16 @@ from app.domain.events import Event
 from app.platforms import adapters
 from app.platforms.kit.adapter import Adapter
 from app.platforms.kit.callback import Callback, Forged, Malformed, Refusal, Reply
-from app.platforms.kit.examples import Template, example_source, templates
-from tests.platforms.callbacks import NOW, adapter_of, callback
+from app.platforms.kit.examples import (
+    Template,
+    example_source,
+    handshakes,
+    signing_keys,
+    templates,
+)
+from app.platforms.kit.pairs import PairScheme
+from app.platforms.kit.places import Field, Item, Place, Query
+from tests.platforms.callbacks import NOW, adapter_of, arrived
 
 EXAMPLES = Path(app.platforms.__file__).parent / "examples"
 ACTOR, TARGET, KEY = "1234", "5678_90", "-7953119945885597316"
@@ -35,17 +43,26 @@ JUNK = [
     "✓ 日本",
     "A" * 1_000_000,
 ]
+QUERIES = [
+    *("crc_token", "hub.mode", "hub.verify_token", "hub.challenge", "hub.topic", "challenge"),
+    *("challengeCode", "echostr", "signature", "other"),
+]
 NO_OBJECTS = [
     b"", b"null", b"[]", b"1", b'"text"', b"{", b"{}x", b"a=1&b=2", b"\x00", b"\xff\xfe",
     b'{"a": NaN}', b'{"a": 1e999}', b"[" * 100_000,
     b'{"a":' * 100_000, b'{"a":' + b"9" * 5_000 + b"}",
 ]  # fmt: skip
 
+SCRAPS = [
+    b"", b"<a/>", b"</a>", b"<entry>", b"&lt;", b"&x;", b"<![CDATA[x]]>", b"%00", b"&a=",
+    b"9" * 300,    b'<!DOCTYPE a [<!ENTITY x "y">]>', b"\x00", b"\xff", b"<a>" * 5_000, b"-1", b" ",
+]  # fmt: skip
+
 PLATFORMS = sorted(adapters())
-SIGNING_A_TIME = [
-    name for name, adapter in adapters().items() if any(scheme.time for scheme in adapter.schemes)
-]
+SIGNING_A_TIME = [p for p in PLATFORMS if any(one.time for one in adapter_of(p).schemes)]
 CASES = [(platform, name) for platform in PLATFORMS for name in templates(platform)]
+COVERED = [(p, n) for p, n in CASES if all(one.covers_body for one in adapter_of(p).schemes)]
+HANDSHAKES = [(platform, name) for platform in PLATFORMS for name in handshakes(platform)]
 
 tried = settings(
     max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None
@@ -56,8 +73,7 @@ any_example = pytest.mark.parametrize(("platform", "name"), CASES)
 
 def sent(adapter: Adapter, template: Template, *, signer: Adapter | None = None) -> Callback:
     example = template.fill(actor=ACTOR, target=TARGET, key=KEY, now=NOW)
-    headers = (signer or adapter).sign(example, NOW)
-    return callback(example.body, headers)
+    return arrived((signer or adapter).sign(example, NOW))
 
 
 def first_sent(platform: str) -> tuple[Adapter, Callback]:
@@ -65,14 +81,29 @@ def first_sent(platform: str) -> tuple[Adapter, Callback]:
     return adapter, sent(adapter, next(iter(templates(platform).values())))
 
 
-def read_headers(adapter: Adapter, of: Callback) -> list[str]:
-    """The headers of a callback that decide whether it is believed."""
-    return [
-        name.lower()
-        for scheme in adapter.schemes
-        if scheme.header.lower() in of.headers
-        for name in scheme.headers
-    ]
+def deciding(adapter: Adapter, of: Callback) -> list[Place]:
+    """The places of a callback that decide whether it is believed."""
+    schemes = (scheme for scheme in adapter.schemes if scheme.proof.found(of))
+    return [place for scheme in schemes for place in scheme.reads]
+
+
+def with_text(of: Callback, place: Place, text: str | None) -> Callback:
+    """The callback with another text in a place, or with none."""
+    if isinstance(place, Field):
+        body = json.loads(of.body)
+        body.pop(place.name) if text is None else body.update({place.name: text})
+        return replace(of, body=json.dumps(body).encode())
+    if isinstance(place, Query):
+        rest = {key: value for key, value in of.query.items() if key != place.name}
+        return replace(of, query=rest if text is None else {**rest, place.name: text})
+    name = place.name.lower()
+    rest = {key: value for key, value in of.headers.items() if key != name}
+    if isinstance(place, Item):
+        items = of.headers[name].split(",")
+        kept = [item for item in items if not item.startswith(f"{place.item}=")]
+        told = ",".join(kept if text is None else [*kept, f"{place.item}={text}"])
+        return replace(of, headers={**rest, name: told})
+    return replace(of, headers=rest if text is None else {**rest, name: text})
 
 
 @any_platform
@@ -86,6 +117,11 @@ def test_has_examples_a_source_for_them_and_tests_of_its_own(platform: str) -> N
     assert templates(platform), f"no example in {EXAMPLES / platform}"
 
 
+def publishes_keys(platform: str) -> bool:
+    """Whether its keys need not be configured, because they can be fetched."""
+    return adapter_of(platform).keys_url is not None
+
+
 def test_every_example_folder_belongs_to_an_adapter() -> None:
     folders = {folder.name for folder in EXAMPLES.iterdir()}
 
@@ -97,9 +133,11 @@ def test_says_where_it_is_documented_and_what_it_answers(platform: str) -> None:
     adapter = adapters()[platform]
 
     assert adapter.docs.startswith("https://")
-    assert adapter.terms is None or "https://" in adapter.terms
-    assert adapter.forged_status in (401, 403)
+    assert all(terms.source.startswith("https://") and terms.text for terms in adapter.terms)
+    assert adapter.forged_status in (200, 202, 204, 401, 403)
+    assert adapter.malformed_status in (200, 202, 204, 400)
     assert 200 <= adapter.accepted.status < 300
+    assert 1 <= adapter.deadline_seconds <= 30
 
 
 @any_platform
@@ -107,7 +145,7 @@ def test_the_configuration_wants_a_secret(platform: str) -> None:
     source = example_source(platform)
     config = adapters()[platform].config
 
-    for secrets in ([], [""], ["  "]):
+    for secrets in ([""], ["  "], *([[]] if not publishes_keys(platform) else [])):
         with pytest.raises(ValueError, match="secret"):
             config.model_validate({**source, "secrets": secrets})
 
@@ -202,25 +240,96 @@ def test_every_secret_of_a_rotation_is_believed_and_no_other(platform: str) -> N
 
 @any_platform
 @pytest.mark.parametrize("junk", JUNK, ids=lambda junk: repr(junk[:8]))
-def test_junk_in_a_header_it_reads_is_forged(platform: str, junk: str) -> None:
+def test_junk_in_a_place_that_decides_is_forged(platform: str, junk: str) -> None:
     adapter, honest = first_sent(platform)
 
-    for name in read_headers(adapter, honest):
+    for place in deciding(adapter, honest):
         with pytest.raises(Forged):
-            adapter.verify(replace(honest, headers={**honest.headers, name: junk}))
+            adapter.verify(with_text(honest, place, junk))
 
 
 @any_platform
-def test_a_missing_header_is_forged(platform: str) -> None:
+def test_nothing_in_a_place_that_decides_is_forged(platform: str) -> None:
     adapter, honest = first_sent(platform)
 
-    for missing in read_headers(adapter, honest):
-        rest = {name: value for name, value in honest.headers.items() if name != missing}
+    for place in deciding(adapter, honest):
         with pytest.raises(Forged):
-            adapter.verify(replace(honest, headers=rest))
+            adapter.verify(with_text(honest, place, None))
+
+
+@any_platform
+def test_what_a_stranger_signs_is_forged(platform: str) -> None:
+    adapter = adapter_of(platform)
+    template = next(iter(templates(platform).values()))
+    example = template.fill(actor=ACTOR, target=TARGET, key=KEY, now=NOW)
+
+    with pytest.raises(Forged):
+        adapter.verify(arrived(adapter.forge(example, NOW)))
+
+
+@any_platform
+def test_without_an_example_key_of_a_pair_nothing_can_be_signed(platform: str) -> None:
+    adapter, example = adapter_of(platform), next(iter(templates(platform).values()))
+    filled = example.fill(actor=ACTOR, target=TARGET, key=KEY, now=NOW)
+    pairs = [scheme for scheme in adapter.schemes if isinstance(scheme, PairScheme)]
+
+    for scheme in pairs:
+        foreign = scheme.stranger()
+        assert not any(scheme.fits(foreign, public) for public in adapter.source.keys_of())
+    assert bool(signing_keys(platform)) == bool(pairs)
+    assert adapter.sign(filled, NOW).headers
+
+
+def greeted(adapter: Adapter, request: Callback) -> Reply | None:
+    """The answer to a handshake, whether it is one of the unsigned or of the signed."""
+    reply = adapter.handshake(request)
+    if reply is not None:
+        return reply
+    adapter.verify(request)
+    reading = adapter.read(request)
+    assert reading.handshake
+    assert not reading.events
+    return reading.reply or adapter.accepted
+
+
+@pytest.mark.parametrize(("platform", "name"), HANDSHAKES)
+def test_a_handshake_is_answered_as_the_platform_expects(platform: str, name: str) -> None:
+    adapter, told = adapter_of(platform), handshakes(platform)[name]
+    asked = adapter.sign(told.asked, NOW) if told.is_signed else told.asked
+    request = arrived(asked, method=told.method)
+
+    reply = greeted(adapter, request)
+
+    assert reply is not None
+    assert (reply.status, reply.body) == (told.reply.status, told.reply.body)
+    assert not reply.body or reply.content_type == told.reply.content_type
+    assert told.seen_at.startswith("https://")
+
+
+@pytest.mark.parametrize(("platform", "name"), HANDSHAKES)
+def test_a_handshake_by_a_stranger_is_no_handshake(platform: str, name: str) -> None:
+    adapter, told = adapter_of(platform), handshakes(platform)[name]
+    if not told.is_signed:
+        pytest.skip("the platform does not sign it")
+    request = arrived(adapter.forge(told.asked, NOW), method=told.method)
+
+    with pytest.raises(Forged):
+        greeted(adapter, request)
 
 
 @any_example
+def test_no_secret_of_the_source_or_the_platform_is_kept(platform: str, name: str) -> None:
+    adapter, template = adapter_of(platform), templates(platform)[name]
+
+    events = adapter.read(sent(adapter, template)).events
+
+    for event in events:
+        for secret in example_source(platform).get("secrets", []):
+            assert secret.encode() not in event.payload
+        assert not set(adapter.secret_fields) & set(json.loads(event.payload))
+
+
+@pytest.mark.parametrize(("platform", "name"), COVERED)
 def test_a_body_changed_by_one_byte_is_forged(platform: str, name: str) -> None:
     adapter = adapter_of(platform)
     honest = sent(adapter, templates(platform)[name])
@@ -265,10 +374,10 @@ def test_a_body_that_is_no_json_object_is_malformed(platform: str, body: bytes) 
 def test_arbitrary_requests_are_refused_and_never_fail(platform: str) -> None:
     adapter, honest = first_sent(platform)
     names = st.sampled_from([*honest.headers, "x-other"])
-    headers = st.dictionaries(names, st.text() | st.sampled_from([*honest.headers.values(), *JUNK]))
-    queries = st.sampled_from(
-        ["crc_token", "hub.mode", "hub.verify_token", "hub.challenge", "challenge", "other"]
-    )
+    covers = all(scheme.covers_body for scheme in adapter.schemes)
+    known = [*honest.headers.values()] if covers else []
+    headers = st.dictionaries(names, st.text() | st.sampled_from([*known, *JUNK]))
+    queries = st.sampled_from([*QUERIES, *honest.query])
     requests = st.builds(
         Callback,
         method=st.sampled_from(["GET", "POST", "HEAD", ""]),
@@ -296,24 +405,45 @@ def test_arbitrary_requests_are_refused_and_never_fail(platform: str) -> None:
 def test_whatever_stands_in_a_payload_its_events_are_sound(platform: str, name: str) -> None:
     adapter, template = adapter_of(platform), templates(platform)[name]
     honest = sent(adapter, template)
-    body = json.loads(honest.body)
+    changed = changed_json if is_json(honest.body) else changed_text
 
     @settings(tried, max_examples=40)
     @given(st.data())
     def sound(data: st.DataObject) -> None:
-        changed = copy.deepcopy(body)
-        for _ in range(data.draw(st.integers(1, 3))):
-            place = data.draw(st.sampled_from([*places(changed)] or [("other",)]))
-            changed = put(changed, place, data.draw(ANYTHING))
-        read_soundly(adapter, replace(honest, body=json.dumps(changed).encode()))
+        read_soundly(adapter, replace(honest, body=changed(data, honest.body)))
 
     sound()
+
+
+def is_json(body: bytes) -> bool:
+    try:
+        json.loads(body)
+    except ValueError:
+        return False
+    return True
+
+
+def changed_json(data: st.DataObject, body: bytes) -> bytes:
+    changed = json.loads(body)
+    for _ in range(data.draw(st.integers(1, 3))):
+        place = data.draw(st.sampled_from([*places(changed)] or [("other",)]))
+        changed = put(changed, place, data.draw(ANYTHING))
+    return json.dumps(changed).encode()
+
+
+def changed_text(data: st.DataObject, body: bytes) -> bytes:
+    """What is neither read nor written as JSON: XML and forms, with something cut out or put in."""
+    start = data.draw(st.integers(0, len(body)))
+    end = data.draw(st.integers(start, min(len(body), start + 80)))
+    return body[:start] + data.draw(st.sampled_from(SCRAPS) | st.binary(max_size=9)) + body[end:]
 
 
 @any_example
 def test_no_nesting_is_too_deep(platform: str, name: str) -> None:
     adapter, template = adapter_of(platform), templates(platform)[name]
     honest = sent(adapter, template)
+    if not is_json(honest.body):
+        pytest.skip("only JSON nests as deep as it likes; the XML parser has a limit")
     body = json.loads(honest.body)
     mark = "deep deep down"
 

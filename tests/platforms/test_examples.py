@@ -9,7 +9,7 @@ AT = datetime(2026, 1, 1, 2, 0, 0, 250_000, tzinfo=timezone(timedelta(hours=2)))
 
 
 def template(body: object, **headers: str) -> Template:
-    return Template("follow", "https://example.com/", body, headers, ({"key": "{id}"},))
+    return Template("follow", "https://example.com/", body, headers, {}, ({"key": "{id}"},))
 
 
 def filled(body: object) -> object:

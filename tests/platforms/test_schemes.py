@@ -11,37 +11,32 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.platforms.kit.callback import Forged, Malformed
+from app.platforms.kit.callback import Example, Forged, Malformed
+from app.platforms.kit.encodings import event_key, fingerprint, matches_any, unb64
 from app.platforms.kit.fields import json_object
-from app.platforms.kit.schemes import (
-    Body,
-    Header,
-    HmacScheme,
-    SignedTime,
-    ed25519_signed,
-    event_key,
-    fingerprint,
-    matches_any,
-    safe_to_answer,
-    unb64,
-)
-from tests.platforms.callbacks import NOW, callback
+from app.platforms.kit.handshakes import safe_to_answer
+from app.platforms.kit.pairs import ed25519_signed
+from app.platforms.kit.places import Body, Header, SignedTime
+from app.platforms.kit.schemes import HmacScheme
+from tests.platforms.callbacks import NOW, arrived, callback
 
 KEY, BODY = b"a key", b'{"a": 1}'
-PLAIN = HmacScheme("X-Signature", prefix="sha256=")
+PLAIN = HmacScheme(Header("X-Signature"), prefix="sha256=")
 TIMED = HmacScheme(
-    "X-Signature",
+    Header("X-Signature"),
     signed=(b"v0:", Header("X-Time"), b":", Body()),
-    time=SignedTime("X-Time", "unix"),
+    time=SignedTime(Header("X-Time"), "unix"),
 )
 
 
 @pytest.mark.parametrize("digest", ["sha1", "sha256", "sha512"])
 @pytest.mark.parametrize("encoding", ["hex", "base64"])
 def test_the_signature_is_a_plain_hmac_of_the_signed_parts(digest: Any, encoding: Any) -> None:
-    scheme = HmacScheme("s", (Header("A"), b".", Body()), "p=", digest, encoding)
+    scheme = HmacScheme(
+        Header("s"), (Header("A"), b".", Body()), "p=", digest=digest, encoding=encoding
+    )
 
-    signature = scheme.signature(scheme.content({"a": "1"}, BODY), KEY)
+    signature = scheme.signature(scheme.content(Example(BODY, {"a": "1"})), KEY)
 
     raw = hmac.new(KEY, b"1." + BODY, getattr(hashlib, digest)).digest()
     expected = raw.hex() if encoding == "hex" else base64.b64encode(raw).decode()
@@ -49,7 +44,7 @@ def test_the_signature_is_a_plain_hmac_of_the_signed_parts(digest: Any, encoding
 
 
 def test_any_of_several_keys_is_believed() -> None:
-    sent = callback(BODY, PLAIN.sign(BODY, {}, KEY, NOW))
+    sent = arrived(PLAIN.sign(Example(BODY), KEY, NOW))
 
     PLAIN.verify(sent, [b"another", KEY], 300)
 
@@ -58,7 +53,7 @@ def test_any_of_several_keys_is_believed() -> None:
 
 
 def test_without_a_key_nothing_is_believed() -> None:
-    sent = callback(BODY, PLAIN.sign(BODY, {}, b"", NOW))
+    sent = arrived(PLAIN.sign(Example(BODY), b"", NOW))
 
     with pytest.raises(Forged, match="no secrets are configured"):
         PLAIN.verify(sent, [], 300)
@@ -79,24 +74,24 @@ def test_a_scheme_names_every_header_it_reads() -> None:
 
 @pytest.mark.parametrize("seconds", [-300, -299.5, 0, 299.5, 300])
 def test_a_signed_time_within_the_tolerance_is_believed(seconds: float) -> None:
-    headers = TIMED.sign(BODY, {}, KEY, NOW)
+    sent = TIMED.sign(Example(BODY), KEY, NOW)
 
-    TIMED.verify(callback(BODY, headers, at=NOW + timedelta(seconds=seconds)), [KEY], 300)
+    TIMED.verify(arrived(sent, at=NOW + timedelta(seconds=seconds)), [KEY], 300)
 
 
 @pytest.mark.parametrize("seconds", [-301, -300.001, 300.001, 301, 1e8])
 def test_a_signed_time_outside_the_tolerance_is_forged(seconds: float) -> None:
-    headers = TIMED.sign(BODY, {}, KEY, NOW)
+    sent = TIMED.sign(Example(BODY), KEY, NOW)
 
     with pytest.raises(Forged, match="from our clock"):
-        TIMED.verify(callback(BODY, headers, at=NOW + timedelta(seconds=seconds)), [KEY], 300)
+        TIMED.verify(arrived(sent, at=NOW + timedelta(seconds=seconds)), [KEY], 300)
 
 
 @pytest.mark.parametrize(
     "time", ["NaN", "-1", "1e9", "0", "9" * 19, "9" * 50, "٣", "x", "2026-11-23"]
 )
 def test_a_signed_time_that_is_none_is_forged_even_under_the_right_key(time: str) -> None:
-    signature = TIMED.signature(TIMED.content({"x-time": time}, BODY), KEY)
+    signature = TIMED.signature(TIMED.content(Example(BODY, {"x-time": time})), KEY)
 
     with pytest.raises(Forged):
         TIMED.verify(callback(BODY, {"X-Time": time, "X-Signature": signature}), [KEY], 300)

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from app.platforms.kit.adapter import Adapter
+from app.platforms.kit.adapter import Adapter, CannotSign
 from app.platforms.kit.callback import Callback, Forged, Malformed
 from tests.platforms.callbacks import NOW, adapter_of, callback, only_event, signed
 
@@ -163,7 +163,7 @@ def test_a_public_key_is_never_an_hmac_key() -> None:
 
 
 def test_whoever_holds_only_a_public_key_cannot_sign() -> None:
-    with pytest.raises(NotImplementedError, match="holds no secret"):
+    with pytest.raises(CannotSign, match="nothing that partner trusts"):
         signed(partner(public(PAIR)), BODY, {ID: "msg_1"})
 
 

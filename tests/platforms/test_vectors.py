@@ -29,8 +29,10 @@ def clock(adapter: Adapter, of: Callback) -> datetime:
 @pytest.mark.parametrize("vector", SIGNATURES, ids=name)
 def test_a_published_signature_is_judged_rightly(vector: dict[str, Any]) -> None:
     adapter = adapter_of(vector["adapter"], **vector["options"])
-    body, headers = vector["body"].encode(), vector["headers"]
-    sent = callback(body, headers, at=clock(adapter, callback(body, headers)))
+    body, headers, query = vector["body"].encode(), vector["headers"], vector.get("query", {})
+    sent = callback(
+        body, headers, query=query, at=clock(adapter, callback(body, headers, query=query))
+    )
 
     if vector["valid"]:
         adapter.verify(sent)

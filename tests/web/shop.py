@@ -74,7 +74,7 @@ class Shop:
         """Twitch tells us, correctly signed, that an account followed a channel."""
         now = self.service.now()
         example = templates("twitch")["follow"].fill(actor=account, target=target, key=key, now=now)
-        headers = self.service.configuration.sources["twitch"].sign(example, now)
+        headers = self.service.configuration.sources["twitch"].sign(example, now).headers
         answer = self.call("POST", "/webhooks/twitch", headers=headers, data=example.body)
         assert answer.status_code == 204, answer.text
 

@@ -9,7 +9,8 @@ from app.cli.checks.findings import Finding, warning
 from app.domain.clock import utc_now
 from app.domain.evidence import Evidence
 from app.domain.rules import Repeat, Rule
-from app.platforms.kit.adapter import Adapter
+from app.platforms import adapters
+from app.platforms.kit.adapter import Adapter, CannotSign
 from app.platforms.kit.callback import Callback, Refusal
 from app.platforms.kit.examples import Template, templates
 
@@ -21,7 +22,7 @@ _EXAMPLE = {"actor": "1", "target": "2", "key": "3"}
 def check_rules(configured: Configured) -> Iterator[Finding]:
     for position, rule in enumerate(configured.rules):
         sources = configured.sources_of(rule)
-        yield from _terms(configured, position, sources)
+        yield from _terms(configured, position, rule, sources)
         if sources:
             yield from _action(configured, position, rule, sources)
         elif rule.evidence is not Evidence.CLAIMED:
@@ -33,11 +34,18 @@ def check_rules(configured: Configured) -> Iterator[Finding]:
     yield from _origins(configured)
 
 
-def _terms(configured: Configured, position: int, sources: list[Adapter]) -> Iterator[Finding]:
+def _terms(
+    configured: Configured, position: int, rule: Rule, sources: list[Adapter]
+) -> Iterator[Finding]:
+    """Of the platforms whose events fulfil the rule, or that only claims tell of."""
     place = configured.place("rules", position, "action")
-    for name, terms in {adapter.name: adapter.terms for adapter in sources}.items():
-        if terms is not None:
-            yield warning(place, f"the terms of {name} speak against rewarding it. {terms}")
+    kinds = {adapter.name: type(adapter) for adapter in sources}
+    if not kinds and rule.platform in adapters():
+        kinds = {rule.platform: adapters()[rule.platform]}
+    for name, kind in kinds.items():
+        for terms in kind.terms:
+            if terms.speak_against(rule.action):
+                yield warning(place, f"the terms of {name} speak against rewarding it. {terms}")
 
 
 def _action(
@@ -90,10 +98,10 @@ def _is_read_as(adapter: Adapter, template: Template, action: str) -> bool:
     words = {event["action"]: action for event in template.expect}
     now = utc_now()
     example = replace(template, body=_reworded(template.body, words)).fill(**_EXAMPLE, now=now)
-    signed = adapter.sign(example, now)
     try:
-        reading = adapter.read(Callback("POST", signed, {}, example.body, now))
-    except Refusal:
+        signed = adapter.sign(example, now)
+        reading = adapter.read(Callback("POST", signed.headers, signed.query, signed.body, now))
+    except (Refusal, CannotSign):
         return False
     return any(event.action == action for event in reading.events)
 

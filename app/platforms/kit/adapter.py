@@ -1,85 +1,36 @@
 """What must one platform's module answer?"""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
-from typing import Annotated, Any, ClassVar
-
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    SecretStr,
-    ValidationInfo,
-)
+from typing import Any, ClassVar
 
 from app.domain.events import Event
 from app.domain.sources import Expected
-from app.platforms.kit.callback import Ask, Callback, Example, Forged, Reading, Reply
-from app.platforms.kit.fields import dig, label, optional_text, text
+from app.platforms.kit.callback import (
+    Ask,
+    Callback,
+    Example,
+    Forged,
+    KeysUnavailable,
+    Malformed,
+    Reading,
+    Reply,
+)
+from app.platforms.kit.encodings import event_key
+from app.platforms.kit.examples import signing_keys
+from app.platforms.kit.fields import compact_json, dig, json_object, label, optional_text, text
 from app.platforms.kit.kinds import Kind
-from app.platforms.kit.schemes import HmacScheme, event_key
-
-NAME_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?$"
-
-
-def _resolve(value: object, info: ValidationInfo) -> object:
-    """Turn ``env:NAME`` or ``file:PATH`` into the secret, by the resolver the caller passed."""
-    resolve: Callable[[object], object] | None = (info.context or {}).get("resolve")
-    return resolve(value) if resolve else value
+from app.platforms.kit.options import SourceConfig
+from app.platforms.kit.pairs import PairScheme
+from app.platforms.kit.published import Fetcher, no_fetcher, verify_by_published
+from app.platforms.kit.schemes import Scheme
+from app.platforms.kit.terms import Terms
 
 
-def _not_blank(secret: SecretStr) -> SecretStr:
-    """An HMAC under an empty key is one that everybody can make."""
-    if not secret.get_secret_value().strip():
-        raise ValueError("the secret is empty")
-    return secret
-
-
-def _resolve_reference(value: object, info: ValidationInfo) -> object:
-    """As `_resolve`, but what is no reference is taken as it stands."""
-    is_reference = isinstance(value, str) and value.startswith(("env:", "file:"))
-    return _resolve(value, info) if is_reference else value
-
-
-SecretRef = Annotated[SecretStr, BeforeValidator(_resolve), AfterValidator(_not_blank)]
-
-
-# For what proves nothing about a callback and is harmless to show, such as a verify token.
-TokenRef = Annotated[SecretStr, BeforeValidator(_resolve_reference), AfterValidator(_not_blank)]
-
-
-class SourceConfig(BaseModel):
-    """One ``[[sources]]`` table. An adapter with more keys subclasses this."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
-
-    name: str = Field(pattern=NAME_PATTERN, description="The last part of /webhooks/<name>.")
-    platform: str = Field(description="Which adapter reads it.")
-    secrets: tuple[SecretRef, ...] = Field(
-        min_length=1, description="Signing secrets, every one accepted; new ones first."
-    )
-    accounts: str = Field(
-        default="",
-        pattern=rf"{NAME_PATTERN}|^$",
-        description="Which platform word its accounts are linked under; the platform's own name "
-        "when left out. Set it where two sources number their accounts apart.",
-    )
-    tolerance_seconds: float | None = Field(
-        default=None, gt=0, le=86_400, description="Greatest distance of a signed time, both ways."
-    )
-    silent_after_seconds: float | None = Field(
-        default=None,
-        gt=0,
-        le=31_536_000,
-        description="Without a callback for longer than that, the source is called silent.",
-    )
-
-    def keys_of(self, option: str = "secrets") -> tuple[bytes, ...]:
-        secrets: tuple[SecretStr, ...] = getattr(self, option)
-        return tuple(secret.get_secret_value().encode() for secret in secrets)
+class CannotSign(ValueError):  # noqa: N818 -- what is so, not what went wrong
+    """No callback of this platform can be made here: the key that signs is not ours."""
 
 
 class Adapter(ABC):
@@ -91,18 +42,29 @@ class Adapter(ABC):
 
     name: ClassVar[str]
     docs: ClassVar[str]
-    schemes: ClassVar[tuple[HmacScheme, ...]] = ()
     config: ClassVar[type[SourceConfig]] = SourceConfig
+    schemes: tuple[Scheme, ...] = ()
+    """How it signs; where the configuration decides, `__init__` sets it."""
+    kinds: ClassVar[Mapping[str, Kind]] = {}
+    """Its words for what happened, and where each one's particulars stand."""
     tolerance_seconds: ClassVar[float] = 300
-    forged_status: ClassVar[int] = 403
+    secret_fields: ClassVar[tuple[str, ...]] = ()
+    """What of a JSON body is a secret, at its top, and is never kept."""
+    terms: ClassVar[tuple[Terms, ...]] = ()
+    """Which of its terms speak against rewarding an action; none: none were found."""
+
+    # What it answers, and how soon the platform wants it.
     accepted: ClassVar[Reply] = Reply(204)
+    forged_status: ClassVar[int] = 403
+    malformed_status: ClassVar[int] = 400
+    deadline_seconds: ClassVar[float] = 5
     handshake_within_seconds: ClassVar[float | None] = None
     """The longest time between two of its handshakes while all is well; None: it sends few."""
-    terms: ClassVar[str | None] = None
-    """Which of its terms speak against rewarding an action, with the source; None: not found."""
 
     def __init__(self, source: Any) -> None:
         self.source = source
+        self.fetch: Fetcher = no_fetcher
+        """How published keys are had; whoever runs the adapter gives it one that fetches."""
 
     @property
     def tolerance(self) -> float:
@@ -129,25 +91,74 @@ class Adapter(ABC):
     def verify(self, callback: Callback) -> None:
         """Raise `Forged` unless the platform sent this. Fails closed: no scheme, no trust.
 
-        Of several schemes the first whose header is there decides alone: whoever may choose
-        between two secrets needs only the weaker one.
+        Of several schemes the first whose proof is there decides alone: whoever may choose
+        between two secrets needs only the weaker one. Raises `KeysUnavailable`.
         """
         if not self.schemes:
             raise Forged("this adapter declares no signature scheme")
-        present = (scheme for scheme in self.schemes if scheme.header.lower() in callback.headers)
+        present = (scheme for scheme in self.schemes if scheme.proof.found(callback))
         scheme = next(present, self.schemes[-1])
-        scheme.verify(callback, self.source.keys_of(scheme.secrets), self.tolerance)
+        keys = self.source.keys_of(scheme.secrets)
+        if keys or not self.keys_url:
+            scheme.verify(callback, keys, self.tolerance)
+        else:
+            verify_by_published(scheme, callback, self.tolerance, self._published_keys)
+
+    @property
+    def keys_url(self) -> str | None:
+        """Where the platform publishes the keys that it signs with, if we are to believe those."""
+        return None
+
+    def published_keys(self, answer: bytes) -> tuple[bytes, ...]:
+        """The keys in what `keys_url` answered. Raises `Malformed`."""
+        raise NotImplementedError(f"{self.name} publishes no keys")
+
+    def _published_keys(self, anew: bool) -> tuple[bytes, ...]:
+        url = self.keys_url or ""
+        try:
+            return self.published_keys(self.fetch(url, anew=anew))
+        except Malformed as malformed:
+            raise KeysUnavailable(f"{url} answers no keys: {malformed.reason}") from None
 
     @abstractmethod
     def read(self, callback: Callback) -> Reading:
         """Read a verified callback. Raises `Malformed`; what is of no interest is ignored."""
 
-    def sign(self, example: Example, now: datetime) -> dict[str, str]:
-        """The headers the platform would send ``example`` with at ``now``, by our first secret."""
+    def sign(self, example: Example, now: datetime) -> Example:
+        """``example`` as the platform would send it at ``now``, by our first secret.
+
+        Of a key pair we hold the private half only of our own examples'. Raises `CannotSign`.
+        """
         for scheme in self.schemes:
-            for key in self.source.keys_of(scheme.secrets)[:1]:
-                return scheme.sign(example.body, example.headers, key, now)
-        raise NotImplementedError(f"{self.source.name} holds no secret that {self.name} signs with")
+            key = self._signing_key(scheme)
+            if key is not None:
+                return scheme.sign(self.prepared(_lowered(example), now), key, now)
+        raise CannotSign(
+            f"nothing that {self.source.name} trusts signs for {self.name} here: it needs a secret "
+            "or, where the platform has a key pair, the public key of our example (source.toml)"
+        )
+
+    def forge(self, example: Example, now: datetime) -> Example:
+        """``example`` as somebody would send it who has no secret of ours."""
+        scheme = self.schemes[-1]
+        return scheme.sign(self.prepared(_lowered(example), now), scheme.stranger(), now)
+
+    def prepared(self, example: Example, now: datetime) -> Example:  # noqa: ARG002
+        """What the platform does to an example before it signs it, such as encrypting it."""
+        return example
+
+    def _signing_key(self, scheme: Scheme) -> bytes | None:
+        trusted = self.source.keys_of(scheme.secrets)
+        if not isinstance(scheme, PairScheme):
+            return next(iter(trusted), None)
+        pairs = ((key, public) for public in trusted for key in signing_keys(self.name))
+        return next((key for key, public in pairs if scheme.fits(key, public)), None)
+
+    def read_word(self, word: str, callback: Callback, root: object, **more: Any) -> Event | str:
+        """The event of the kind that is called ``word``, or why it is none."""
+        if word not in self.kinds:
+            return f"{word} earns nothing"
+        return self.read_as(self.kinds[word], callback, word=word, root=root, **more)
 
     def read_as(
         self,
@@ -156,7 +167,7 @@ class Adapter(ABC):
         *,
         word: str,
         root: object,
-        payload: bytes,
+        payload: bytes | None = None,
         own: object = None,
     ) -> Event | str:
         """The event of ``kind`` that ``root`` tells of, or why it is none.
@@ -179,19 +190,20 @@ class Adapter(ABC):
             action=kind.action,
             actor=text(actor, kind.actor),
             actor_handle=label(dig(root, kind.handle)) if kind.handle else None,
-            target=text(dig(root, kind.target), kind.target),
+            target=kind.target and text(dig(root, kind.target), kind.target),
             occurred_at=kind.time.read(time, kind.time.path)
             if kind.time and time is not None
             else callback.received_at,
             undone=kind.undone,
             undoes=event_key(kind.undoes, *identity) if kind.undoes else None,
-            payload=payload,
+            payload=self._kept(callback) if payload is None else payload,
         )
 
     def event(self, callback: Callback, *, key: str, action: str, actor: str, **more: Any) -> Event:
         """An event of this source; the payload is the whole body unless ``payload`` is given."""
-        more.setdefault("payload", callback.body)
         more.setdefault("occurred_at", callback.received_at)
+        if "payload" not in more:
+            more["payload"] = self._kept(callback)
         return Event(
             source=self.source.name,
             key=key,
@@ -201,3 +213,14 @@ class Adapter(ABC):
             received_at=callback.received_at,
             **more,
         )
+
+    def _kept(self, callback: Callback) -> bytes:
+        if not self.secret_fields:
+            return callback.body
+        body = json_object(callback.body)
+        return compact_json({key: v for key, v in body.items() if key not in self.secret_fields})
+
+
+def _lowered(example: Example) -> Example:
+    headers = {name.lower(): value for name, value in example.headers.items()}
+    return replace(example, headers=headers)

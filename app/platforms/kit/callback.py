@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Self
 
 from app.domain.events import Event
 
@@ -63,6 +64,13 @@ class Reading:
     handshake: bool = False
     notice: str | None = None
 
+    @classmethod
+    def of(cls, result: Event | str, reply: Reply | None = None) -> Self:
+        """The reading of a callback that carries one thing: its event, or why it is none."""
+        if isinstance(result, Event):
+            return cls(events=(result,), reply=reply)
+        return cls(ignored=(result,), reply=reply)
+
 
 class Refusal(Exception):  # noqa: N818 -- the word of the field, not an error of ours
     """A callback we say no to. The reason is for our log and `vouch verify`, not the caller."""
@@ -80,9 +88,14 @@ class Malformed(Refusal):
     """Proven to come from the platform, yet not of a shape that we can read."""
 
 
+class KeysUnavailable(Exception):  # noqa: N818 -- no fault: a thing that is not there now
+    """The keys that a platform publishes cannot be had now; the callback is to come again."""
+
+
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A callback as the platform would send it, before it is signed."""
+    """A callback as the platform would send it, before or after it is signed."""
 
     body: bytes
     headers: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, str] = field(default_factory=dict)

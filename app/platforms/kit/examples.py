@@ -2,14 +2,14 @@
 
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import resources
 from importlib.resources.abc import Traversable
 from typing import Any
 
-from app.platforms.kit.callback import Example
+from app.platforms.kit.callback import Example, Reply
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,7 @@ class Template:
     seen_at: str
     body: Any
     headers: Mapping[str, str]
+    query: Mapping[str, str]
     expect: tuple[Mapping[str, Any], ...]
 
     def fill(self, *, actor: str, target: str, key: str, now: datetime) -> Example:
@@ -34,11 +35,23 @@ class Template:
         body = _filled(self.body, values)
         raw = body if isinstance(body, str) else json.dumps(body, separators=(",", ":"))
         headers = {name: str(_filled(value, values)) for name, value in self.headers.items()}
-        return Example(raw.encode(), {"Content-Type": "application/json", **headers})
+        query = {name: str(_filled(value, values)) for name, value in self.query.items()}
+        return Example(raw.encode(), {"Content-Type": "application/json", **headers}, query)
 
     def expected(self, *, actor: str, target: str, key: str, now: datetime) -> list[dict[str, Any]]:
         values = _values(actor, target, key, now)
         return [_filled(dict(event), values) for event in self.expect]
+
+
+@dataclass(frozen=True, slots=True)
+class Greeting:
+    """One JSON file of ``app/platforms/examples/<platform>/handshakes/``: asked this, say that."""
+
+    seen_at: str
+    method: str
+    asked: Example
+    is_signed: bool
+    reply: Reply
 
 
 def example_source(platform: str) -> dict[str, Any]:
@@ -46,22 +59,52 @@ def example_source(platform: str) -> dict[str, Any]:
     return tomllib.loads((_folder(platform) / "source.toml").read_text("utf-8"))
 
 
+def signing_keys(platform: str) -> tuple[bytes, ...]:
+    """The private halves of the key pairs that `example_source` trusts; where it trusts pairs."""
+    files = (f for f in _files(_folder(platform)) if f.name.startswith("signing-key"))
+    return tuple(file.read_bytes().strip() for file in files)
+
+
 def templates(platform: str) -> dict[str, Template]:
     """The templates of one platform by name; empty where it has none."""
-    folder = _folder(platform)
-    if not folder.is_dir():
-        return {}
-    files = sorted((f for f in folder.iterdir() if f.name.endswith(".json")), key=lambda f: f.name)
-    return {f.name[:-5]: _template(f.name[:-5], json.loads(f.read_text("utf-8"))) for f in files}
+    return {name: _template(name, data) for name, data in _json_files(_folder(platform))}
+
+
+def handshakes(platform: str) -> dict[str, Greeting]:
+    """The proofs of ownership that the platform asks its example source for, by name."""
+    return {name: _handshake(data) for name, data in _json_files(_folder(platform) / "handshakes")}
 
 
 def _folder(platform: str) -> Traversable:
     return resources.files("app.platforms") / "examples" / platform
 
 
+def _files(folder: Traversable) -> list[Traversable]:
+    return sorted(folder.iterdir(), key=lambda file: file.name) if folder.is_dir() else []
+
+
+def _json_files(folder: Traversable) -> Iterator[tuple[str, dict[str, Any]]]:
+    for file in _files(folder):
+        if file.name.endswith(".json"):
+            yield file.name.removesuffix(".json"), json.loads(file.read_text("utf-8"))
+
+
 def _template(name: str, data: dict[str, Any]) -> Template:
     return Template(
-        name, data["seen_at"], data["body"], data.get("headers", {}), tuple(data["expect"])
+        name,
+        data["seen_at"],
+        data["body"],
+        data.get("headers", {}),
+        data.get("query", {}),
+        tuple(data["expect"]),
+    )
+
+
+def _handshake(data: dict[str, Any]) -> Greeting:
+    body = json.dumps(data["body"], separators=(",", ":")) if "body" in data else ""
+    example = Example(body.encode(), data.get("headers", {}), data.get("query", {}))
+    return Greeting(
+        data["seen_at"], data["method"], example, bool(data.get("signed")), Reply(**data["reply"])
     )
 
 

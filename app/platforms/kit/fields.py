@@ -5,11 +5,13 @@ import math
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any, NoReturn
+from urllib.parse import parse_qsl
 
 from app.domain.events import Event
 from app.platforms.kit.callback import Malformed, Reading
 
 MAX_TEXT = 255
+_MOST_FIELDS = 200
 _EARLIEST = datetime(2005, 1, 1, tzinfo=UTC)
 _LATEST = datetime(2100, 1, 1, tzinfo=UTC)
 
@@ -23,6 +25,17 @@ def json_object(body: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise Malformed(f"the body is not JSON: {type(error).__name__}") from None
     return obj(value, "the body")
+
+
+def form(body: bytes) -> dict[str, str]:
+    """Parse a form; of a name that is there more than once the first value."""
+    try:
+        pairs = parse_qsl(
+            body.decode("utf-8"), True, True, errors="strict", max_num_fields=_MOST_FIELDS
+        )
+    except ValueError as error:
+        raise Malformed(f"the body is no form: {type(error).__name__}") from None
+    return dict(reversed(pairs))
 
 
 def obj(value: object, what: str) -> dict[str, Any]:

@@ -28,11 +28,12 @@ class Kind:
     ``identity`` names what tells this action from every other of its kind: the first must be
     there, the others may be absent. An event that carries no time happened when it was received.
     ``undoes``: the word of the kind that an undone one takes back, where both have one identity.
+    A ``target`` of None: the action has none.
     """
 
     action: str
     actor: str
-    target: str
+    target: str | None
     identity: tuple[str, ...]
     time: At | None = None
     handle: str | None = None

@@ -1,0 +1,117 @@
+"""Discord: Webhook Events, and interactions with an app of yours, which name the member."""
+
+import json
+from dataclasses import replace
+from typing import Annotated, Any, ClassVar
+
+from pydantic import AfterValidator, Field
+
+from app.platforms.kit.adapter import Adapter
+from app.platforms.kit.callback import Callback, Reading, Reply
+from app.platforms.kit.fields import dig, json_object, text
+from app.platforms.kit.kinds import Kind, iso, unix
+from app.platforms.kit.options import SourceConfig, TokenRef
+from app.platforms.kit.pairs import Ed25519Scheme, as_ed25519
+from app.platforms.kit.places import Body, Header, SignedTime
+
+SIGNED_AT = Header("X-Signature-Timestamp")
+PING, EVENT = 0, 1
+PONG, MESSAGE, NO_CHANGE, ONLY_FOR_THEM = 1, 4, 6, 64
+
+COMMAND = Kind("command", "user.id", "data.name", ("id",), unix("signed_at"), "user.username")
+AUTHORIZED = Kind(
+    "authorize",
+    "event.data.user.id",
+    "application_id",
+    ("event.data.user.id", "event.timestamp"),
+    iso("event.timestamp"),
+    "event.data.user.username",
+)
+BOUGHT = Kind(
+    "purchase",
+    "event.data.user_id",
+    "event.data.sku_id",
+    ("event.data.id",),
+    iso("event.timestamp"),
+)
+# https://docs.discord.com/developers/interactions/receiving-and-responding#interaction-object-interaction-type
+INTERACTIONS = {2: "command", 3: "component", 5: "modal"}
+
+
+class DiscordSource(SourceConfig):
+    secrets: tuple[Annotated[TokenRef, AfterValidator(as_ed25519)], ...] = Field(
+        min_length=1, description="The application's public key, of 64 hexadecimal digits."
+    )
+    guilds: tuple[str, ...] = Field(
+        default=(),
+        description="Only interactions in these servers are read; none named: in any, and in DMs. "
+        "Danger: whoever adds a public app to a server of theirs can use it there.",
+    )
+    thanks: str = Field(
+        default="Thank you, we have noted it.",
+        min_length=1,
+        max_length=2000,
+        description="What somebody who uses a command is told; nobody else sees it.",
+    )
+
+
+class Discord(Adapter):
+    """Bad signatures come on purpose, and Discord removes an address that does not refuse them."""
+
+    name = "discord"
+    docs = "https://docs.discord.com/developers/events/webhook-events"
+    config: ClassVar[type[SourceConfig]] = DiscordSource
+    schemes = (
+        Ed25519Scheme(
+            Header("X-Signature-Ed25519"),
+            (SIGNED_AT, Body()),
+            time=SignedTime(SIGNED_AT, "unix"),
+        ),
+    )
+    # A callback that was not answered comes again for ten minutes; how it is signed then is not
+    # documented.
+    tolerance_seconds = 900
+    forged_status = 401
+    deadline_seconds = 3
+    secret_fields = ("token",)
+    kinds: ClassVar[dict[str, Kind]] = {
+        "command": COMMAND,
+        "component": replace(COMMAND, action="component", target="data.custom_id"),
+        "modal": replace(COMMAND, action="modal", target="data.custom_id"),
+        # https://docs.discord.com/developers/events/webhook-events#event-types
+        "APPLICATION_AUTHORIZED": AUTHORIZED,
+        "APPLICATION_DEAUTHORIZED": replace(AUTHORIZED, undone=True),
+        "ENTITLEMENT_CREATE": BOUGHT,
+        "ENTITLEMENT_DELETE": replace(BOUGHT, undone=True),
+    }
+
+    def read(self, callback: Callback) -> Reading:
+        body = json_object(callback.body)
+        if "event" in body:
+            word = text(dig(body, "event.type"), "event.type")
+            return Reading.of(self.read_word(word, callback, body))
+        # On one of the two addresses 1 is an event, on the other a ping; only events carry one.
+        if body.get("type") == PING:
+            return Reading(reply=self.accepted, handshake=True)
+        if body.get("type") == EVENT:
+            return Reading(reply=_json(type=PONG), handshake=True)
+        return self._interaction(callback, body)
+
+    def _interaction(self, callback: Callback, body: dict[str, Any]) -> Reading:
+        sort = body.get("type")
+        word = INTERACTIONS.get(sort if isinstance(sort, int) else 0, "another interaction")
+        reply = _json(type=NO_CHANGE)
+        if word == "command":
+            reply = _json(
+                type=MESSAGE, data={"content": self.source.thanks, "flags": ONLY_FOR_THEM}
+            )
+        guild = body.get("guild_id")
+        if self.source.guilds and guild not in self.source.guilds:
+            return Reading(ignored=(f"{word} outside the configured servers",), reply=reply)
+        user = dig(body, "member.user") or body.get("user")
+        root = {**body, "user": user, "signed_at": callback.headers.get(SIGNED_AT.name.lower())}
+        return Reading.of(self.read_word(word, callback, root), reply)
+
+
+def _json(**answer: Any) -> Reply:
+    return Reply(200, json.dumps(answer), "application/json")

@@ -1,0 +1,44 @@
+"""What do the platforms share whose callbacks differ only in what the updates say?"""
+
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from app.platforms.kit.adapter import Adapter
+from app.platforms.kit.callback import Callback, Reply
+from app.platforms.kit.fields import array, dig, listed
+from app.platforms.kit.handshakes import verified_hub
+from app.platforms.kit.options import SourceConfig, TokenRef
+from app.platforms.kit.places import Header
+from app.platforms.kit.schemes import HmacScheme
+
+
+class HubSource(SourceConfig):
+    verify_token: TokenRef = Field(description="As typed into the platform's settings.")
+
+
+class HubAdapter(Adapter):
+    """What the platforms of one family share: a verify token, and one header over the body."""
+
+    config: ClassVar[type[SourceConfig]] = HubSource
+    schemes = (HmacScheme(Header("X-Hub-Signature-256"), prefix="sha256="),)
+    accepted = Reply(200)
+
+    def handshake(self, callback: Callback) -> Reply | None:
+        return verified_hub(callback, self.source.verify_token.get_secret_value())
+
+
+def updates(body: dict[str, Any]) -> Iterator[tuple[dict[str, Any], object, object]]:
+    """Each update of a batch: the envelope with nothing else in it, its field and its value."""
+    for entry in array(body.get("entry"), "entry"):
+        head = {name: dig(entry, name) for name in ("id", "time")}
+        for change in listed(dig(entry, "changes")):
+            yield {**head, "changes": [change]}, dig(change, "field"), dig(change, "value")
+        for message in listed(dig(entry, "messaging")):
+            yield {**head, "messaging": [message]}, "messaging", message
+        # Some of the family put no `changes` around field and value.
+        if not isinstance(entry, dict):
+            yield head, None, None
+        elif "field" in entry:
+            yield entry, entry["field"], entry.get("value")

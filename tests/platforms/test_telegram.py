@@ -1,0 +1,142 @@
+"""Telegram: https://core.telegram.org/bots/api#update"""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from app.platforms.kit.callback import Reading
+from tests.platforms.callbacks import adapter_of, only_event, reading
+
+ANN = {"id": 42, "is_bot": False, "first_name": "Ann", "username": "ann"}
+BOSS = {"id": 7, "is_bot": False, "first_name": "Boss"}
+GROUP = {"id": -1001234567890, "title": "Brand", "type": "supergroup"}
+PRIVATE = {"id": 42, "type": "private", "first_name": "Ann"}
+AT = 1718000000
+OUT = {"status": "left"}, {"status": "kicked"}, {"status": "restricted", "is_member": False}
+IN = (
+    {"status": "member"},
+    {"status": "administrator"},
+    {"status": "creator"},
+    {"status": "restricted", "is_member": True},
+)
+
+
+def said(field: str, told: dict[str, Any]) -> Reading:
+    return reading(adapter_of("telegram"), {"update_id": 10000, field: {"date": AT, **told}})
+
+
+def member(old: dict[str, Any], new: dict[str, Any], field: str = "chat_member") -> Reading:
+    chat = GROUP if field == "chat_member" else PRIVATE
+    told = {"old_chat_member": {**old, "user": ANN}, "new_chat_member": {**new, "user": ANN}}
+    return said(field, {"chat": chat, "from": BOSS, **told})
+
+
+@pytest.mark.parametrize("old", OUT)
+@pytest.mark.parametrize("new", IN)
+def test_who_was_out_and_is_in_has_joined(old: dict[str, Any], new: dict[str, Any]) -> None:
+    event = only_event(member(old, new))
+
+    assert (event.action, event.actor, event.target) == ("join", "42", "-1001234567890")
+    assert (event.actor_handle, event.undone) == ("ann", False)
+    assert event.occurred_at == datetime.fromtimestamp(AT, UTC)
+
+
+@pytest.mark.parametrize("old", IN)
+@pytest.mark.parametrize("new", OUT)
+def test_who_was_in_and_is_out_has_left(old: dict[str, Any], new: dict[str, Any]) -> None:
+    event = only_event(member(old, new))
+
+    assert (event.action, event.actor, event.undone) == ("join", "42", True)
+
+
+@pytest.mark.parametrize("statuses", [OUT, IN])
+def test_a_promotion_or_a_ban_of_somebody_outside_is_neither(statuses: Any) -> None:
+    for old in statuses:
+        for new in statuses:
+            assert member(old, new).ignored == ("chat_member.changed earns nothing",)
+
+
+def test_blocking_the_bot_undoes_the_subscription_to_it() -> None:
+    unblocked = only_event(member({"status": "kicked"}, {"status": "member"}, "my_chat_member"))
+    blocked = only_event(member({"status": "member"}, {"status": "kicked"}, "my_chat_member"))
+
+    assert (unblocked.action, unblocked.actor, unblocked.undone) == ("subscribe", "7", False)
+    assert (blocked.action, blocked.actor, blocked.undone) == ("subscribe", "7", True)
+
+
+def test_the_bots_own_admission_to_a_group_is_nobodys() -> None:
+    told = {"old_chat_member": {"status": "left"}, "new_chat_member": {"status": "member"}}
+
+    result = said("my_chat_member", {"chat": GROUP, "from": BOSS, **told})
+
+    assert result.ignored == ("my_chat_member.elsewhere earns nothing",)
+
+
+def test_a_start_with_a_payload_carries_it_as_the_target() -> None:
+    event = only_event(said("message", {"chat": PRIVATE, "from": ANN, "text": "/start a_1-B"}))
+
+    assert (event.action, event.actor, event.target) == ("start", "42", "a_1-B")
+
+
+@pytest.mark.parametrize("text", ["/start", "/start ", "/start a b", "/start " + "x" * 65, "hi", 1])
+def test_other_words_to_the_bot_earn_nothing(text: object) -> None:
+    result = said("message", {"chat": PRIVATE, "from": ANN, "text": text})
+
+    assert result.ignored == ("message.other earns nothing",)
+
+
+@pytest.mark.parametrize("words", [{"text": "Great!"}, {"caption": "Look"}])
+def test_words_in_a_group_are_a_comment(words: dict[str, str]) -> None:
+    event = only_event(said("message", {"chat": GROUP, "from": ANN, **words}))
+
+    assert (event.action, event.actor, event.target) == ("comment", "42", "-1001234567890")
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"from": {**ANN, "is_bot": True}, "text": "I am a bot"},
+        {"from": ANN, "text": "x", "sender_chat": {"id": -1}},
+        {"from": ANN, "new_chat_members": [ANN]},
+    ],
+)
+def test_bots_anonymous_administrators_and_notes_of_the_service_do_not_comment(
+    told: dict[str, Any],
+) -> None:
+    assert not said("message", {"chat": GROUP, **told}).events
+
+
+THUMB, HEART = {"type": "emoji", "emoji": "👍"}, {"type": "emoji", "emoji": "❤"}
+
+
+def reaction(old: list[Any], new: list[Any], **who: Any) -> Reading:
+    told = {"chat": GROUP, "message_id": 90, "old_reaction": old, "new_reaction": new}
+    return said("message_reaction", {**told, **(who or {"user": ANN})})
+
+
+def test_the_first_reaction_is_a_like_and_taking_back_the_last_undoes_it() -> None:
+    added, removed = only_event(reaction([], [THUMB])), only_event(reaction([HEART], []))
+
+    assert (added.action, added.target, added.undone) == ("like", "-1001234567890_90", False)
+    assert (removed.action, removed.target, removed.undone) == ("like", added.target, True)
+
+
+def test_another_reaction_instead_is_no_second_like() -> None:
+    assert not reaction([THUMB], [HEART]).events
+
+
+def test_an_anonymous_reaction_is_nobodys() -> None:
+    result = reaction([], [THUMB], actor_chat=GROUP)
+
+    assert result.ignored == ("message_reaction.added names no actor",)
+
+
+def test_an_update_of_another_kind_is_of_no_interest() -> None:
+    assert said("poll", {}).ignored == ("an update of another kind",)
+
+
+@pytest.mark.parametrize("token", ["a b", "ä", "x" * 257, "a.b", "a/b"])
+def test_a_token_is_one_that_telegram_takes(token: str) -> None:
+    with pytest.raises(ValueError, match="1 to 256 of the characters"):
+        adapter_of("telegram", secrets=[token])
