@@ -9,8 +9,9 @@ from urllib.parse import parse_qs
 import pytest
 
 from app.domain.sources import Subscription
-from app.platforms.kit.adapter import Adapter, SourceConfig
+from app.platforms.kit.adapter import Adapter
 from app.platforms.kit.callback import Ask, Callback, Reading
+from app.platforms.kit.options import SourceConfig
 from app.steps.sources import Sighting, keep, seen_of
 from app.storage.database import Database
 from app.worker.renewals import Renewals
