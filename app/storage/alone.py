@@ -1,5 +1,6 @@
 """How is a database held so that nobody else writes to it, or read as it was at one moment?"""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -9,6 +10,8 @@ from sqlalchemy.exc import OperationalError
 from app.storage.engines import lone_engine, read_engine
 from app.storage.tables import Base
 
+# A session ends a moment after its program does.
+_PATIENCE_SECONDS = 2.0
 # Sessions of people and programs; the server's own workers have no user.
 _OTHERS = text(
     "SELECT usename, application_name, client_addr FROM pg_stat_activity"
@@ -59,9 +62,14 @@ def _require_alone(connection: Connection) -> None:
     if connection.dialect.name != "postgresql":
         return
     _without_timeouts(connection)
-    others = connection.execute(_OTHERS).all()
-    if others:
-        raise InUse("others are connected: " + ", ".join(sorted({_told(one) for one in others})))
+    give_up = time.monotonic() + _PATIENCE_SECONDS
+    while others := connection.execute(_OTHERS).all():
+        if time.monotonic() > give_up:
+            told = sorted({_told(one) for one in others})
+            raise InUse(f"others are connected: {', '.join(told)}")
+        time.sleep(0.05)
+        # The server shows a transaction the sessions of its first look, unless told otherwise.
+        connection.execute(text("SELECT pg_stat_clear_snapshot()"))
 
 
 def lock_tables(connection: Connection) -> None:

@@ -48,6 +48,11 @@ def execute(url: str, *statements: object) -> None:
         engine.dispose()
 
 
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.storage.engines.BUSY_TIMEOUT_MS", 50)
+    monkeypatch.setattr("app.storage.alone._PATIENCE_SECONDS", 0.5)
+
+
 def is_untouched(url: str) -> bool:
     return not any(rows for name, rows in contents(url).items() if name not in SEEDED)
 
@@ -178,7 +183,7 @@ def used(move: tuple[str, str]) -> Iterator[Database]:
 def test_a_source_that_a_service_has_open_is_refused(
     move: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.storage.engines.BUSY_TIMEOUT_MS", 50)
+    impatient(monkeypatch)
     source, target = move
     fill(source)
 
@@ -192,7 +197,7 @@ def test_a_source_that_a_service_has_open_is_refused(
 def test_a_target_that_a_service_has_open_is_refused(
     move: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.storage.engines.BUSY_TIMEOUT_MS", 50)
+    impatient(monkeypatch)
     target, source = move
     fill(source)
 
@@ -222,7 +227,7 @@ def test_on_request_one_moment_of_a_source_in_use_is_copied(
 def test_nobody_writes_to_the_source_meanwhile(
     move: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.storage.engines.BUSY_TIMEOUT_MS", 50)
+    impatient(monkeypatch)
     source, target = move
     filled = fill(source)
     late = Thread(target=lambda: _written_late(source))
