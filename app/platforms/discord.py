@@ -13,6 +13,7 @@ from app.platforms.kit.kinds import Kind, iso, unix
 from app.platforms.kit.options import SourceConfig, TokenRef
 from app.platforms.kit.pairs import Ed25519Scheme, as_ed25519
 from app.platforms.kit.places import Body, Header, SignedTime
+from app.platforms.kit.terms import Terms
 
 SIGNED_AT = Header("X-Signature-Timestamp")
 PING, EVENT = 0, 1
@@ -74,6 +75,14 @@ class Discord(Adapter):
     forged_status = 401
     deadline_seconds = 3
     secret_fields = ("token",)
+    terms = (
+        Terms(
+            "Developer Policy: API data may not be used for eligibility considerations for "
+            "benefits, nor engagement be manipulated; whether a reward is such a benefit, ask your "
+            "lawyers",
+            "https://support-dev.discord.com/hc/articles/8563934450327",
+        ),
+    )
     kinds: ClassVar[dict[str, Kind]] = {
         "command": COMMAND,
         "component": replace(COMMAND, action="component", target="data.custom_id"),

@@ -94,6 +94,11 @@ def adapter_of(platform: str) -> Adapter:
     return kind(kind.config.model_validate(example_source(platform)))
 
 
+def is_secret(platform: str, key: str) -> bool:
+    """Whether a key of a source holds secrets, which a configuration refers to."""
+    return "Secret" in str(adapters()[platform].config.model_fields[key].annotation)
+
+
 def example_options(platform: str) -> list[str]:
     """The example source as options of `vouch verify` and `vouch send`."""
     options: list[str] = []

@@ -16,7 +16,7 @@ from app.sandbox.server import SandboxServer
 from app.sandbox.settings import Campaign, SandboxSettings
 from app.steps.sources import Sighting, keep
 from app.storage.database import Database
-from tests.cli.conftest import PLATFORMS, Vouch, any_platform
+from tests.cli.conftest import PLATFORMS, Vouch, any_platform, is_secret
 
 CLAIMED = """
 [[rules]]
@@ -66,6 +66,9 @@ def source(platform: str, *, secret: str = "") -> str:
     lines = [f'[[sources]]\nname = "{table["name"]}"\nplatform = "{platform}"']
     for key, value in table.items():
         if key in ("name", "platform"):
+            continue
+        if not is_secret(platform, key):
+            lines.append(f"{key} = {json.dumps(value)}")
             continue
         values = value if isinstance(value, list) else [value]
         for number, one in enumerate(values):

@@ -18,6 +18,7 @@ from tests.cli.conftest import (
     adapter_of,
     any_platform,
     example_options,
+    is_secret,
 )
 
 CASES = [(platform, name) for platform in PLATFORMS for name in templates(platform)]
@@ -31,8 +32,13 @@ def first(platform: str) -> str:
 
 def distinguishing(platform: str) -> str:
     """An example whose event key has the id in it, so that ids tell events apart."""
-    found = (n for n, t in templates(platform).items() if "{id}" in t.expect[0]["key"])
+    found = (n for n, t in templates(platform).items() if "{id}" in t.expect[0].get("key", ""))
     return next(found)
+
+
+def targeted(platform: str) -> str:
+    """An example of an action on the target itself."""
+    return next(n for n, t in templates(platform).items() if t.expect[0]["target"] == "{target}")
 
 
 def configure(monkeypatch: pytest.MonkeyPatch, path: Path, platform: str, *, rule: str = "") -> str:
@@ -44,7 +50,8 @@ def configure(monkeypatch: pytest.MonkeyPatch, path: Path, platform: str, *, rul
         lines = [f'[[sources]]\nname = "{name}"\nplatform = "{platform}"']
         for key, value in source.items():
             if key not in ("name", "platform"):
-                lines.append(f"{key} = {json.dumps(_references(path, key, value))}")
+                told = _references(path, key, value) if is_secret(platform, key) else value
+                lines.append(f"{key} = {json.dumps(told)}")
         text += "\n".join(lines) + "\n"
     (path / "vouch.toml").write_text(text, "utf-8")
     monkeypatch.setenv("VOUCH_CONFIG", str(path / "vouch.toml"))
@@ -77,7 +84,6 @@ def test_every_example_is_sent_so_that_the_platform_is_believed(
     (expected,) = told["events"]
     assert expected["key"] == event.key
     assert (event.actor, event.target) == ("41", expected["target"])
-    assert "42" in (event.target or "42")
 
 
 @any_platform
@@ -124,11 +130,12 @@ def test_the_target_is_the_one_that_a_rule_asks_for(
     tmp_path: Path,
     platform: str,
 ) -> None:
-    action = templates(platform)[first(platform)].expect[0]["action"]
+    name = targeted(platform)
+    action = templates(platform)[name].expect[0]["action"]
     rule = f'[[rules]]\nchallenge_id = 1\nplatform = "{platform}"\naction = "{action}"\n'
     configure(monkeypatch, tmp_path, platform, rule=rule + 'target = "777"\n')
 
-    run("send", platform, first(platform), "--url", receiver.url)
+    run("send", platform, name, "--url", receiver.url)
 
     assert adapter_of(platform).read(receiver.callbacks[0]).events[0].target == "777"
 
@@ -180,7 +187,8 @@ def test_without_a_place_for_the_number_all_are_the_same(
     adapter = adapter_of(platform)
     events = [adapter.read(callback).events[0] for callback in receiver.callbacks]
     assert {event.actor for event in events} == {"me"}
-    assert {event.target for event in events} == {"t-1", "t-2", "t-3"}
+    target = templates(platform)[distinguishing(platform)].expect[0]["target"]
+    assert {e.target for e in events} == {target.replace("{target}", f"t-{n}") for n in (1, 2, 3)}
 
 
 def test_a_rate_is_kept(run: Vouch, receiver: Receiver) -> None:

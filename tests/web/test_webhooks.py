@@ -24,6 +24,7 @@ from app.steps.sources import seen_of
 from app.storage.errors import StorageUnavailable
 from app.storage.tables import AttemptRow, AwardRow, EventRow, TransitionRow
 from app.web import create_app
+from tests.cli.conftest import is_secret
 from tests.clock import Clock
 from tests.conftest import MakeService
 from tests.platforms.callbacks import adapter_of, callback
@@ -35,11 +36,6 @@ HANDSHAKES = [(name, one) for name in sorted(adapters()) for one in handshakes(n
 SOURCES = {name: example_source(name)["name"] for name in sorted(adapters())}
 MARK = "it-was-me"
 JUNK = ["", "   ", "\xff\xfe", "NaN", "sha256=", "v1,abc", "x" * 5_000]
-
-
-def is_secret(platform: str, key: str) -> bool:
-    field = adapters()[platform].config.model_fields[key]
-    return "Secret" in str(field.annotation)
 
 
 def table(values: dict[str, Any]) -> str:

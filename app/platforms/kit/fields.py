@@ -38,6 +38,13 @@ def form(body: bytes) -> dict[str, str]:
     return dict(reversed(pairs))
 
 
+def json_or_payload(body: bytes) -> dict[str, Any]:
+    """A JSON object, or a form whose field ``payload`` is one."""
+    if not body.startswith(b"payload="):
+        return json_object(body)
+    return json_object(form(body)["payload"].encode("utf-8", "surrogatepass"))
+
+
 def obj(value: object, what: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise Malformed(f"{what} is not a JSON object")

@@ -1,0 +1,107 @@
+"""GitHub: what people do with the repositories and organizations whose webhooks you own."""
+
+from dataclasses import replace
+from functools import partial
+from typing import Any, ClassVar
+
+from app.platforms.kit.adapter import Adapter
+from app.platforms.kit.callback import Callback, Reading
+from app.platforms.kit.encodings import fingerprint
+from app.platforms.kit.fields import compact_json, dig, json_or_payload, text
+from app.platforms.kit.kinds import Kind, iso
+from app.platforms.kit.places import Header
+from app.platforms.kit.schemes import HmacScheme
+from app.platforms.kit.terms import Terms
+
+# The header with the delivery's id is not signed: a replay could carry another.
+BY_SENDER = partial(
+    Kind,
+    actor="sender.id",
+    target="repository.full_name",
+    identity=("digest",),
+    handle="sender.login",
+)
+COMMENT = BY_SENDER(
+    "comment", target="thread", identity=("comment.id",), time=iso("comment.created_at")
+)
+POST = BY_SENDER("post", identity=("discussion.id",), time=iso("discussion.created_at"))
+SPONSOR = Kind(
+    "sponsor",
+    "sponsorship.sponsor.id",
+    "sponsorship.sponsorable.login",
+    ("sponsorship.node_id",),
+    iso("sponsorship.created_at"),
+    "sponsorship.sponsor.login",
+)
+MEMBER = Kind(
+    "join", "membership.user.id", "organization.login", ("digest",), None, "membership.user.login"
+)
+# What is deleted carries the time when it was made, not when it was deleted.
+GONE = partial(replace, time=None, undone=True)
+
+
+class GitHub(Adapter):
+    """The event's name stands in a header that is not signed: only the body's shape is believed."""
+
+    name = "github"
+    docs = "https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries"
+    schemes = (HmacScheme(Header("X-Hub-Signature-256"), prefix="sha256="),)
+    forged_status = 401
+    deadline_seconds = 10
+    terms = (
+        Terms(
+            "Acceptable Use Policies, 4: no activity that is incentivized by, or incentivizes "
+            "inauthentic engagement with, rewards such as tokens, credits, gifts or other "
+            "give-aways",
+            "https://docs.github.com/en/site-policy/acceptable-use-policies/github-acceptable-use-policies",
+        ),
+    )
+    # https://docs.github.com/en/webhooks/webhook-events-and-payloads
+    kinds: ClassVar[dict[str, Kind]] = {
+        "star.created": BY_SENDER("star", time=iso("starred_at")),
+        "star.deleted": BY_SENDER("star", undone=True),
+        "fork": BY_SENDER("fork", identity=("forkee.id",), time=iso("forkee.created_at")),
+        "watch.started": BY_SENDER("watch"),
+        "comment.created": COMMENT,
+        "comment.deleted": GONE(COMMENT, undoes="comment.created"),
+        "discussion.created": POST,
+        "discussion.deleted": GONE(POST, undoes="discussion.created"),
+        "sponsorship.created": SPONSOR,
+        "sponsorship.cancelled": GONE(SPONSOR, undoes="sponsorship.created"),
+        "organization.member_added": MEMBER,
+        "organization.member_removed": replace(MEMBER, undone=True),
+    }
+
+    def read(self, callback: Callback) -> Reading:
+        body = json_or_payload(callback.body)
+        if "zen" in body:
+            return Reading(handshake=True)
+        word = _word(body)
+        if dig(body, "sender.type") == "Bot":
+            return Reading(ignored=(f"{word} by a bot",))
+        thread = dig(body, "issue.number") or dig(body, "discussion.number")
+        digest = fingerprint(callback.body.hex())
+        root = {
+            **body,
+            "digest": digest,
+            "thread": f"{dig(body, 'repository.full_name')}#{thread}",
+        }
+        own = None if "membership" in body else dig(body, "repository.owner.id")
+        return Reading.of(self.read_word(word, callback, root, payload=compact_json(body), own=own))
+
+
+def _word(body: dict[str, Any]) -> str:
+    """What the event is called: what it is about, told by what it carries, and the action."""
+    shapes = {
+        "starred_at": "star",
+        "forkee": "fork",
+        "comment": "comment",
+        "discussion": "discussion",
+        "sponsorship": "sponsorship",
+        "membership": "organization",
+    }
+    about = next((word for key, word in shapes.items() if key in body), None)
+    if about == "fork":
+        return about
+    action = text(body.get("action"), "action")
+    return f"{about or 'watch'}.{action}"

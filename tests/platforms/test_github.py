@@ -1,0 +1,122 @@
+"""GitHub: https://docs.github.com/en/webhooks/webhook-events-and-payloads"""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+
+from app.platforms.kit.callback import Reading
+from tests.platforms.callbacks import NOW, adapter_of, only_event, reading
+
+OWNER = {"id": 21031067, "login": "Codertocat", "type": "User"}
+CAT = {"id": 583231, "login": "octocat", "type": "User"}
+REPOSITORY = {"id": 186853002, "full_name": "Codertocat/Hello-World", "owner": OWNER}
+STARRED = "2019-05-15T15:20:40Z"
+
+
+def said(**told: Any) -> Reading:
+    return reading(adapter_of("github"), {"repository": REPOSITORY, "sender": CAT, **told})
+
+
+def test_a_star_has_a_time_and_taking_it_back_has_none() -> None:
+    star = only_event(said(action="created", starred_at=STARRED))
+    unstar = only_event(said(action="deleted", starred_at=None))
+
+    assert (star.action, star.actor, star.target) == ("star", "583231", "Codertocat/Hello-World")
+    assert star.actor_handle == "octocat"
+    assert star.occurred_at == datetime(2019, 5, 15, 15, 20, 40, tzinfo=UTC)
+    assert (unstar.action, unstar.target, unstar.undone) == ("star", star.target, True)
+    assert unstar.occurred_at == NOW
+
+
+def test_the_same_delivery_under_another_unsigned_id_is_the_same_event() -> None:
+    adapter, body = adapter_of("github"), {"action": "created", "starred_at": STARRED}
+    told = {"repository": REPOSITORY, "sender": CAT, **body}
+
+    keys = {
+        only_event(reading(adapter, told, {"X-GitHub-Delivery": name, "X-GitHub-Event": name})).key
+        for name in ("one", "two")
+    }
+
+    assert len(keys) == 1
+
+
+def test_two_stars_are_two_events() -> None:
+    keys = {
+        only_event(said(action="created", starred_at=at)).key
+        for at in (STARRED, "2019-05-16T15:20:40Z")
+    }
+
+    assert len(keys) == 2
+
+
+def test_removing_a_comment_takes_back_that_comment() -> None:
+    comment = {"id": 1, "created_at": STARRED}
+
+    done = only_event(said(action="created", comment=comment, issue={"number": 7}))
+    undone = only_event(said(action="deleted", comment=comment, issue={"number": 7}))
+
+    assert (done.action, done.target) == ("comment", "Codertocat/Hello-World#7")
+    assert undone.undone
+    assert undone.undoes == done.key
+
+
+def test_a_sponsorship_names_the_sponsor() -> None:
+    sponsorship = {"node_id": "S_1", "created_at": STARRED, "sponsor": CAT, "sponsorable": OWNER}
+
+    done = only_event(said(action="created", sponsorship=sponsorship, repository=None))
+    undone = only_event(said(action="cancelled", sponsorship=sponsorship, repository=None))
+    changed = said(action="tier_changed", sponsorship=sponsorship, repository=None)
+
+    assert (done.action, done.actor, done.target) == ("sponsor", "583231", "Codertocat")
+    assert undone.undoes == done.key
+    assert changed.ignored == ("sponsorship.tier_changed earns nothing",)
+
+
+def test_the_owner_and_bots_earn_nothing() -> None:
+    by_owner = said(action="created", starred_at=STARRED, sender=OWNER)
+    by_bot = said(action="created", starred_at=STARRED, sender={**CAT, "type": "Bot"})
+
+    assert by_owner.ignored == ("star.created is by the account itself",)
+    assert by_bot.ignored == ("star.created by a bot",)
+
+
+def test_a_member_is_the_one_who_was_added_and_not_who_added_them() -> None:
+    event = only_event(
+        said(
+            action="member_added",
+            membership={"user": CAT},
+            organization={"login": "Octocoders"},
+            sender=OWNER,
+            repository=None,
+        )
+    )
+
+    assert (event.action, event.actor, event.target) == ("join", "583231", "Octocoders")
+
+
+@pytest.mark.parametrize(
+    ("told", "word"),
+    [
+        ({"action": "opened", "issue": {"number": 1}}, "watch.opened"),
+        ({"action": "edited", "comment": {"id": 1}}, "comment.edited"),
+    ],
+)
+def test_other_events_earn_nothing(told: dict[str, Any], word: str) -> None:
+    assert said(**told).ignored == (f"{word} earns nothing",)
+
+
+def test_a_ping_is_a_handshake() -> None:
+    assert said(zen="Keep it logically awesome.", hook_id=1) == Reading(handshake=True)
+
+
+def test_a_hook_that_sends_forms_is_read_as_well() -> None:
+    told = {"action": "started", "repository": REPOSITORY, "sender": CAT}
+    body = urlencode({"payload": json.dumps(told)}).encode()
+
+    event = only_event(reading(adapter_of("github"), body))
+
+    assert (event.action, event.actor) == ("watch", "583231")
+    assert json.loads(event.payload) == told
