@@ -18,7 +18,8 @@ from app.domain.clock import utc_now
 from app.domain.events import Event
 from app.platforms import adapters
 from app.platforms.kit.adapter import Adapter
-from app.platforms.kit.callback import Callback
+from app.platforms.kit.callback import Callback, KeysUnavailable
+from app.steps.published_keys import PublishedKeys
 
 NOTHING_FOUND = (
     "no white space, quotation mark or newline explains it: the secret is another one, or the body "
@@ -37,6 +38,7 @@ NOTHING_FOUND = (
 @click.option("--method", help="Default: POST; GET when there is a query and no body.")
 @click.option("--at", callback=moment, metavar="TIME", help=f"When it came. Default: now. {FORMS}.")
 @click.option("--set", "pairs", multiple=True, metavar="KEY=VALUE", help="Another key of a source.")
+@click.option("--fetch-keys", is_flag=True, help="Ask the platform for the keys that it publishes.")
 @json_option
 def command(
     platform: str,
@@ -47,6 +49,7 @@ def command(
     method: str | None,
     at: datetime | None,
     pairs: Sequence[str],
+    fetch_keys: bool,
     as_json: bool,
 ) -> None:
     """Say whether a callback is valid, why not, and what it tells.
@@ -56,7 +59,12 @@ def command(
     """
     source = described_source(platform, platform, secrets, pairs)
     callback = _callback(source, method, headers, queries, body_file, at or utc_now())
-    verdict = judge(source.adapter, callback)
+    if fetch_keys:
+        source.adapter.fetch = PublishedKeys()
+    try:
+        verdict = judge(source.adapter, callback)
+    except KeysUnavailable as error:
+        raise click.UsageError(f"give --secret S, or --fetch-keys ({error})") from None
     hints = [] if verdict.is_valid else _hints(source, callback)
     if as_json:
         told = {"platform": platform, **verdict_json(verdict), "hints": hints}

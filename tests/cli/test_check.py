@@ -183,7 +183,7 @@ def test_the_secret_of_a_public_example_is_an_error(run: Vouch, platform: str) -
 
     assert status == 1
     assert any(
-        text.startswith("sources[0].secrets (line 4)") and "everybody can sign" in text
+        text.startswith("sources[0].secrets (line ") and "everybody can sign" in text
         for text in texts(findings, "error")
     )
 
@@ -207,7 +207,7 @@ def test_a_short_secret_is_a_warning_where_the_platform_takes_it(run: Vouch) -> 
         warned += [t for t in texts(findings, "warning") if "only 10 characters" in t]
 
     assert warned
-    assert all(text.startswith("sources[0].secrets (line 4)") for text in warned)
+    assert all(text.startswith("sources[0].secrets (line ") for text in warned)
     assert all("short-one1" not in text for text in warned)
 
 
