@@ -110,7 +110,7 @@ def _copy_table(
             target.execute(insert(table), rows)
     except SQLAlchemyError as error:
         raise CannotCopy(f"{table.name}: {unavailable(error)}") from error
-    _restart_sequences(target, table)
+    restart_sequences(target, table)
     written = _Sum()
     for rows in _batches(target, table):
         written.add(rows)
@@ -129,7 +129,7 @@ def _batches(connection: Connection, table: Table) -> Iterator[list[dict[str, An
         yield [dict(row) for row in rows]
 
 
-def _restart_sequences(target: Connection, table: Table) -> None:
+def restart_sequences(target: Connection, table: Table) -> None:
     """Let the next row's number follow the greatest copied one. SQLite does so by itself."""
     serial = table.autoincrement_column
     if serial is None or target.dialect.name != "postgresql":
