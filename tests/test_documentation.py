@@ -120,6 +120,14 @@ def test_every_link_between_our_pages_leads_somewhere() -> None:
     assert not dead
 
 
+def test_every_event_in_the_log_is_explained() -> None:
+    code = "".join(page.read_text("utf-8") for page in ROOT.glob("app/**/*.py"))
+    events = set(re.findall(r"\blog\.(?:info|warning|error|exception)\(\s*\"([a-z_.]+)\"", code))
+
+    assert len(events) > 20
+    assert not {event for event in events if f"`{event}`" not in read("docs/operations.md")}
+
+
 def test_every_decision_is_listed() -> None:
     listed = read("docs/decisions/README.md")
 
