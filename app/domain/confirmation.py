@@ -54,8 +54,8 @@ class Grant:
     def is_in(self, span: Span) -> bool:
         if self.at is None:
             return False
-        is_before_the_next = span.until_at is None or self.at < span.until_at
-        return self.at + self.left_open > span.from_at and is_before_the_next
+        latest = self.at + self.left_open
+        return span.from_at < latest and (span.until_at is None or latest <= span.until_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,22 +96,26 @@ class Case:
 class Seen:
     """What Gameball showed of one customer's campaign.
 
-    ``progress`` None: it could not be read. ``looked``: where else one looked, and ``whole``: what
-    of that was read as a whole, so that what it does not show is not there.
+    ``progress`` None: it could not be read. ``looked``: where else one looked; ``answered``: what
+    of that was read to its end; ``whole``: where what is not shown is surely not there.
     """
 
     progress: Progress | None = None
     records: Sequence[Grant] = ()
     looked: frozenset[Look] = frozenset()
+    answered: frozenset[Look] = frozenset()
     whole: frozenset[Look] = frozenset()
     # (proof, reference) of what other attempts were credited with.
     taken: frozenset[tuple[Proof, str]] = frozenset()
 
-    def with_records(self, look: Look, found: Sequence[Grant], *, whole: bool) -> "Seen":
+    def with_records(
+        self, look: Look, found: Sequence[Grant], *, answered: bool, whole: bool
+    ) -> "Seen":
         return replace(
             self,
             records=(*self.records, *found),
             looked=self.looked | {look},
+            answered=self.answered | {look} if answered else self.answered,
             whole=self.whole | {look} if whole else self.whole,
         )
 
@@ -198,10 +202,10 @@ def _count_stands_still(case: Case, progress: Progress | None) -> bool:
 
 def _without_a_record(case: Case, seen: Seen, now: datetime, *, is_still: bool) -> Judgement:
     progress = seen.progress
-    all_read = progress is not None and seen.whole >= set(Look)
+    is_whole = progress is not None and seen.whole >= set(Look)
     # A reward of points leaves a transaction; of others nobody documents a record that must be.
     would_show = is_still or bool(progress and progress.points)
-    if progress is not None and all_read and would_show:
+    if progress is not None and is_whole and would_show:
         if is_ineligible(progress):
             return Judgement(Verdict.NOT_GRANTED, _reason(case, why_not(progress, now)))
         if now >= case.give_up_at:
@@ -209,7 +213,8 @@ def _without_a_record(case: Case, seen: Seen, now: datetime, *, is_still: bool) 
             return Judgement(Verdict.NOT_GRANTED, _reason(case, told))
     if now < case.give_up_at:
         return Judgement(Verdict.NOT_YET)
-    if not all_read and now < case.give_up_at + (case.give_up_at - case.accepted_at):
+    is_answered = progress is not None and seen.answered >= set(Look)
+    if not is_answered and now < case.give_up_at + (case.give_up_at - case.accepted_at):
         # Gameball, not the reward, may be what is missing.
         return Judgement(Verdict.NOT_YET)
     return Judgement(Verdict.UNCONFIRMED, _reason(case, _unknown(seen)))
@@ -224,7 +229,7 @@ def _unknown(seen: Seen) -> str:
             "Gameball does not show the campaign for this customer (hidden, off, or not for them), "
             "and no record of a reward"
         )
-    if not seen.whole >= set(Look):
+    if not seen.answered >= set(Look):
         return "the customer's transactions or activities could not be read as a whole"
     return f"achieved {progress.achieved} times, but no record tells whether by this attempt"
 

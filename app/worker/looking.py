@@ -113,6 +113,7 @@ class Looking:
         self.seen[one.attempt_id] = self.seen[one.attempt_id].with_records(
             look,
             grants if is_ours else (),
+            answered=found.next_after is None,
             whole=found.is_whole(key) and (is_ours or not grants),
         )
 
