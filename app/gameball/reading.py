@@ -1,7 +1,6 @@
 """How is Gameball read, whatever it writes?"""
 
 import json
-import math
 import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
@@ -13,7 +12,7 @@ from app.gameball.client import GameballClient, NoAnswer, NotSent, path_of
 
 Json = Mapping[str, Any]
 
-_MOST_DIGITS = 18
+_LARGEST = 10**18
 _MONTHS = (
     *("january", "february", "march", "april", "may", "june"),
     *("july", "august", "september", "october", "november", "december"),
@@ -102,11 +101,14 @@ def number(value: object) -> float | int | None:
         amount = _parsed(value) if isinstance(value, str) else value
     except ValueError:
         return None
-    return amount if math.isfinite(amount) and abs(amount) < 10**_MOST_DIGITS else None
+    # Of the infinite and of what is no number neither is true.
+    return amount if -_LARGEST < amount < _LARGEST else None
 
 
 def _parsed(value: str) -> float | int:
-    return int(value) if value.strip().isdigit() and value.isascii() else float(value)
+    if not value.isascii():
+        raise ValueError("digits of another script")
+    return int(value) if value.strip().isdigit() else float(value)
 
 
 def truth(value: object) -> bool | None:

@@ -9,8 +9,8 @@ from app.worker.asker import Asker
 from app.worker.confirmer import Confirmer
 from app.worker.dispatcher import Dispatcher
 from app.worker.forwarder import Forwarder
-from app.worker.renewals import Renewals
 from app.worker.reader import Reader
+from app.worker.renewals import Renewals
 
 # What confirmations may take of the reads' pace. The rest is for reads that a submission waits for.
 _SHARE = 0.8
