@@ -1,8 +1,14 @@
 """What time is it, and how do we name things in time order?"""
 
 import os
+import random
 import uuid
 from datetime import UTC, datetime
+
+# Ids must differ, not be secret. Asking the kernel each time would hand the interpreter to another
+# thread twice for every event. A forked process begins anew, or it would repeat its parent's ids.
+_CHANCE = random.Random()
+os.register_at_fork(after_in_child=_CHANCE.seed)
 
 
 def utc_now() -> datetime:
@@ -12,7 +18,7 @@ def utc_now() -> datetime:
 def new_id(now: datetime) -> str:
     """A version 7 UUID (RFC 9562, section 5.7): later ones sort after earlier ones."""
     milliseconds = _milliseconds(now)
-    chance = int.from_bytes(os.urandom(10), "big")
+    chance = _CHANCE.getrandbits(80)
     value = milliseconds << 80 | 0x7 << 76 | (chance >> 64 & 0xFFF) << 64
     return str(uuid.UUID(int=value | 0b10 << 62 | chance & (1 << 62) - 1))
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, insert, select
+from sqlalchemy import Connection, Row, bindparam, select
 
 from app.domain.attempts import State
 from app.domain.clock import new_id
@@ -13,10 +13,11 @@ from app.domain.events import Event
 from app.domain.evidence import Evidence
 from app.domain.rules import Rule, occurrence
 from app.steps.earning import ALREADY_AWARDED, BARRED, earn
-from app.steps.ledger import Award, earned_state, enter, insert_new, is_barred
+from app.steps.ledger import Award, earned_state, enter, is_barred
 from app.steps.locks import lock_accounts
 from app.steps.moves import remember, transition
 from app.steps.undoing import UNDONE_BEFORE, undo, undone_before
+from app.storage.bulk import insert_rows
 from app.storage.tables import AttemptRow, EventRow, IdentityRow
 
 EARNED = "earned"
@@ -38,7 +39,13 @@ _CHECKING = (
     .order_by(AttemptRow.id)
     .with_for_update()
 )
-_INSERT_ATTEMPTS = insert(AttemptRow)
+
+_BLANK_ATTEMPT: dict[str, Any] = {
+    **{column.key: None for column in AttemptRow.__table__.columns},
+    "fence": 0,
+    "round": 0,
+    "bar_after_undo": False,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +116,10 @@ def _insert_events(connection: Connection, events: Sequence[tuple[str, Event]]) 
         {"id": event_id, **{name: getattr(event, name) for name in _EVENT_FIELDS}}
         for event_id, event in events
     ]
-    statement = insert_new(connection, EventRow, EventRow.id)
-    return set(connection.execute(statement, rows).scalars())
+    ids = {event_id for event_id, _ in events}
+    if insert_rows(connection, EventRow, rows) == len(rows):
+        return ids
+    return set(connection.execute(select(EventRow.id).where(EventRow.id.in_(ids))).scalars())
 
 
 def _make_attempts(connection: Connection, fresh: Mapping[str, Arrival]) -> dict[str, list[State]]:
@@ -237,7 +246,7 @@ def _write_drafts(
         by = f"source:{draft.event.source}"
         timeline.append(transition(draft.id, None, state, reason, by, at))
         states.setdefault(draft.event_id, []).append(state)
-    connection.execute(_INSERT_ATTEMPTS, rows)
+    insert_rows(connection, AttemptRow, rows)
     remember(connection, timeline)
 
 
@@ -295,5 +304,4 @@ def _attempt(draft: Draft, state: State, reason: str, next_at: datetime | None) 
 
 def new_attempt(**values: Any) -> dict[str, Any]:
     """A whole attempt row; every column must be named, so that one cannot be forgotten in bulk."""
-    blank: dict[str, Any] = {column.key: None for column in AttemptRow.__table__.columns}
-    return {**blank, "fence": 0, "round": 0, "bar_after_undo": False, **values}
+    return {**_BLANK_ATTEMPT, **values}

@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Connection, and_, delete, exists, literal,
 from sqlalchemy.dialects import postgresql, sqlite
 
 from app.domain.attempts import State
+from app.storage.bulk import insert_rows
 from app.storage.tables import AwardRow, BarRow
 
 
@@ -46,9 +47,13 @@ def enter(connection: Connection, awards: Sequence[Award], now: datetime) -> set
     ordered = sorted(awards, key=lambda a: (a.challenge_id, a.customer_id, a.occurrence))
     if any(award.bar_after_undo for award in ordered):
         return {award.attempt_id for award in ordered if _enter_unbarred(connection, award, now)}
-    rows = [_row(award, now) for award in ordered]
-    statement = insert_new(connection, AwardRow, AwardRow.attempt_id)
-    return set(connection.execute(statement, rows).scalars())
+    wanted = {(award.attempt_id, award.occurrence) for award in awards}
+    if insert_rows(connection, AwardRow, [_row(award, now) for award in ordered]) == len(ordered):
+        return {attempt_id for attempt_id, _ in wanted}
+    held = select(AwardRow.attempt_id, AwardRow.occurrence).where(
+        AwardRow.attempt_id.in_([attempt_id for attempt_id, _ in wanted])
+    )
+    return {row.attempt_id for row in connection.execute(held) if tuple(row) in wanted}
 
 
 def _row(award: Award, now: datetime) -> dict[str, Any]:

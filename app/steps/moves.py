@@ -4,14 +4,14 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, insert, update
+from sqlalchemy import Connection, update
 
 from app.domain.attempts import State, may_move
+from app.storage.bulk import insert_rows
 from app.storage.errors import Overtaken
 from app.storage.tables import AttemptRow, TransitionRow
 
 MAX_REASON = 500
-_INSERT_TRANSITIONS = insert(TransitionRow)
 
 
 class Moved(Overtaken):
@@ -67,6 +67,4 @@ def transition(
 
 
 def remember(connection: Connection, transitions: Iterable[Mapping[str, Any]]) -> None:
-    rows = list(transitions)
-    if rows:
-        connection.execute(_INSERT_TRANSITIONS, rows)
+    insert_rows(connection, TransitionRow, list(transitions))

@@ -63,7 +63,14 @@ def lone_engine(url: str) -> Engine:
 
 def _sqlite(url: str, begin: str, pool_size: int, *, is_alone: bool = False) -> Engine:
     sqlite_path(url).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(url, pool_size=pool_size, max_overflow=32, pool_timeout=5)
+    engine = create_engine(
+        url,
+        pool_size=pool_size,
+        max_overflow=32,
+        pool_timeout=5,
+        # Inserts have a text for each number of rows (`bulk`); each is to be prepared once.
+        connect_args={"cached_statements": 512},
+    )
 
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _record: object) -> None:
@@ -78,6 +85,8 @@ def _sqlite(url: str, begin: str, pool_size: int, *, is_alone: bool = False) -> 
             "synchronous=FULL",
             "foreign_keys=ON",
             "cache_size=-16000",
+            # What a statement would undo by itself, if it failed half-way: not a file for each.
+            "temp_store=MEMORY",
         ):
             connection.execute(f"PRAGMA {pragma}").close()
 

@@ -1,6 +1,7 @@
 """Do names come in the order of time?"""
 
 import uuid
+import os
 from datetime import UTC, datetime, timedelta
 
 from hypothesis import given
@@ -35,3 +36,15 @@ def test_two_names_of_one_moment_differ() -> None:
 
 def test_now_is_aware_and_utc() -> None:
     assert utc_now().tzinfo is UTC
+
+
+def test_a_forked_process_does_not_repeat_its_parents_ids() -> None:
+    reading, writing = os.pipe()
+
+    child = os.fork()
+    if child == 0:
+        os.write(writing, new_id(START).encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+
+    assert os.read(reading, 100).decode() != new_id(START)
