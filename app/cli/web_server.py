@@ -10,7 +10,9 @@ from gunicorn.glogging import Logger
 
 from app.service import Service
 from app.web import create_app
-from app.worker.assembly import Worker, build_worker
+from app.worker.assembly import build_dispatcher, build_renewals
+from app.worker.dispatcher import Dispatcher
+from app.worker.renewals import Renewals
 
 log = structlog.get_logger(__name__)
 
@@ -40,7 +42,8 @@ class WebServer(BaseApplication):  # type: ignore[misc]
         self.service = service
         self.settings = settings
         self.starts_worker = starts_worker
-        self.worker: Worker | None = None
+        self.dispatcher: Dispatcher | None = None
+        self.renewals: Renewals | None = None
         super().__init__()
 
     def load_config(self) -> None:
@@ -60,13 +63,17 @@ class WebServer(BaseApplication):  # type: ignore[misc]
         sys.setswitchinterval(SWITCH_SECONDS)
         log.info("web.started", pid=worker.pid, worker=self.starts_worker)
         if self.starts_worker:
-            self.worker = build_worker(self.service)
-            self.worker.start()
+            self.dispatcher = build_dispatcher(self.service)
+            self.dispatcher.start()
+            self.renewals = build_renewals(self.service)
+            self.renewals.start()
 
     def worker_exit(self, _server: Any, worker: Any) -> None:
         """In the web process, after its last request: what is in flight is still recorded."""
-        if self.worker is not None:
-            self.worker.stop()
+        if self.renewals is not None:
+            self.renewals.stop()
+        if self.dispatcher is not None:
+            self.dispatcher.stop()
         self.service.close()
         log.info("web.stopped", pid=worker.pid)
 

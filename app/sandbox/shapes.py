@@ -106,7 +106,6 @@ def activity(grant: Grant) -> Json:
         "campaignName": grant.campaign.name,
         "campaignEnabled": grant.campaign.is_active,
         "rewardPoints": grant.points,
-        "couponCode": grant.coupon,
         "isGuest": False,
     }
 
@@ -132,7 +131,7 @@ def _reward(given: Campaign) -> Json:
         "rankReward": 0,
         "walletReward": given.points,
         "walletRewardFactor": None,
-        "couponReward": given.coupon and {"name": given.coupon},
+        "couponReward": None,
     }
 
 

@@ -1,10 +1,9 @@
 """How do many requests share one commit?"""
 
-import queue
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
 from typing import Any
 
 from sqlalchemy import Connection, Engine
@@ -18,13 +17,33 @@ MAX_WAITING = 1_000
 MAX_BATCH = 200
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Job:
-    """One caller's items for a step that can serve several callers in one go."""
+    """One caller's items for a step that can serve several callers in one go.
+
+    Two bare locks instead of a `Future`: a callback waits here for its commit, and a future's
+    condition costs more than the rest of the hand-over.
+    """
 
     step: Many
     items: Sequence[Any]
-    future: Future[Sequence[Any]] = field(default_factory=Future)
+    end: "Sequence[Any] | Exception | None" = None
+    _ended: threading.Lock = field(default_factory=threading.Lock)
+    _taken: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        self._ended.acquire()
+
+    def take(self) -> bool:
+        """Decide once whether it is run or given up; whether this caller decided."""
+        return self._taken.acquire(blocking=False)
+
+    def finish(self, end: "Sequence[Any] | Exception") -> None:
+        self.end = end
+        self._ended.release()
+
+    def wait(self, seconds: float) -> bool:
+        return self._ended.acquire(timeout=seconds)
 
 
 class GroupWriter:
@@ -37,21 +56,24 @@ class GroupWriter:
     def __init__(self, engine: Engine, patience_seconds: float) -> None:
         self._engine = engine
         self._patience_seconds = patience_seconds
-        self._jobs: queue.Queue[Job | None] = queue.Queue(MAX_WAITING)
+        self._jobs: SimpleQueue[Job | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
         self._thread.start()
 
     def write(self, step: Many, items: Sequence[Any]) -> Sequence[Any]:
         """Run ``step`` over ``items`` and return its results once they are on disk."""
+        if self._jobs.qsize() >= MAX_WAITING:
+            raise StorageUnavailable("too many writes are waiting")
         job = Job(step, items)
-        try:
-            self._jobs.put_nowait(job)
-            return job.future.result(self._patience_seconds)
-        except queue.Full:
-            raise StorageUnavailable("too many writes are waiting") from None
-        except TimeoutError:
-            job.future.cancel()
-            raise StorageUnavailable("the database is too slow") from None
+        self._jobs.put(job)
+        if not job.wait(self._patience_seconds):
+            # Given up before it began, it is never run; else its end is near, but not ours to tell.
+            job.take()
+            raise StorageUnavailable("the database is too slow")
+        if isinstance(job.end, Exception):
+            raise job.end
+        assert job.end is not None  # noqa: S101 -- it has ended
+        return job.end
 
     def close(self) -> None:
         """Finish what is waiting, then stop."""
@@ -61,7 +83,9 @@ class GroupWriter:
     def _run(self) -> None:
         while (first := self._jobs.get()) is not None:
             jobs, last = self._waiting(first)
-            self._commit([job for job in jobs if job.future.set_running_or_notify_cancel()])
+            taken = [job for job in jobs if job.take()]
+            if taken:
+                self._commit(taken)
             if last:
                 return
 
@@ -70,7 +94,7 @@ class GroupWriter:
         while len(jobs) < MAX_BATCH:
             try:
                 job = self._jobs.get_nowait()
-            except queue.Empty:
+            except Empty:
                 break
             if job is None:
                 return jobs, True
@@ -80,18 +104,38 @@ class GroupWriter:
     def _commit(self, jobs: list[Job]) -> None:
         """One transaction for all; its failure is everybody's, a step's failure is its own."""
         try:
-            with self._engine.begin() as connection:
-                ends = [end for group in _by_step(jobs) for end in _run_group(connection, group)]
-        except Exception as error:
-            ends = [(job, unavailable(error)) for job in jobs]
+            ends = self._together(jobs)
+        except _StepFailed as failed:
+            ends = [(jobs[0], unavailable(failed.error))] if len(jobs) == 1 else self._apart(jobs)
         for job, end in ends:
-            if isinstance(end, BaseException):
-                job.future.set_exception(end)
-            else:
-                job.future.set_result(end)
+            job.finish(end)
+
+    def _together(self, jobs: list[Job]) -> "list[End]":
+        """The quick way: no savepoints. Raises `_StepFailed`, with nothing written."""
+        try:
+            with self._engine.begin() as connection:
+                return [end for group in _by_step(jobs) for end in _run_group(connection, group)]
+        except Exception as error:
+            return [(job, unavailable(error)) for job in jobs]
+
+    def _apart(self, jobs: list[Job]) -> "list[End]":
+        """One by one in one transaction, each behind a savepoint, to find who fails."""
+        try:
+            with self._engine.begin() as connection:
+                return [_run_alone(connection, job) for job in jobs]
+        except Exception as error:
+            return [(job, unavailable(error)) for job in jobs]
 
 
-End = tuple[Job, "Sequence[Any] | BaseException"]
+End = tuple[Job, "Sequence[Any] | Exception"]
+
+
+class _StepFailed(BaseException):
+    """A step raised; its transaction is to be undone. No `Exception`: those are everybody's."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.error = error
 
 
 def _by_step(jobs: Iterable[Job]) -> list[list[Job]]:
@@ -102,15 +146,13 @@ def _by_step(jobs: Iterable[Job]) -> list[list[Job]]:
 
 
 def _run_group(connection: Connection, group: list[Job]) -> list[End]:
-    """Serve all of one step's callers at once; if that fails, one by one to find who fails."""
-    if len(group) > 1:
-        try:
-            with connection.begin_nested():
-                results = group[0].step(connection, [item for job in group for item in job.items])
-            return _dealt(group, results)
-        except Exception as error:
-            _require_open(connection, error)
-    return [_run_alone(connection, job) for job in group]
+    """Serve all of one step's callers at once."""
+    items = group[0].items if len(group) == 1 else [item for job in group for item in job.items]
+    try:
+        results = group[0].step(connection, items)
+    except Exception as error:
+        raise _StepFailed(error) from None
+    return _dealt(group, results)
 
 
 def _dealt(group: list[Job], results: Sequence[Any]) -> list[End]:
