@@ -1,13 +1,14 @@
 """Do names come in the order of time?"""
 
-import uuid
 import os
+import uuid
 from datetime import UTC, datetime, timedelta
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from app.domain.clock import new_id, utc_now
+from tests.clock import START
 from tests.moments import MOMENTS
 
 
@@ -43,8 +44,10 @@ def test_a_forked_process_does_not_repeat_its_parents_ids() -> None:
 
     child = os.fork()
     if child == 0:
-        os.write(writing, new_id(START).encode())
-        os._exit(0)
+        try:
+            os.write(writing, new_id(START).encode())
+        finally:
+            os._exit(0)
     os.waitpid(child, 0)
 
     assert os.read(reading, 100).decode() != new_id(START)
