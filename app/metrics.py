@@ -22,3 +22,7 @@ SUBMISSION_SECONDS = Histogram(
     buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
 )
 CLAIMS = Counter("vouch_claims", "Claims by what became of them.", ["outcome"])
+CONFIRMATIONS = Counter(
+    "vouch_confirmations", "Accepted attempts by what became of their reward.", ["outcome"]
+)
+READS = Counter("vouch_reads", "Reads of Gameball by kind and outcome.", ["kind", "outcome"])

@@ -3,7 +3,7 @@
 import os
 import socket
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -17,10 +17,12 @@ from app.platforms.kit.published import Fetcher
 from app.settings.configuration import Configuration, load_configuration
 from app.settings.environment import Environment, embedded_secret_keys
 from app.settings.errors import ConfigurationError, Mistake
+from app.steps.confirming import ConfirmationPolicy
 from app.steps.forwarding import ForwardingPolicy
 from app.steps.intake import Arrival, Receipt, receive
 from app.steps.pace import Pace
 from app.steps.published_keys import PublishedKeys
+from app.steps.read_pace import Kind, ReadPace
 from app.storage.database import Database
 from app.storage.engines import sqlite_path
 from app.watch import Watch
@@ -29,6 +31,8 @@ log = structlog.get_logger(__name__)
 
 # What a call may take beyond its own time-outs before its lease runs out.
 _LEASE_MARGIN_SECONDS = 5.0
+# A read before a submission; with time to spare in that margin.
+_HASTY_SECONDS = 2.0
 
 
 def _nobody() -> None:
@@ -105,12 +109,45 @@ class Service:
     def gameball_client(self) -> GameballClient:
         return GameballClient(self.account(), self.configuration.worker.threads)
 
+    def impatient_client(self) -> GameballClient:
+        """For reads before a submission, whose lease runs on meanwhile."""
+        account = self.account()
+        hasty = replace(
+            account,
+            connect_timeout=min(account.connect_timeout, _HASTY_SECONDS / 2),
+            read_timeout=min(account.read_timeout, _HASTY_SECONDS / 2),
+        )
+        return GameballClient(hasty, self.configuration.worker.threads)
+
+    def confirmation_policy(self) -> ConfirmationPolicy:
+        settings = self.configuration.confirmation
+        # Three looks after each other, each as long as a page or two take at most.
+        lease_seconds = 6 * self.account().longest_call_seconds + _LEASE_MARGIN_SECONDS
+        return ConfirmationPolicy(
+            settings.delays,
+            settings.give_up_after,
+            self.configuration.gameball.window_at_most,
+            lease_seconds,
+        )
+
+    def read_pace(self) -> ReadPace:
+        settings = self.configuration.confirmation
+        transactions = settings.transactions_per_second, settings.transactions_per_30_seconds
+        return ReadPace(
+            {
+                Kind.CUSTOMERS: (settings.reads_per_second, settings.reads_per_30_seconds),
+                Kind.TRANSACTIONS: transactions,
+                Kind.OTHERS: transactions,
+            }
+        )
+
     def forwarding_policy(self) -> ForwardingPolicy:
         settings = self.configuration.gameball
         return ForwardingPolicy(
             Pace(settings.per_second, settings.per_30_seconds, settings.probe_every),
             settings.policy(),
             self.account().longest_call_seconds + _LEASE_MARGIN_SECONDS,
+            self.configuration.confirmation.delays[0],
         )
 
 

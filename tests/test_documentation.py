@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[1]
 EXAMPLE = ROOT / "config" / "vouch.example.toml"
 # Every source may have them; the example explains them once, above the first source.
 COMMON_KEYS = {"accounts", "tolerance_seconds", "silent_after_seconds"}
-SECTIONS = ("web", "claims", "attempts", "gameball", "worker")
+SECTIONS = ("web", "claims", "attempts", "gameball", "confirmation", "worker")
 
 
 def read(path: str) -> str:
@@ -118,6 +118,14 @@ def test_every_link_between_our_pages_leads_somewhere() -> None:
     ]
 
     assert not dead
+
+
+def test_every_event_in_the_log_is_explained() -> None:
+    code = "".join(page.read_text("utf-8") for page in ROOT.glob("app/**/*.py"))
+    events = set(re.findall(r"\blog\.(?:info|warning|error|exception)\(\s*\"([a-z_.]+)\"", code))
+
+    assert len(events) > 20
+    assert not {event for event in events if f"`{event}`" not in read("docs/operations.md")}
 
 
 def test_every_decision_is_listed() -> None:

@@ -8,7 +8,15 @@ import click
 
 from app.cli.output import iso, print_labelled, print_table
 from app.domain.evidence import Evidence
-from app.web.shown import Attempt, AttemptInFull, Event, Payload, PayloadFormat
+from app.web.shown import (
+    Attempt,
+    AttemptInFull,
+    Confirmation,
+    Event,
+    Granted,
+    Payload,
+    PayloadFormat,
+)
 
 # Milliseconds and twelve random bits: `vouch attempts show` takes so much of an id.
 SHORT_ID = 18
@@ -75,10 +83,25 @@ def _facts(one: AttemptInFull) -> Iterable[tuple[str, str]]:
     yield "made", f"{iso(one.created_at)}, changed {iso(one.updated_at)}"
     if one.undone_at is not None:
         yield "undone", f"{iso(one.undone_at)}: the account took the action back"
+    yield from _confirmation(one.confirmation)
     if one.next_at is not None:
         yield "next", _next(one.next_at, is_in_flight=one.in_flight)
     if one.claimed is not None:
         yield "claimed", json.dumps(one.claimed)
+
+
+def _confirmation(known: Confirmation) -> Iterable[tuple[str, str]]:
+    if known.counted_before is not None:
+        yield "before", f"achieved {known.counted_before} times, as Gameball counted"
+    if known.granted is not None:
+        yield "granted", _grant(known.granted)
+
+
+def _grant(granted: Granted) -> str:
+    got = [f"{granted.points:g} points"] if granted.points else []
+    got += [f"coupon {granted.coupon}"] if granted.coupon else []
+    at = f" at {iso(granted.at)}" if granted.at else ""
+    return f"{' and '.join(got) or 'yes'}{at} ({granted.proof} {granted.reference})"
 
 
 def _action(platform: str, action: str, account: str | None, target: str | None) -> str:

@@ -2,15 +2,19 @@
 
 import os
 from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 
 import click
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from app.cli.database import unanswered
+from app.cli.database import open_database, unanswered
+from app.cli.moments import FORMS, moment
 from app.cli.output import json_option, print_json, print_table
+from app.domain.clock import utc_now
 from app.settings.environment import DATABASE, read_environment, secret_keys_path
+from app.steps.restored import doubt
 from app.storage import migrate
 from app.storage.backup import CannotBackUp, back_up
 from app.storage.copy import CannotCopy, Copied, copy
@@ -87,6 +91,26 @@ def copy_all(source: str, target: str, while_in_use: bool, as_json: bool) -> Non
     print_table(("table", "rows", "checksum"), rows)
     for line in _next_steps(from_url, to_url):
         click.echo(line)
+
+
+@command.command()
+@click.option(
+    "--to",
+    "since",
+    metavar="TIME",
+    required=True,
+    callback=moment,
+    help=f"The moment that it is at now, rather too early than too late: {FORMS}.",
+)
+def restored(since: datetime) -> None:
+    """After restoring an older backup: look at Gameball before sending what was still owed.
+
+    Run it before the service starts. Gameball may have granted rewards that the older
+    database does not know of; see docs/operations.md for what else was lost.
+    """
+    with open_database() as database:
+        count = database.write(lambda connection: doubt(connection, since, utc_now()))
+    click.echo(f"{count} attempts will be looked up at Gameball before they are sent.")
 
 
 def _url(argument: str) -> str:

@@ -10,9 +10,7 @@ from gunicorn.glogging import Logger
 
 from app.service import Service
 from app.web import create_app
-from app.worker.assembly import build_dispatcher, build_renewals
-from app.worker.dispatcher import Dispatcher
-from app.worker.renewals import Renewals
+from app.worker.assembly import Worker, build_worker
 
 log = structlog.get_logger(__name__)
 
@@ -42,8 +40,7 @@ class WebServer(BaseApplication):  # type: ignore[misc]
         self.service = service
         self.settings = settings
         self.starts_worker = starts_worker
-        self.dispatcher: Dispatcher | None = None
-        self.renewals: Renewals | None = None
+        self.worker: Worker | None = None
         super().__init__()
 
     def load_config(self) -> None:
@@ -63,17 +60,13 @@ class WebServer(BaseApplication):  # type: ignore[misc]
         sys.setswitchinterval(SWITCH_SECONDS)
         log.info("web.started", pid=worker.pid, worker=self.starts_worker)
         if self.starts_worker:
-            self.dispatcher = build_dispatcher(self.service)
-            self.dispatcher.start()
-            self.renewals = build_renewals(self.service)
-            self.renewals.start()
+            self.worker = build_worker(self.service)
+            self.worker.start()
 
     def worker_exit(self, _server: Any, worker: Any) -> None:
         """In the web process, after its last request: what is in flight is still recorded."""
-        if self.renewals is not None:
-            self.renewals.stop()
-        if self.dispatcher is not None:
-            self.dispatcher.stop()
+        if self.worker is not None:
+            self.worker.stop()
         self.service.close()
         log.info("web.stopped", pid=worker.pid)
 

@@ -10,7 +10,7 @@ from app.cli.address import split_address
 from app.cli.database import prepare
 from app.service import build_service
 from app.settings.environment import read_environment
-from app.worker.assembly import build_dispatcher, build_renewals
+from app.worker.assembly import build_worker
 
 log = structlog.get_logger(__name__)
 
@@ -41,14 +41,11 @@ def command(metrics: str | None) -> None:
         start_http_server(port, host)
     told = signal.SIGHUP
     while told is signal.SIGHUP:
-        dispatcher = build_dispatcher(service)
-        dispatcher.start()
-        renewals = build_renewals(service)
-        renewals.start()
+        worker = build_worker(service)
+        worker.start()
         log.info("worker.started")
         told = signal.Signals(signal.sigwait(_SIGNALS))
-        renewals.stop()
-        dispatcher.stop()
+        worker.stop()
         if told is signal.SIGHUP:
             service.reload()
     service.close()

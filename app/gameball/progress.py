@@ -1,11 +1,14 @@
-"""Did an earlier submission land? Yes, no, or it cannot be known."""
+"""How often has a customer achieved a campaign, and did an earlier submission land?"""
 
-import json
-from datetime import UTC, datetime
+from collections.abc import Mapping
+from datetime import datetime
 from enum import Enum
-from typing import Any
 
-from app.gameball.client import GameballClient, NoAnswer, NotSent, path_of
+from app.domain.confirmation import Progress
+from app.gameball import reading
+from app.gameball.client import GameballClient
+from app.gameball.reading import Failure, Json, NotReadable
+from app.gameball.transactions import read_transactions
 
 
 class Landed(Enum):
@@ -34,54 +37,75 @@ def has_landed(
 
 def achieved_count(client: GameballClient, customer_id: str, challenge_id: int) -> int | None:
     """How often the customer achieved the campaign; None when Gameball does not show it."""
-    path = f"customers/{path_of(customer_id)}/reward-campaigns-progress"
-    items = _get(client, path, {"campaignId": str(challenge_id)})
-    for item in items if isinstance(items, list) else []:
-        if isinstance(item, dict) and _number(item.get("rewardsCampaignId")) == challenge_id:
-            return _number(item.get("achievedCount"))
-    return None
+    try:
+        shown = read_progress(client, customer_id, challenge_id)
+    except NotReadable:
+        return None
+    return shown[challenge_id].achieved if challenge_id in shown else None
+
+
+def read_progress(
+    client: GameballClient, customer_id: str, challenge_id: int | None = None
+) -> Mapping[int, Progress]:
+    """A customer's progress by campaign: in one of them, or in all that Gameball shows.
+
+    Raises `NotReadable`. Source: GET customers/{customerId}/reward-campaigns-progress.
+    """
+    query = {} if challenge_id is None else {"campaignId": str(challenge_id)}
+    path = reading.customer_path(customer_id, "reward-campaigns-progress")
+    items = reading.get(client, path, query)
+    if not isinstance(items, list):
+        raise NotReadable(Failure.JUNK)
+    found = ((_campaign_id(item), item) for item in reading.rows(items))
+    return {number: _progress(item) for number, item in found if number is not None}
+
+
+def _campaign_id(item: Json) -> int | None:
+    return reading.whole(reading.field(item, "rewardsCampaignId"))
+
+
+def _progress(item: Json) -> Progress:
+    described = reading.field(item, "rewardCampaignConfiguration")
+    campaign: Json = described if isinstance(described, dict) else {}
+    active = reading.field(campaign, "activation")
+    activation: Json = active if isinstance(active, dict) else {}
+    achieved = reading.whole(reading.field(item, "achievedCount"))
+    return Progress(
+        achieved if achieved is None or achieved >= 0 else None,
+        reading.truth(reading.field(item, "canAchieve")),
+        _most(campaign),
+        _points(campaign),
+        reading.text(reading.field(item, "rewardsCampaignName")),
+        _moment(reading.field(activation, "startDate")),
+        _moment(reading.field(activation, "endDate")),
+    )
+
+
+def _most(campaign: Json) -> int | None:
+    most = reading.whole(reading.field(campaign, "maxAchievement"))
+    if most is None and reading.truth(reading.field(campaign, "isRepeatable")) is False:
+        return 1
+    return most
+
+
+def _points(campaign: Json) -> float | None:
+    """What each achievement gives, as far as it is points alone."""
+    rewards = list(reading.rows(reading.field(campaign, "rewards")))
+    given = [reading.number(reading.field(one, "walletReward")) for one in rewards]
+    return sum(amount for amount in given if amount is not None) if rewards else None
+
+
+def _moment(value: object) -> datetime | None:
+    found = reading.moment(value)
+    return found and found[0]
 
 
 def _rewards_since(
     client: GameballClient, customer_id: str, challenge_id: int, since: datetime
 ) -> int:
-    query = {"customerId": customer_id, "direction": "+", "limit": "200"}
-    answer = _get(client, "transactions", query)
-    rows = answer.get("transactions") if isinstance(answer, dict) else None
-    return sum(
-        isinstance(row, dict)
-        and row.get("type") == "AchievementReward"
-        and _number(row.get("achievedRewardCampaignId")) == challenge_id
-        and _is_since(row.get("transactionTime"), since)
-        for row in (rows if isinstance(rows, list) else [])
-    )
-
-
-def _get(client: GameballClient, path: str, params: dict[str, str]) -> Any:
     try:
-        reply = client.call("GET", path, params=params)
-        return json.loads(reply.body) if reply.status == 200 else None
-    except (NotSent, NoAnswer, ValueError, RecursionError):
-        return None
-
-
-def _number(value: object) -> int | None:
-    """Gameball writes the same number as a number here and as a string there."""
-    if isinstance(value, bool) or not isinstance(value, int | str):
-        return None
-    try:
-        return int(value)
-    except ValueError:
-        return None
-
-
-def _is_since(value: object, since: datetime) -> bool:
-    """Times are UTC, with or without an offset; Gameball keeps whole milliseconds or less."""
-    if not isinstance(value, str):
-        return False
-    try:
-        moment = datetime.fromisoformat(value)
-    except ValueError:
-        return False
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return moment >= since.replace(microsecond=0)
+        page = read_transactions(client, customer_id)
+    except NotReadable:
+        return 0
+    shown = page.by_key.get(str(challenge_id), ())
+    return sum(one.at is not None and one.at + one.left_open > since for one in shown)

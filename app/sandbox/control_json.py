@@ -97,7 +97,9 @@ def _grant(given: Grant) -> Json:
         "customerId": given.customer_id,
         "challengeId": given.challenge_id,
         "at": _moment(given.at),
+        "acceptedAt": _moment(given.accepted_at),
         "points": given.points,
+        "coupon": given.coupon,
     }
 
 

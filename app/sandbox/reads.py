@@ -7,6 +7,7 @@ from flask import request
 from app.sandbox import payloads, shapes
 from app.sandbox.books import Books
 from app.sandbox.customers import Customer
+from app.sandbox.odd_writing import oddly
 from app.sandbox.replies import (
     CAMPAIGN_ID_INVALID,
     CUSTOMER_NOT_FOUND,
@@ -26,7 +27,7 @@ ACTIVITY_TYPES = (
 
 
 def get_customer(books: Books, customer_id: str) -> Reply:
-    return json_reply(200, shapes.customer(_existing(books, customer_id)))
+    return _reply(books, shapes.customer(_existing(books, customer_id)))
 
 
 def get_progress(books: Books, customer_id: str) -> Reply:
@@ -37,7 +38,7 @@ def get_progress(books: Books, customer_id: str) -> Reply:
     if not books.is_eligible(customer_id):
         campaigns = []
     rows = (_progress(books, customer_id, campaign) for campaign in campaigns)
-    return json_reply(200, [row for row in rows if row is not None])
+    return _reply(books, [row for row in rows if row is not None])
 
 
 def get_transactions(books: Books) -> Reply:
@@ -46,15 +47,15 @@ def get_transactions(books: Books) -> Reply:
     grants = books.grants(request.args.get("customerId"))
     is_ours = direction != "-" and status in (None, "Active")
     rows = [grant for grant in grants if is_ours and grant.points]
-    return _page("transactions", rows, shapes.transaction)
+    return _page(books, "transactions", rows, shapes.transaction)
 
 
 def get_activities(books: Books, customer_id: str) -> Reply:
-    return _page("activities", _activities(books, customer_id), shapes.activity)
+    return _page(books, "activities", _activities(books, customer_id), shapes.activity)
 
 
 def count_activities(books: Books, customer_id: str) -> Reply:
-    return json_reply(200, {"count": len(_activities(books, customer_id))})
+    return _reply(books, {"count": len(_activities(books, customer_id))})
 
 
 def list_campaigns(books: Books) -> Reply:
@@ -62,7 +63,11 @@ def list_campaigns(books: Books) -> Reply:
     customer_id = request.args.get("customerId")
     if customer_id is not None:
         campaigns = [each for each in campaigns if books.can_achieve(customer_id, each)]
-    return json_reply(200, [shapes.campaign(each) for each in campaigns])
+    return _reply(books, [shapes.campaign(each) for each in campaigns])
+
+
+def _reply(books: Books, value: object) -> Reply:
+    return json_reply(200, oddly(value) if books.settings.writes_oddly else value)
 
 
 def _existing(books: Books, customer_id: str) -> Customer:
@@ -100,8 +105,10 @@ def _activities(books: Books, customer_id: str) -> list[Grant]:
     return books.grants(customer_id) if kind in (None, "CampaignRewarded") else []
 
 
-def _page(name: str, grants: list[Grant], shape: Callable[[Grant], shapes.Json]) -> Reply:
+def _page(
+    books: Books, name: str, grants: list[Grant], shape: Callable[[Grant], shapes.Json]
+) -> Reply:
     start_after, limit = payloads.page_of(request.args)
     rest = [grant for grant in grants if grant.number > start_after]
     rows = [shape(grant) for grant in rest[:limit]]
-    return json_reply(200, {name: rows, "count": len(rows), "hasMore": len(rest) > limit})
+    return _reply(books, {name: rows, "count": len(rows), "hasMore": len(rest) > limit})

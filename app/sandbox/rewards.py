@@ -18,6 +18,7 @@ class Grant:
     campaign: Campaign
     at: float
     balance_before: int
+    accepted_at: float  # when the achievement that it is for was registered
 
     @property
     def challenge_id(self) -> int:
@@ -27,6 +28,10 @@ class Grant:
     def points(self) -> int:
         return self.campaign.points
 
+    @property
+    def coupon(self) -> str | None:
+        return self.campaign.coupon and f"{self.campaign.coupon}-{self.number}"
+
 
 @dataclass(frozen=True, order=True)
 class Pending:
@@ -34,6 +39,7 @@ class Pending:
     order: int
     customer_id: str
     challenge_id: int
+    accepted_at: float
 
 
 class Rewards:
@@ -72,7 +78,7 @@ class Rewards:
         self.accepted += 1
         if settings.gameball_status is None:
             delay = settings.grant_delay_seconds + self._jitter(settings)
-            heapq.heappush(self._pending, Pending(now + delay, self.accepted, *key))
+            heapq.heappush(self._pending, Pending(now + delay, self.accepted, *key, now))
         return True
 
     def settle(
@@ -88,14 +94,16 @@ class Rewards:
     def is_open(self, campaign: Campaign, customer_id: str) -> bool:
         """Whether the campaign can be achieved (once more) by somebody who can earn."""
         limit = campaign.max_achievement
+        is_reached = customer_id not in campaign.out_of_reach
         is_used_up = limit != -1 and self.count(customer_id, campaign.id) >= limit
-        return campaign.is_active and campaign.type == SOCIAL and not is_used_up
+        is_on = campaign.is_active and campaign.type == SOCIAL
+        return is_on and is_reached and not is_used_up
 
     def _grant(self, due: Pending, campaign: Campaign) -> None:
         mine = self._by_customer[due.customer_id]
         balance = mine[-1].balance_before + mine[-1].points if mine else 0
         number = len(self.grants) + 1
-        grant = Grant(number, due.customer_id, campaign, due.due_at, balance)
+        grant = Grant(number, due.customer_id, campaign, due.due_at, balance, due.accepted_at)
         mine.append(grant)
         self.grants.append(grant)
         self._counts[due.customer_id, campaign.id] += 1

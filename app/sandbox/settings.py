@@ -26,7 +26,11 @@ DOCUMENTED_LIMITS: Mapping[str, Limit] = {
 
 @dataclass(frozen=True)
 class Campaign:
-    """One reward campaign; `max_achievement` -1 means as often as one likes."""
+    """One reward campaign; `max_achievement` -1 means as often as one likes.
+
+    `coupon` begins the code of the coupon that each grant gives. Customers in `out_of_reach` see
+    the campaign, and cannot achieve it.
+    """
 
     id: int
     name: str = "Social campaign"
@@ -35,6 +39,8 @@ class Campaign:
     is_active: bool = True
     type: str = SOCIAL
     visibility: str = "AlwaysVisible"
+    coupon: str | None = None
+    out_of_reach: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -45,6 +51,8 @@ class SandboxSettings:
     `campaigns` describes single campaigns; with `other_campaigns` every other id from 1 to 999999
     exists too, as an unlimited social campaign worth 50 points.
     `gameball_status` is None while the program is enabled, else the word it is reported with.
+    With `writes_oddly` reads write numbers as texts and swap letters in names, as Gameball has been
+    seen to do here and there, and add members that nobody documents.
     `limits` names the resource classes whose limits differ from the documented ones.
     """
 
@@ -59,6 +67,7 @@ class SandboxSettings:
     inactive_customers: frozenset[str] = frozenset()
     campaigns: tuple[Campaign, ...] = ()
     other_campaigns: bool = True
+    writes_oddly: bool = False
 
     def limit_of(self, resource: str) -> Limit:
         return self.limits.get(resource, DOCUMENTED_LIMITS[resource])

@@ -28,7 +28,10 @@ def as_json(settings: SandboxSettings) -> dict[str, object]:
         "limits": {name: _shown(settings.limit_of(name)) for name in DOCUMENTED_LIMITS},
         "knownCustomers": None if known is None else sorted(known),
         "inactiveCustomers": sorted(settings.inactive_customers),
-        "campaigns": [_shown(campaign) for campaign in settings.campaigns],
+        "campaigns": [
+            _shown(campaign) | {"outOfReach": sorted(campaign.out_of_reach)}
+            for campaign in settings.campaigns
+        ],
     }
 
 
@@ -67,6 +70,8 @@ CAMPAIGN: Mapping[str, Reader] = {
     "is_active": truth,
     "type": text,
     "visibility": text,
+    "coupon": or_none(text),
+    "out_of_reach": _texts,
 }
 SETTINGS: Mapping[str, Reader] = {
     "dedup_window_seconds": seconds,
@@ -80,4 +85,5 @@ SETTINGS: Mapping[str, Reader] = {
     "inactive_customers": _texts,
     "campaigns": _campaigns,
     "other_campaigns": truth,
+    "writes_oddly": truth,
 }

@@ -106,6 +106,7 @@ def activity(grant: Grant) -> Json:
         "campaignName": grant.campaign.name,
         "campaignEnabled": grant.campaign.is_active,
         "rewardPoints": grant.points,
+        "couponCode": grant.coupon,
         "isGuest": False,
     }
 
@@ -131,7 +132,7 @@ def _reward(given: Campaign) -> Json:
         "rankReward": 0,
         "walletReward": given.points,
         "walletRewardFactor": None,
-        "couponReward": None,
+        "couponReward": given.coupon and {"name": given.coupon},
     }
 
 

@@ -5,6 +5,7 @@ import os
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -161,6 +162,46 @@ class WorkerSection(Section):
     )
 
 
+class ReadBefore(StrEnum):
+    """Which attempts' counts are read before they are submitted."""
+
+    NEVER = "never"
+    WAITED = "waited"
+    ALWAYS = "always"
+
+
+class ConfirmationSection(Section):
+    """How it is found out whether an accepted attempt was rewarded."""
+
+    delays: Delays = Field(
+        default=(90, 240, 660, 2_700, 18_000),
+        description="From acceptance to the first look, and between looks; the last repeats.",
+    )
+    give_up_after: Duration = Field(
+        default=86_400,
+        gt=0,
+        description="After how long an attempt is `unconfirmed` if nothing could be known; twice "
+        "as long if Gameball could not be read.",
+    )
+    read_before: ReadBefore = Field(
+        default=ReadBefore.WAITED,
+        description="Of which attempts Gameball's count is read before the submission: `never`, "
+        "`waited` (what was not submitted at once), or `always`, which delays every submission.",
+    )
+    refuse_ineligible: bool = Field(
+        default=False,
+        description="Ask `canAchieve` before every submission, and refuse the attempt of a "
+        "customer who cannot be rewarded. Danger: delays every submission by one read.",
+    )
+    reads_per_second: int = Field(default=100, ge=1, description="Reads of customers.")
+    reads_per_30_seconds: int = Field(default=1_200, ge=1, description="Reads of customers.")
+    transactions_per_second: int = Field(default=30, ge=1, description="Reads of transactions.")
+    transactions_per_30_seconds: int = Field(
+        default=360, ge=1, description="Reads of transactions."
+    )
+    threads: int = Field(default=4, ge=1, le=64, description="Reads in flight per process.")
+
+
 class RuleTable(Section):
     """One ``[[rules]]`` table."""
 
@@ -191,6 +232,7 @@ class Configuration:
     claims: ClaimsSection
     attempts: AttemptsSection
     gameball: GameballSection
+    confirmation: ConfirmationSection
     worker: WorkerSection
 
 
@@ -203,7 +245,17 @@ class FileModel(Section):
     claims: ClaimsSection = ClaimsSection()
     attempts: AttemptsSection = AttemptsSection()
     gameball: GameballSection = GameballSection()
+    confirmation: ConfirmationSection = ConfirmationSection()
     worker: WorkerSection = WorkerSection()
+
+    @model_validator(mode="after")
+    def _grants_show_in_time(self) -> Self:
+        if self.confirmation.give_up_after < self.gameball.window_at_most:
+            raise ValueError(
+                "confirmation.give_up_after must not be less than gameball.window_at_most: before "
+                "that, nobody can say that there is no reward"
+            )
+        return self
 
 
 def load_configuration(path: Path, variables: Mapping[str, str] | None = None) -> Configuration:

@@ -28,6 +28,7 @@ from app.domain.retries import (
     unresolved_since,
     unresolved_until,
 )
+from app.steps.ledger import release
 from app.steps.moves import move
 from app.steps.pace import Pace, answered, blocked_until, lock_forwarding, started
 from app.steps.undoing import is_void, withdraw_void
@@ -43,6 +44,7 @@ class ForwardingPolicy:
     pace: Pace
     retries: RetryPolicy
     lease_seconds: float
+    first_look_seconds: float = 90  # from acceptance to the first look at the reward
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,7 @@ class Started:
     email: str | None
     mobile: str | None
     past: tuple[Past, ...]
+    created_at: datetime
     started_at: datetime
     lease_until: datetime
 
@@ -79,7 +82,7 @@ def due_attempts(connection: Connection, now: datetime, limit: int) -> list[Row[
         .where(
             AttemptRow.state == State.DUE,
             AttemptRow.next_at <= now,
-            ~_has_one_in_flight(),
+            ~has_one_in_flight(),
         )
         .order_by(AttemptRow.next_at)
         .limit(limit)
@@ -134,6 +137,7 @@ def start(
         attempt.email,
         attempt.mobile,
         _past(connection, attempt.id, attempt.round, before=submission_id),
+        attempt.created_at,
         now,
         lease_until,
     )
@@ -149,8 +153,10 @@ def finish(
     _end_submission(connection, made.submission_id, answer, now)
     answered(connection, answer, policy.pace, made.started_at, now)
     if not _unlease(connection, made.attempt_id, made.fence):
-        return _late(connection, made, answer, now)
+        return _late(connection, made, answer, policy, now)
     decision = decide(answer, _past_of(connection, made, answer), policy.retries, now)
+    if decision.then is Then.ACCEPT:
+        decision = replace(decision, next_at=_first_look(policy, now))
     _apply(connection, made.attempt_id, decision, f"worker:{answer.outcome}", now)
     return decision
 
@@ -196,6 +202,31 @@ def others_rewarded(
         )
     )
     return connection.execute(statement).scalar_one()
+
+
+def refuse(connection: Connection, made: Started, reason: str, now: datetime) -> bool:
+    """End without sending: Gameball says that the customer cannot be rewarded.
+
+    Whether it was refused. Its award is free again, as nothing of it can have landed; where
+    something may have, nothing is refused.
+    """
+    if unresolved_since(_past(connection, made.attempt_id, made.round, made.submission_id)):
+        return False
+    answer = Answer(Outcome.NOT_SENT, message="not sent: Gameball says it would not be rewarded")
+    _end_submission(connection, made.submission_id, answer, now)
+    if not _unlease(connection, made.attempt_id, made.fence):
+        return True
+    move(
+        connection,
+        made.attempt_id,
+        State.DUE,
+        State.REFUSED,
+        reason=reason,
+        caused_by="worker:progress",
+        now=now,
+    )
+    release(connection, made.attempt_id)
+    return True
 
 
 def never_landed(connection: Connection, made: Started) -> None:
@@ -256,7 +287,7 @@ def _lease(
             AttemptRow.id == attempt_id,
             AttemptRow.state == State.DUE,
             AttemptRow.next_at <= now,
-            ~_has_one_in_flight(),
+            ~has_one_in_flight(),
         )
         .values(lease_until=lease_until, fence=AttemptRow.fence + 1)
         .returning(AttemptRow.__table__)
@@ -264,7 +295,7 @@ def _lease(
     return connection.execute(statement).one_or_none()
 
 
-def _has_one_in_flight() -> ColumnElement[bool]:
+def has_one_in_flight() -> ColumnElement[bool]:
     """Whether a worker holds any attempt of the attempt's customer, itself included."""
     other = aliased(AttemptRow)
     return exists().where(
@@ -389,6 +420,7 @@ def _apply(
             reason=decision.reason,
             caused_by=caused_by,
             now=now,
+            next_at=(decision.next_at or now) if to_state is State.ACCEPTED else None,
         )
         return
     connection.execute(
@@ -398,7 +430,18 @@ def _apply(
     )
 
 
-def _late(connection: Connection, made: Started, answer: Answer, now: datetime) -> Decision | None:
+def _first_look(policy: ForwardingPolicy, now: datetime) -> datetime:
+    """When an attempt accepted now is first looked at: was it rewarded?"""
+    return now + timedelta(seconds=policy.first_look_seconds)
+
+
+def _late(
+    connection: Connection,
+    made: Started,
+    answer: Answer,
+    policy: ForwardingPolicy,
+    now: datetime,
+) -> Decision | None:
     """An answer after the lease was lost. Acceptance still counts, if nobody is at it now."""
     if answer.treatment.then is not Then.ACCEPT:
         return None
@@ -410,6 +453,7 @@ def _late(connection: Connection, made: Started, answer: Answer, now: datetime) 
     # Locked, or a worker could lease it before this transaction ends.
     if connection.execute(free.with_for_update()).first() is None:
         return None
-    decision = Decision(Then.ACCEPT, "accepted, though the answer came late")
+    reason = "accepted, though the answer came late"
+    decision = Decision(Then.ACCEPT, reason, _first_look(policy, now))
     _apply(connection, made.attempt_id, decision, "worker:late", now)
     return decision

@@ -54,6 +54,15 @@ def oldest_due_at(connection: Connection) -> datetime | None:
     ).scalar_one_or_none()
 
 
+def oldest_unconfirmed_at(connection: Connection) -> datetime | None:
+    """When the attempt was accepted that waits longest for the truth about its reward.
+
+    Accepted attempts change no more until then, except that an admin's flag may be set.
+    """
+    statement = select(func.min(AttemptRow.updated_at)).where(AttemptRow.state == State.ACCEPTED)
+    return connection.execute(statement).scalar_one()
+
+
 def oldest_unlinked_at(connection: Connection) -> datetime | None:
     """When the attempt was made that waits longest for its account to be linked."""
     return connection.execute(

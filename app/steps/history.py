@@ -7,13 +7,20 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, func, select, union
+from sqlalchemy import ColumnElement, Connection, Row, Select, func, outerjoin, select, union
 
 from app.domain.attempts import State
 from app.domain.clock import least_id
 from app.domain.evidence import Evidence
 from app.storage.database import Database
-from app.storage.tables import AttemptRow, EventRow, SubmissionRow, TransitionRow
+from app.storage.tables import (
+    AttemptRow,
+    BaselineRow,
+    EventRow,
+    GrantRow,
+    SubmissionRow,
+    TransitionRow,
+)
 
 SHORTEST_PREFIX = 3
 _SHORTEST_ID_PREFIX = 8
@@ -54,6 +61,8 @@ class Whole:
 
     attempt: Row[Any]
     event: Row[Any] | None
+    baseline: Row[Any] | None
+    grant: Row[Any] | None
     timeline: Sequence[Row[Any]]
     submissions: Sequence[Row[Any]]
 
@@ -63,7 +72,10 @@ _SHOWN = (
     *(c for c in AttemptRow.__table__.columns if c.name not in ("email", "mobile", "token_id")),
     AttemptRow.email.is_not(None).label("has_email"),
     AttemptRow.mobile.is_not(None).label("has_mobile"),
+    GrantRow.points.label("granted_points"),
+    GrantRow.coupon.label("granted_coupon"),
 )
+_GRANTS = outerjoin(AttemptRow, GrantRow, GrantRow.attempt_id == AttemptRow.id)
 
 
 def page(
@@ -73,7 +85,7 @@ def page(
 
     A position in the order of ids, which is the order of time, is not shifted by new arrivals.
     """
-    statement = _where(select(*_SHOWN), connection, wanted)
+    statement = _where(select(*_SHOWN).select_from(_GRANTS), connection, wanted)
     if before is not None:
         statement = statement.where(AttemptRow.id < before)
     return list(connection.execute(statement.order_by(AttemptRow.id.desc()).limit(limit)))
@@ -104,7 +116,7 @@ def count(connection: Connection, wanted: Filter) -> int:
 
 
 def find(connection: Connection, attempt_id: str) -> Row[Any] | None:
-    statement = select(*_SHOWN).where(AttemptRow.id == attempt_id)
+    statement = select(*_SHOWN).select_from(_GRANTS).where(AttemptRow.id == attempt_id)
     return connection.execute(statement).one_or_none()
 
 
@@ -116,9 +128,18 @@ def in_full(connection: Connection, attempt_id: str) -> Whole | None:
     return Whole(
         attempt,
         connection.execute(event).one_or_none(),
+        _one_of(connection, attempt_id, BaselineRow),
+        _one_of(connection, attempt_id, GrantRow),
         _of(connection, attempt_id, TransitionRow),
         _of(connection, attempt_id, SubmissionRow),
     )
+
+
+def _one_of(
+    connection: Connection, attempt_id: str, table: type[BaselineRow] | type[GrantRow]
+) -> Row[Any] | None:
+    statement = select(table.__table__).where(table.attempt_id == attempt_id)
+    return next(iter(connection.execute(statement)), None)
 
 
 def _of(

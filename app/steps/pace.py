@@ -11,7 +11,7 @@ from app.storage.tables import ForwardingRow, SubmissionRow
 
 # A little more than Gameball's windows, for clocks of several machines that differ a little.
 GUARD_SECONDS = 0.05
-_SLOW_SECONDS = (1.0, 2.0, 5.0, 10.0, 30.0)
+SLOW_SECONDS = (1.0, 2.0, 5.0, 10.0, 30.0)
 # An answer that only a working account gets. A pause ends with one of these.
 _WORKING = frozenset(
     {
@@ -126,7 +126,7 @@ def _slow(
     row = connection.execute(columns.with_for_update()).one()
     is_known = row.slow_until is not None and row.slow_until > started_at
     count = row.slow_count if is_known else row.slow_count + 1
-    delay = _SLOW_SECONDS[min(max(count, 1), len(_SLOW_SECONDS)) - 1]
+    delay = SLOW_SECONDS[min(max(count, 1), len(SLOW_SECONDS)) - 1]
     until = now + timedelta(seconds=max(delay, min(retry_after_seconds or 0, 3_600)))
     if is_known:
         until = max(until, row.slow_until)

@@ -1,10 +1,9 @@
 """How does an installation move to another database, whole or not at all?"""
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Table, func, insert, inspect, select, text
@@ -110,7 +109,7 @@ def _copy_table(
             target.execute(insert(table), rows)
     except SQLAlchemyError as error:
         raise CannotCopy(f"{table.name}: {unavailable(error)}") from error
-    _restart_sequences(target, table)
+    restart_sequences(target, table)
     written = _Sum()
     for rows in _batches(target, table):
         written.add(rows)
@@ -129,7 +128,7 @@ def _batches(connection: Connection, table: Table) -> Iterator[list[dict[str, An
         yield [dict(row) for row in rows]
 
 
-def _restart_sequences(target: Connection, table: Table) -> None:
+def restart_sequences(target: Connection, table: Table) -> None:
     """Let the next row's number follow the greatest copied one. SQLite does so by itself."""
     serial = table.autoincrement_column
     if serial is None or target.dialect.name != "postgresql":
@@ -151,7 +150,8 @@ class _Sum:
 
     def add(self, rows: list[dict[str, Any]]) -> None:
         for row in rows:
-            digest = hashlib.blake2b(_written(row).encode(), digest_size=16).digest()
+            written = repr([_ordered(value) for value in row.values()]).encode()
+            digest = hashlib.blake2b(written, digest_size=16).digest()
             self.total = (self.total + int.from_bytes(digest, "big")) % _MODULUS
         self.rows += len(rows)
 
@@ -160,13 +160,8 @@ class _Sum:
         return f"{self.total:032x}"
 
 
-def _written(row: Mapping[str, Any]) -> str:
-    """A row as text, the same whichever database it came from."""
-    return repr([(name, _plain(row[name])) for name in sorted(row)])
-
-
-def _plain(value: object) -> object:
-    """Times are UTC in both; whatever holds bytes becomes bytes."""
-    if isinstance(value, datetime):
-        return value.isoformat()
-    return bytes(value) if isinstance(value, memoryview | bytearray) else value
+def _ordered(value: Any) -> Any:
+    """PostgreSQL keeps the keys of JSON in an order of its own."""
+    if type(value) is dict:
+        return [(key, _ordered(value[key])) for key in sorted(value)]
+    return [_ordered(one) for one in value] if type(value) is list else value

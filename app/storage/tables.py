@@ -227,6 +227,66 @@ class SubmissionRow(Base):
     request_id: Mapped[Text | None]
 
 
+class BaselineRow(Base):
+    """How often the customer had achieved the challenge before the attempt was submitted."""
+
+    __tablename__ = "baselines"
+
+    attempt_id: Mapped[str] = mapped_column(
+        Uuid(as_uuid=False), ForeignKey("attempts.id"), primary_key=True
+    )
+    achieved: Mapped[int]
+    read_at: Mapped[Moment]
+
+
+class GrantRow(Base):
+    """One reward that Gameball shows, credited to one attempt and to no other.
+
+    ``reference`` tells it from the customer's others of the same proof.
+    """
+
+    __tablename__ = "grants"
+    __table_args__ = (UniqueConstraint("customer_id", "proof", "reference"),)
+
+    attempt_id: Mapped[str] = mapped_column(
+        Uuid(as_uuid=False), ForeignKey("attempts.id"), primary_key=True
+    )
+    customer_id: Mapped[str] = mapped_column(String(100))
+    proof: Mapped[str] = mapped_column(String(16))
+    reference: Mapped[str] = mapped_column(String(120))
+    granted_at: Mapped[Moment | None]
+    points: Mapped[float | None]
+    coupon: Mapped[Text | None]
+    seen_at: Mapped[Moment]
+
+
+class ReadRow(Base):
+    """Reads of Gameball that one worker makes together. They count for the pace of their kind.
+
+    ``until``: the latest time at which one of them may still arrive. It is the worker's lease, and
+    the end of the last one once that is known.
+    """
+
+    __tablename__ = "reads"
+    __table_args__ = (Index(None, "kind", "until"),)
+
+    id: Mapped[Serial]
+    kind: Mapped[str] = mapped_column(String(16))
+    count: Mapped[int]
+    started_at: Mapped[Moment]
+    until: Mapped[Moment]
+
+
+class ReadingRow(Base):
+    """One row for each kind of read, whose lock orders them. ``slow_until``: none before."""
+
+    __tablename__ = "reading"
+
+    kind: Mapped[str] = mapped_column(String(16), primary_key=True)
+    slow_until: Mapped[Moment | None]
+    slow_count: Mapped[int]
+
+
 class IdentityRow(Base):
     """The link between a platform account and a customer."""
 

@@ -84,6 +84,11 @@ def _waits(connection: Connection, now: datetime) -> Iterator[GaugeMetricFamily]
         _age(health.oldest_due_at(connection), now),
     )
     yield _gauge(
+        "vouch_oldest_unconfirmed_seconds",
+        "How long the attempt has been accepted that waits longest to be confirmed; 0: none waits.",
+        _age(health.oldest_unconfirmed_at(connection), now),
+    )
+    yield _gauge(
         "vouch_oldest_unlinked_seconds",
         "How long the attempt waits whose account has been unlinked longest; 0: none waits.",
         _age(health.oldest_unlinked_at(connection), now),

@@ -12,6 +12,7 @@ from sqlalchemy import Row
 
 from app.domain.answers import Outcome
 from app.domain.attempts import State
+from app.domain.confirmation import Proof
 from app.domain.evidence import Evidence
 from app.steps.history import Whole
 from app.web.shapes import Shape
@@ -41,6 +42,29 @@ class Attempt(Shape):
     event_id: str | None
     claimed: dict[str, Any] | None = Field(description="The customer's own statement.")
     in_flight: bool = Field(description="A submission of it is running.")
+    granted_points: float | int | None = Field(description="What Gameball granted, if it said so.")
+    granted_coupon: str | None = Field(description="The code of the coupon that it granted.")
+
+
+class Granted(Shape):
+    """The reward that Gameball shows for the attempt."""
+
+    at: datetime | None = Field(description="When Gameball granted it; null: it did not say.")
+    points: float | int | None = Field(description="Null: Gameball did not say.")
+    coupon: str | None = Field(description="The coupon's code.")
+    proof: Proof = Field(description="What shows it.")
+    reference: str = Field(description="Gameball's id of that record; or challenge:count.")
+    seen_at: datetime
+
+
+class Confirmation(Shape):
+    """What is known of the reward of an attempt that Gameball accepted."""
+
+    counted_before: int | None = Field(
+        description="How often the customer had achieved it, read before the submission."
+    )
+    next_look_at: datetime | None = Field(description="When Gameball is read next.")
+    granted: Granted | None
 
 
 class AttemptPage(Shape):
@@ -112,6 +136,7 @@ class AttemptInFull(Attempt):
     has_email: bool = Field(description="Gameball is told an email address.")
     has_mobile: bool = Field(description="Gameball is told a mobile number.")
     event: Event | None = Field(description="The platform's own word; none for a bare claim.")
+    confirmation: Confirmation
     timeline: list[Transition]
     submissions: list[Submission]
 
@@ -127,6 +152,7 @@ def attempt_in_full(whole: Whole) -> AttemptInFull:
         has_email=row.has_email,
         has_mobile=row.has_mobile,
         event=None if whole.event is None else _event(whole.event),
+        confirmation=_confirmation(whole),
         timeline=[Transition(**_fields(one, Transition)) for one in whole.timeline],
         submissions=[Submission(**_fields(one, Submission)) for one in whole.submissions],
     )
@@ -156,10 +182,30 @@ def _is_within(content: object, depth: int) -> bool:
 
 def _attempt_fields(row: Row[Any]) -> dict[str, Any]:
     return {
-        **_fields(row, Attempt, but=("claimed", "in_flight")),
+        **_fields(row, Attempt, but=("claimed", "in_flight", "granted_points")),
+        "granted_points": _plain(row.granted_points),
         "claimed": None if row.claimed is None else json.loads(row.claimed),
         "in_flight": row.lease_until is not None,
     }
+
+
+def _confirmation(whole: Whole) -> Confirmation:
+    row, grant = whole.attempt, whole.grant
+    return Confirmation(
+        counted_before=whole.baseline and whole.baseline.achieved,
+        next_look_at=row.next_at if row.state == State.ACCEPTED else None,
+        granted=grant
+        and Granted(
+            at=grant.granted_at,
+            points=_plain(grant.points),
+            **_fields(grant, Granted, but=("at", "points")),
+        ),
+    )
+
+
+def _plain(amount: float | None) -> float | int | None:
+    """Without a fraction that is none."""
+    return int(amount) if amount is not None and amount.is_integer() else amount
 
 
 def _event(row: Row[Any]) -> Event:

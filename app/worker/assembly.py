@@ -1,13 +1,51 @@
 """How is a worker built from a service?"""
 
+from dataclasses import dataclass
+from typing import Protocol
+
+from app.gameball.client import GameballClient
 from app.service import Service, worker_name
+from app.worker.asker import Asker
+from app.worker.confirmer import Confirmer
 from app.worker.dispatcher import Dispatcher
 from app.worker.forwarder import Forwarder
+from app.worker.reader import Reader
 from app.worker.renewals import Renewals
+
+# What confirmations may take of the reads' pace. The rest is for reads that a submission waits for.
+_SHARE = 0.8
+
+
+class Part(Protocol):
+    """Something that one process does without being asked, in threads of its own."""
+
+    def start(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """Everything that one process does without being asked."""
+
+    parts: tuple[Part, ...]
+
+    def start(self) -> None:
+        for part in self.parts:
+            part.start()
+
+    def stop(self) -> None:
+        """Begin nothing more, and let what is in flight be answered and recorded."""
+        for part in reversed(self.parts):
+            part.stop()
+
+
+def build_worker(service: Service) -> Worker:
+    """A worker over the service's database, and woken by what the service receives."""
+    return Worker((build_dispatcher(service), build_confirmer(service), build_renewals(service)))
 
 
 def build_dispatcher(service: Service) -> Dispatcher:
-    """A dispatcher over the service's database, and woken by what the service receives."""
     forwarder = Forwarder(
         service.database,
         service.gameball_client(),
@@ -15,6 +53,7 @@ def build_dispatcher(service: Service) -> Dispatcher:
         worker_name(),
         service.now,
         service.configuration.gameball.create_missing_customers,
+        _asker(service),
     )
     settings = service.configuration.worker
     dispatcher = Dispatcher(
@@ -26,3 +65,37 @@ def build_dispatcher(service: Service) -> Dispatcher:
 
 def build_renewals(service: Service) -> Renewals:
     return Renewals(service.database, service.configuration.sources, service.now)
+
+
+def build_confirmer(service: Service) -> Confirmer:
+    client = service.gameball_client()
+    reader = _reader(service, client, _SHARE)
+    return Confirmer(
+        reader,
+        client,
+        service.confirmation_policy(),
+        threads=service.configuration.confirmation.threads,
+        poll_seconds=service.configuration.worker.poll_every,
+    )
+
+
+def _asker(service: Service) -> Asker:
+    settings = service.configuration.confirmation
+    client = service.impatient_client()
+    return Asker(
+        service.database,
+        client,
+        _reader(service, client),
+        service.now,
+        settings.read_before,
+        settings.refuse_ineligible,
+    )
+
+
+def _reader(service: Service, client: GameballClient, share: float = 1.0) -> Reader:
+    return Reader(
+        service.database,
+        service.read_pace().share(share),
+        service.now,
+        client.account.longest_call_seconds,
+    )

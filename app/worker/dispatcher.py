@@ -75,7 +75,7 @@ class Dispatcher:
         self._pool.shutdown(wait=True)
         if self._listener is not None:
             self._listener.stop()
-        self._forwarder.client.close()
+        self._forwarder.close()
 
     def _run(self) -> None:
         self._tried(lambda: self._database.write(pace.probe_now))

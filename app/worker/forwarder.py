@@ -16,6 +16,7 @@ from app.steps import forwarding
 from app.steps.forwarding import ForwardingPolicy, NotNow, Started
 from app.storage.database import Database
 from app.storage.errors import StorageUnavailable
+from app.worker.asker import Asker
 
 log = structlog.get_logger(__name__)
 
@@ -32,12 +33,18 @@ class Forwarder:
     worker: str
     now: Callable[[], datetime]
     create_missing_customers: bool = False
+    asker: Asker | None = None
 
     def start(self, attempt_id: str) -> Started | NotNow:
         """Lease an attempt and write down that it is being submitted."""
         return self.database.write(
             lambda c: forwarding.start(c, attempt_id, self.worker, self.policy, self.now())
         )
+
+    def close(self) -> None:
+        self.client.close()
+        if self.asker is not None:
+            self.asker.client.close()
 
     def carry_out(self, made: Started, started: float) -> None:
         """Call Gameball for a started submission and record the end of it.
@@ -46,6 +53,9 @@ class Forwarder:
         """
         must_look_first = forwarding.must_look_first(made, self.policy, self.now())
         if must_look_first and not self._may_send_again(made):
+            return
+        if self.asker is not None and not self.asker.may_send(made):
+            SUBMISSIONS.labels(Outcome.NOT_SENT).inc()
             return
         if time.monotonic() - started > self._send_within():
             answer = Answer(Outcome.NOT_SENT, message="not sent: this process was held up")

@@ -130,3 +130,22 @@ def test_backup_leaves_postgres_to_its_own_tool(
 
     assert result.exit_code == 1
     assert "pg_dump" in result.stderr
+
+
+def test_restored_says_how_many_are_looked_up_first(
+    run: Vouch, monkeypatch: pytest.MonkeyPatch, database_url: str
+) -> None:
+    filled = fill(database_url)
+    monkeypatch.setenv("DATABASE_URL", plain(database_url))
+
+    result = run("db", "restored", "--to", "24h")
+
+    assert result.exit_code == 0, result.output
+    owed = len(filled["attempts"])
+    assert result.stdout == f"{owed} attempts will be looked up at Gameball before they are sent.\n"
+    told = [row["message"] for row in contents(database_url)["submissions"]]
+    assert sum("restored to an older moment" in (one or "") for one in told) == owed
+
+
+def test_restored_wants_to_know_to_when(run: Vouch) -> None:
+    assert run("db", "restored").exit_code == 2

@@ -139,6 +139,8 @@ def test_a_line_of_the_history_says_all_that_a_list_needs(viewer: Caller, past: 
         "eventId": None,
         "claimed": {"handle": "jane"},
         "inFlight": False,
+        "grantedPoints": None,
+        "grantedCoupon": None,
     }
 
 

@@ -34,7 +34,9 @@ def test_the_books_show_who_was_granted_what_and_how_the_caller_behaved(
                 "customerId": "ann",
                 "challengeId": 7,
                 "at": "2026-01-01T00:00:01.000Z",
+                "acceptedAt": "2026-01-01T00:00:00.000Z",
                 "points": 50,
+                "coupon": None,
             }
         ],
         "counts": [{"customerId": "ann", "challengeId": 7, "count": 1}],

@@ -161,7 +161,9 @@ def test_an_acceptance_is_no_reward_yet(world: World) -> None:
     assert decision is not None
     assert decision.then is Then.ACCEPT
     attempt = world.attempt(attempt_id)
-    assert (attempt.state, attempt.next_at, attempt.lease_until) == ("accepted", None, None)
+    looks_at = world.now + timedelta(seconds=world.policy.first_look_seconds)
+    assert (attempt.state, attempt.lease_until) == ("accepted", None)
+    assert attempt.next_at == looks_at
     assert world.timeline(attempt_id) == ["due", "accepted"]
     assert world.last_change(attempt_id).caused_by == "worker:accepted"
 
@@ -356,7 +358,8 @@ def test_an_acceptance_that_comes_late_counts_when_nobody_is_at_it(world: World)
 
     assert decision is not None
     assert world.timeline(attempt_id) == ["due", "accepted"]
-    assert world.attempt(attempt_id).next_at is None
+    looks_at = world.now + timedelta(seconds=world.policy.first_look_seconds)
+    assert world.attempt(attempt_id).next_at == looks_at
 
 
 @pytest.mark.parametrize(

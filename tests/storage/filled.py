@@ -23,7 +23,7 @@ from sqlalchemy import (
     select,
 )
 
-from app.storage.copy import tables
+from app.storage.copy import restart_sequences, tables
 from app.storage.engines import write_engine
 from app.storage.tables import AttemptRow
 from app.storage.types import UtcDateTime
@@ -43,6 +43,7 @@ def fill(url: str) -> Rows:
                 connection.execute(table.delete())
                 rows = made[table.name] = [_row(table, n, made) for n in range(ROWS)]
                 connection.execute(insert(table), rows)
+                restart_sequences(connection, table)
         return contents(url)
     finally:
         engine.dispose()

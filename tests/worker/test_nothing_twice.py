@@ -276,7 +276,11 @@ class Installation(RuleBasedStateMachine):
             if due:
                 self.work(0, "landed answered", "landed answered")
                 continue
-            waiting = [row.next_at for row in self.world.all(AttemptRow) if row.next_at]
+            waiting = [
+                row.next_at
+                for row in self.world.all(AttemptRow)
+                if row.next_at and row.state != State.ACCEPTED
+            ]
             if not waiting:
                 break
             self.clock.set(max(self.clock.now(), min(waiting)))

@@ -1,0 +1,253 @@
+"""Was the reward granted? Yes, no, or it cannot be known, yet or at all."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+
+class Proof(StrEnum):
+    """What shows that a reward was granted. Stored and shown under these words."""
+
+    COUNT = "count"  # Gameball's count of achievements went up
+    TRANSACTION = "transaction"  # a points transaction of the campaign
+    ACTIVITY = "activity"  # an entry of the customer's activities that names the campaign
+
+
+class Verdict(StrEnum):
+    GRANTED = "granted"
+    NOT_GRANTED = "not_granted"
+    UNCONFIRMED = "unconfirmed"
+    NOT_YET = "not_yet"  # look again later
+
+
+class Look(StrEnum):
+    """Where to look next, before anything can be said."""
+
+    TRANSACTIONS = "transactions"
+    ACTIVITIES = "activities"
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A time in which a reward of the campaign can only be this attempt's.
+
+    It begins with a submission and ends with the next one of another attempt of the same customer
+    at the same challenge. Those are kept apart for longer than a grant takes.
+    """
+
+    from_at: datetime
+    until_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """One reward as Gameball shows it. ``reference`` tells it from all others of its proof."""
+
+    proof: Proof
+    reference: str
+    at: datetime | None = None
+    left_open: timedelta = timedelta()  # how much later than ``at`` it may have been
+    points: float | None = None
+    coupon: str | None = None
+
+    def is_in(self, span: Span) -> bool:
+        if self.at is None:
+            return False
+        latest = self.at + self.left_open
+        return span.from_at < latest and (span.until_at is None or latest <= span.until_at)
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """A customer's progress in a campaign. Nothing in it when Gameball does not show the campaign.
+
+    ``most``: how often it can be achieved, -1: any number. ``points``: what it is configured to
+    give each time.
+    """
+
+    achieved: int | None = None
+    can_achieve: bool | None = None
+    most: int | None = None
+    points: float | None = None
+    name: str | None = None
+    starts_at: datetime | None = None
+    ends_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """An accepted attempt, as far as we know it.
+
+    ``baseline``: Gameball's count before the first submission, where it can only have gone up by
+    this attempt since. ``settles_at``: from when on a grant is surely visible.
+    """
+
+    challenge_id: int
+    spans: tuple[Span, ...]
+    accepted_at: datetime
+    settles_at: datetime
+    give_up_at: datetime
+    baseline: int | None = None
+    was_disabled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What Gameball showed of one customer's campaign.
+
+    ``progress`` None: it could not be read. ``looked``: where else one looked; ``answered``: what
+    of that was read to its end; ``whole``: where what is not shown is surely not there.
+    """
+
+    progress: Progress | None = None
+    records: Sequence[Grant] = ()
+    looked: frozenset[Look] = frozenset()
+    answered: frozenset[Look] = frozenset()
+    whole: frozenset[Look] = frozenset()
+    # (proof, reference) of what other attempts were credited with.
+    taken: frozenset[tuple[Proof, str]] = frozenset()
+
+    def with_records(
+        self, look: Look, found: Sequence[Grant], *, answered: bool, whole: bool
+    ) -> "Seen":
+        return replace(
+            self,
+            records=(*self.records, *found),
+            looked=self.looked | {look},
+            answered=self.answered | {look} if answered else self.answered,
+            whole=self.whole | {look} if whole else self.whole,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    verdict: Verdict
+    reason: str = ""
+    grant: Grant | None = None
+
+
+def judge(case: Case, seen: Seen, now: datetime) -> Judgement | Look:
+    """Decide by what was seen, or say where to look next. In this order: count, then records.
+
+    A no needs everything: what would show a reward was read, shows none, and has had its time.
+    """
+    grant = _risen(case, seen) or next(_records(case, seen), None)
+    if grant is not None:
+        return Judgement(Verdict.GRANTED, _words(grant), grant)
+    is_still = _count_stands_still(case, seen.progress)
+    is_settled = now >= case.settles_at
+    if is_still and not is_settled:
+        return Judgement(Verdict.NOT_YET)
+    for look in Look:
+        if look not in seen.looked:
+            return look
+    if not is_settled:
+        return Judgement(Verdict.NOT_YET)
+    return _without_a_record(case, seen, now, is_still=is_still)
+
+
+def is_ineligible(progress: Progress | None) -> bool:
+    """Whether Gameball itself says that the customer cannot achieve the campaign (now)."""
+    return progress is not None and progress.can_achieve is False
+
+
+def why_not(progress: Progress, now: datetime) -> str:
+    """The likeliest reason why the customer gets no reward, in words for an admin."""
+    most, achieved = progress.most, progress.achieved
+    if progress.starts_at is not None and progress.starts_at > now:
+        return f"the campaign does not start before {progress.starts_at:%Y-%m-%d}"
+    if progress.ends_at is not None and progress.ends_at < now:
+        return f"the campaign ended on {progress.ends_at:%Y-%m-%d}"
+    if achieved and most is not None and 0 < most <= achieved:
+        return f"the campaign's repeat limit is spent: achieved {achieved} of {most} times"
+    if achieved:
+        return (
+            f"the customer cannot achieve the campaign again (achieved {achieved} times): its "
+            "repeat limit is spent for now, or the customer is no longer eligible"
+        )
+    return "the customer is not eligible for the campaign: a guest, opted out, or not in its reach"
+
+
+def _risen(case: Case, seen: Seen) -> Grant | None:
+    """The first achievement above the baseline that no other attempt was credited with."""
+    progress = seen.progress
+    if case.baseline is None or progress is None or progress.achieved is None:
+        return None
+    # However absurd a count is, its first few decide.
+    for number in range(case.baseline + 1, min(progress.achieved, case.baseline + 100) + 1):
+        reference = f"{case.challenge_id}:{number}"
+        if (Proof.COUNT, reference) not in seen.taken:
+            return Grant(Proof.COUNT, reference, points=progress.points)
+    return None
+
+
+def _records(case: Case, seen: Seen) -> Iterator[Grant]:
+    return (
+        grant
+        for grant in seen.records
+        if (grant.proof, grant.reference) not in seen.taken
+        and any(grant.is_in(span) for span in case.spans)
+    )
+
+
+def _count_stands_still(case: Case, progress: Progress | None) -> bool:
+    """Whether Gameball's own count says that this attempt was not rewarded, so far."""
+    if progress is None or progress.achieved is None:
+        return False
+    return progress.achieved == 0 or (
+        case.baseline is not None and progress.achieved <= case.baseline
+    )
+
+
+def _without_a_record(case: Case, seen: Seen, now: datetime, *, is_still: bool) -> Judgement:
+    progress = seen.progress
+    is_whole = progress is not None and seen.whole >= set(Look)
+    # A reward of points leaves a transaction; of others nobody documents a record that must be.
+    would_show = is_still or bool(progress and progress.points)
+    if progress is not None and is_whole and would_show:
+        if is_ineligible(progress):
+            return Judgement(Verdict.NOT_GRANTED, _reason(case, why_not(progress, now)))
+        if now >= case.give_up_at:
+            told = "Gameball shows no reward, though the customer could achieve the campaign"
+            return Judgement(Verdict.NOT_GRANTED, _reason(case, told))
+    if now < case.give_up_at:
+        return Judgement(Verdict.NOT_YET)
+    is_answered = progress is not None and seen.answered >= set(Look)
+    if not is_answered and now < case.give_up_at + (case.give_up_at - case.accepted_at):
+        # Gameball, not the reward, may be what is missing.
+        return Judgement(Verdict.NOT_YET)
+    return Judgement(Verdict.UNCONFIRMED, _reason(case, _unknown(seen)))
+
+
+def _unknown(seen: Seen) -> str:
+    progress = seen.progress
+    if progress is None:
+        return "Gameball could not be read"
+    if progress.achieved is None:
+        return (
+            "Gameball does not show the campaign for this customer (hidden, off, or not for them), "
+            "and no record of a reward"
+        )
+    if not seen.answered >= set(Look):
+        return "the customer's transactions or activities could not be read as a whole"
+    return f"achieved {progress.achieved} times, but no record tells whether by this attempt"
+
+
+def _reason(case: Case, told: str) -> str:
+    if case.was_disabled:
+        return f"Gameball's program was disabled when it accepted this; {told}"
+    return told
+
+
+def _words(grant: Grant) -> str:
+    got = [f"{grant.points:g} points"] if grant.points else []
+    got += ["a coupon"] if grant.coupon else []
+    return f"{_HOW[grant.proof]}{': ' if got else ''}{' and '.join(got)}"
+
+
+_HOW = {
+    Proof.COUNT: "Gameball's count of achievements went up",
+    Proof.TRANSACTION: "Gameball shows the reward's transaction",
+    Proof.ACTIVITY: "Gameball shows the reward among the customer's activities",
+}

@@ -1,0 +1,349 @@
+"""How is an accepted attempt followed until the truth about its reward is known?"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from itertools import accumulate, chain, repeat
+from typing import Any
+
+from sqlalchemy import Connection, Executable, Row, exists, func, or_, select, update
+
+from app.domain.answers import TREATMENTS, Outcome, Then
+from app.domain.attempts import State
+from app.domain.confirmation import Case, Grant, Judgement, Look, Seen, Span, Verdict, judge
+from app.steps.forwarding import has_one_in_flight
+from app.steps.ledger import insert_new
+from app.steps.moves import move
+from app.storage.tables import AttemptRow, BaselineRow, GrantRow, SubmissionRow, TransitionRow
+
+# What a submission may have been rewarded for, if nothing told that it was not.
+_MAY_HAVE_LANDED = tuple(
+    outcome
+    for outcome, treatment in TREATMENTS.items()
+    if treatment.may_have_landed or treatment.then is Then.ACCEPT
+)
+_KNOWN = (
+    AttemptRow.id,
+    AttemptRow.customer_id,
+    AttemptRow.challenge_id,
+    AttemptRow.updated_at,
+)
+_ENDS: Mapping[Verdict, State] = {
+    Verdict.GRANTED: State.GRANTED,
+    Verdict.NOT_GRANTED: State.NOT_GRANTED,
+    Verdict.UNCONFIRMED: State.UNCONFIRMED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ConfirmationPolicy:
+    """When to look at what became of an accepted attempt; the last delay repeats.
+
+    ``settle_seconds``: after a submission's end, a grant is surely visible by then.
+    """
+
+    delays: Sequence[float]
+    give_up_seconds: float
+    settle_seconds: float
+    lease_seconds: float
+
+    def next_look(self, accepted_at: datetime, now: datetime) -> datetime:
+        """The first time of the schedule that is still to come, and one at the very end."""
+        end = accepted_at + timedelta(seconds=self.give_up_seconds)
+        times = accumulate(chain(self.delays, repeat(self.delays[-1])))
+        following = (accepted_at + timedelta(seconds=seconds) for seconds in times)
+        at = next(at for at in following if at > now)
+        return min(at, end) if end > now else at
+
+    @property
+    def together_seconds(self) -> float:
+        """So much earlier, an attempt is looked at with another of its customer."""
+        return self.delays[0] / 5
+
+    @property
+    def again_seconds(self) -> float:
+        """So soon again, when the pace or the account kept Gameball from being read."""
+        return self.delays[0] / 20
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """An accepted attempt in the hands of one worker until ``lease_until``; also its fence."""
+
+    attempt_id: str
+    customer_id: str
+    case: Case
+    lease_until: datetime = field(compare=False)
+
+
+def is_anything_due(connection: Connection, now: datetime) -> bool:
+    due = exists().where(AttemptRow.state == State.ACCEPTED, AttemptRow.next_at <= now)
+    return bool(connection.execute(select(due)).scalar_one())
+
+
+def take(
+    connection: Connection, policy: ConfirmationPolicy, now: datetime, customers: int
+) -> list[Followed]:
+    """Lease the accepted attempts that are due for a look, of at most so many customers.
+
+    A customer's others that will be due soon come along: one read serves them all.
+    """
+    wanted = _customers_due(connection, now, customers)
+    if not wanted:
+        return []
+    soon = now + timedelta(seconds=policy.together_seconds)
+    # Skipped, what another worker is taking: nobody waits for anybody here.
+    found = connection.execute(
+        select(AttemptRow.id)
+        .where(
+            AttemptRow.customer_id.in_(wanted),
+            AttemptRow.state == State.ACCEPTED,
+            AttemptRow.next_at <= soon,
+        )
+        .with_for_update(skip_locked=True)
+    )
+    lease_until = now + timedelta(seconds=policy.lease_seconds)
+    leased = _rows(
+        connection,
+        update(AttemptRow)
+        .where(AttemptRow.id.in_(found.scalars().all()))
+        .values(next_at=lease_until)
+        .returning(*_KNOWN),
+    )
+    cases = _cases(connection, leased, policy)
+    return [Followed(row.id, row.customer_id, cases[row.id], lease_until) for row in leased]
+
+
+def record(
+    connection: Connection,
+    followed: Followed,
+    seen: Seen,
+    policy: ConfirmationPolicy,
+    now: datetime,
+) -> State:
+    """Write down what a look told; the attempt's state then.
+
+    Judged again with what others were submitted meanwhile: only what was read between two
+    submissions can tell them apart. The database's constraint decides whose a reward is.
+    """
+    attempt = _still_ours(connection, followed)
+    if attempt is None:
+        return State.ACCEPTED
+    case = _cases(connection, [attempt], policy)[attempt.id]
+    judged = _credited(connection, attempt, case, seen, now)
+    to_state = _ENDS.get(judged.verdict)
+    if to_state is None:
+        put_off(connection, followed, policy.next_look(case.accepted_at, now))
+        return State.ACCEPTED
+    _end(connection, attempt, to_state, judged, now)
+    return to_state
+
+
+def put_off(connection: Connection, followed: Followed, until: datetime) -> None:
+    """Give the lease back, to be looked at from a time on."""
+    connection.execute(
+        update(AttemptRow)
+        .where(AttemptRow.id == followed.attempt_id, *_leased(followed))
+        .values(next_at=until)
+    )
+
+
+def keep_baseline(
+    connection: Connection, attempt_id: str, achieved: int, read_at: datetime
+) -> None:
+    """Remember Gameball's count from before an attempt's first submission of a round."""
+    values = {"achieved": achieved, "read_at": read_at}
+    changed = connection.execute(
+        update(BaselineRow).where(BaselineRow.attempt_id == attempt_id).values(values)
+    )
+    if not changed.rowcount:
+        row = {"attempt_id": attempt_id, **values}
+        connection.execute(insert_new(connection, BaselineRow), row)
+
+
+def _customers_due(connection: Connection, now: datetime, most: int) -> list[str]:
+    """Those that wait longest, without those Gameball is working for at this moment."""
+    statement = (
+        select(AttemptRow.customer_id)
+        .where(
+            AttemptRow.state == State.ACCEPTED,
+            AttemptRow.next_at <= now,
+            ~has_one_in_flight(),
+        )
+        .order_by(AttemptRow.next_at)
+        .limit(4 * most)
+    )
+    found: dict[Any, None] = dict.fromkeys(connection.execute(statement).scalars())
+    return list(found)[:most]
+
+
+def _leased(followed: Followed) -> tuple[Any, ...]:
+    return AttemptRow.state == State.ACCEPTED, AttemptRow.next_at == followed.lease_until
+
+
+def _still_ours(connection: Connection, followed: Followed) -> Row[Any] | None:
+    ours = AttemptRow.id == followed.attempt_id, *_leased(followed)
+    statement = select(*_KNOWN).where(*ours).with_for_update()
+    return next(iter(_rows(connection, statement)), None)
+
+
+def _rows(connection: Connection, statement: Executable) -> list[Row[Any]]:
+    return list(connection.execute(statement))
+
+
+def _credited(
+    connection: Connection, attempt: Row[Any], case: Case, seen: Seen, now: datetime
+) -> Judgement:
+    """The judgement, its reward entered as this attempt's. What another has is no proof of it."""
+    # Whatever was not looked for is not to be looked for now.
+    seen = replace(seen, looked=frozenset(Look))
+    while True:
+        judged = judge(case, seen, now)
+        assert isinstance(judged, Judgement)  # noqa: S101 -- nothing is left to look for
+        if judged.grant is None or _enter(connection, attempt, judged.grant, now):
+            return judged
+        taken = (judged.grant.proof, judged.grant.reference)
+        seen = replace(seen, taken=seen.taken | {taken})
+
+
+def _enter(connection: Connection, attempt: Row[Any], grant: Grant, now: datetime) -> bool:
+    row = {
+        "attempt_id": attempt.id,
+        "customer_id": attempt.customer_id,
+        "proof": grant.proof,
+        "reference": grant.reference,
+        "granted_at": grant.at,
+        "points": grant.points,
+        "coupon": grant.coupon,
+        "seen_at": now,
+    }
+    entered = connection.execute(insert_new(connection, GrantRow, GrantRow.attempt_id), row)
+    return entered.first() is not None
+
+
+def _end(
+    connection: Connection, attempt: Row[Any], to_state: State, judged: Judgement, now: datetime
+) -> None:
+    move(
+        connection,
+        attempt.id,
+        State.ACCEPTED,
+        to_state,
+        reason=judged.reason,
+        caused_by="worker:confirmation",
+        now=now,
+    )
+    if to_state is State.NOT_GRANTED:
+        # A person may replay it: nothing of it can still be paid.
+        connection.execute(
+            update(SubmissionRow)
+            .where(
+                SubmissionRow.attempt_id == attempt.id,
+                SubmissionRow.outcome.in_(_MAY_HAVE_LANDED),
+            )
+            .values(resolved=True)
+        )
+
+
+def _cases(
+    connection: Connection, attempts: Sequence[Row[Any]], policy: ConfirmationPolicy
+) -> dict[str, Case]:
+    ids = [attempt.id for attempt in attempts]
+    accepted = _accepted_at(connection, ids)
+    baselines = _baselines(connection, ids)
+    landed = _landed(connection, attempts)
+    cases = {}
+    for attempt in attempts:
+        same = [one for one in landed if _is_of(one, attempt)]
+        own = [one for one in same if one.attempt_id == attempt.id and one.outcome is not None]
+        others = sorted(one.started_at for one in same if one.attempt_id != attempt.id)
+        cases[attempt.id] = _case(
+            attempt,
+            own,
+            others,
+            accepted.get(attempt.id, attempt.updated_at),
+            baselines.get(attempt.id),
+            policy,
+        )
+    return cases
+
+
+def _case(
+    attempt: Row[Any],
+    own: Sequence[Row[Any]],
+    others: Sequence[datetime],
+    accepted_at: datetime,
+    baseline: Row[Any] | None,
+    policy: ConfirmationPolicy,
+) -> Case:
+    spans = tuple(
+        Span(one.started_at, next((at for at in others if at > one.started_at), None))
+        for one in own
+    )
+    ended_at = max((one.ended_at for one in own), default=accepted_at)
+    return Case(
+        attempt.challenge_id,
+        spans,
+        accepted_at,
+        ended_at + timedelta(seconds=policy.settle_seconds),
+        accepted_at + timedelta(seconds=policy.give_up_seconds),
+        _standing(baseline, own, others),
+        any(one.outcome == Outcome.PROGRAM_DISABLED for one in own),
+    )
+
+
+def _standing(
+    baseline: Row[Any] | None, own: Sequence[Row[Any]], others: Sequence[datetime]
+) -> int | None:
+    """The count from before, unless it may have gone up by another attempt since."""
+    if baseline is None or any(one.started_at < baseline.read_at for one in own):
+        return None
+    is_alone = all(at < baseline.read_at for at in others)
+    return int(baseline.achieved) if is_alone else None
+
+
+def _is_of(submission: Row[Any], attempt: Row[Any]) -> bool:
+    return (submission.customer_id, submission.challenge_id) == (
+        attempt.customer_id,
+        attempt.challenge_id,
+    )
+
+
+def _accepted_at(connection: Connection, ids: Iterable[str]) -> dict[str, datetime]:
+    statement = (
+        select(TransitionRow.attempt_id, func.max(TransitionRow.at).label("at"))
+        .where(
+            TransitionRow.attempt_id.in_(ids),
+            TransitionRow.to_state == State.ACCEPTED,
+        )
+        .group_by(TransitionRow.attempt_id)
+    )
+    return {row.attempt_id: row.at for row in connection.execute(statement)}
+
+
+def _baselines(connection: Connection, ids: Iterable[str]) -> dict[str, Row[Any]]:
+    statement = select(BaselineRow.__table__).where(BaselineRow.attempt_id.in_(ids))
+    return {row.attempt_id: row for row in connection.execute(statement)}
+
+
+def _landed(connection: Connection, attempts: Sequence[Row[Any]]) -> list[Row[Any]]:
+    """What may have landed of these customers' submissions for these challenges, or still may."""
+    statement = (
+        select(
+            SubmissionRow.attempt_id,
+            SubmissionRow.started_at,
+            SubmissionRow.ended_at,
+            SubmissionRow.outcome,
+            AttemptRow.customer_id,
+            AttemptRow.challenge_id,
+        )
+        .join(AttemptRow, AttemptRow.id == SubmissionRow.attempt_id)
+        .where(
+            AttemptRow.customer_id.in_({attempt.customer_id for attempt in attempts}),
+            AttemptRow.challenge_id.in_({attempt.challenge_id for attempt in attempts}),
+            SubmissionRow.resolved.is_(False),
+            or_(SubmissionRow.outcome.in_(_MAY_HAVE_LANDED), SubmissionRow.outcome.is_(None)),
+        )
+        .order_by(SubmissionRow.id)
+    )
+    return _rows(connection, statement)

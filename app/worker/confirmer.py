@@ -1,0 +1,117 @@
+"""Who looks whether accepted attempts were rewarded?"""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import structlog
+from sqlalchemy import Connection
+
+from app.domain.attempts import State
+from app.gameball.client import GameballClient
+from app.metrics import CONFIRMATIONS
+from app.steps import confirming, read_pace
+from app.steps.confirming import ConfirmationPolicy, Followed
+from app.steps.read_pace import Kind
+from app.storage.errors import StorageUnavailable
+from app.worker.campaign_names import CampaignNames
+from app.worker.looking import Looking
+from app.worker.reader import Reader
+
+log = structlog.get_logger(__name__)
+
+_AFTER_TROUBLE_SECONDS = 1.0
+
+
+class Confirmer:
+    """One thread that looks after what was accepted, and a pool that reads for it.
+
+    Any number of them may share a database: an attempt's next look is its lease, and the pace of
+    reads lives there. One that dies leaves its attempts to whoever comes after the lease.
+    """
+
+    def __init__(
+        self,
+        reader: Reader,
+        client: GameballClient,
+        policy: ConfirmationPolicy,
+        *,
+        threads: int,
+        poll_seconds: float,
+    ) -> None:
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="look")
+        self._reader = replace(reader, pool=self._pool)
+        self._database = reader.database
+        self._client = client
+        self._policy = policy
+        self._names = CampaignNames(client)
+        self._threads = threads
+        self._poll_seconds = poll_seconds
+        self._now: Callable[[], datetime] = reader.now
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="confirmer", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Begin no further read, and record what those that are under way tell."""
+        self._stopping.set()
+        if self._thread.ident is not None:
+            self._thread.join()
+        self._pool.shutdown(wait=True)
+        self._client.close()
+
+    def round(self) -> bool:
+        """Look at what is due, of as many customers as there are threads; whether there is more."""
+        followed = self._taken()
+        if not followed:
+            return False
+        looking = Looking(self._client, self._reader, self._names, followed)
+        looking.look(self._now, self._stopping.is_set)
+        for one in followed:
+            self._record(one, looking)
+        return len({one.customer_id for one in followed}) == self._threads
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            self._stopping.wait(self._tried())
+
+    def _tried(self) -> float:
+        """A worker outlives every trouble: whatever is to be confirmed stays in the database."""
+        try:
+            return 0.0 if self.round() else self._poll_seconds
+        except StorageUnavailable as error:
+            log.warning("confirmer.storage_unavailable", problem=str(error))
+        except Exception:
+            log.exception("confirmer.failed")
+        return _AFTER_TROUBLE_SECONDS
+
+    def _taken(self) -> list[Followed]:
+        now = self._now()
+        with self._database.read() as connection:
+            slow_until = read_pace.slow_until(connection, Kind.CUSTOMERS)
+            if slow_until is not None and slow_until > now:
+                return []
+            if not confirming.is_anything_due(connection, now):
+                return []
+        return self._database.write(lambda c: confirming.take(c, self._policy, now, self._threads))
+
+    def _record(self, one: Followed, looking: Looking) -> None:
+        """Write one attempt's truth down. Losing it is safe: it is looked at after the lease."""
+        if one.customer_id in looking.interrupted:
+            self._database.write(lambda c: self._put_off(c, one))
+            return
+        seen = looking.seen[one.attempt_id]
+        state = self._database.write(
+            lambda c: confirming.record(c, one, seen, self._policy, self._now())
+        )
+        if state is not State.ACCEPTED:
+            CONFIRMATIONS.labels(state).inc()
+            log.info("attempt.confirmed", attempt=one.attempt_id, outcome=state)
+
+    def _put_off(self, connection: Connection, one: Followed) -> None:
+        until = self._now() + timedelta(seconds=self._policy.again_seconds)
+        confirming.put_off(connection, one, until)

@@ -1,0 +1,565 @@
+"""Is the truth about a reward found out, whatever Gameball shows and hides?"""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from app.domain.attempts import State
+from app.domain.confirmation import Proof
+from app.domain.rules import Repeat
+from app.gameball.client import GameballAccount, GameballClient
+from app.sandbox.calls import SOCIAL_CHALLENGES
+from app.sandbox.faults import Fault
+from app.sandbox.server import SandboxServer
+from app.sandbox.settings import Campaign, Limit
+from app.settings.configuration import ReadBefore
+from app.steps import confirming, read_pace
+from app.steps.confirming import ConfirmationPolicy
+from app.steps.forwarding import Started
+from app.steps.read_pace import Kind, ReadPace
+from app.storage.tables import BaselineRow, GrantRow, ReadRow
+from app.worker.asker import Asker
+from app.worker.confirmer import Confirmer
+from app.worker.forwarder import Forwarder
+from app.worker.reader import Reader
+from tests.steps.world import AT_MOST, FOLLOW, World
+from tests.worker.conftest import READ_SECONDS, MakeForwarder
+
+DELAYS = (90.0, 240.0, 660.0, 2_700.0)
+DAY = 86_400.0
+POLICY = ConfirmationPolicy(DELAYS, DAY, AT_MOST, lease_seconds=60)
+PACE = ReadPace(
+    {Kind.CUSTOMERS: (100, 1_200), Kind.TRANSACTIONS: (30, 360), Kind.OTHERS: (30, 360)}
+)
+LIKE = replace(FOLLOW, challenge_id=2, action="like")
+EVERY = (replace(FOLLOW, repeat=Repeat.EVERY_EVENT),)
+
+MakeConfirmer = Callable[..., Confirmer]
+
+
+@dataclass
+class Desk:
+    """A world, a sandbox, and a worker that submits and looks after what it submitted."""
+
+    world: World
+    sandbox: SandboxServer
+    forwarder: Forwarder
+    confirmer: Confirmer
+
+    def submit(self, attempt_id: str) -> None:
+        """Wait until it is due, and submit it."""
+        world = self.world
+        world.clock.set(max(world.now, world.attempt(attempt_id).next_at))
+        made = self.forwarder.start(attempt_id)
+        assert isinstance(made, Started), made
+        # The lease's own clock is the real one, which stands still beside the test's.
+        self.forwarder.carry_out(made, float("inf"))
+
+    def accepted(self, **changes: Any) -> str:
+        attempt_id = self.world.owed(**changes)
+        self.submit(attempt_id)
+        assert self.world.state(attempt_id) is State.ACCEPTED
+        return attempt_id
+
+    def look(self, after: float = 0) -> None:
+        """Let time pass, and look as often as there is something to look at."""
+        self.world.clock.advance(after)
+        while self.confirmer.round():
+            pass
+
+    def look_when_due(self, attempt_id: str) -> None:
+        self.world.clock.set(max(self.world.now, self.world.attempt(attempt_id).next_at))
+        self.look()
+
+    def follow(self, attempt_id: str) -> State:
+        """Look on schedule until the end."""
+        for _ in range(120):
+            if self.world.state(attempt_id) is not State.ACCEPTED:
+                break
+            self.look_when_due(attempt_id)
+        return self.world.state(attempt_id)
+
+    def campaign(self, **changes: Any) -> None:
+        self.sandbox.books.configure(campaigns=(Campaign(1, name="Follow us", **changes),))
+
+    def reads(self, endpoint: str | None = None) -> int:
+        return sum(
+            call.method == "GET" and endpoint in (None, call.endpoint)
+            for call in self.sandbox.books.calls(1_000)
+        )
+
+    def grant(self, attempt_id: str) -> Any:
+        rows = [row for row in self.world.all(GrantRow) if row.attempt_id == attempt_id]
+        return rows[0] if rows else None
+
+    def reason(self, attempt_id: str) -> str:
+        return str(self.world.attempt(attempt_id).reason)
+
+
+@pytest.fixture
+def confirmer_of(sandbox: SandboxServer) -> Iterator[MakeConfirmer]:
+    made: list[Confirmer] = []
+
+    def make(world: World, policy: ConfirmationPolicy = POLICY, pace: ReadPace = PACE) -> Confirmer:
+        account = GameballAccount(
+            sandbox.url, "v4.1", "sandbox-api-key", "sandbox-secret-key", 0.5, READ_SECONDS
+        )
+        client = GameballClient(account)
+        reader = Reader(world.database, pace, world.clock.now, 1.0)
+        made.append(Confirmer(reader, client, policy, threads=2, poll_seconds=0.01))
+        return made[-1]
+
+    yield make
+    for confirmer in made:
+        confirmer.stop()
+
+
+@pytest.fixture
+def desk(
+    world: World, sandbox: SandboxServer, forwarder_of: MakeForwarder, confirmer_of: MakeConfirmer
+) -> Desk:
+    return Desk(world, sandbox, forwarder_of(world), confirmer_of(world))
+
+
+@pytest.fixture
+def sqlite_desk(
+    sqlite_world: World,
+    sandbox: SandboxServer,
+    forwarder_of: MakeForwarder,
+    confirmer_of: MakeConfirmer,
+) -> Desk:
+    return Desk(sqlite_world, sandbox, forwarder_of(sqlite_world), confirmer_of(sqlite_world))
+
+
+def with_asker(desk: Desk, forwarder_of: MakeForwarder, **changes: Any) -> Desk:
+    """The same desk, whose forwarder reads before it submits."""
+    client = desk.forwarder.client
+    reader = Reader(desk.world.database, PACE, desk.world.clock.now, 1.0)
+    values: dict[str, Any] = {"read_before": ReadBefore.ALWAYS, **changes}
+    asker = Asker(desk.world.database, client, reader, desk.world.clock.now, **values)
+    return replace(desk, forwarder=forwarder_of(desk.world, asker=asker))
+
+
+# Yes.
+
+
+def test_a_reward_is_found_by_its_transaction_with_what_was_granted(desk: Desk) -> None:
+    desk.campaign(points=70)
+    attempt_id = desk.accepted()
+
+    desk.look(after=90)
+
+    assert desk.world.timeline(attempt_id) == ["due", "accepted", "granted"]
+    grant = desk.grant(attempt_id)
+    assert (grant.proof, grant.points, grant.coupon) == (Proof.TRANSACTION, 70, None)
+    assert grant.granted_at is not None
+    assert desk.reason(attempt_id) == "Gameball shows the reward's transaction: 70 points"
+    assert desk.world.attempt(attempt_id).next_at is None
+
+
+def test_nothing_is_read_before_its_time(desk: Desk) -> None:
+    attempt_id = desk.accepted()
+
+    desk.look(after=89)
+
+    assert desk.reads() == 0
+    assert desk.world.state(attempt_id) is State.ACCEPTED
+
+
+def test_a_count_that_went_up_is_enough(desk: Desk, forwarder_of: MakeForwarder) -> None:
+    desk = with_asker(desk, forwarder_of)
+    desk.campaign(points=70)
+    attempt_id = desk.accepted()
+
+    desk.look(after=90)
+
+    assert desk.world.state(attempt_id) is State.GRANTED
+    assert (desk.grant(attempt_id).proof, desk.grant(attempt_id).points) == (Proof.COUNT, 70)
+    assert desk.reads("transactions") == 0
+
+
+def test_a_coupon_is_found_among_the_activities(desk: Desk) -> None:
+    desk.campaign(points=0, coupon="SUMMER")
+    attempt_id = desk.accepted()
+
+    assert desk.follow(attempt_id) is State.GRANTED
+
+    grant = desk.grant(attempt_id)
+    assert (grant.proof, grant.points) == (Proof.ACTIVITY, 0)
+    assert grant.coupon.startswith("SUMMER")
+
+
+def test_a_hidden_campaigns_reward_is_found(sqlite_desk: Desk) -> None:
+    desk = sqlite_desk
+    desk.campaign(visibility="NotVisible")
+    attempt_id = desk.accepted()
+
+    assert desk.follow(attempt_id) is State.GRANTED
+
+
+def test_a_hidden_coupon_is_found_by_the_campaigns_name(sqlite_desk: Desk) -> None:
+    desk = sqlite_desk
+    desk.campaign(visibility="NotVisible", points=0, coupon="SUMMER")
+    attempt_id = desk.accepted()
+
+    assert desk.follow(attempt_id) is State.GRANTED
+    assert desk.reads("campaigns") == 1
+
+
+def test_a_name_that_two_campaigns_have_proves_nothing(sqlite_desk: Desk) -> None:
+    desk = sqlite_desk
+    campaigns = tuple(Campaign(n, name="Follow us", points=0) for n in (1, 2))
+    desk.sandbox.books.configure(campaigns=campaigns)
+    attempt_id = desk.accepted()
+
+    assert desk.follow(attempt_id) is State.UNCONFIRMED
+
+
+def test_a_late_grant_is_found_at_a_later_look(desk: Desk) -> None:
+    desk.sandbox.books.configure(grant_delay_seconds=400)
+    attempt_id = desk.accepted()
+    desk.look(after=90)
+    between = desk.world.state(attempt_id)
+
+    assert desk.follow(attempt_id) is State.GRANTED
+    assert between is State.ACCEPTED
+    assert desk.world.timeline(attempt_id) == ["due", "accepted", "granted"]
+
+
+@pytest.mark.parametrize("endpoint", ["progress", "transactions"])
+@pytest.mark.parametrize(
+    "kind", ["timeout-before", "reset-before", "http-500", "html-200", "truncate", "redirect"]
+)
+def test_a_read_that_fails_is_made_again_at_the_next_look(
+    sqlite_desk: Desk, kind: str, endpoint: str
+) -> None:
+    desk = sqlite_desk
+    attempt_id = desk.accepted()
+    desk.sandbox.books.faults.add(Fault(kind, path=endpoint, seconds=1.0))
+
+    assert desk.follow(attempt_id) is State.GRANTED
+
+
+# No.
+
+
+def test_an_excluded_customer_gets_a_clear_no_once_a_grant_would_show(desk: Desk) -> None:
+    desk.sandbox.books.configure(inactive_customers=frozenset({"ann"}))
+    attempt_id = desk.accepted()
+    # Shown again, but still out of the campaign's reach.
+    desk.campaign(max_achievement=0)
+    desk.sandbox.books.configure(inactive_customers=frozenset())
+    desk.look(after=90)
+    desk.look(after=240)
+    before = desk.world.state(attempt_id)
+
+    desk.look(after=660)
+
+    assert before is State.ACCEPTED
+    assert desk.world.state(attempt_id) is State.NOT_GRANTED
+    assert "not eligible" in desk.reason(attempt_id)
+    assert all(row.resolved for row in desk.world.submissions(attempt_id))
+
+
+def test_a_spent_repeat_limit_is_named(desk: Desk) -> None:
+    desk.campaign(max_achievement=1)
+    first = desk.accepted(rules=EVERY)
+    desk.look(after=90)
+    second = desk.world.owed(rules=EVERY)
+    desk.world.clock.advance(AT_MOST)
+    desk.submit(second)
+
+    assert desk.world.state(first) is State.GRANTED
+    assert desk.follow(second) is State.NOT_GRANTED
+    assert desk.reason(second) == ("the campaign's repeat limit is spent: achieved 1 of 1 times")
+
+
+def test_a_program_that_was_disabled_is_named(sqlite_desk: Desk) -> None:
+    desk = sqlite_desk
+    desk.sandbox.books.configure(gameball_status="disabled")
+    attempt_id = desk.accepted()
+    desk.sandbox.books.configure(gameball_status=None)
+
+    assert desk.follow(attempt_id) is State.NOT_GRANTED
+    assert desk.reason(attempt_id).startswith("Gameball's program was disabled when")
+
+
+def test_a_no_can_be_replayed_and_pays_then(desk: Desk) -> None:
+    desk.campaign(max_achievement=0)
+    attempt_id = desk.accepted()
+    ended = desk.follow(attempt_id)
+    desk.campaign()
+
+    desk.world.replay(attempt_id)
+    desk.submit(attempt_id)
+
+    assert ended is State.NOT_GRANTED
+    assert desk.follow(attempt_id) is State.GRANTED
+    assert len(desk.sandbox.books.grants()) == 1
+
+
+# It cannot be known.
+
+
+def test_nothing_shown_is_no_no(desk: Desk) -> None:
+    desk.campaign(is_active=False)
+    attempt_id = desk.accepted()
+
+    assert desk.follow(attempt_id) is State.UNCONFIRMED
+    assert "does not show the campaign" in desk.reason(attempt_id)
+    assert desk.world.now >= desk.world.last_change(attempt_id).at
+
+
+def test_an_old_achievement_without_a_record_is_neither_yes_nor_no(sqlite_desk: Desk) -> None:
+    desk = sqlite_desk
+    desk.campaign(points=0, max_achievement=1)
+    desk.sandbox.books.accept("ann", 1)
+    desk.world.clock.advance(AT_MOST)
+    attempt_id = desk.accepted()
+
+    assert desk.follow(attempt_id) is State.UNCONFIRMED
+    assert "no record tells whether by this attempt" in desk.reason(attempt_id)
+
+
+def test_a_gameball_that_cannot_be_read_is_waited_for_twice_as_long(sqlite_desk: Desk) -> None:
+    desk = sqlite_desk
+    desk.sandbox.books.faults.add(Fault("http-500", path="progress", probability=1))
+    desk.sandbox.books.faults.add(Fault("http-500", path="transactions", probability=1))
+    attempt_id = desk.accepted()
+    accepted_at = desk.world.now
+
+    assert desk.follow(attempt_id) is State.UNCONFIRMED
+    assert desk.world.now - accepted_at >= timedelta(seconds=2 * DAY)
+    assert desk.reason(attempt_id) == "Gameball could not be read"
+
+
+def test_credentials_that_are_refused_spend_nothing(sqlite_desk: Desk) -> None:
+    desk = sqlite_desk
+    attempt_id = desk.accepted()
+    desk.sandbox.books.configure(secret_key="rotated")
+    for _ in range(100):
+        desk.look(after=3_600)
+    between = desk.world.state(attempt_id)
+    reads = desk.reads()
+
+    desk.sandbox.books.configure(secret_key="sandbox-secret-key")
+    desk.look(after=3_600)
+
+    assert between is State.ACCEPTED
+    assert reads <= 100
+    assert desk.world.state(attempt_id) is State.GRANTED
+
+
+# Nobody takes credit for another.
+
+
+def test_two_occurrences_each_have_their_own_reward(desk: Desk) -> None:
+    first = desk.accepted(rules=EVERY)
+    second = desk.world.owed(rules=EVERY)
+    desk.world.clock.advance(AT_MOST)
+    desk.submit(second)
+
+    assert desk.follow(first) is State.GRANTED
+    assert desk.follow(second) is State.GRANTED
+    assert desk.grant(first).reference != desk.grant(second).reference
+    assert len(desk.sandbox.books.grants()) == 2
+
+
+def test_the_second_occurrences_reward_is_not_the_firsts(desk: Desk) -> None:
+    desk.sandbox.books.configure(gameball_status="disabled")
+    first = desk.accepted(rules=EVERY)
+    desk.sandbox.books.configure(gameball_status=None)
+    second = desk.world.owed(rules=EVERY)
+    desk.world.clock.advance(AT_MOST)
+    desk.submit(second)
+
+    ends = desk.follow(first), desk.follow(second)
+
+    assert ends == (State.NOT_GRANTED, State.GRANTED)
+
+
+def test_the_first_occurrences_reward_is_not_the_seconds(
+    desk: Desk, forwarder_of: MakeForwarder
+) -> None:
+    desk = with_asker(desk, forwarder_of)
+    first = desk.accepted(rules=EVERY)
+    second = desk.world.owed(rules=EVERY)
+    desk.world.clock.advance(AT_MOST)
+    desk.sandbox.books.configure(gameball_status="disabled")
+    desk.submit(second)
+    desk.sandbox.books.configure(gameball_status=None)
+
+    ends = desk.follow(second), desk.follow(first)
+
+    assert ends == (State.NOT_GRANTED, State.GRANTED)
+
+
+def test_one_challenges_reward_is_not_anothers(desk: Desk) -> None:
+    desk.sandbox.books.configure(
+        campaigns=(Campaign(1, name="Follow us"), Campaign(2, name="Like us", max_achievement=0))
+    )
+    follow = desk.accepted()
+    like = desk.accepted(action="like", rules=(LIKE,))
+
+    ends = desk.follow(follow), desk.follow(like)
+
+    assert ends == (State.GRANTED, State.NOT_GRANTED)
+
+
+def test_attempts_of_one_customer_share_a_read(desk: Desk) -> None:
+    follow = desk.accepted()
+    desk.world.clock.advance(5)
+    like = desk.accepted(action="like", rules=(LIKE,))
+
+    desk.look(after=86)
+
+    assert [desk.world.state(one) for one in (follow, like)] == [State.GRANTED] * 2
+    assert (desk.reads("progress"), desk.reads("transactions")) == (1, 1)
+
+
+# The pace, and other workers.
+
+
+def test_reads_keep_their_pace_and_nobody_is_forgotten(
+    world: World,
+    sandbox: SandboxServer,
+    forwarder_of: MakeForwarder,
+    confirmer_of: MakeConfirmer,
+) -> None:
+    slow = ReadPace({**PACE.limits, Kind.CUSTOMERS: (3, 5), Kind.TRANSACTIONS: (2, 4)})
+    sandbox.books.configure(limits={"customersGet": Limit(3, 5), "transactions": Limit(2, 4)})
+    desk = Desk(world, sandbox, forwarder_of(world), confirmer_of(world, pace=slow))
+    attempts = [desk.accepted(account=f"a{n}", customer=f"customer-{n}") for n in range(12)]
+
+    for _ in range(400):
+        desk.look(after=1)
+
+    assert [desk.world.state(one) for one in attempts] == [State.GRANTED] * 12
+    assert sandbox.books.report().rate_limited == 0
+
+
+def test_a_429_lets_all_reads_rest(desk: Desk) -> None:
+    attempt_id = desk.accepted()
+    desk.sandbox.books.faults.add(Fault("rate-limit", path="progress", seconds=40))
+    desk.look(after=90)
+    desk.look(after=39)
+    between = desk.reads()
+
+    desk.look(after=10)
+
+    assert between == 1
+    assert desk.world.state(attempt_id) is State.GRANTED
+
+
+def test_two_workers_do_not_look_at_the_same(desk: Desk) -> None:
+    attempt_id = desk.accepted()
+    desk.world.clock.advance(90)
+
+    def take() -> list[Any]:
+        return list(desk.world.do(lambda c: confirming.take(c, POLICY, desk.world.now, 5)))
+
+    with ThreadPoolExecutor(4) as pool:
+        taken = [one for found in pool.map(lambda _: take(), range(8)) for one in found]
+
+    assert [one.attempt_id for one in taken] == [attempt_id]
+
+
+def test_what_a_dead_worker_left_is_looked_at_after_the_lease(desk: Desk) -> None:
+    attempt_id = desk.accepted()
+    desk.world.clock.advance(90)
+    desk.world.do(lambda c: confirming.take(c, POLICY, desk.world.now, 5))
+    desk.look(after=59)
+    between = desk.world.state(attempt_id)
+
+    desk.look(after=2)
+
+    assert between is State.ACCEPTED
+    assert desk.world.state(attempt_id) is State.GRANTED
+
+
+def test_reads_of_a_dead_worker_keep_their_places_until_its_lease_ends(desk: Desk) -> None:
+    world = desk.world
+    pace = ReadPace({**PACE.limits, Kind.CUSTOMERS: (1, 10)})
+    until = world.now + timedelta(seconds=20)
+
+    def reserve() -> Any:
+        return world.do(lambda c: read_pace.reserve(c, Kind.CUSTOMERS, 1, pace, until, world.now))
+
+    first = reserve()
+    world.clock.advance(15)
+    between = reserve()
+    world.clock.advance(7)
+
+    assert (first is not None, between) == (True, None)
+    assert reserve() is not None
+    assert len(world.all(ReadRow)) == 2
+
+
+# Before submitting.
+
+
+def test_a_customer_who_cannot_be_rewarded_is_refused_and_not_sent(
+    desk: Desk, forwarder_of: MakeForwarder
+) -> None:
+    desk = with_asker(desk, forwarder_of, refuses=True)
+    desk.campaign(max_achievement=0)
+    attempt_id = desk.world.owed()
+
+    desk.submit(attempt_id)
+
+    assert desk.world.timeline(attempt_id) == ["due", "refused"]
+    assert "not eligible" in desk.reason(attempt_id)
+    assert desk.world.awards() == []
+    assert desk.sandbox.books.report().accepted == 0
+    [submission] = desk.world.submissions(attempt_id)
+    assert submission.outcome == "not_sent"
+
+
+@pytest.mark.parametrize("kind", ["http-500", "html-200", "rate-limit", "unauthorized"])
+def test_what_cannot_be_asked_is_submitted(
+    sqlite_desk: Desk, forwarder_of: MakeForwarder, kind: str
+) -> None:
+    desk = with_asker(sqlite_desk, forwarder_of, refuses=True)
+    desk.campaign(max_achievement=0)
+    desk.sandbox.books.faults.add(Fault(kind, path="progress"))
+    attempt_id = desk.world.owed()
+
+    desk.submit(attempt_id)
+
+    assert desk.world.state(attempt_id) is State.ACCEPTED
+
+
+def test_what_may_have_landed_is_never_refused(desk: Desk, forwarder_of: MakeForwarder) -> None:
+    desk = with_asker(desk, forwarder_of, refuses=True)
+    desk.campaign(max_achievement=1)
+    desk.sandbox.books.faults.add(Fault("http-500-after", path=SOCIAL_CHALLENGES))
+    attempt_id = desk.world.owed()
+    desk.submit(attempt_id)
+
+    # Now it cannot be achieved any more: because it was.
+    desk.submit(attempt_id)
+
+    assert desk.world.timeline(attempt_id) == ["due", "accepted"]
+    assert desk.follow(attempt_id) is State.GRANTED
+
+
+def test_only_what_has_waited_is_read_before(desk: Desk, forwarder_of: MakeForwarder) -> None:
+    desk = with_asker(desk, forwarder_of, read_before=ReadBefore.WAITED)
+    at_once = desk.accepted()
+    before = desk.reads()
+    desk.world.clock.advance(60)
+    waited = desk.world.owed(account="2", customer="bob")
+    desk.world.clock.advance(5)
+
+    desk.submit(waited)
+
+    assert before == 0
+    with desk.world.database.read() as connection:
+        known = list(connection.execute(select(BaselineRow.attempt_id)).scalars())
+    assert known == [waited]
+    assert desk.follow(at_once) is State.GRANTED

@@ -1,0 +1,158 @@
+"""After an older backup is restored: is anything paid twice, or not at all?"""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Connection, delete
+
+from app.domain.answers import Outcome
+from app.domain.attempts import State
+from app.domain.rules import Repeat
+from app.steps.restored import doubt
+from app.storage.copy import copy, tables
+from app.storage.tables import SubmissionRow
+from tests.steps.world import AT_MOST, FOLLOW, World
+from tests.worker.test_forwarder import Desk, desk, sqlite_desk
+
+__all__ = ["desk", "sqlite_desk"]  # the fixtures
+
+HELD = replace(FOLLOW, repeat=Repeat.EVERY_EVENT, hold_seconds=60)
+
+
+class Backup:
+    """The world as it was at one moment."""
+
+    def __init__(self, world: World, folder: Path) -> None:
+        self._url = f"sqlite:///{folder / 'backup.db'}"
+        self._world = world
+        self.made_at: datetime = world.now
+        copy(world.database.url, self._url, while_in_use=True)
+
+    def restore(self) -> None:
+        self._world.do(_empty)
+        self._world.database.close()
+        copy(self._url, self._world.database.url)
+
+
+def _empty(connection: Connection) -> None:
+    for table in reversed(tables()):
+        connection.execute(table.delete())
+
+
+def doubted(world: World, since: datetime) -> int:
+    return world.do(lambda c: doubt(c, since, world.now))
+
+
+def test_what_was_granted_after_the_backup_is_not_granted_again(desk: Desk, tmp_path: Path) -> None:
+    world = desk.world
+    attempt_id = world.owed()
+    backup = Backup(world, tmp_path)
+    world.clock.advance(600)
+    desk.work(attempt_id)
+    world.clock.advance(3_600)
+    backup.restore()
+
+    count = doubted(world, backup.made_at)
+    desk.work(attempt_id)
+
+    assert count == 1
+    assert (desk.submitted, desk.grants) == (1, 1)
+    assert world.timeline(attempt_id) == ["due", "accepted"]
+    assert world.last_change(attempt_id).caused_by == "worker:progress"
+
+
+def test_without_a_doubt_it_would_be(sqlite_desk: Desk, tmp_path: Path) -> None:
+    """The danger is real: this is what the command is for."""
+    world = sqlite_desk.world
+    attempt_id = world.owed()
+    backup = Backup(world, tmp_path)
+    sqlite_desk.work(attempt_id)
+    world.clock.advance(3_600)
+    backup.restore()
+
+    sqlite_desk.work(attempt_id)
+
+    assert (sqlite_desk.submitted, sqlite_desk.grants) == (2, 2)
+
+
+def test_what_was_never_sent_is_sent_once_things_have_settled(desk: Desk, tmp_path: Path) -> None:
+    world = desk.world
+    attempt_id = world.owed()
+    backup = Backup(world, tmp_path)
+    world.clock.advance(3_600)
+    backup.restore()
+    restored_at = world.now
+    doubted(world, backup.made_at)
+
+    desk.work(attempt_id)
+    waits_until = world.attempt(attempt_id).next_at
+    desk.work(attempt_id)
+
+    assert waits_until == restored_at + timedelta(seconds=AT_MOST)
+    assert (desk.submitted, desk.grants) == (1, 1)
+    assert world.state(attempt_id) is State.ACCEPTED
+
+
+def test_what_was_held_then_may_have_been_sent_since(sqlite_desk: Desk, tmp_path: Path) -> None:
+    world = sqlite_desk.world
+    world.link()
+    world.receive(world.event(), rules=(HELD,))
+    [attempt_id] = world.ids()
+    backup = Backup(world, tmp_path)
+    world.clock.advance(61)
+    world.strike()
+    sqlite_desk.work(attempt_id)
+    world.clock.advance(3_600)
+    backup.restore()
+
+    doubted(world, backup.made_at)
+    world.strike()
+    sqlite_desk.work(attempt_id)
+
+    assert (sqlite_desk.submitted, sqlite_desk.grants) == (1, 1)
+    assert world.state(attempt_id) is State.ACCEPTED
+
+
+def test_what_was_unlinked_then_may_have_been_linked_and_sent_since(
+    sqlite_desk: Desk, tmp_path: Path
+) -> None:
+    world = sqlite_desk.world
+    world.receive(world.event())
+    [attempt_id] = world.ids()
+    backup = Backup(world, tmp_path)
+    world.link()
+    sqlite_desk.work(attempt_id)
+    world.clock.advance(3_600)
+    backup.restore()
+
+    doubted(world, backup.made_at)
+    world.link()
+    sqlite_desk.work(attempt_id)
+
+    assert (sqlite_desk.submitted, sqlite_desk.grants) == (1, 1)
+    assert world.state(attempt_id) is State.ACCEPTED
+
+
+def test_what_had_come_to_its_end_is_not_doubted(sqlite_desk: Desk) -> None:
+    world = sqlite_desk.world
+    sqlite_desk.work(world.owed())
+
+    assert doubted(world, world.now) == 0
+
+
+@pytest.mark.parametrize("outcome", [Outcome.BUSY, Outcome.NO_CUSTOMER])
+def test_a_doubt_spends_no_retry(sqlite_desk: Desk, outcome: Outcome) -> None:
+    world = sqlite_desk.world
+    doubtful, other = world.owed("1", "ann"), world.owed("2", "bob")
+    before = world.now
+    doubted(world, before)
+    world.do(lambda c: c.execute(delete(SubmissionRow).where(SubmissionRow.attempt_id == other)))
+
+    delays = []
+    for attempt_id in (doubtful, other):
+        world.submit(attempt_id, outcome)
+        delays.append(world.attempt(attempt_id).next_at - world.now)
+
+    assert delays[0] == delays[1]
