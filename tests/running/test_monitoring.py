@@ -13,7 +13,7 @@ from sqlalchemy import Connection, select, update
 
 from app.domain.answers import Outcome
 from app.domain.attempts import State
-from app.metrics import CALLBACK_SECONDS, CLAIMS, EVENTS, SUBMISSIONS
+from app.metrics import CALLBACK_SECONDS, CLAIMS, CONFIRMATIONS, EVENTS, READS, SUBMISSIONS
 from app.storage.database import Database
 from app.storage.tables import EventRow, SourceRow, SubscriptionRow
 from app.web import create_app
@@ -56,6 +56,8 @@ def exported(make_service: MakeService, sqlite_url: str) -> dict[str, list[dict[
     for counter in (EVENTS.labels("twitch", "new"), SUBMISSIONS.labels("accepted")):
         counter.inc()
     CLAIMS.labels("made").inc()
+    CONFIRMATIONS.labels("granted").inc()
+    READS.labels("customers", "read").inc()
     CALLBACK_SECONDS.labels("twitch").observe(0.1)
     text = create_app(service).test_client().get("/metrics").text
     found: dict[str, list[dict[str, str]]] = {}
