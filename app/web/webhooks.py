@@ -27,7 +27,16 @@ blueprint = Blueprint("webhooks", __name__)
     "events means that every one of them is on disk. Forged ones get 401, 403 or, where a platform "
     "would otherwise stop calling, a 2xx and no more.",
     answers={200: "text/plain|application/json", 204: "Taken, known before, or of no interest."},
-    problems=("unknown", "malformed", "forged", ("forged", 403), "too-large", "keys"),
+    problems=(
+        "unknown",
+        "malformed",
+        "forged",
+        ("forged", 403),
+        ("forged", 404),
+        ("malformed", 404),
+        "too-large",
+        "keys",
+    ),
     tag="webhooks",
 )
 def webhook(source: str) -> Response:
@@ -91,9 +100,12 @@ def _refused(adapter: Adapter, callback: Callback, kind: str, reason: str) -> Re
     log.warning("webhook.refused", source=source, kind=kind, reason=reason)
     EVENTS.labels(source, kind).inc()
     service().watch.refused(source, callback.received_at, kind, reason)
-    if status < 300:
+    if status < 300 and callback.method == "POST":
         # Some platforms take anything else for a failure of ours, and stop calling.
         return _response(replace(adapter.accepted, status=status))
+    if status < 300:
+        # No handshake that we refuse may look like one that we answered.
+        status = 404
     detail = {
         "forged": "The signature, token or time is missing or wrong.",
         "malformed": "The body is not of a shape that this source reads.",

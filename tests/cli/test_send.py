@@ -38,7 +38,9 @@ def distinguishing(platform: str) -> str:
 
 def targeted(platform: str) -> str:
     """An example of an action on the target itself."""
-    return next(n for n, t in templates(platform).items() if t.expect[0]["target"] == "{target}")
+    named = ((n, t.expect[0].get("target")) for n, t in templates(platform).items())
+    found = next((name for name, target in named if target == "{target}"), None)
+    return found or pytest.skip("none of its examples is of an action on a target itself")
 
 
 def configure(monkeypatch: pytest.MonkeyPatch, path: Path, platform: str, *, rule: str = "") -> str:
@@ -187,8 +189,10 @@ def test_without_a_place_for_the_number_all_are_the_same(
     adapter = adapter_of(platform)
     events = [adapter.read(callback).events[0] for callback in receiver.callbacks]
     assert {event.actor for event in events} == {"me"}
-    target = templates(platform)[distinguishing(platform)].expect[0]["target"]
-    assert {e.target for e in events} == {target.replace("{target}", f"t-{n}") for n in (1, 2, 3)}
+    target = str(templates(platform)[distinguishing(platform)].expect[0].get("target"))
+    assert {str(event.target) for event in events} == {
+        target.replace("{target}", f"t-{n}").replace("{id}", "k") for n in (1, 2, 3)
+    }
 
 
 def test_a_rate_is_kept(run: Vouch, receiver: Receiver) -> None:

@@ -26,6 +26,7 @@ from app.platforms.kit.examples import (
 )
 from app.platforms.kit.pairs import PairScheme
 from app.platforms.kit.places import Field, Item, Place, Query
+from app.platforms.kit.xml import xml_object
 from tests.platforms.callbacks import NOW, adapter_of, arrived
 
 EXAMPLES = Path(app.platforms.__file__).parent / "examples"
@@ -326,7 +327,7 @@ def test_no_secret_of_the_source_or_the_platform_is_kept(platform: str, name: st
     for event in events:
         for secret in example_source(platform).get("secrets", []):
             assert secret.encode() not in event.payload
-        assert not set(adapter.secret_fields) & set(json.loads(event.payload))
+        assert not set(adapter.secret_fields) & set(kept(event))
 
 
 @pytest.mark.parametrize(("platform", "name"), COVERED)
@@ -383,7 +384,8 @@ def test_arbitrary_requests_are_refused_and_never_fail(platform: str) -> None:
         method=st.sampled_from(["GET", "POST", "HEAD", ""]),
         headers=headers,
         query=st.dictionaries(queries, st.text() | st.sampled_from(["subscribe", *JUNK])),
-        body=st.binary() | st.just(honest.body + b"\n"),
+        # Where the secret itself stands in the body, whoever has that body has the secret.
+        body=st.binary() | st.just(honest.body + b"\n" if covers else b"{}"),
         received_at=st.datetimes(timezones=st.just(UTC)),
     )
 
@@ -511,4 +513,12 @@ def assert_sound(event: Event) -> None:
     for moment in (event.occurred_at, event.received_at):
         assert moment.utcoffset() == timedelta(0)
         assert datetime(2005, 1, 1, tzinfo=UTC) <= moment <= datetime(2100, 1, 1, tzinfo=UTC)
-    json.loads(event.payload)
+    kept(event)
+
+
+def kept(event: Event) -> dict[str, Any]:
+    """What was kept of the platform's own words, parsed."""
+    said: dict[str, Any] = (
+        json.loads(event.payload) if is_json(event.payload) else xml_object(event.payload)
+    )
+    return said

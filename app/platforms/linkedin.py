@@ -1,0 +1,68 @@
+"""LinkedIn: comments, shares and mentions of an organization's page."""
+
+import json
+from dataclasses import replace
+from functools import partial
+from typing import Any, ClassVar
+
+from app.domain.events import Event
+from app.platforms.kit.adapter import Adapter
+from app.platforms.kit.callback import Callback, Reading, Reply
+from app.platforms.kit.fields import array, compact_json, json_object, obj, read_each, text
+from app.platforms.kit.handshakes import safe_to_answer
+from app.platforms.kit.kinds import Kind, unix_ms
+from app.platforms.kit.places import Body, Header
+from app.platforms.kit.schemes import HmacScheme
+
+# https://learn.microsoft.com/linkedin/shared/api-guide/webhook-validation
+SIGNATURE = HmacScheme(Header("X-LI-Signature"), (b"hmacsha256=", Body()))
+
+NOTIFICATIONS = "ORGANIZATION_SOCIAL_ACTION_NOTIFICATIONS"
+# `subscriber` is the administrator who subscribed the page, never who did it.
+DONE_BY = "decoratedGeneratedActivity.{}.owner"
+SOCIAL = partial(Kind, identity=("notificationId",), time=unix_ms("lastModifiedAt"))
+COMMENT = SOCIAL("comment", DONE_BY.format("comment"), "sourcePost")
+
+
+class LinkedIn(Adapter):
+    """``secrets`` are the app's client secrets. LinkedIn numbers people apart for each app."""
+
+    name = "linkedin"
+    docs = "https://learn.microsoft.com/linkedin/shared/api-guide/webhook-validation"
+    schemes = (SIGNATURE,)
+    accepted = Reply(200)
+    forged_status = 401
+    deadline_seconds = 3
+    # Every two hours; three that fail in a row block the endpoint.
+    handshake_within_seconds = 3 * 3_600
+    kinds: ClassVar[dict[str, Kind]] = {
+        # https://learn.microsoft.com/linkedin/marketing/community-management/organizations/organization-social-action-notifications
+        "COMMENT": COMMENT,
+        "COMMENT_DELETE": replace(COMMENT, undone=True),
+        "SHARE": SOCIAL("share", DONE_BY.format("share"), "sourcePost"),
+        "SHARE_MENTION": SOCIAL("mention", DONE_BY.format("share"), "organizationalEntity"),
+    }
+
+    def handshake(self, callback: Callback) -> Reply | None:
+        if callback.method != "GET" or "challengeCode" not in callback.query:
+            return None
+        # The key that answers signs events as well: whatever is answered must be no event.
+        code = safe_to_answer(callback.query["challengeCode"])
+        response = SIGNATURE.signature(code.encode(), self.source.keys_of()[0])
+        answer = json.dumps({"challengeCode": code, "challengeResponse": response})
+        return Reply(200, answer, "application/json")
+
+    def read(self, callback: Callback) -> Reading:
+        body = json_object(callback.body)
+        sort = text(body.get("type"), "type")
+        if sort != NOTIFICATIONS:
+            return Reading(ignored=(f"{sort} earns nothing",))
+        items = array(body.get("notifications"), "notifications")
+        return read_each(items, lambda item: self._event(callback, item))
+
+    def _event(self, callback: Callback, item: Any) -> Event | str:
+        told = obj(item, "a notification")
+        word = text(told.get("action"), "action")
+        payload = compact_json({"type": NOTIFICATIONS, "notifications": [told]})
+        own = told.get("organizationalEntity")
+        return self.read_word(word, callback, told, payload=payload, own=own)

@@ -1,0 +1,47 @@
+"""Threads: replies to your posts, and mentions of you."""
+
+from typing import Any, ClassVar
+
+from app.domain.events import Event
+from app.platforms.kit.callback import Callback, Reading
+from app.platforms.kit.fields import compact_json, dig, json_object, listed, read_each, text
+from app.platforms.kit.hub_family import HubAdapter
+from app.platforms.kit.kinds import Kind, iso
+from app.platforms.meta import Meta
+
+TIME = iso("value.timestamp")
+
+
+class Threads(HubAdapter):
+    """People are told by their handles only: an account is a handle, which its owner may change."""
+
+    name = "threads"
+    docs = "https://developers.facebook.com/docs/threads/webhooks"
+    terms = Meta.terms
+    # <topic>.<field>
+    kinds: ClassVar[dict[str, Kind]] = {
+        "moderate.replies": Kind(
+            "reply", "value.username", "value.root_post.id", ("value.id",), TIME, "value.username"
+        ),
+        "interaction.mentions": Kind(
+            "mention", "value.username", "target_id", ("value.id",), TIME, "value.username"
+        ),
+        "interaction.mentions.quote": Kind(
+            "quote", "value.username", "target_id", ("value.id",), TIME, "value.username"
+        ),
+    }
+
+    def read(self, callback: Callback) -> Reading:
+        body = json_object(callback.body)
+        topic = text(body.get("topic"), "topic")
+        values = listed(body.get("values"))
+        return read_each(values, lambda one: self._event(callback, body, topic, one))
+
+    def _event(self, callback: Callback, body: Any, topic: str, one: Any) -> Event | str:
+        word = f"{topic}.{text(dig(one, 'field'), 'field')}"
+        if dig(one, "value.is_quote_post") is True:
+            word = f"{word}.quote"
+        root = {"target_id": body.get("target_id"), "value": dig(one, "value")}
+        own = dig(one, "value.root_post.username") if topic == "moderate" else None
+        payload = compact_json({**body, "values": one})
+        return self.read_word(word, callback, root, payload=payload, own=own)

@@ -1,0 +1,44 @@
+"""Viber: what people do with your bot."""
+
+from dataclasses import replace
+from typing import ClassVar
+
+from app.platforms.kit.adapter import Adapter
+from app.platforms.kit.callback import Callback, Reading, Reply
+from app.platforms.kit.fields import json_object, text
+from app.platforms.kit.kinds import Kind, unix_ms
+from app.platforms.kit.places import Header
+from app.platforms.kit.schemes import HmacScheme
+
+# What is done is done to the bot whose token signs: the payload does not name it.
+SUBSCRIBE = Kind(
+    "subscribe", "user.id", None, ("message_token",), unix_ms("timestamp"), "user.name"
+)
+
+
+class Viber(Adapter):
+    """``secrets`` are the bot's authentication tokens. A person has another id with each bot, so
+    that sources of several bots want ``accounts`` of their own.
+    """
+
+    name = "viber"
+    docs = "https://developers.viber.com/docs/api/rest-bot-api/#callbacks"
+    schemes = (HmacScheme(Header("X-Viber-Content-Signature")),)
+    accepted = Reply(200)
+    # https://developers.viber.com/docs/api/rest-bot-api/#receive-message-from-user
+    kinds: ClassVar[dict[str, Kind]] = {
+        "subscribed": SUBSCRIBE,
+        "unsubscribed": replace(SUBSCRIBE, actor="user_id", handle=None, undone=True),
+        "message": replace(SUBSCRIBE, action="message", actor="sender.id", handle="sender.name"),
+        # Opening the chat subscribes nobody; the link that opened it may carry a word of ours.
+        "conversation_started": replace(SUBSCRIBE, action="start", target="context"),
+    }
+
+    def read(self, callback: Callback) -> Reading:
+        body = json_object(callback.body)
+        word = text(body.get("event"), "event")
+        if word == "webhook":
+            return Reading(handshake=True)
+        if word == "conversation_started" and not body.get("context"):
+            return Reading(ignored=(f"{word} by a link without a context",))
+        return Reading.of(self.read_word(word, callback, body))

@@ -1,0 +1,117 @@
+"""VK: what people do in a community, by its Callback API."""
+
+from dataclasses import replace
+from functools import partial
+from typing import Any, ClassVar
+
+from pydantic import Field as Option
+
+from app.platforms.kit.adapter import Adapter
+from app.platforms.kit.callback import Callback, Forged, Reading, Reply
+from app.platforms.kit.fields import dig, json_object, listed, obj, text
+from app.platforms.kit.kinds import Kind, unix
+from app.platforms.kit.options import SourceConfig, TokenRef
+from app.platforms.kit.places import Field
+from app.platforms.kit.schemes import TokenScheme
+
+OF_EVENT = partial(Kind, identity=("event_id",))
+JOIN = OF_EVENT("join", "user_id", "group_id")
+LIKE = OF_EVENT("like", "liker_id", "on")
+COMMENT = OF_EVENT("comment", "person", "on", time=unix("date"))
+DONATION = OF_EVENT("donate", "user_id", "group_id")
+
+# What it is done to: what VK calls it in addresses, and the fields of its owner and number.
+# https://dev.vk.com/ru/api/community-events/json-schema
+COMMENTED = {
+    "wall_reply_new": ("post", "post_owner_id", "post_id"),
+    "photo_comment_new": ("photo", "photo_owner_id", "photo_id"),
+    "video_comment_new": ("video", "video_owner_id", "video_id"),
+    "market_comment_new": ("market", "market_owner_id", "item_id"),
+    "board_post_new": ("topic", "topic_owner_id", "topic_id"),
+}
+TARGETS = {**COMMENTED, "poll_vote_new": ("poll", "owner_id", "poll_id")}
+# Who asked to join, or "may come" to a meeting, is no member yet.
+JOINED = ("join", "accepted", "approved")
+
+
+class VkSource(SourceConfig):
+    group_id: str = Option(pattern=r"^\d{1,20}$", description="The community, without a minus.")
+    confirmation: TokenRef = Option(
+        description="The string that VK shows beside the server's address, to prove that it is "
+        "yours. Another one for every server, and after a change of its settings."
+    )
+
+
+class Vk(Adapter):
+    """Nothing is signed: whoever learns the secret can forge. Make it long, and send it nowhere."""
+
+    name = "vk"
+    docs = "https://dev.vk.com/ru/api/callback/getting-started"
+    config: ClassVar[type[SourceConfig]] = VkSource
+    schemes = (TokenScheme(Field("secret")),)
+    secret_fields = ("secret",)
+    accepted = Reply(200, "ok")
+    # Anything else is repeated, and after some of them VK stops calling.
+    malformed_status = 200
+    kinds: ClassVar[dict[str, Kind]] = {
+        "group_join": JOIN,
+        "group_leave": replace(JOIN, undone=True),
+        "like_add": LIKE,
+        "like_remove": replace(LIKE, undone=True),
+        "wall_repost": OF_EVENT("repost", "person", "on", time=unix("date")),
+        **dict.fromkeys(COMMENTED, COMMENT),
+        "poll_vote_new": OF_EVENT("vote", "user_id", "on"),
+        "donut_subscription_create": DONATION,
+        "donut_subscription_cancelled": replace(DONATION, undone=True),
+    }
+
+    def handshake(self, callback: Callback) -> Reply | None:
+        if b'"confirmation"' not in callback.body:
+            return None
+        body = json_object(callback.body)
+        # It comes without the secret. What is answered proves nothing to anybody but VK.
+        is_ours = body.get("type") == "confirmation" and self._is_ours(body)
+        return Reply(200, self.source.confirmation.get_secret_value()) if is_ours else None
+
+    def verify(self, callback: Callback) -> None:
+        super().verify(callback)
+        if not self._is_ours(json_object(callback.body)):
+            raise Forged("group_id is not the configured community")
+
+    def _is_ours(self, body: dict[str, Any]) -> bool:
+        group = body.get("group_id")
+        return isinstance(group, int | str) and str(group) == self.source.group_id
+
+    def read(self, callback: Callback) -> Reading:
+        body = json_object(callback.body)
+        word = text(body.get("type"), "type")
+        if word not in self.kinds:
+            return Reading(ignored=(f"{word} earns nothing",))
+        told = obj(body.get("object"), "object")
+        if word == "group_join" and told.get("join_type", "join") not in JOINED:
+            return Reading(ignored=(f"{word} without being a member yet",))
+        envelope = {"group_id": self.source.group_id, "event_id": body.get("event_id")}
+        root = {**told, **envelope, "person": _person(told), "on": _target(word, told)}
+        return Reading.of(self.read_word(word, callback, root))
+
+
+def _person(told: dict[str, Any]) -> object:
+    """Whoever wrote it; None for a community, whose number is negative."""
+    author = told.get("from_id")
+    return None if str(author).startswith("-") else author
+
+
+def _target(word: str, told: dict[str, Any]) -> str | None:
+    """What it was done to, as VK writes it in addresses: ``post-123456_77``."""
+    if word.startswith("like_"):
+        sort = text(told.get("object_type"), "object_type", 30)
+        return _address(sort, told.get("object_owner_id"), told.get("object_id"))
+    if word == "wall_repost":
+        original = next(iter(listed(told.get("copy_history"))), None)
+        return _address("post", dig(original, "owner_id"), dig(original, "id"))
+    sort, owner, number = TARGETS.get(word, ("", "", ""))
+    return _address(sort, told.get(owner), told.get(number)) if sort else None
+
+
+def _address(sort: str, owner: object, number: object) -> str:
+    return f"{sort}{text(owner, 'the owner', 30)}_{text(number, 'the number', 30)}"

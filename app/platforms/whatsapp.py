@@ -1,0 +1,70 @@
+"""WhatsApp Business: who writes to you, and who joins and leaves your groups."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any, ClassVar
+
+from app.domain.events import Event
+from app.platforms.kit.callback import Callback, Reading
+from app.platforms.kit.fields import compact_json, dig, json_object, listed, obj, read_each, text
+from app.platforms.kit.hub_family import HubAdapter, updates
+from app.platforms.kit.kinds import Kind, unix
+
+OBJECT = "whatsapp_business_account"
+JOIN = Kind(
+    "join", "account", "group_id", ("group_id", "account", "timestamp"), unix("timestamp"),
+    "username",
+)  # fmt: skip
+# What is no word of the person: answers of the system, and what could not be read.
+NO_MESSAGES = ("reaction", "system", "unsupported", "request_welcome")
+
+
+class WhatsApp(HubAdapter):
+    """An account is its phone number (``wa_id``), or, of somebody who hides it, the ``user_id``."""
+
+    name = "whatsapp"
+    docs = "https://developers.facebook.com/docs/whatsapp/webhooks/reference"
+    kinds: ClassVar[dict[str, Kind]] = {
+        "messages": Kind("message", "account", "to", ("id",), unix("timestamp"), "name"),
+        # https://developers.facebook.com/docs/whatsapp/cloud-api/groups/webhooks
+        "group_participants_add": JOIN,
+        "group_participants_remove": replace(JOIN, undone=True),
+    }
+
+    def read(self, callback: Callback) -> Reading:
+        body = json_object(callback.body)
+        sort = text(body.get("object"), "object")
+        if sort != OBJECT:
+            return Reading(ignored=(f"{sort} earns nothing",))
+        told = (one for update in updates(body) for one in _told(*update))
+        return read_each(told, lambda one: self._event(callback, *one))
+
+    def _event(self, callback: Callback, told: Any, root: Any, entry: Any) -> Event | str:
+        word = text(told, "what happened")
+        payload = compact_json({"object": OBJECT, "entry": [entry]})
+        return self.read_word(word, callback, obj(root, word), payload=payload)
+
+
+def _told(entry: Any, field: object, value: object) -> Iterator[tuple[object, object, object]]:
+    """Everything that one update tells, one by one: its word, its root, and what is kept of it."""
+    if field == "messages":
+        names = {
+            str(dig(p, "wa_id")): dig(p, "profile.name") for p in listed(dig(value, "contacts"))
+        }
+        for one in listed(dig(value, "messages")):
+            sender, sort = dig(one, "from") or dig(one, "from_user_id"), dig(one, "type")
+            more = {"to": dig(value, "metadata.phone_number_id"), "name": names.get(str(sender))}
+            word = f"a {sort} message" if sort in NO_MESSAGES else "messages"
+            yield word, _joined(one, {**more, "account": sender}), entry
+    elif field == "group_participants_update":
+        for group in listed(dig(value, "groups")):
+            people = ("added_participants", "removed_participants")
+            for one in (one for key in people for one in listed(dig(group, key))):
+                account = dig(one, "wa_id") or dig(one, "user_id")
+                yield dig(group, "type"), _joined(one, {**group, "account": account}), entry
+    else:
+        yield field, {}, entry
+
+
+def _joined(one: object, more: dict[str, Any]) -> object:
+    return {**one, **more} if isinstance(one, dict) else one

@@ -1,0 +1,109 @@
+"""WhatsApp: https://developers.facebook.com/docs/whatsapp/webhooks/reference"""
+
+from typing import Any
+
+import pytest
+
+from app.platforms.kit.callback import Malformed, Reading
+from tests.platforms.callbacks import NOW, adapter_of, only_event, reading
+
+AT = str(int(NOW.timestamp()))
+GROUP = "120363418770915618@g.us"
+ANN = {"wa_id": "16505550000", "user_id": "US.998", "username": "@ann"}
+
+
+def change(field: str, value: Any) -> Any:
+    return {"value": value, "field": field}
+
+
+def told(*changes: Any, sort: str = "whatsapp_business_account") -> Reading:
+    entry = {"id": "102290129340398", "changes": [*changes]}
+    return reading(adapter_of("whatsapp"), {"object": sort, "entry": [entry]})
+
+
+def messages(*those: Any) -> Any:
+    contacts = [{"profile": {"name": "Ann"}, "wa_id": "16505550000"}]
+    metadata = {"phone_number_id": "106540352242922"}
+    return change("messages", {"metadata": metadata, "contacts": contacts, "messages": [*those]})
+
+
+def message(**more: Any) -> Any:
+    one = {"from": "16505550000", "id": "wamid.1", "timestamp": AT, "type": "text"}
+    return {**one, "text": {"body": "Hi"}, **more}
+
+
+def group(sort: str, people: str, *those: Any) -> Any:
+    one = {"timestamp": AT, "group_id": GROUP, "type": sort, people: [*those]}
+    return change("group_participants_update", {"groups": [one]})
+
+
+def test_a_message_is_by_its_sender_to_our_number() -> None:
+    event = only_event(told(messages(message())))
+
+    assert (event.action, event.actor, event.target) == (
+        "message",
+        "16505550000",
+        "106540352242922",
+    )
+    assert (event.key, event.actor_handle) == ("messages:wamid.1", "Ann")
+    assert event.occurred_at == NOW
+
+
+@pytest.mark.parametrize("sort", ["reaction", "system", "unsupported"])
+def test_what_is_no_word_of_the_person_earns_nothing(sort: str) -> None:
+    assert told(messages(message(type=sort))).ignored == (f"a {sort} message earns nothing",)
+
+
+def test_what_became_of_our_own_messages_earns_nothing() -> None:
+    result = told(change("messages", {"statuses": [{"id": "wamid.1", "status": "read"}]}))
+
+    assert (result.events, result.ignored) == ((), ())
+
+
+def test_everybody_who_was_added_has_joined() -> None:
+    other = {"wa_id": "16505550001"}
+
+    events = told(group("group_participants_add", "added_participants", ANN, other)).events
+
+    assert [(e.action, e.actor, e.target) for e in events] == [
+        ("join", "16505550000", GROUP),
+        ("join", "16505550001", GROUP),
+    ]
+    assert len({event.key for event in events}) == 2
+
+
+def test_somebody_who_hides_the_number_is_told_by_the_user_id() -> None:
+    hidden = {"user_id": "US.998", "username": "@ann"}
+
+    event = only_event(told(group("group_participants_add", "added_participants", hidden)))
+
+    assert (event.actor, event.actor_handle) == ("US.998", "@ann")
+
+
+def test_whoever_leaves_undoes_the_join() -> None:
+    event = only_event(told(group("group_participants_remove", "removed_participants", ANN)))
+
+    assert (event.action, event.actor, event.target) == ("join", "16505550000", GROUP)
+    assert event.undone
+
+
+def test_one_bad_item_costs_no_other() -> None:
+    result = told(
+        messages(7, message(id=None), message()),
+        group("group_participants_add", "added_participants", "nobody", {"wa_id": None}),
+        change("group_participants_update", {"groups": [7, {"added_participants": [ANN]}]}),
+        change("account_update", {}),
+    )
+
+    assert [event.key for event in result.events] == ["messages:wamid.1"]
+    assert "account_update earns nothing" in result.ignored
+    assert sum("malformed" in reason for reason in result.ignored) == 4
+
+
+def test_an_object_of_another_kind_earns_nothing() -> None:
+    assert told(messages(message()), sort="page").ignored == ("page earns nothing",)
+
+
+def test_a_batch_without_entries_is_malformed() -> None:
+    with pytest.raises(Malformed):
+        reading(adapter_of("whatsapp"), {"object": "whatsapp_business_account"})
