@@ -12,8 +12,8 @@ from app.cli.output import json_option, print_json, print_labelled, print_table
 from app.cli.sending import NUMBER, Order, Outcome, send
 from app.cli.sources import Source, configured_source, described_source
 from app.platforms import adapters
-from app.platforms.kit.adapter import CannotSign
 from app.platforms.kit.examples import Template, templates
+from app.platforms.kit.signing import CannotSign
 
 ANY_TARGET = "example"
 

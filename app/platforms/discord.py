@@ -118,7 +118,7 @@ class Discord(Adapter):
         if self.source.guilds and guild not in self.source.guilds:
             return Reading(ignored=(f"{word} outside the configured servers",), reply=reply)
         user = dig(body, "member.user") or body.get("user")
-        root = {**body, "user": user, "signed_at": callback.headers.get(SIGNED_AT.name.lower())}
+        root = {**body, "user": user, "signed_at": callback.header(SIGNED_AT.name)}
         return Reading.of(self.read_word(word, callback, root), reply)
 
 

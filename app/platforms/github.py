@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from app.platforms.kit.adapter import Adapter
 from app.platforms.kit.callback import Callback, Reading
 from app.platforms.kit.encodings import fingerprint
-from app.platforms.kit.fields import compact_json, dig, json_or_payload, text
+from app.platforms.kit.fields import compact_json, dig, joined, json_or_payload, text
 from app.platforms.kit.kinds import Kind, iso
 from app.platforms.kit.places import Header
 from app.platforms.kit.schemes import HmacScheme
@@ -81,11 +81,8 @@ class GitHub(Adapter):
             return Reading(ignored=(f"{word} by a bot",))
         thread = dig(body, "issue.number") or dig(body, "discussion.number")
         digest = fingerprint(callback.body.hex())
-        root = {
-            **body,
-            "digest": digest,
-            "thread": f"{dig(body, 'repository.full_name')}#{thread}",
-        }
+        thread = joined("#", dig(body, "repository.full_name"), thread)
+        root = {**body, "digest": digest, "thread": thread}
         own = None if "membership" in body else dig(body, "repository.owner.id")
         return Reading.of(self.read_word(word, callback, root, payload=compact_json(body), own=own))
 

@@ -79,10 +79,9 @@ class Kick(Adapter):
         broadcaster = text(dig(body, "broadcaster.user_id"), "broadcaster.user_id")
         if broadcaster not in self.source.broadcasters:
             return Reading(ignored=("an event of a broadcaster that is not configured",))
-        headers = {"delivery": MESSAGE_ID, "sent_at": SENT_AT}
-        signed = {name: callback.headers.get(at.name.lower()) for name, at in headers.items()}
-        word = _word(body)
-        return Reading.of(self.read_word(word, callback, {**body, **signed}, own=broadcaster))
+        signed = {"delivery": MESSAGE_ID, "sent_at": SENT_AT}
+        root = {**body, **{key: callback.header(at.name) for key, at in signed.items()}}
+        return Reading.of(self.read_word(_word(body), callback, root, own=broadcaster))
 
 
 def _word(body: dict[str, Any]) -> str:

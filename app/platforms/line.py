@@ -5,24 +5,27 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, ClassVar
 
+from app.domain.events import Event
 from app.platforms.kit.adapter import Adapter
 from app.platforms.kit.callback import Callback, Reading, Reply
-from app.platforms.kit.fields import array, compact_json, dig, json_object, listed, obj, read_each
+from app.platforms.kit.fields import (
+    array,
+    compact_json,
+    dig,
+    json_object,
+    listed,
+    obj,
+    read_each,
+    text,
+)
 from app.platforms.kit.kinds import Kind, unix_ms
 from app.platforms.kit.places import Header
 from app.platforms.kit.schemes import HmacScheme
 
-BY_USER = partial(
-    Kind,
-    actor="source.userId",
-    target="destination",
-    identity=("webhookEventId",),
-    time=unix_ms("timestamp"),
-)
+ID, AT = ("webhookEventId",), unix_ms("timestamp")
+BY_USER = partial(Kind, actor="source.userId", target="destination", identity=ID, time=AT)
 FOLLOW = BY_USER("follow")
-JOIN = BY_USER(
-    "join", actor="member.userId", target="place", identity=("webhookEventId", "member.userId")
-)
+JOIN = Kind("join", "member.userId", "place", (*ID, "member.userId"), AT)
 MEMBERSHIP = BY_USER("subscribe", target="membership.membershipId")
 
 
@@ -59,29 +62,32 @@ class Line(Adapter):
         events = array(body.get("events"), "events")
         if not events:
             return Reading(handshake=True)
-        items = _items(body.get("destination"), events)
-        return read_each(items, lambda item: self.read_word(item[0], callback, **item[1]))
+        to = body.get("destination")
+        return read_each(_items(events), lambda item: self._event(callback, to, *item))
 
-
-def _items(destination: object, events: list[Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Each event's word, what the kinds' paths lead into, and what is kept of it."""
-    for event in events:
+    def _event(self, callback: Callback, to: object, event: object, member: object) -> Event | str:
         # The reply token lets its holder write to the person.
         kept = {key: v for key, v in obj(event, "an event").items() if key != "replyToken"}
-        payload = compact_json({"destination": destination, "events": [kept]})
         place = dig(event, "source.groupId") or dig(event, "source.roomId")
-        root = {**kept, "destination": destination, "place": place}
-        who = {"memberJoined": "joined", "memberLeft": "left"}.get(str(kept.get("type")))
-        for member in listed(dig(event, f"{who}.members")) if who else (None,):
-            yield _word(root), {"root": {**root, "member": member}, "payload": payload}
+        root = {**kept, "destination": to, "place": place, "member": member}
+        payload = compact_json({"destination": to, "events": [kept]})
+        return self.read_word(_word(root), callback, root, payload=payload)
+
+
+def _items(events: list[Any]) -> Iterator[tuple[object, object]]:
+    """Each event, once for each member that it tells of."""
+    for event in events:
+        members = dig(event, "joined.members") or dig(event, "left.members")
+        for member in listed(members) if members else (None,):
+            yield event, member
 
 
 def _word(event: dict[str, Any]) -> str:
-    sort = str(event.get("type"))
+    sort = text(event.get("type"), "type")
     if sort == "follow" and dig(event, "follow.isUnblocked") is True:
         return "follow.unblocked"
     if sort == "membership":
-        return f"membership.{dig(event, 'membership.type')}"
+        return f"membership.{text(dig(event, 'membership.type'), 'membership.type')}"
     if sort != "message" or event["place"] is None:
         return sort
     mentioned = [dig(one, "userId") for one in listed(dig(event, "message.mention.mentionees"))]

@@ -10,14 +10,13 @@ from app.platforms.kit.hub_family import HubAdapter, updates
 from app.platforms.kit.kinds import Kind, unix, unix_ms
 from app.platforms.kit.terms import Terms
 
-REACTION = Kind(
-    "like",
-    actor="from.id",
-    target="post_id",
-    identity=("post_id", "comment_id", "from.id", "reaction_type", "created_time"),
-    time=unix("created_time"),
-    handle="from.name",
+POLICY = Terms(
+    "Platform Policy 3.2: only log-in to your app, entering a promotion on its Page or on "
+    "Instagram, check-in at a place and Messenger contact may be incentivized, no other action",
+    "https://developers.facebook.com/devpolicy/",
 )
+IDENTITY = ("post_id", "comment_id", "from.id", "reaction_type", "created_time")
+REACTION = Kind("like", "from.id", "post_id", IDENTITY, unix("created_time"), "from.name")
 COMMENT = replace(REACTION, action="comment", identity=("comment_id",))
 SHARE = replace(REACTION, action="share", identity=("share_id",))
 
@@ -41,21 +40,12 @@ KINDS = {
 
 
 class Meta(HubAdapter):
-    """``secrets`` are app secrets; Instagram Login has one of its own. A person has another id
-    on each Page, so that sources of several Pages want ``accounts`` of their own.
-    """
+    """A person has another id on each Page: sources of several want ``accounts`` of their own."""
 
     name = "meta"
     docs = "https://developers.facebook.com/docs/graph-api/webhooks/getting-started"
     kinds = KINDS
-    terms = (
-        Terms(
-            "Platform Policy 3.2: only log-in to your app, entering a promotion on its Page or on "
-            "Instagram, check-in at a place and Messenger contact may be incentivized, no other "
-            "action",
-            "https://developers.facebook.com/devpolicy/",
-        ),
-    )
+    terms = (POLICY,)
 
     def read(self, callback: Callback) -> Reading:
         body = json_object(callback.body)
@@ -67,8 +57,7 @@ class Meta(HubAdapter):
         attached = [dig(one, "type") for one in listed(dig(value, "message.attachments"))]
         mention = "story_mention" if "story_mention" in attached else None
         details = [dig(value, "item"), dig(value, "verb"), mention]
-        words = [sort, text(field, "field"), *(word for word in details if isinstance(word, str))]
-        word = ".".join(words)
+        word = ".".join([sort, text(field, "field"), *(w for w in details if isinstance(w, str))])
         if word not in KINDS:
             return f"{word} earns nothing"
         kind, own = KINDS[word], text(entry.get("id"), "entry.id")

@@ -13,6 +13,7 @@ from app.platforms.kit.fields import (
     compact_json,
     dig,
     form,
+    joined,
     json_or_payload,
     listed,
     obj,
@@ -108,5 +109,5 @@ def _told(body: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         return f"{sort} by a bot or the service", {}
     # Who joins the workspace is told with the whole profile.
     event = {**event, "user": dig(user, "id") if isinstance(user, dict) else user}
-    post = f"{dig(event, 'item.channel')}_{dig(event, 'item.ts')}"
+    post = joined("_", dig(event, "item.channel"), dig(event, "item.ts"))
     return sort, {"event": event, "post": post}

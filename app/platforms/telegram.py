@@ -6,13 +6,13 @@ from dataclasses import replace
 from functools import partial
 from typing import Annotated, Any, ClassVar
 
-from pydantic import AfterValidator, Field, SecretStr
+from pydantic import Field
 
 from app.platforms.kit.adapter import Adapter
 from app.platforms.kit.callback import Callback, Reading, Reply
-from app.platforms.kit.fields import dig, json_object, listed, obj, text
+from app.platforms.kit.fields import dig, joined, json_object, listed, obj
 from app.platforms.kit.kinds import Kind, unix
-from app.platforms.kit.options import SecretRef, SourceConfig
+from app.platforms.kit.options import SecretRef, SourceConfig, matching
 from app.platforms.kit.places import Header
 from app.platforms.kit.schemes import TokenScheme
 
@@ -21,6 +21,10 @@ IS_IN = ("creator", "administrator", "member")
 GROUPS = ("group", "supergroup")
 # https://core.telegram.org/bots/features#deep-linking
 START_COMMAND = re.compile(r"/start ([A-Za-z0-9_-]{1,64})")
+
+AS_TAKEN = matching(
+    r"[A-Za-z0-9_-]{1,256}", "a secret token has 1 to 256 of the characters A-Z, a-z, 0-9, _ and -"
+)
 
 BY_SENDER = partial(
     Kind, actor="from.id", identity=("update_id",), time=unix("date"), handle="from.username"
@@ -37,15 +41,8 @@ LIKE = Kind("like", "user.id", "post", ("update_id",), unix("date"), "user.usern
 START = BY_SENDER("subscribe", target="new_chat_member.user.id")
 
 
-def _as_telegram_takes_it(secret: SecretStr) -> SecretStr:
-    value = secret.get_secret_value().replace("_", "").replace("-", "")
-    if not (value.isascii() and value.isalnum() and len(secret.get_secret_value()) <= 256):
-        raise ValueError("a secret token has 1 to 256 of the characters A-Z, a-z, 0-9, _ and -")
-    return secret
-
-
 class TelegramSource(SourceConfig):
-    secrets: tuple[Annotated[SecretRef, AfterValidator(_as_telegram_takes_it)], ...] = Field(
+    secrets: tuple[Annotated[SecretRef, AS_TAKEN], ...] = Field(
         min_length=1, description="The secret_token that setWebhook was given."
     )
 
@@ -104,7 +101,7 @@ def _join_request(told: dict[str, Any]) -> tuple[str, dict[str, Any]]:  # noqa: 
 
 def _reaction(told: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     had, has = (bool(listed(told.get(f"{when}_reaction"))) for when in ("old", "new"))
-    post = f"{text(dig(told, 'chat.id'), 'chat.id')}_{text(told.get('message_id'), 'message_id')}"
+    post = joined("_", dig(told, "chat.id"), told.get("message_id"))
     return ("changed" if had == has else "added" if has else "removed"), {"post": post}
 
 

@@ -1,37 +1,24 @@
 """Twitch EventSub over webhooks."""
 
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
-from pydantic import AfterValidator, Field, SecretStr
+from pydantic import Field
 
-from app.domain.events import Event
 from app.platforms.kit.adapter import Adapter
 from app.platforms.kit.callback import Callback, Reading, Reply
 from app.platforms.kit.fields import iso_time, json_object, label, obj, text
-from app.platforms.kit.options import SecretRef, SourceConfig
+from app.platforms.kit.options import SecretRef, SourceConfig, matching
 from app.platforms.kit.places import Body, Header, SignedTime
 from app.platforms.kit.schemes import HmacScheme
 
-MESSAGE_ID = "Twitch-Eventsub-Message-Id"
-MESSAGE_TIME = "Twitch-Eventsub-Message-Timestamp"
-
+ID, SENT_AT = "Twitch-Eventsub-Message-Id", "Twitch-Eventsub-Message-Timestamp"
 # https://dev.twitch.tv/docs/eventsub/eventsub-subscription-types/
-ACTIONS = {
-    "channel.follow": "follow",
-    "channel.subscribe": "subscribe",
-    "channel.cheer": "cheer",
-}
-
-
-def _as_twitch_takes_it(secret: SecretStr) -> SecretStr:
-    value = secret.get_secret_value()
-    if not (value.isascii() and 10 <= len(value) <= 100):
-        raise ValueError("a Twitch secret has 10 to 100 ASCII characters")
-    return secret
+ACTIONS = {"channel.follow": "follow", "channel.subscribe": "subscribe", "channel.cheer": "cheer"}
+AS_TAKEN = matching(r"[\x00-\x7f]{10,100}", "a Twitch secret has 10 to 100 ASCII characters")
 
 
 class TwitchSource(SourceConfig):
-    secrets: tuple[Annotated[SecretRef, AfterValidator(_as_twitch_takes_it)], ...] = Field(
+    secrets: tuple[Annotated[SecretRef, AS_TAKEN], ...] = Field(
         min_length=1, description="The secret of each subscription, of 10 to 100 ASCII characters."
     )
 
@@ -45,9 +32,9 @@ class Twitch(Adapter):
     schemes = (
         HmacScheme(
             Header("Twitch-Eventsub-Message-Signature"),
-            prefix="sha256=",
-            signed=(Header(MESSAGE_ID), Header(MESSAGE_TIME), Body()),
-            time=SignedTime(Header(MESSAGE_TIME), "iso"),
+            (Header(ID), Header(SENT_AT), Body()),
+            "sha256=",
+            SignedTime(Header(SENT_AT), "iso"),
         ),
     )
 
@@ -60,9 +47,7 @@ class Twitch(Adapter):
         if "event" not in body:
             return Reading(notice=text(subscription.get("status"), "subscription.status"))
         kind = text(subscription.get("type"), "subscription.type")
-        return self._notification(callback, kind, obj(body["event"], "event"))
-
-    def _notification(self, callback: Callback, kind: str, event: dict[str, Any]) -> Reading:
+        event = obj(body["event"], "event")
         if kind not in ACTIONS:
             return Reading(ignored=(f"{kind} earns nothing",))
         if event.get("is_anonymous") is True:
@@ -70,17 +55,14 @@ class Twitch(Adapter):
         if event.get("is_gift") is True:
             # The account named here received the subscription; somebody else paid for it.
             return Reading(ignored=(f"{kind} was a gift to the account",))
-        return Reading((self._event(callback, ACTIONS[kind], event),))
-
-    def _event(self, callback: Callback, action: str, event: dict[str, Any]) -> Event:
-        sent_at = callback.headers.get(MESSAGE_TIME.lower())
-        return self.event(
+        told = self.event(
             callback,
-            key=text(callback.headers.get(MESSAGE_ID.lower()), MESSAGE_ID),
-            action=action,
+            key=text(callback.header(ID), ID),
+            action=ACTIONS[kind],
             actor=text(event.get("user_id"), "event.user_id"),
             actor_handle=label(event.get("user_login")),
             target=text(event.get("broadcaster_user_id"), "event.broadcaster_user_id"),
             # Only follows carry a time of their own; the message's is signed as well.
-            occurred_at=iso_time(event.get("followed_at") or sent_at, "event.followed_at"),
+            occurred_at=iso_time(event.get("followed_at") or callback.header(SENT_AT), SENT_AT),
         )
+        return Reading((told,))

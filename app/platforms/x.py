@@ -19,6 +19,8 @@ from app.platforms.kit.places import Header
 from app.platforms.kit.schemes import HmacScheme
 from app.platforms.kit.terms import Terms
 
+DOCS = "https://docs.x.com"
+PAY = "Developer Policy, Pay to engage: no monetary or virtual compensation for any action on X"
 # https://docs.x.com/x-api/webhooks/introduction#signature-headers
 HEADER = "X-Twitter-Webhooks-Signature"
 CONSUMER = HmacScheme(Header(HEADER), prefix="sha256=", encoding="base64")
@@ -84,20 +86,13 @@ class XSource(SourceConfig):
 
 class X(Adapter):
     name = "x"
-    docs = "https://docs.x.com/x-api/webhooks/introduction"
+    docs = f"{DOCS}/x-api/webhooks/introduction"
     config: ClassVar[type[SourceConfig]] = XSource
     schemes = (OAUTH2, CONSUMER)
     accepted = Reply(200)
     handshake_within_seconds = 25 * 3_600  # hourly or daily, by different pages; 28 h end it
     kinds = KINDS
-    deadline_seconds = 3
-    terms = (
-        Terms(
-            "Developer Policy, Pay to engage: no monetary or virtual compensation for any X "
-            "action, such as posts, follows, unfollows, reposts, likes, comments and replies",
-            "https://docs.x.com/developer-terms/policy",
-        ),
-    )
+    terms = (Terms(PAY, f"{DOCS}/developer-terms/policy"),)
 
     def handshake(self, callback: Callback) -> Reply | None:
         if callback.method != "GET" or "crc_token" not in callback.query:

@@ -8,12 +8,13 @@ import pytest
 
 from app.domain.events import Event
 from app.platforms import adapters
-from app.platforms.kit.adapter import Adapter, CannotSign
+from app.platforms.kit.adapter import Adapter
 from app.platforms.kit.callback import Callback, Example, Forged, Malformed, Reading
 from app.platforms.kit.kinds import Kind, iso, unix
 from app.platforms.kit.options import SourceConfig
 from app.platforms.kit.places import Header
 from app.platforms.kit.schemes import HmacScheme
+from app.platforms.kit.signing import CannotSign
 from tests.platforms.callbacks import NOW, callback
 
 KIND = Kind("follow", "who.id", "whom", ("id", "part"), unix("at"), "who.name")

@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from app.platforms.kit.adapter import Adapter, CannotSign
+from app.platforms.kit.adapter import Adapter
 from app.platforms.kit.callback import Callback, Forged, Malformed
+from app.platforms.kit.signing import CannotSign
 from tests.platforms.callbacks import NOW, adapter_of, callback, only_event, signed
 
 ID, TIME, SIGNATURE = "webhook-id", "webhook-timestamp", "webhook-signature"

@@ -12,6 +12,7 @@ from flask.testing import FlaskClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import func, select
+from structlog.testing import capture_logs
 from werkzeug.test import TestResponse
 
 from app.platforms import adapters
@@ -19,6 +20,7 @@ from app.platforms.kit.adapter import Adapter
 from app.platforms.kit.callback import Example
 from app.platforms.kit.examples import example_source, handshakes, templates
 from app.platforms.kit.places import Query
+from app.platforms.kit.published import no_fetcher
 from app.service import Service
 from app.steps.sources import seen_of
 from app.storage.errors import StorageUnavailable
@@ -270,6 +272,58 @@ def test_nothing_a_stranger_sends_is_a_fault_or_changes_anything(
     is_a_crc = method == "GET" and "crc_token" in query
     assert answer.status_code >= 400 or answer.status_code == refused or is_a_crc
     assert kept(service) == [0, 0, 0, 0]
+
+
+def test_where_a_platform_repeats_whatever_is_not_2xx_a_wrong_shape_is_answered_2xx(
+    service: Service, client: FlaskClient
+) -> None:
+    kinds = [name for name, kind in adapters().items() if kind.malformed_status < 300]
+    adapter = adapter_in(service, kinds[0])
+    sent = adapter.sign(Example(b'{"message": 1}'), service.now())
+
+    answer = post(client, kinds[0], sent)
+
+    assert (answer.status_code, answer.get_data()) == (adapter.malformed_status, b"")
+    assert kept(service) == [0, 0, 0, 0]
+
+
+def test_a_key_that_cannot_be_had_is_a_503_so_that_the_platform_sends_again(
+    service: Service, client: FlaskClient
+) -> None:
+    platform = next(name for name in adapters() if adapter_in(service, name).keys_url)
+    sent = signed(service, platform, next(iter(templates(platform))))
+    adapter = adapter_in(service, platform)
+    adapter.source = adapter.source.model_copy(update={"secrets": ()})
+    adapter.fetch = no_fetcher
+
+    answer = post(client, platform, sent)
+
+    assert (answer.status_code, answer.content_type) == (503, "application/problem+json")
+    assert answer.headers["Retry-After"]
+    assert kept(service) == [0, 0, 0, 0]
+
+
+def test_the_service_gives_every_adapter_the_same_memory_of_published_keys(
+    service: Service,
+) -> None:
+    before = {id(one.fetch) for one in service.configuration.sources.values()}
+
+    assert service.reload()
+
+    after = {id(one.fetch) for one in service.configuration.sources.values()}
+    assert before == after == {id(service.published_keys)}
+
+
+def test_an_answer_after_the_platforms_deadline_is_logged(
+    service: Service, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seconds = iter([100.0, 103.5])
+    monkeypatch.setattr("app.web.webhooks.time.perf_counter", lambda: next(seconds))
+    with capture_logs() as logs:
+        post(client, "discord", signed(service, "discord", "command"))
+
+    (late,) = [one for one in logs if one["event"] == "webhook.late"]
+    assert (late["source"], late["seconds"], late["deadline_seconds"]) == ("discord", 3.5, 3)
 
 
 def test_an_unknown_source_is_404(client: FlaskClient) -> None:

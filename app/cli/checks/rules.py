@@ -10,9 +10,10 @@ from app.domain.clock import utc_now
 from app.domain.evidence import Evidence
 from app.domain.rules import Repeat, Rule
 from app.platforms import adapters
-from app.platforms.kit.adapter import Adapter, CannotSign
+from app.platforms.kit.adapter import Adapter
 from app.platforms.kit.callback import Callback, Refusal
 from app.platforms.kit.examples import Template, templates
+from app.platforms.kit.signing import CannotSign
 
 # A claim names its own target and is an event of its own: each would be another award.
 _INVENTABLE = frozenset({Repeat.PER_TARGET, Repeat.EVERY_EVENT})

@@ -2,7 +2,6 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import datetime
 from typing import Any, ClassVar
 
@@ -18,19 +17,13 @@ from app.platforms.kit.callback import (
     Reading,
     Reply,
 )
-from app.platforms.kit.encodings import event_key
-from app.platforms.kit.examples import signing_keys
-from app.platforms.kit.fields import compact_json, dig, json_object, label, optional_text, text
+from app.platforms.kit.fields import compact_json, json_object
 from app.platforms.kit.kinds import Kind
 from app.platforms.kit.options import SourceConfig
-from app.platforms.kit.pairs import PairScheme
 from app.platforms.kit.published import Fetcher, no_fetcher, verify_by_published
 from app.platforms.kit.schemes import Scheme
+from app.platforms.kit.signing import lowered, sign
 from app.platforms.kit.terms import Terms
-
-
-class CannotSign(ValueError):  # noqa: N818 -- what is so, not what went wrong
-    """No callback of this platform can be made here: the key that signs is not ours."""
 
 
 class Adapter(ABC):
@@ -125,34 +118,18 @@ class Adapter(ABC):
         """Read a verified callback. Raises `Malformed`; what is of no interest is ignored."""
 
     def sign(self, example: Example, now: datetime) -> Example:
-        """``example`` as the platform would send it at ``now``, by our first secret.
-
-        Of a key pair we hold the private half only of our own examples'. Raises `CannotSign`.
-        """
-        for scheme in self.schemes:
-            key = self._signing_key(scheme)
-            if key is not None:
-                return scheme.sign(self.prepared(_lowered(example), now), key, now)
-        raise CannotSign(
-            f"nothing that {self.source.name} trusts signs for {self.name} here: it needs a secret "
-            "or, where the platform has a key pair, the public key of our example (source.toml)"
-        )
+        """``example`` as the platform would send it at ``now``. Raises `CannotSign`."""
+        prepared = self.prepared(lowered(example), now)
+        return sign(self.source, self.name, self.schemes, prepared, now)
 
     def forge(self, example: Example, now: datetime) -> Example:
         """``example`` as somebody would send it who has no secret of ours."""
         scheme = self.schemes[-1]
-        return scheme.sign(self.prepared(_lowered(example), now), scheme.stranger(), now)
+        return scheme.sign(self.prepared(lowered(example), now), scheme.stranger(), now)
 
     def prepared(self, example: Example, now: datetime) -> Example:  # noqa: ARG002
         """What the platform does to an example before it signs it, such as encrypting it."""
         return example
-
-    def _signing_key(self, scheme: Scheme) -> bytes | None:
-        trusted = self.source.keys_of(scheme.secrets)
-        if not isinstance(scheme, PairScheme):
-            return next(iter(trusted), None)
-        pairs = ((key, public) for public in trusted for key in signing_keys(self.name))
-        return next((key for key, public in pairs if scheme.fits(key, public)), None)
 
     def read_word(self, word: str, callback: Callback, root: object, **more: Any) -> Event | str:
         """The event of the kind that is called ``word``, or why it is none."""
@@ -175,29 +152,12 @@ class Adapter(ABC):
         ``word`` keeps the keys of different kinds apart; ``own`` is the id of the account that is
         watched: what it does itself is no customer's action.
         """
-        actor = dig(root, kind.actor)
-        if actor is None:
-            return f"{word} names no actor"
-        if own is not None and text(actor, kind.actor) == text(own, "the account's id"):
-            return f"{word} is by the account itself"
-        first, *others = kind.identity
-        identity = [optional_text(dig(root, path), path) for path in others]
-        identity.insert(0, text(dig(root, first), first))
-        time = dig(root, kind.time.path) if kind.time else None
-        return self.event(
-            callback,
-            key=event_key(word, *identity),
-            action=kind.action,
-            actor=text(actor, kind.actor),
-            actor_handle=label(dig(root, kind.handle)) if kind.handle else None,
-            target=kind.target and text(dig(root, kind.target), kind.target),
-            occurred_at=kind.time.read(time, kind.time.path)
-            if kind.time and time is not None
-            else callback.received_at,
-            undone=kind.undone,
-            undoes=event_key(kind.undoes, *identity) if kind.undoes else None,
-            payload=self._kept(callback) if payload is None else payload,
-        )
+        told = kind.told(word, root, own)
+        if isinstance(told, str):
+            return told
+        if payload is not None:
+            told["payload"] = payload
+        return self.event(callback, **told)
 
     def event(self, callback: Callback, *, key: str, action: str, actor: str, **more: Any) -> Event:
         """An event of this source; the payload is the whole body unless ``payload`` is given."""
@@ -219,8 +179,3 @@ class Adapter(ABC):
             return callback.body
         body = json_object(callback.body)
         return compact_json({key: v for key, v in body.items() if key not in self.secret_fields})
-
-
-def _lowered(example: Example) -> Example:
-    headers = {name.lower(): value for name, value in example.headers.items()}
-    return replace(example, headers=headers)

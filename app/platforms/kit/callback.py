@@ -18,6 +18,9 @@ class Callback:
     body: bytes
     received_at: datetime
 
+    def header(self, name: str) -> str | None:
+        return self.headers.get(name.lower())
+
 
 @dataclass(frozen=True, slots=True)
 class Grant:

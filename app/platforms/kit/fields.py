@@ -82,6 +82,13 @@ def text(value: object, what: str, limit: int = MAX_TEXT) -> str:
     return value
 
 
+def joined(separator: str, *values: object) -> str | None:
+    """One text of several, as of a chat's id and a message's; None where any of them is missing."""
+    if any(value is None for value in values):
+        return None
+    return separator.join(text(value, "a part of an id") for value in values)
+
+
 def optional_text(value: object, what: str, limit: int = MAX_TEXT) -> str | None:
     return None if value is None or value == "" else text(value, what, limit)
 

@@ -4,8 +4,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from typing import Any
 
-from app.platforms.kit.fields import iso_time, unix_ms_time, unix_time
+from app.platforms.kit.encodings import event_key
+from app.platforms.kit.fields import (
+    dig,
+    iso_time,
+    label,
+    optional_text,
+    text,
+    unix_ms_time,
+    unix_time,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,3 +49,34 @@ class Kind:
     handle: str | None = None
     undone: bool = False
     undoes: str | None = None
+
+    def told(self, word: str, root: object, own: object = None) -> dict[str, Any] | str:
+        """What an event of this kind says, without a time where it carries none; or why not.
+
+        ``word`` keeps the keys of different kinds apart; ``own`` is the id of the account that is
+        watched: what it does itself is no customer's action. Raises `Malformed`.
+        """
+        actor = dig(root, self.actor)
+        if actor is None:
+            return f"{word} names no actor"
+        if own is not None and text(actor, self.actor) == text(own, "the account's id"):
+            return f"{word} is by the account itself"
+        first, *others = self.identity
+        rest = (optional_text(dig(root, path), path) for path in others)
+        identity = (text(dig(root, first), first), *rest)
+        return {
+            "key": event_key(word, *identity),
+            "action": self.action,
+            "actor": text(actor, self.actor),
+            "actor_handle": label(dig(root, self.handle)) if self.handle else None,
+            "target": self.target and text(dig(root, self.target), self.target),
+            "undone": self.undone,
+            "undoes": event_key(self.undoes, *identity) if self.undoes else None,
+            **self._time(root),
+        }
+
+    def _time(self, root: object) -> dict[str, datetime]:
+        time = dig(root, self.time.path) if self.time else None
+        if self.time is None or time is None:
+            return {}
+        return {"occurred_at": self.time.read(time, self.time.path)}

@@ -1,5 +1,6 @@
 """What does a ``[[sources]]`` table hold, and where do its secrets come from?"""
 
+import re
 from collections.abc import Callable
 from typing import Annotated
 
@@ -33,6 +34,17 @@ def _resolve_reference(value: object, info: ValidationInfo) -> object:
     """As `_resolve`, but what is no reference is taken as it stands."""
     is_reference = isinstance(value, str) and value.startswith(("env:", "file:"))
     return _resolve(value, info) if is_reference else value
+
+
+def matching(pattern: str, rule: str) -> AfterValidator:
+    """A validator for a secret of a known form; ``rule`` says the form to people."""
+
+    def check(secret: SecretStr) -> SecretStr:
+        if not re.fullmatch(pattern, secret.get_secret_value()):
+            raise ValueError(rule)
+        return secret
+
+    return AfterValidator(check)
 
 
 SecretRef = Annotated[SecretStr, BeforeValidator(_resolve), AfterValidator(_not_blank)]

@@ -1,0 +1,44 @@
+"""How are our examples signed, as the platform would and as a stranger would?"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from app.platforms.kit.callback import Example
+from app.platforms.kit.examples import signing_keys
+from app.platforms.kit.options import SourceConfig
+from app.platforms.kit.pairs import PairScheme
+from app.platforms.kit.schemes import Scheme
+
+
+class CannotSign(ValueError):  # noqa: N818 -- what is so, not what went wrong
+    """No callback of this platform can be made here: the key that signs is not ours."""
+
+
+def sign(
+    source: SourceConfig, platform: str, schemes: Sequence[Scheme], example: Example, now: datetime
+) -> Example:
+    """By the first secret that signs. Raises `CannotSign`.
+
+    Of a key pair we hold the private half only of our own examples'.
+    """
+    for scheme in schemes:
+        key = _signing_key(scheme, source.keys_of(scheme.secrets), platform)
+        if key is not None:
+            return scheme.sign(example, key, now)
+    raise CannotSign(
+        f"nothing that {source.name} trusts signs for {platform} here: it needs a secret or, where "
+        "the platform has a key pair, the public key of our example (source.toml)"
+    )
+
+
+def lowered(example: Example) -> Example:
+    headers = {name.lower(): value for name, value in example.headers.items()}
+    return replace(example, headers=headers)
+
+
+def _signing_key(scheme: Scheme, trusted: Sequence[bytes], platform: str) -> bytes | None:
+    if not isinstance(scheme, PairScheme):
+        return next(iter(trusted), None)
+    pairs = ((key, public) for public in trusted for key in signing_keys(platform))
+    return next((key for key, public in pairs if scheme.fits(key, public)), None)
