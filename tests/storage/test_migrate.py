@@ -1,12 +1,15 @@
 """Is a migrated database the one our tables describe, whoever migrated it when?"""
 
 import multiprocessing
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, insert, inspect, select, text
 from sqlalchemy.exc import DBAPIError
 
@@ -14,6 +17,8 @@ from app.storage.engines import is_sqlite, write_engine
 from app.storage.migrate import head, is_current, upgrade
 from app.storage.tables import Base, ForwardingRow, IdentityRow
 from tests.clock import START
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -138,6 +143,23 @@ def test_migrating_again_changes_nothing(database_url: str) -> None:
     with opened(database_url) as engine, engine.begin() as connection:
         assert connection.execute(select(IdentityRow.customer_id)).scalars().all() == ["ann"]
         assert connection.execute(select(ForwardingRow.id)).scalars().all() == [1]
+
+
+def test_the_newest_revision_is_the_one_that_alembic_would_go_to() -> None:
+    assert head() == ScriptDirectory(str(ROOT / "migrations")).get_current_head()
+
+
+def test_a_service_that_has_nothing_to_migrate_does_not_load_what_migrates(
+    sqlite_url: str,
+) -> None:
+    code = (
+        "import sys; from app.storage.migrate import upgrade; import app.cli.web_server;"
+        f"upgrade({sqlite_url!r}); print('alembic' in sys.modules)"
+    )
+
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert told.stdout == "False\n"
 
 
 def test_six_machines_may_migrate_at_once(empty_url: str) -> None:
