@@ -6,15 +6,9 @@ from typing import Any
 from app.domain.events import Event
 from app.platforms.kit.callback import Callback, Reading
 from app.platforms.kit.fields import compact_json, dig, json_object, listed, obj, read_each, text
-from app.platforms.kit.hub_family import HubAdapter, updates
+from app.platforms.kit.hub_family import POLICY, HubAdapter, updates
 from app.platforms.kit.kinds import Kind, unix, unix_ms
-from app.platforms.kit.terms import Terms
 
-POLICY = Terms(
-    "Platform Policy 3.2: only log-in to your app, entering a promotion on its Page or on "
-    "Instagram, check-in at a place and Messenger contact may be incentivized, no other action",
-    "https://developers.facebook.com/devpolicy/",
-)
 IDENTITY = ("post_id", "comment_id", "from.id", "reaction_type", "created_time")
 REACTION = Kind("like", "from.id", "post_id", IDENTITY, unix("created_time"), "from.name")
 COMMENT = replace(REACTION, action="comment", identity=("comment_id",))

@@ -5,9 +5,8 @@ from typing import Any, ClassVar
 from app.domain.events import Event
 from app.platforms.kit.callback import Callback, Reading
 from app.platforms.kit.fields import compact_json, dig, json_object, listed, read_each, text
-from app.platforms.kit.hub_family import HubAdapter
+from app.platforms.kit.hub_family import POLICY, HubAdapter
 from app.platforms.kit.kinds import Kind, iso
-from app.platforms.meta import Meta
 
 TIME = iso("value.timestamp")
 
@@ -17,7 +16,7 @@ class Threads(HubAdapter):
 
     name = "threads"
     docs = "https://developers.facebook.com/docs/threads/webhooks"
-    terms = Meta.terms
+    terms = (POLICY,)
     # <topic>.<field>
     kinds: ClassVar[dict[str, Kind]] = {
         "moderate.replies": Kind(

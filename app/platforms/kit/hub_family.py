@@ -12,6 +12,13 @@ from app.platforms.kit.handshakes import verified_hub
 from app.platforms.kit.options import SourceConfig, TokenRef
 from app.platforms.kit.places import Header
 from app.platforms.kit.schemes import HmacScheme
+from app.platforms.kit.terms import Terms
+
+POLICY = Terms(
+    "Platform Policy 3.2: only log-in to your app, entering a promotion on its Page or on "
+    "Instagram, check-in at a place and Messenger contact may be incentivized, no other action",
+    "https://developers.facebook.com/devpolicy/",
+)
 
 
 class HubSource(SourceConfig):
