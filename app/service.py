@@ -14,9 +14,11 @@ from app.domain.events import Event
 from app.domain.rules import earned_by
 from app.gameball.client import GameballAccount, GameballClient
 from app.platforms.kit.published import Fetcher
+from app.settings.changes import changes
 from app.settings.configuration import Configuration, load_configuration
 from app.settings.environment import Environment, embedded_secret_keys
 from app.settings.errors import ConfigurationError, Mistake
+from app.steps.audit import Change, record
 from app.steps.confirming import ConfirmationPolicy
 from app.steps.forwarding import ForwardingPolicy
 from app.steps.intake import Arrival, Receipt, receive
@@ -25,6 +27,7 @@ from app.steps.published_keys import PublishedKeys
 from app.steps.read_pace import Kind, ReadPace
 from app.storage.database import Database
 from app.storage.engines import sqlite_path
+from app.storage.errors import StorageUnavailable
 from app.watch import Watch
 
 log = structlog.get_logger(__name__)
@@ -78,8 +81,9 @@ class Service:
 
     def reload(self) -> bool:
         """Read the configuration again; a broken one is logged, and the old one stays."""
+        before = self.configuration
         try:
-            self.configuration = load_configuration(self.configuration.path)
+            self.configuration = load_configuration(before.path)
         except ConfigurationError as error:
             log.error("configuration.rejected", mistakes=[str(m) for m in error.mistakes])
             return False
@@ -89,11 +93,31 @@ class Service:
             sources=len(self.configuration.sources),
             rules=len(self.configuration.rules),
         )
+        self._note_reload(changes(before, self.configuration))
         return True
 
     def _equip_adapters(self) -> None:
         for adapter in self.configuration.sources.values():
             adapter.fetch = self.published_keys
+
+    def _note_reload(self, told: list[str]) -> None:
+        """Into the audit log, by a connection of its own: the web server forks after this."""
+        database = build_database(self.environment)
+        try:
+            database.write(
+                lambda c: record(
+                    c,
+                    Change.CONFIGURATION_LOADED,
+                    by=f"signal:{worker_name()}",
+                    now=self.now(),
+                    subject=str(self.configuration.path)[:330],
+                    changes=told,
+                )
+            )
+        except StorageUnavailable as error:
+            log.error("configuration.not_audited", changes=told, problem=str(error))
+        finally:
+            database.close()
 
     def account(self) -> GameballAccount:
         settings = self.configuration.gameball

@@ -22,6 +22,7 @@ COMMANDS: Mapping[str, str] = {
     "send": "app.cli.send",
     "sandbox": "app.cli.sandbox",
     "attempts": "app.cli.attempts",
+    "audit": "app.cli.audit",
 }
 
 

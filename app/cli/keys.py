@@ -2,6 +2,7 @@
 
 import click
 
+from app.cli.caller import caused_by
 from app.cli.database import open_database
 from app.cli.output import json_option, print_json, print_table
 from app.domain.clock import utc_now
@@ -26,7 +27,8 @@ def command() -> None:
 def create(role: str, name: str, as_json: bool) -> None:
     """Create a key and print it, this once."""
     with open_database() as database:
-        key_id, key = database.write(lambda c: keys.create(c, Role(role), name, utc_now()))
+        by = caused_by()
+        key_id, key = database.write(lambda c: keys.create(c, Role(role), name, utc_now(), by))
     if as_json:
         print_json({"id": key_id, "role": role, "name": name, "key": key})
         return
@@ -52,6 +54,7 @@ def list_keys(as_json: bool) -> None:
 def revoke(key_id: str) -> None:
     """Refuse a key from now on."""
     with open_database() as database:
-        if not database.write(lambda c: keys.revoke(c, key_id, utc_now())):
+        by = caused_by()
+        if not database.write(lambda c: keys.revoke(c, key_id, utc_now(), by)):
             raise click.ClickException(f"no key in use has the id {key_id}")
     click.echo(f"The key {key_id} is revoked.")

@@ -11,7 +11,7 @@ from gunicorn.glogging import Logger
 
 from app.service import Service
 from app.web import create_app
-from app.worker.assembly import Worker, build_worker
+from app.worker.assembly import Worker, build_chores, build_worker
 
 log = structlog.get_logger(__name__)
 
@@ -74,9 +74,9 @@ class WebServer(BaseApplication):  # type: ignore[misc]
     def post_worker_init(self, worker: Any) -> None:
         sys.setswitchinterval(SWITCH_SECONDS)
         log.info("web.started", pid=worker.pid, worker=self.starts_worker)
-        if self.starts_worker:
-            self.worker = build_worker(self.service)
-            self.worker.start()
+        build = build_worker if self.starts_worker else build_chores
+        self.worker = build(self.service)
+        self.worker.start()
 
     def worker_exit(self, _server: Any, worker: Any) -> None:
         """In the web process, after its last request: what is in flight is still recorded."""

@@ -109,10 +109,20 @@ def rows(database: Database, wanted: Filter) -> Iterator[Row[Any]]:
     return (row for found in pages(database, wanted) for row in found)
 
 
-def count(connection: Connection, wanted: Filter) -> int:
+def count(connection: Connection, wanted: Filter, before: str | None = None) -> int:
     statement = _where(select(func.count()).select_from(AttemptRow), connection, wanted)
+    if before is not None:
+        statement = statement.where(AttemptRow.id < before)
     matched: int = connection.execute(statement).scalar_one()
     return matched
+
+
+def count_by_state(connection: Connection, wanted: Filter) -> dict[State, int]:
+    """How many are meant, of each state that any of them is in."""
+    columns: tuple[Any, ...] = (AttemptRow.state, func.count())
+    counted = _where(select(*columns).group_by(AttemptRow.state), connection, wanted)
+    found = connection.execute(counted.order_by(AttemptRow.state))
+    return {State(state): number for state, number in found}
 
 
 def find(connection: Connection, attempt_id: str) -> Row[Any] | None:

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Row, delete, select, update
 
 from app.domain.attempts import State
 from app.domain.evidence import Evidence
+from app.steps.audit import Change, record
 from app.steps.earning import ALREADY_AWARDED, earn
 from app.steps.intake import checking_claims
 from app.steps.ledger import insert_new
@@ -49,6 +50,16 @@ def link(
     waiting = _unlinked(connection, identity)
     for attempt in waiting:
         _release(connection, attempt, identity, caused_by, now)
+    record(
+        connection,
+        Change.IDENTITY_LINKED,
+        by=caused_by,
+        now=now,
+        subject=named(identity.platform, identity.account_id),
+        customer_id=identity.customer_id,
+        outcome=outcome.value,
+        released=len(waiting),
+    )
     return outcome, len(waiting)
 
 
@@ -57,11 +68,29 @@ def find(connection: Connection, platform: str, account_id: str) -> Row[Any] | N
     return connection.execute(statement).one_or_none()
 
 
-def unlink(connection: Connection, platform: str, account_id: str) -> bool:
+def unlink(
+    connection: Connection, platform: str, account_id: str, caused_by: str, now: datetime
+) -> bool:
     """Forget a link; False when there was none. Awards already in the ledger stay there."""
     lock_accounts(connection, [(platform, account_id)])
-    gone = connection.execute(delete(IdentityRow).where(_is(platform, account_id)))
-    return gone.rowcount == 1
+    forgotten = delete(IdentityRow).where(_is(platform, account_id))
+    customer_id = connection.execute(forgotten.returning(IdentityRow.customer_id)).scalar()
+    if customer_id is None:
+        return False
+    record(
+        connection,
+        Change.IDENTITY_UNLINKED,
+        by=caused_by,
+        now=now,
+        subject=named(platform, account_id),
+        customer_id=customer_id,
+    )
+    return True
+
+
+def named(platform: str, account_id: str) -> str:
+    """How the audit log names an account."""
+    return f"{platform}/{account_id}"
 
 
 def _is(platform: str, account_id: str) -> Any:

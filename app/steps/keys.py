@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, insert, select, update
 
+from app.steps.audit import Change, record
 from app.storage.tables import KeyRow
 
 
@@ -45,12 +46,15 @@ class KeyHolder:
         return role in INCLUDES[self.role]
 
 
-def create(connection: Connection, role: Role, name: str, now: datetime) -> tuple[str, str]:
+def create(
+    connection: Connection, role: Role, name: str, now: datetime, by: str = "cli"
+) -> tuple[str, str]:
     """Make a key; its id, and the key itself, which is kept nowhere."""
     key_id = secrets.token_hex(6)
     key = f"vouch_{key_id}_{secrets.token_urlsafe(32)}"
     row = {"id": key_id, "name": name, "role": role, "digest": _digest(key), "created_at": now}
     connection.execute(insert(KeyRow).values(row))
+    record(connection, Change.KEY_CREATED, by=by, now=now, subject=key_id, role=role, name=name)
     return key_id, key
 
 
@@ -59,10 +63,13 @@ def listing(connection: Connection) -> list[Row[Any]]:
     return list(connection.execute(select(*columns).order_by(KeyRow.created_at, KeyRow.id)))
 
 
-def revoke(connection: Connection, key_id: str, now: datetime) -> bool:
+def revoke(connection: Connection, key_id: str, now: datetime, by: str = "cli") -> bool:
     """Refuse a key from now on; False when there is no such key in use."""
     statement = update(KeyRow).where(KeyRow.id == key_id, KeyRow.revoked_at.is_(None))
-    return connection.execute(statement.values(revoked_at=now)).rowcount == 1
+    if connection.execute(statement.values(revoked_at=now)).rowcount != 1:
+        return False
+    record(connection, Change.KEY_REVOKED, by=by, now=now, subject=key_id)
+    return True
 
 
 def holder(connection: Connection, key: str) -> KeyHolder | None:

@@ -1,12 +1,15 @@
 """What may a person do to an attempt?"""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import Connection, Row, exists, select
 
 from app.domain.attempts import CANCELLABLE, REPLAYABLE, State
+from app.steps.audit import Change, record
 from app.steps.ledger import Award, enter
 from app.steps.moves import move
 from app.steps.undoing import is_void
@@ -18,6 +21,17 @@ class NotAllowed(Exception):  # noqa: N818 -- reads as the claim it makes
     """The attempt's state does not allow it. The text is for the caller."""
 
 
+class Act(StrEnum):
+    """What a person may do to one attempt, and to many at once."""
+
+    REPLAY = "replay"
+    CANCEL = "cancel"
+
+
+# The states that an act may begin in.
+BEGINS_IN: Mapping[Act, frozenset[State]] = {Act.REPLAY: REPLAYABLE, Act.CANCEL: CANCELLABLE}
+
+
 def replay(connection: Connection, attempt_id: str, caused_by: str, now: datetime) -> State | None:
     """Owe a dead, ungranted or unconfirmed attempt again, with a fresh schedule; None: no such.
 
@@ -27,36 +41,9 @@ def replay(connection: Connection, attempt_id: str, caused_by: str, now: datetim
     attempt = _locked(connection, attempt_id)
     if attempt is None:
         return None
-    if attempt.state not in REPLAYABLE:
-        raise NotAllowed(f"an attempt that is {attempt.state} cannot be replayed")
-    if is_void(connection, attempt):
-        raise NotAllowed("the action was undone inside its hold")
-    _hold_award(connection, attempt, now)
-    move(
-        connection,
-        attempt.id,
-        State(attempt.state),
-        State.DUE,
-        reason="replayed by a person",
-        caused_by=caused_by,
-        now=now,
-        next_at=now,
-        round=attempt.round + 1,
-    )
+    _replay(connection, attempt, "replayed by a person", caused_by, now)
+    _record(connection, Change.ATTEMPT_REPLAYED, attempt, caused_by, now)
     return State.DUE
-
-
-def replay_each(
-    connection: Connection, attempt_ids: Iterable[str], caused_by: str, now: datetime
-) -> int:
-    """Replay those of some attempts that allow it; how many. The others stay as they are."""
-    replayed = 0
-    for attempt_id in attempt_ids:
-        try:
-            replayed += replay(connection, attempt_id, caused_by, now) is not None
-        except NotAllowed:
-            continue
-    return replayed
 
 
 def cancel(connection: Connection, attempt_id: str, caused_by: str, now: datetime) -> State | None:
@@ -67,13 +54,83 @@ def cancel(connection: Connection, attempt_id: str, caused_by: str, now: datetim
     attempt = _locked(connection, attempt_id)
     if attempt is None:
         return None
+    _cancel(connection, attempt, "cancelled by a person", caused_by, now)
+    _record(connection, Change.ATTEMPT_CANCELLED, attempt, caused_by, now)
+    return State.WITHDRAWN
+
+
+def act_on_each(
+    connection: Connection,
+    act: Act,
+    attempt_ids: Iterable[str],
+    reason: str,
+    caused_by: str,
+    now: datetime,
+) -> int:
+    """Do it to those of some attempts that allow it; how many. The others stay as they are.
+
+    Their timelines tell of it; the audit log tells of the whole once, which is the caller's part.
+    """
+    done = 0
+    for attempt_id in attempt_ids:
+        attempt = _locked(connection, attempt_id)
+        with suppress(NotAllowed):
+            if attempt is not None:
+                _ACTS[act](connection, attempt, reason, caused_by, now)
+                done += 1
+    return done
+
+
+def _replay(
+    connection: Connection, attempt: Row[Any], reason: str, caused_by: str, now: datetime
+) -> None:
+    if attempt.state not in REPLAYABLE:
+        raise NotAllowed(f"an attempt that is {attempt.state} cannot be replayed")
+    if is_void(connection, attempt):
+        raise NotAllowed("the action was undone inside its hold")
+    _hold_award(connection, attempt, now)
+    move(
+        connection,
+        attempt.id,
+        State(attempt.state),
+        State.DUE,
+        reason=reason,
+        caused_by=caused_by,
+        now=now,
+        next_at=now,
+        round=attempt.round + 1,
+    )
+
+
+def _cancel(
+    connection: Connection, attempt: Row[Any], reason: str, caused_by: str, now: datetime
+) -> None:
     if attempt.state not in CANCELLABLE:
         raise NotAllowed(f"an attempt that is {attempt.state} cannot be cancelled")
     if attempt.lease_until is not None:
         raise NotAllowed("a submission is in flight; try again in a moment")
-    reason = "cancelled by a person"
     withdraw(connection, attempt, reason=reason, caused_by=caused_by, now=now)
-    return State.WITHDRAWN
+
+
+_ACTS: Mapping[Act, Callable[[Connection, Row[Any], str, str, datetime], None]] = {
+    Act.REPLAY: _replay,
+    Act.CANCEL: _cancel,
+}
+
+
+def _record(
+    connection: Connection, change: Change, attempt: Row[Any], by: str, now: datetime
+) -> None:
+    record(
+        connection,
+        change,
+        by=by,
+        now=now,
+        subject=attempt.id,
+        customer_id=attempt.customer_id,
+        challengeId=attempt.challenge_id,
+        was=attempt.state,
+    )
 
 
 def _locked(connection: Connection, attempt_id: str) -> Row[Any] | None:

@@ -316,6 +316,52 @@ class KeyRow(Base):
     revoked_at: Mapped[Moment | None]
 
 
+class BulkJobRow(Base):
+    """One act on many attempts. The next slice begins with those older than ``before_id``."""
+
+    __tablename__ = "bulk_jobs"
+    __table_args__ = (_partial("ix_bulk_jobs_running", "id", where="ended_at IS NULL"),)
+
+    id: Mapped[Id]
+    act: Mapped[str] = mapped_column(String(16))
+    wanted: Mapped[str] = mapped_column(String(4_000))
+    caused_by: Mapped[str] = mapped_column(String(200))
+    created_at: Mapped[Moment]
+    before_id: Mapped[str] = mapped_column(Uuid(as_uuid=False))
+    matched: Mapped[int]
+    visited: Mapped[int]
+    done: Mapped[int]
+    stopped: Mapped[bool]
+    ended_at: Mapped[Moment | None]
+
+
+class AuditRow(Base):
+    """What a person or a key changed. Triggers refuse UPDATE and DELETE while the door is shut."""
+
+    __tablename__ = "audit"
+    __table_args__ = (
+        Index(None, "subject", "id"),
+        Index(None, "customer_id", "id"),
+        Index(None, "at"),
+    )
+
+    id: Mapped[Serial]
+    at: Mapped[Moment]
+    caused_by: Mapped[str] = mapped_column(String(200))
+    change: Mapped[Word]
+    subject: Mapped[str | None] = mapped_column(String(330))
+    customer_id: Mapped[str | None] = mapped_column(String(100))
+    details: Mapped[str | None] = mapped_column(String(4_000))
+
+
+class AuditDoorRow(Base):
+    """While it has a row, the log may be changed: for retention, within one transaction."""
+
+    __tablename__ = "audit_door"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+
+
 class ForwardingRow(Base):
     """The one pace and the one pause of the Gameball account, over all processes and machines.
 

@@ -3,7 +3,19 @@
 from flask import Flask
 
 from app.service import Service
-from app.web import attempts, claims, docs, health, identities, problems, sources, stats, webhooks
+from app.web import (
+    attempts,
+    audit,
+    bulk,
+    claims,
+    docs,
+    health,
+    identities,
+    problems,
+    sources,
+    stats,
+    webhooks,
+)
 
 
 def create_app(service: Service) -> Flask:
@@ -12,6 +24,17 @@ def create_app(service: Service) -> Flask:
     app.url_map.strict_slashes = False
     app.extensions["vouch"] = service
     problems.install(app)
-    for module in (webhooks, claims, identities, attempts, stats, sources, health, docs):
+    for module in (
+        webhooks,
+        claims,
+        identities,
+        attempts,
+        bulk,
+        audit,
+        stats,
+        sources,
+        health,
+        docs,
+    ):
         app.register_blueprint(module.blueprint)
     return app

@@ -1,7 +1,6 @@
 """What happened to whose attempt, and what may a person do about it?"""
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from datetime import datetime
 from itertools import chain
 from typing import Any
@@ -12,9 +11,8 @@ from flask import Blueprint, Response
 from pydantic import Field
 from sqlalchemy import Connection, Row
 
-from app.domain.attempts import REPLAYABLE, State
+from app.domain.attempts import State
 from app.steps import history, people
-from app.steps.history import Filter
 from app.steps.keys import Role
 from app.web import shown
 from app.web.access import caller, requires
@@ -24,14 +22,11 @@ from app.web.filters import AttemptFilter, AttemptQuery, cursor_after
 from app.web.openapi import operation
 from app.web.problems import Problem
 from app.web.replies import reply
-from app.web.shapes import Shape, body_as, query_as
+from app.web.shapes import query_as
 from app.web.shown import Attempt, AttemptInFull, AttemptPage
 
 log = structlog.get_logger(__name__)
 blueprint = Blueprint("attempts", __name__)
-
-# Replays in one transaction. On SQLite a callback waits as long as one of them takes.
-REPLAYED_AT_ONCE = 100
 
 Act = Callable[[Connection, str, str, datetime], State | None]
 
@@ -40,21 +35,6 @@ class ExportQuery(AttemptFilter):
     """The attempts that are meant, and how to write them."""
 
     written_as: Format = Field(alias="format", description="The kind of file.")
-
-
-class ReplayRequest(AttemptFilter):
-    """Which attempts to replay. Nothing but `all` means all of them."""
-
-    dry_run: bool = Field(default=False, description="Only count.")
-    all: bool = Field(default=False, description="Yes, every attempt that can be replayed.")
-
-
-class Replayed(Shape):
-    """What a replay by filter came to."""
-
-    matched: int = Field(description="Attempts that the filter means and whose state allows it.")
-    replayed: int = Field(description="Of these, now due again.")
-    skipped: int = Field(description="Of these, left: another attempt was paid, or it moved.")
 
 
 @blueprint.get("/v1/attempts")
@@ -139,33 +119,6 @@ def cancel_one(attempt_id: UUID) -> Response:
     return _acted(people.cancel, "attempt.cancelled", str(attempt_id))
 
 
-@blueprint.post("/v1/attempts/replay")
-@requires(Role.OPERATOR)
-@operation(
-    summary="Owe many attempts to Gameball again",
-    body=ReplayRequest,
-    answers={200: Replayed},
-    tag="history",
-)
-def replay_by_filter() -> Response:
-    """Replay in transactions of bounded length. Asked again, it goes on where it was cut off."""
-    request = body_as(ReplayRequest)
-    wanted = _replayable(request)
-    if request.dry_run:
-        with service().database.read() as connection:
-            matched = history.count(connection, wanted)
-        return reply(Replayed(matched=matched, replayed=0, skipped=0))
-    matched = replayed = 0
-    try:
-        for page in history.pages(service().database, wanted, REPLAYED_AT_ONCE):
-            matched += len(page)
-            replayed += _replay_each([row.id for row in page])
-            service().wake_worker()
-    finally:
-        log.info("attempts.replayed", matched=matched, replayed=replayed, by=caller().named)
-    return reply(Replayed(matched=matched, replayed=replayed, skipped=matched - replayed))
-
-
 def _begun(pages: Iterator[Page]) -> Iterator[Page]:
     """Read the first page now, while the answer can still become a 503."""
     return chain([next(pages, [])], pages)
@@ -187,26 +140,6 @@ def _acted(act: Act, event: str, attempt_id: str) -> Response:
         raise _no_such()
     log.info(event, attempt=attempt_id, by=by)
     return reply(shown.attempt(row))
-
-
-def _replayable(request: ReplayRequest) -> Filter:
-    """Whom the request means, in the states it may mean."""
-    wanted = request.wanted()
-    if wanted.is_empty and not request.all:
-        raise _invalid("all", "name a filter, or say that you mean all")
-    final = [state for state in wanted.states if state not in REPLAYABLE]
-    if final:
-        raise _invalid("state", f"cannot be replayed: {', '.join(final)}")
-    return replace(wanted, states=wanted.states or tuple(sorted(REPLAYABLE)))
-
-
-def _invalid(field: str, problem: str) -> Problem:
-    return Problem("invalid", "See errors.", errors=[{"field": field, "problem": problem}])
-
-
-def _replay_each(ids: list[str]) -> int:
-    by, now = caller().named, service().now()
-    return service().database.write(lambda c: people.replay_each(c, ids, by, now))
 
 
 def _no_such() -> Problem:

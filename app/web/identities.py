@@ -129,8 +129,9 @@ def read_identity(platform: str, account_id: str) -> Response:
 def unlink_identity(platform: str, account_id: str) -> Response:
     """Forget one link. What the account earned stays in the ledger and is not earned again."""
     account = _account(platform, account_id)
+    by, now = caller().named, service().now()
     if not service().database.write(
-        lambda c: identities.unlink(c, account.platform, account.account_id)
+        lambda c: identities.unlink(c, account.platform, account.account_id, by, now)
     ):
         raise _not_linked()
     log.info("identity.unlinked", platform=account.platform)

@@ -6,6 +6,7 @@ from typing import Protocol
 from app.gameball.client import GameballClient
 from app.service import Service, worker_name
 from app.worker.asker import Asker
+from app.worker.chores import Chores
 from app.worker.confirmer import Confirmer
 from app.worker.dispatcher import Dispatcher
 from app.worker.forwarder import Forwarder
@@ -42,7 +43,19 @@ class Worker:
 
 def build_worker(service: Service) -> Worker:
     """A worker over the service's database, and woken by what the service receives."""
-    return Worker((build_dispatcher(service), build_confirmer(service), build_renewals(service)))
+    return Worker(
+        (
+            build_dispatcher(service),
+            build_confirmer(service),
+            build_renewals(service),
+            Chores(service),
+        )
+    )
+
+
+def build_chores(service: Service) -> Worker:
+    """What a process does by itself that has no worker: it needs nobody's credentials."""
+    return Worker((Chores(service),))
 
 
 def build_dispatcher(service: Service) -> Dispatcher:

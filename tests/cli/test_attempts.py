@@ -5,18 +5,19 @@ import io
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 
 import pytest
-from sqlalchemy import insert, update
+from sqlalchemy import Connection, insert, update
 
 from app.domain.attempts import State
 from app.domain.clock import new_id, utc_now
 from app.domain.events import Event
 from app.domain.evidence import Evidence
 from app.domain.rules import Rule
+from app.steps import bulk
 from app.steps.claims import Claim, claim
 from app.steps.identities import Identity, link
 from app.steps.intake import Arrival, receive
@@ -301,20 +302,101 @@ def test_a_dry_run_only_counts(run: Vouch, past: History) -> None:
 def test_a_replay_by_filter_can_be_told_as_json(run: Vouch, past: History) -> None:
     result = run("attempts", "replay", "--state", "dead", "--yes", "--json")
 
-    assert json.loads(result.stdout) == {"matched": 1, "replayed": 1, "refused": {}}
+    told = json.loads(result.stdout)
+    assert told.pop("bulk")
+    assert told == {"matched": 1, "replayed": 1, "refused": {}}
 
 
 def test_a_replay_of_more_than_a_page_takes_all(
     run: Vouch, past: History, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.cli.attempts.REPLAYED_AT_ONCE", 2)
+    monkeypatch.setattr("app.steps.bulk.SLICE", 2)
     for number in range(5):
         _receive(past, f"n{number}", replace(EVENT, key=f"n{number}"), challenge_id=100 + number)
         _move(past, f"n{number}", State.DEAD)
+    # Each is made a minute after the one before.
+    monkeypatch.setattr("app.cli.attempts_many.utc_now", lambda: NOW + timedelta(hours=1))
 
     result = run("attempts", "replay", "--all", "--yes")
 
     assert result.stdout == "6 of 6 attempts are due again.\n"
+
+
+def test_a_job_that_another_process_works_on_is_waited_for(
+    run: Vouch, past: History, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, in_other_hands = bulk.advance, [1, 2]
+
+    def advance(connection: Connection, job: str, now: datetime) -> bool:
+        return real(connection, job, now) if not in_other_hands else not in_other_hands.pop()
+
+    monkeypatch.setattr(bulk, "advance", advance)
+
+    result = run("attempts", "replay", "--all", "--yes")
+
+    assert result.stdout == "1 of 1 attempts are due again.\n"
+
+
+def test_attempts_that_are_not_paid_can_be_cancelled(run: Vouch, past: History) -> None:
+    named = run("attempts", "cancel", past.ids["due"], past.ids["duplicate"])
+    filtered = run("attempts", "cancel", "--state", "unlinked", "--yes")
+
+    assert named.exit_code == 1
+    assert named.stdout == "1 of 2 attempts are withdrawn.\n"
+    assert "an attempt that is duplicate cannot be cancelled" in named.stderr
+    assert filtered.stdout == "1 of 1 attempts are withdrawn.\n"
+    states = [state_of(past, name) for name in ("due", "unlinked", "dead")]
+    assert states == ["withdrawn", "withdrawn", "dead"]
+
+
+def test_a_cancellation_by_filter_asks_first(run: Vouch, past: History) -> None:
+    result = run("attempts", "cancel", "--all", stdin="n\n")
+
+    assert "Cancel 3 attempts?" in result.stderr
+    assert state_of(past, "due") == "due"
+
+
+def test_what_was_done_at_the_terminal_is_audited(run: Vouch, past: History) -> None:
+    run("attempts", "replay", past.ids["dead"])
+    run("attempts", "cancel", "--state", "unlinked", "--yes")
+
+    told = json.loads(run("audit", "--by", "cli", "--json").stdout)["items"]
+    lines = run("audit", "--change", "attempt.replayed").stdout.splitlines()
+
+    changes = [entry["change"] for entry in told]
+    assert changes == ["bulk.ended", "bulk.started", "attempt.replayed"]
+    assert len(lines) == 2
+    assert past.ids["dead"] in lines[1]
+
+
+def test_the_audit_log_is_told_page_by_page(run: Vouch, past: History) -> None:
+    for name in ("due", "unlinked", "dead"):
+        run("attempts", "cancel", past.ids[name])
+
+    first = run("audit", "--by", "cli", "--limit", "2").stdout
+    cursor = first.rsplit(maxsplit=1)[-1]
+    second = run("audit", "--by", "cli", "--limit", "2", "--cursor", cursor).stdout
+
+    assert past.ids["dead"] in first
+    assert past.ids["unlinked"] in first
+    assert past.ids["due"] in second
+    assert "--cursor" not in second
+
+
+@pytest.mark.parametrize("asked", [("--change", "nothing"), ("--cursor", "x"), ("--from", "y")])
+def test_an_audit_that_cannot_be_is_a_usage_error(
+    run: Vouch, past: History, asked: tuple[str, ...]
+) -> None:
+    result = run("audit", *asked)
+
+    assert result.exit_code == 2
+    assert asked[0] in result.stderr
+
+
+def test_an_audit_log_with_nothing_in_it_says_so(run: Vouch, past: History) -> None:
+    result = run("audit", "--by", "nobody")
+
+    assert result.stdout == "Nothing was changed that is like that.\n"
 
 
 def test_what_the_ledger_paid_to_another_is_not_replayed(run: Vouch, past: History) -> None:

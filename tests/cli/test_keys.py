@@ -68,3 +68,16 @@ def test_a_key_without_a_role_or_a_name_is_a_usage_error(
     run: Vouch, wrong: tuple[str, ...]
 ) -> None:
     assert run("keys", "create", *wrong).exit_code == 2
+
+
+@pytest.mark.usefixtures("_database")
+def test_who_made_and_revoked_a_key_is_audited_without_the_key(run: Vouch) -> None:
+    told = json.loads(run("keys", "create", "--role", "admin", "--name", "me", "--json").stdout)
+    run("keys", "revoke", told["id"])
+
+    audited = run("audit", "--subject", told["id"], "--json").stdout
+
+    entries = json.loads(audited)["items"]
+    assert [entry["change"] for entry in entries] == ["key.revoked", "key.created"]
+    assert all(entry["by"].startswith("cli") for entry in entries)
+    assert told["key"] not in audited

@@ -167,8 +167,13 @@ def sqlite_url(migrated_sqlite: Path, tmp_path: Path) -> str:
 def postgres_url(migrated_postgres: str) -> Iterator[str]:
     """One database for all tests, emptied after each: making one takes longer than a test."""
     yield migrated_postgres
-    emptied = [f"DELETE FROM {table.name}" for table in reversed(Base.metadata.sorted_tables)]
-    _run(migrated_postgres, *emptied, "INSERT INTO forwarding (id, slow_count) VALUES (1, 0)")
+    # The audit log's door is opened first, and shut last.
+    names = [t.name for t in reversed(Base.metadata.sorted_tables) if t.name != "audit_door"]
+    emptied = [f"DELETE FROM {name}" for name in [*names, "audit_door"]]
+    opened = "INSERT INTO audit_door (id) VALUES (1)"
+    _run(
+        migrated_postgres, opened, *emptied, "INSERT INTO forwarding (id, slow_count) VALUES (1, 0)"
+    )
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

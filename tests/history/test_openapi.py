@@ -147,7 +147,7 @@ def test_security_names_schemes_that_exist(document: dict[str, Any]) -> None:
         ("/v1/attempts/{attemptId}", "get", {"200", "401", "403", "404", "503"}),
         ("/v1/attempts/{attemptId}/replay", "post", {"200", "401", "403", "404", "409", "503"}),
         ("/v1/attempts/replay", "post",
-         {"200", "400", "401", "403", "413", "415", "422", "503"}),
+         {"200", "202", "400", "401", "403", "413", "415", "422", "503"}),
         ("/healthz", "get", {"200"}),
         ("/readyz", "get", {"200", "503"}),
         ("/webhooks/{source}", "post", {"200", "204", "400", "401", "403", "404", "413", "503"}),

@@ -111,7 +111,7 @@ class World:
         return self.do(lambda c: identities.link(c, identity, "key:1 shop", self.now))
 
     def unlink(self, account: str = "99") -> bool:
-        return self.do(lambda c: identities.unlink(c, "twitch", account))
+        return self.do(lambda c: identities.unlink(c, "twitch", account, "key:1 shop", self.now))
 
     def claim(self, rule: Rule = FOLLOW, customer: str = "ann", **more: Any) -> tuple[str, State]:
         claim = Claim(new_id(self.now), customer, rule.challenge_id, rule, **more)

@@ -1,0 +1,11 @@
+"""Who is at the terminal?"""
+
+import getpass
+
+
+def caused_by() -> str:
+    """For timelines and the audit log: ``cli:`` and the user; in a container there may be none."""
+    try:
+        return f"cli:{getpass.getuser()}"
+    except (OSError, KeyError, ImportError):
+        return "cli"

@@ -1,0 +1,206 @@
+"""How is one thing done to many attempts, in slices that anybody may carry on?"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Connection, Row, insert, select, update
+
+from app.domain.attempts import State
+from app.domain.clock import least_id, new_id
+from app.domain.evidence import Evidence
+from app.steps import history
+from app.steps.audit import Change, record
+from app.steps.history import Filter
+from app.steps.people import BEGINS_IN, Act, act_on_each
+from app.storage.tables import BulkJobRow
+
+# In one transaction. On SQLite a callback waits as long as one of them takes.
+SLICE = 100
+_IS_RUNNING = BulkJobRow.ended_at.is_(None)
+# Whom a filter may name. Not for the audit log, and not for longer than the job needs it.
+_PERSONAL = ("customer_id", "account_id", "q")
+
+
+class WrongStates(Exception):  # noqa: N818 -- reads as the claim it makes
+    """The filter names states in which the act never begins. The text is for the caller."""
+
+
+class Progress(StrEnum):
+    """How far a bulk job is."""
+
+    RUNNING = "running"
+    ENDED = "ended"
+    STOPPED = "stopped"
+
+
+def narrowed(act: Act, wanted: Filter) -> Filter:
+    """The same attempts, of those only whose state allows it. Raises `WrongStates`."""
+    wrong = [state for state in wanted.states if state not in BEGINS_IN[act]]
+    if wrong:
+        raise WrongStates(f"these states do not allow it: {', '.join(wrong)}")
+    return replace(wanted, states=wanted.states or tuple(sorted(BEGINS_IN[act])))
+
+
+def start(
+    connection: Connection, act: Act, wanted: Filter, caused_by: str, now: datetime
+) -> Row[Any]:
+    """Write down what is to be done, to the attempts that are there now; the job.
+
+    Nothing is done yet: `advance` does it, slice by slice.
+    """
+    narrow = narrowed(act, wanted)
+    before = least_id(now + timedelta(milliseconds=1))
+    row = {
+        "id": new_id(now),
+        "act": act,
+        "wanted": json.dumps(_plain(narrow)),
+        "caused_by": caused_by[:200],
+        "created_at": now,
+        "before_id": before,
+        "matched": history.count(connection, narrow, before),
+        "visited": 0,
+        "done": 0,
+        "stopped": False,
+    }
+    connection.execute(insert(BulkJobRow).values(row))
+    record(
+        connection,
+        Change.BULK_STARTED,
+        by=caused_by,
+        now=now,
+        subject=str(row["id"]),
+        customer_id=wanted.customer_id,
+        act=act,
+        filter=_impersonal(_plain(narrow)),
+        matched=row["matched"],
+    )
+    return _found(connection, str(row["id"]))
+
+
+def running(connection: Connection) -> list[str]:
+    """The jobs that are not at their end, the oldest first."""
+    statement = select(BulkJobRow.id).where(_IS_RUNNING).order_by(BulkJobRow.id)
+    return list(connection.execute(statement).scalars())
+
+
+def advance(connection: Connection, job_id: str, now: datetime, size: int | None = None) -> bool:
+    """Do the next slice, newest attempts first; False: the job is at its end, or in other hands.
+
+    The slice and the place where the next begins are one transaction: a job that was cut off goes
+    on there, and no attempt is done twice.
+    """
+    size = size or SLICE
+    # Not waited for: whoever holds it is doing the slice.
+    statement = select(BulkJobRow.__table__).where(BulkJobRow.id == job_id, _IS_RUNNING)
+    job = connection.execute(statement.with_for_update(skip_locked=True)).one_or_none()
+    if job is None:
+        return False
+    page = history.page(connection, _filter(job.wanted), size, job.before_id)
+    act = Act(job.act)
+    reason = f"{act} of many by a person (bulk {job.id})"
+    ids = [row.id for row in page]
+    done = act_on_each(connection, act, ids, reason, job.caused_by, now)
+    values: dict[str, Any] = {"visited": job.visited + len(ids), "done": job.done + done}
+    is_last = len(ids) < size
+    if ids:
+        values["before_id"] = ids[-1]
+    if is_last:
+        values |= _ended(job, now)
+        _record_end(connection, job, Change.BULK_ENDED, job.caused_by, now, values)
+    connection.execute(update(BulkJobRow).where(BulkJobRow.id == job.id).values(values))
+    return not is_last
+
+
+def stop(connection: Connection, job_id: str, by: str, now: datetime) -> Row[Any] | None:
+    """Let no further slice begin; what was done stays done. None: no such job."""
+    statement = select(BulkJobRow.__table__).where(BulkJobRow.id == job_id)
+    job = connection.execute(statement.with_for_update()).one_or_none()
+    if job is None or job.ended_at is not None:
+        return job
+    values = {**_ended(job, now), "stopped": True}
+    connection.execute(update(BulkJobRow).where(BulkJobRow.id == job_id).values(values))
+    counts = {"visited": job.visited, "done": job.done}
+    _record_end(connection, job, Change.BULK_STOPPED, by, now, counts)
+    return _found(connection, job_id)
+
+
+def find(connection: Connection, job_id: str) -> Row[Any] | None:
+    statement = select(BulkJobRow.__table__).where(BulkJobRow.id == job_id)
+    return connection.execute(statement).one_or_none()
+
+
+def listing(connection: Connection, limit: int) -> list[Row[Any]]:
+    """The newest jobs first."""
+    statement = select(BulkJobRow.__table__).order_by(BulkJobRow.id.desc()).limit(limit)
+    return list(connection.execute(statement))
+
+
+def progress_of(job: Row[Any]) -> Progress:
+    if job.ended_at is None:
+        return Progress.RUNNING
+    return Progress.STOPPED if job.stopped else Progress.ENDED
+
+
+def criteria_of(job: Row[Any]) -> Mapping[str, Any]:
+    """The filter as it was meant, without what it leaves open."""
+    said: dict[str, Any] = json.loads(job.wanted)
+    return said
+
+
+def _found(connection: Connection, job_id: str) -> Row[Any]:
+    job = find(connection, job_id)
+    if job is None:
+        raise LookupError("the job is neither new nor known")
+    return job
+
+
+def _record_end(
+    connection: Connection,
+    job: Row[Any],
+    change: Change,
+    by: str,
+    now: datetime,
+    values: Mapping[str, Any],
+) -> None:
+    record(
+        connection,
+        change,
+        by=by,
+        now=now,
+        subject=job.id,
+        act=job.act,
+        done=values["done"],
+        skipped=values["visited"] - values["done"],
+    )
+
+
+def _ended(job: Row[Any], now: datetime) -> dict[str, Any]:
+    return {"ended_at": now, "wanted": json.dumps(_impersonal(json.loads(job.wanted)))}
+
+
+def _impersonal(said: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: "(named)" if name in _PERSONAL else value for name, value in said.items()}
+
+
+def _plain(wanted: Filter) -> dict[str, Any]:
+    """As JSON has it; criteria that leave nobody out are left out."""
+    said = {name: value for name, value in asdict(wanted).items() if value not in (None, ())}
+    return {
+        name: value.isoformat() if isinstance(value, datetime) else value
+        for name, value in said.items()
+    }
+
+
+def _filter(written: str) -> Filter:
+    said: dict[str, Any] = json.loads(written)
+    for name in ("from_at", "to_at"):
+        if name in said:
+            said[name] = datetime.fromisoformat(said[name])
+    if "evidence" in said:
+        said["evidence"] = Evidence(said["evidence"])
+    states = tuple(State(state) for state in said.pop("states", ()))
+    return Filter(**said, states=states)
