@@ -1,0 +1,95 @@
+"""Is what docs/platforms.md says of pushes and terms what the adapters do and say?"""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from app.platforms import adapters
+from app.platforms.kit.examples import templates
+
+PAGE = (Path(__file__).parents[2] / "docs" / "platforms.md").read_text("utf-8")
+COLUMNS = {
+    "follow, subscribe": {"follow", "subscribe", "join"},
+    "join": {"join", "join-request"},
+    "like, reaction": {"like", "star"},
+    "share, repost": {"share", "repost", "quote", "fork"},
+    "comment, reply": {"comment", "reply", "message"},
+    "mention": {"mention"},
+    "post": {"post"},
+    "paid support": {"cheer", "gift", "renew", "purchase", "sponsor", "donate", "subscribe"},
+}
+
+
+def section(title: str) -> str:
+    return PAGE.split(f"## {title}\n")[1].split("\n## ")[0]
+
+
+def rows(title: str) -> list[list[str]]:
+    lines = [line for line in section(title).splitlines() if line.startswith("| ")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+
+HEAD, *PROVEN = rows("What can be proven, and how")
+ROWS = {row[0].strip("`"): dict(zip(HEAD[1:], row[1:], strict=True)) for row in PROVEN}
+CELLS = [(platform, column) for platform in ROWS for column in COLUMNS]
+
+
+def pushed(platform: str) -> set[str]:
+    return {event["action"] for one in templates(platform).values() for event in one.expect}
+
+
+def is_forbidden(platform: str, actions: set[str]) -> bool:
+    terms = adapters()[platform].terms
+    return any(one.speak_against(action) for one in terms for action in actions)
+
+
+def test_every_platform_has_a_row_or_sends_what_its_partner_likes() -> None:
+    rest = set(re.findall(r"`([a-z-]+)`", section("What can be proven, and how").split("| \n")[-1]))
+
+    assert set(ROWS) <= set(adapters())
+    assert set(adapters()) - set(ROWS) <= rest
+
+
+@pytest.mark.parametrize(("platform", "column"), CELLS)
+def test_a_cell_says_pushed_where_an_example_is_of_such_an_action(
+    platform: str, column: str
+) -> None:
+    cell, actions = ROWS[platform][column], pushed(platform) & COLUMNS[column]
+
+    named = set(re.findall(r"`([a-z-]+)`", cell))
+    assert named <= pushed(platform)
+    if "pushed" in cell:
+        assert actions
+    else:
+        # The same word may stand in another column as well.
+        assert all(named_elsewhere(platform, action, column) for action in actions)
+
+
+def named_elsewhere(platform: str, action: str, column: str) -> bool:
+    others = (other for other in COLUMNS if other != column and action in COLUMNS[other])
+    return any("pushed" in ROWS[platform][other] for other in others)
+
+
+@pytest.mark.parametrize("platform", ROWS)
+def test_every_action_that_is_pushed_has_a_place(platform: str) -> None:
+    in_columns = {action for column in COLUMNS for action in COLUMNS[column]}
+    rest = set(re.findall(r"`([a-z-]+)`", ROWS[platform]["else, pushed"]))
+
+    assert rest == pushed(platform) - in_columns
+
+
+@pytest.mark.parametrize(("platform", "column"), CELLS)
+def test_a_cell_has_a_dagger_where_the_terms_speak_against_it(platform: str, column: str) -> None:
+    cell = ROWS[platform][column]
+
+    assert ("†" in cell) is (cell.split()[0] != "no" and is_forbidden(platform, COLUMNS[column]))
+
+
+@pytest.mark.parametrize("platform", sorted(adapters()))
+def test_the_terms_that_are_declared_stand_in_the_table_of_terms(platform: str) -> None:
+    told = next(row for row in rows("What the terms say") if f"`{platform}`" in row[0])
+    terms = adapters()[platform].terms
+
+    assert bool(terms) is (told[1] not in ("none", "unknown"))
+    assert all(one.source in told[3] for one in terms)
