@@ -1,7 +1,7 @@
 """What is wrong with a source, by what was seen of it? Pure: it is told what, and when it is."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -76,6 +76,11 @@ class Seen:
     def lapses_at(self) -> datetime | None:
         """When the first of its subscriptions ends."""
         return min((one.lapses_at for one in self.subscriptions if one.lapses_at), default=None)
+
+    def within(self, topics: Collection[str]) -> "Seen":
+        """The same without subscriptions to what is no longer wanted: those may well lapse."""
+        kept = tuple(one for one in self.subscriptions if one.topic in topics)
+        return replace(self, subscriptions=kept)
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,7 +48,9 @@ class DatabaseCollector(Collector):
         yield from _forwarding(health.forwarding(connection), now)
         yield from self._windows(connection, now)
         adapters = self._service.configuration.sources
-        yield from source_gauges(adapters, seen_of(connection, adapters), now)
+        found = seen_of(connection, adapters)
+        seen = {name: found[name].within(one.topics) for name, one in adapters.items()}
+        yield from source_gauges(adapters, seen, now)
 
     def _attempts(self, connection: Connection) -> GaugeMetricFamily:
         family = GaugeMetricFamily("vouch_attempts", "Attempts by state.", labels=["state"])

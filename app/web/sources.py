@@ -98,6 +98,7 @@ def sources() -> Response:
 
 def _source(adapter: Adapter, seen: Seen, now: datetime) -> Source:
     name, expected = adapter.source.name, adapter.expected
+    seen = seen.within(expected.topics)
     return Source(
         name=name,
         platform=adapter.name,

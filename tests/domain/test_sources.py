@@ -131,6 +131,15 @@ def test_the_first_subscription_to_end_decides_when_a_source_lapses() -> None:
     assert Seen().lapses_at is None
 
 
+def test_what_is_no_longer_wanted_may_lapse_unseen() -> None:
+    kept, gone = Subscription("kept", NOW, NOW + HOUR), Subscription("gone", NOW - HOUR, NOW)
+
+    seen = Seen(refusals_in_a_row=3, subscriptions=(kept, gone)).within(("kept", "new"))
+
+    assert (seen.subscriptions, seen.lapses_at) == ((kept,), NOW + HOUR)
+    assert seen.refusals_in_a_row == 3
+
+
 moments = st.none() | st.integers(-10_000, 10_000).map(lambda n: NOW + timedelta(minutes=n))
 
 

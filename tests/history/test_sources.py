@@ -124,15 +124,44 @@ def test_a_handshake_and_a_revocation_are_shown(service: Service, viewer: Caller
     assert [trouble["ailment"] for trouble in source["troubles"]] == ["revoked"]
 
 
-def test_a_subscription_is_shown_until_it_lapses(service: Service, viewer: Caller) -> None:
-    service.watch.proved("twitch", service.now(), Grant("https://hub.example/topic", 3_600))
+TOPIC = "https://hub.example/topic"
+
+
+def wants(service: Service, monkeypatch: pytest.MonkeyPatch, *topics: str) -> None:
+    kind = type(service.configuration.sources["twitch"])
+    monkeypatch.setattr(kind, "topics", property(lambda _: topics))
+
+
+def test_a_subscription_is_shown_as_long_as_it_is_wanted(
+    service: Service, viewer: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service.watch.proved("twitch", service.now(), Grant(TOPIC, 3_600))
+    wants(service, monkeypatch, TOPIC)
 
     source = listed(service, viewer)[0]
 
     (subscription,) = source["subscriptions"]
     lasts = moment(subscription["lapsesAt"]) - moment(subscription["grantedAt"])
-    assert (subscription["topic"], lasts) == ("https://hub.example/topic", timedelta(hours=1))
+    assert (subscription["topic"], lasts) == (TOPIC, timedelta(hours=1))
     assert source["lapsesAt"] == subscription["lapsesAt"]
+    wants(service, monkeypatch)
+    unwanted = listed(service, viewer)[0]
+    assert (unwanted["subscriptions"], unwanted["lapsesAt"]) == ([], None)
+
+
+def test_a_scrape_shows_when_the_first_wanted_subscription_ends(
+    service: Service, anyone: Caller, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for topic, seconds in (("a", 7_200), ("b", 3_600), ("unwanted", 60)):
+        service.watch.proved("twitch", clock.at, Grant(topic, seconds))
+    service.watch.flush()
+    wants(service, monkeypatch, "a", "b", "never-granted")
+
+    samples = scraped(anyone)
+
+    ends = samples["vouch_source_lapses_timestamp_seconds", ("twitch",)]
+    assert ends - clock.at.timestamp() == pytest.approx(3_600, abs=5)
+    assert samples["vouch_source_trouble", ("lapsed", "twitch")] == 1
 
 
 def test_a_scrape_shows_the_same(service: Service, anyone: Caller, clock: Clock) -> None:
