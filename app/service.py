@@ -16,7 +16,11 @@ from app.gameball.client import GameballAccount, GameballClient
 from app.platforms.kit.published import Fetcher
 from app.settings.changes import changes
 from app.settings.configuration import Configuration, load_configuration
-from app.settings.environment import Environment, embedded_secret_keys
+from app.settings.environment import (
+    Environment,
+    embedded_secret_keys,
+    secret_keys_path,
+)
 from app.settings.errors import ConfigurationError, Mistake
 from app.steps.audit import Change, record
 from app.steps.confirming import ConfirmationPolicy
@@ -182,22 +186,23 @@ def build_service(environment: Environment, now: Callable[[], datetime] = utc_no
         environment,
         configuration,
         build_database(environment),
-        _secret_keys(environment),
+        secret_keys(environment),
         now,
     )
 
 
 def build_database(environment: Environment) -> Database:
-    if environment.is_embedded:
-        _embedded_path(environment)
-    return Database(environment.database_url)
+    """Without secret keys, which a shared database must be told, it can do what needs none."""
+    keys = secret_keys(environment) if environment.is_embedded else environment.secret_keys
+    return Database(environment.database_url, secret_keys=keys)
 
 
 def worker_name() -> str:
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
-def _secret_keys(environment: Environment) -> tuple[str, ...]:
+def secret_keys(environment: Environment) -> tuple[str, ...]:
+    """The keys in use; beside an embedded database they are made. Raises `ConfigurationError`."""
     if environment.secret_keys:
         return environment.secret_keys
     if environment.is_embedded:
@@ -206,6 +211,14 @@ def _secret_keys(environment: Environment) -> tuple[str, ...]:
         return embedded_secret_keys(path)
     problem = "must be set when the database is shared: every machine needs the same keys"
     raise ConfigurationError([Mistake("VOUCH_SECRET_KEYS", problem)])
+
+
+def known_secret_keys(environment: Environment) -> tuple[str, ...]:
+    """As `secret_keys`, but nothing is made and nothing missing is a mistake."""
+    if environment.secret_keys or not environment.is_embedded:
+        return environment.secret_keys
+    path = _embedded_path(environment)
+    return embedded_secret_keys(path) if secret_keys_path(path).is_file() else ()
 
 
 def _embedded_path(environment: Environment) -> Path:

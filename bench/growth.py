@@ -43,6 +43,8 @@ POLICY = ForwardingPolicy(
     lease_seconds=30,
 )
 
+KEYS = ("a-key-of-the-bench",)
+
 # Partial ones are of the few rows that are still open.
 _INDEXES = text(
     "SELECT tbl_name, name FROM sqlite_master WHERE type = 'index'"
@@ -157,7 +159,7 @@ def _installation(stack: ExitStack, server: str, size: int) -> Installation:
     url = read_environment({"DATABASE_URL": stack.enter_context(fresh_database(server))})
     began = time.perf_counter()
     build(url.database_url, size)
-    made = Installation(Database(url.database_url), size)
+    made = Installation(Database(url.database_url, secret_keys=KEYS), size)
     stack.callback(made.database.close)
     taken = time.perf_counter() - began
     print(f"{size} attempts: {made.bytes() / 1e6:.0f} MB, made in {taken:.0f} s", flush=True)

@@ -14,7 +14,11 @@ YEARS = 2
 ATTEMPTS_OF_AN_ACCOUNT = 10
 SOURCE, PLATFORM = "bench", "twitch"
 _AT_ONCE = 500_000
-_PAYLOAD = '{"subscription": {"type": "channel.follow", "version": "2"}, "event": {}}'
+# As long as when it is sealed; nobody opens it.
+_PAYLOAD = (
+    '{"subscription": {"type": "channel.follow", "version": "2"}, "event": {}}'
+    " and a nonce, and a tag, of 33 bytes"
+)
 _FASTER = {
     "sqlite": ("PRAGMA synchronous=OFF", "PRAGMA foreign_keys=OFF", "PRAGMA cache_size=-200000"),
     # The keys are right by construction; looking each up again takes hours.
@@ -60,8 +64,14 @@ class Words:
 
         An index of keys made by chance has the same shape for whoever adds to it now.
         """
-        spread = self.hexadecimal(f"n * {(1 << 60) // self.attempts}", 15)
-        return f"{spread} || '-0000-4000-8000-00000'"
+        return f"{self._spread()} || '-0000-4000-8000-00000'"
+
+    def hash(self) -> str:
+        """As long as ours, and as spread."""
+        return f"{self._spread()} || '0000000'"
+
+    def _spread(self) -> str:
+        return self.hexadecimal(f"n * {(1 << 60) // self.attempts}", 15)
 
     def blob(self, value: str) -> str:
         return f"CAST({value} AS BLOB)" if self.is_sqlite else f"convert_to({value}, 'UTF8')"
@@ -123,6 +133,7 @@ def _event(words: Words) -> dict[str, str]:
         "id": words.uuid("8"),
         "source": f"'{SOURCE}'",
         "key": words.key(),
+        "key_hash": words.hash(),
         "platform": f"'{PLATFORM}'",
         "action": "'follow'",
         "actor": words.account("account-"),
@@ -159,8 +170,13 @@ def _attempt(words: Words) -> dict[str, str]:
 
 def _award(words: Words) -> dict[str, str]:
     attempt = _attempt(words)
-    same = ("challenge_id", "customer_id", "platform", "account_id", "occurrence", "created_at")
-    return {"attempt_id": attempt["id"], **{name: attempt[name] for name in same}}
+    return {
+        "attempt_id": attempt["id"],
+        "challenge_id": attempt["challenge_id"],
+        "customer_hash": words.hash(),
+        "account_hash": words.hash(),
+        "created_at": attempt["created_at"],
+    }
 
 
 def _submission(words: Words) -> dict[str, str]:

@@ -19,6 +19,7 @@ from app.storage.database import Database
 from app.storage.errors import StorageUnavailable
 from app.watch import Watch
 from tests.clock import START
+from tests.keys import KEYS
 
 NEVER = 3_600.0
 
@@ -38,7 +39,7 @@ class CountedDatabase(Database):
 
 @pytest.fixture
 def database(database_url: str) -> Iterator[CountedDatabase]:
-    database = CountedDatabase(database_url)
+    database = CountedDatabase(database_url, secret_keys=KEYS)
     yield database
     database.close()
 
@@ -189,7 +190,7 @@ def test_several_web_processes_agree(database_url: str, tmp_path: Path) -> None:
         timeout=60,
     )
 
-    database = Database(database_url)
+    database = Database(database_url, secret_keys=KEYS)
     found = seen(database)
     database.close()
     assert found.refusals_in_a_row == 120

@@ -117,11 +117,16 @@ def _next(at: datetime, *, is_in_flight: bool) -> str:
 def _tell_event(event: Event) -> None:
     click.secho("\nevent", bold=True)
     print_labelled("id", event.id)
-    print_labelled("key", event.key)
-    by = f"{event.actor} ({event.actor_handle})" if event.actor_handle else event.actor
-    print_labelled("actor", by)
+    if event.actor is None:
+        print_labelled(
+            "stripped", "only a keyed hash of it is left, so that it earns nothing again"
+        )
+    else:
+        by = f"{event.actor} ({event.actor_handle})" if event.actor_handle else event.actor
+        print_labelled("key", event.key or "-")
+        print_labelled("actor", by)
     print_labelled("occurred", f"{iso(event.occurred_at)}, received {iso(event.received_at)}")
-    lines = _payload_text(event.payload).splitlines()
+    lines = [] if event.payload is None else _payload_text(event.payload).splitlines()
     for line in lines[:_MOST_PAYLOAD_LINES]:
         click.echo(f"  {line}")
     if len(lines) > _MOST_PAYLOAD_LINES:

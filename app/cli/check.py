@@ -12,6 +12,7 @@ from app.cli.checks.findings import Finding, Level, error, ok
 from app.cli.checks.gameball import check_gameball
 from app.cli.checks.health import check_health
 from app.cli.checks.rules import check_rules
+from app.cli.checks.sealing import check_sealing
 from app.cli.checks.sources import check_sources
 from app.cli.checks.storage import check_storage
 from app.cli.output import json_option, print_json, print_labelled
@@ -55,8 +56,10 @@ def _findings(*, offline: bool) -> Iterator[Finding]:
     yield from addressed
     stored = list(check_storage(environment))
     yield from stored
-    if configured is not None and all(finding.level is not Level.ERROR for finding in stored):
-        yield from check_health(environment, configured)
+    if all(finding.level is not Level.ERROR for finding in stored):
+        yield from check_sealing(environment)
+        if configured is not None:
+            yield from check_health(environment, configured)
     # A wrong address is not called: the keys would be told to whoever answers there.
     may_call = all(finding.level is not Level.ERROR for finding in (*wrong, *addressed))
     if may_call and not offline:

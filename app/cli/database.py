@@ -6,11 +6,12 @@ from contextlib import contextmanager
 import click
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.service import build_database
+from app.service import build_database, secret_keys
 from app.settings.environment import Environment, read_environment
 from app.storage import migrate
 from app.storage.database import Database
 from app.storage.errors import StorageUnavailable
+from app.storage.vault import CannotOpen
 
 
 @contextmanager
@@ -23,6 +24,8 @@ def open_database(environment: Environment | None = None) -> Iterator[Database]:
         yield database
     except (StorageUnavailable, SQLAlchemyError) as error:
         raise unanswered(error) from None
+    except CannotOpen as error:
+        raise click.ClickException(str(error)) from None
     finally:
         database.close()
 
@@ -35,4 +38,13 @@ def unanswered(error: Exception) -> click.ClickException:
 def prepare(environment: Environment) -> None:
     """Migrate an embedded database; one that a server keeps is the operator's to migrate."""
     if environment.is_embedded:
-        migrate.upgrade(environment.database_url)
+        upgrade_database(environment)
+
+
+def upgrade_database(environment: Environment) -> None:
+    """Bring the database to this version's shape, and seal what an older version left unsealed."""
+    keys = secret_keys(environment) if environment.is_embedded else environment.secret_keys
+    try:
+        migrate.upgrade(environment.database_url, keys)
+    except CannotOpen as error:
+        raise click.ClickException(str(error)) from None

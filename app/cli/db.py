@@ -9,7 +9,7 @@ import click
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from app.cli.database import open_database, unanswered
+from app.cli.database import open_database, unanswered, upgrade_database
 from app.cli.moments import FORMS, moment
 from app.cli.output import json_option, print_json, print_table
 from app.domain.clock import utc_now
@@ -19,6 +19,7 @@ from app.storage import migrate
 from app.storage.backup import CannotBackUp, back_up
 from app.storage.copy import CannotCopy, Copied, copy
 from app.storage.engines import is_sqlite, sqlite_path
+from app.storage.rotation import reseal
 
 
 @click.group()
@@ -30,7 +31,7 @@ def command() -> None:
 def upgrade() -> None:
     """Bring the database to this version's shape. Safe to call at any time, by many at once."""
     try:
-        migrate.upgrade(read_environment().database_url)
+        upgrade_database(read_environment())
     except SQLAlchemyError as error:
         raise unanswered(error) from None
     click.echo(f"The database is at revision {migrate.head()}.")
@@ -54,7 +55,28 @@ def backup(file: Path) -> None:
     click.echo(f"{file}: {size} bytes, checked.")
     keys = secret_keys_path(database)
     if keys.is_file():
-        click.echo(f"Keep {keys} with it: claim tokens that are out are signed by it.")
+        click.echo(f"Keep {keys} too, elsewhere: without it, what is sealed stays so.")
+
+
+@command.command()
+@json_option
+def reencrypt(as_json: bool) -> None:
+    """Seal everything with the newest of VOUCH_SECRET_KEYS, while the service goes on.
+
+    Afterwards the older keys are needed no more: `vouch check` says so. Cut off, it can be called
+    again.
+    """
+
+    def told(table: str, rows: int) -> None:
+        if not as_json:
+            click.echo(f"{table}: {rows} rows", err=True)
+
+    with open_database() as database:
+        resealed = reseal(database, told)
+    if as_json:
+        print_json({"resealed": resealed})
+    else:
+        click.echo(f"{resealed} values were sealed with an older key; none is now.")
 
 
 @command.command("copy")
@@ -142,5 +164,5 @@ def _next_steps(from_url: str, to_url: str) -> list[str]:
     if keys is not None and keys.is_file():
         steps.append(f"  set VOUCH_SECRET_KEYS to what is in {keys}, on every machine")
     elif is_sqlite(to_url):
-        steps.append("  keep VOUCH_SECRET_KEYS set: claim tokens that are out are signed by it")
+        steps.append("  keep VOUCH_SECRET_KEYS set: what is sealed in the database needs it")
     return [*steps, "  start the service; keep the old database until you trust the new one"]

@@ -18,7 +18,7 @@ VARIABLES: Mapping[str, str] = {
     "GAMEBALL_SECRET_KEY": "Gameball's secret key.",
     "GAMEBALL_BASE_URL": "Gameball's address; `vouch sandbox` stands in for it.",
     "GAMEBALL_API_VERSION": "The version in Gameball's paths.",
-    "VOUCH_SECRET_KEYS": "Keys that sign claim tokens, comma-separated, newest first.",
+    "VOUCH_SECRET_KEYS": "Keys that sign claim tokens and seal personal data, newest first.",
     "VOUCH_CONFIG": "The configuration file.",
 }
 

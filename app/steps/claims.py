@@ -18,6 +18,7 @@ from app.steps.ledger import holds, insert_new
 from app.steps.locks import lock_accounts
 from app.steps.moves import move, remember, transition
 from app.storage.tables import AttemptRow, IdentityRow
+from app.storage.vault import vault_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,9 @@ def claim(
     accounts = _accounts_of(connection, made.rule.platform, made.customer_id)
     # An event of one of them is received before or after this claim, not unseen beside it.
     lock_accounts(connection, [(made.rule.platform, account) for account in accounts])
-    row = _row(made, attempt_id, accounts, checking_until, now)
+    row = new_attempt(
+        vault_of(connection), **_values(made, attempt_id, accounts, checking_until, now)
+    )
     # Not the row count: SQLAlchemy keeps none of an INSERT on PostgreSQL.
     insert = insert_new(connection, AttemptRow, AttemptRow.id)
     is_new = connection.execute(insert, row).first() is not None
@@ -60,7 +63,8 @@ def claim(
         raise LookupError("the claim's attempt is neither new nor known")
     if not is_new:
         return attempt.id, State(attempt.state)
-    by = f"customer:{made.customer_id}"
+    # Not which customer: the attempt says so, as long as it may.
+    by = "customer"
     remember(connection, [transition(attempt_id, None, State.CHECKING, "claimed", by, now)])
     if Evidence.CLAIMED.suffices_for(made.rule.evidence):
         return attempt_id, earn(
@@ -74,35 +78,35 @@ def claim(
     return attempt_id, _await_proof(connection, attempt, now)
 
 
-def _row(
+def _values(
     made: Claim, attempt_id: str, accounts: Sequence[str], checking_until: datetime, now: datetime
 ) -> dict[str, Any]:
     rule = made.rule
     target = rule.target or made.target
-    return new_attempt(
-        id=attempt_id,
-        token_id=made.token_id,
-        state=State.CHECKING,
-        reason="claimed",
-        challenge_id=made.challenge_id,
-        customer_id=made.customer_id,
-        email=made.email,
-        mobile=made.mobile,
-        source=rule.source,
-        platform=rule.platform,
-        action=rule.action,
+    return {
+        "id": attempt_id,
+        "token_id": made.token_id,
+        "state": State.CHECKING,
+        "reason": "claimed",
+        "challenge_id": made.challenge_id,
+        "customer_id": made.customer_id,
+        "email": made.email,
+        "mobile": made.mobile,
+        "source": rule.source,
+        "platform": rule.platform,
+        "action": rule.action,
         # Of several, nobody knows which one did it.
-        account_id=accounts[0] if len(accounts) == 1 else None,
-        target=target,
-        evidence=Evidence.CLAIMED,
-        occurrence=occurrence(rule.repeat, target=target, at=now, key=f"claim:{made.token_id}"),
-        hold_seconds=rule.hold_seconds,
-        bar_after_undo=rule.bar_after_undo,
-        claimed=json.dumps(made.statement, ensure_ascii=False) if made.statement else None,
-        created_at=now,
-        updated_at=now,
-        next_at=checking_until,
-    )
+        "account_id": accounts[0] if len(accounts) == 1 else None,
+        "target": target,
+        "evidence": Evidence.CLAIMED,
+        "occurrence": occurrence(rule.repeat, target=target, at=now, key=f"claim:{made.token_id}"),
+        "hold_seconds": rule.hold_seconds,
+        "bar_after_undo": rule.bar_after_undo,
+        "claimed": json.dumps(made.statement, ensure_ascii=False) if made.statement else None,
+        "created_at": now,
+        "updated_at": now,
+        "next_at": checking_until,
+    }
 
 
 def _accounts_of(connection: Connection, platform: str, customer_id: str) -> Sequence[str]:

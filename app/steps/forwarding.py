@@ -32,7 +32,8 @@ from app.steps.ledger import release
 from app.steps.moves import move
 from app.steps.pace import Pace, answered, blocked_until, lock_forwarding, started
 from app.steps.undoing import is_void, withdraw_void
-from app.storage.tables import AttemptRow, SubmissionRow
+from app.storage.tables import ATTEMPTS, AttemptRow, SubmissionRow
+from app.storage.vault import vault_of
 
 _MAY_HAVE_LANDED = (Outcome.ACCEPTED, Outcome.PROGRAM_DISABLED, Outcome.UNKNOWN)
 
@@ -103,9 +104,10 @@ def start(
     if until is not None:
         return NotNow(until)
     lease_until = now + timedelta(seconds=policy.lease_seconds)
-    attempt = _lease(connection, attempt_id, lease_until, now)
-    if attempt is None:
+    leased = _lease(connection, attempt_id, lease_until, now)
+    if leased is None:
         return NotNow()
+    attempt = vault_of(connection).open_row(ATTEMPTS, leased)
     if is_void(connection, attempt):
         _unlease(connection, attempt.id, attempt.fence)
         withdraw_void(connection, attempt, now)
@@ -318,7 +320,7 @@ def _unlease(connection: Connection, attempt_id: str, fence: int, **values: Any)
 
 
 def _clear_of_echo(
-    connection: Connection, attempt: Row[Any], policy: RetryPolicy, now: datetime
+    connection: Connection, attempt: Any, policy: RetryPolicy, now: datetime
 ) -> datetime | None:
     """When another attempt's submission of the same customer and challenge stops echoing.
 

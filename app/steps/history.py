@@ -13,7 +13,10 @@ from app.domain.attempts import State
 from app.domain.clock import least_id
 from app.domain.evidence import Evidence
 from app.storage.database import Database
+from app.storage.hashes import Hashes, hashes_if_any
 from app.storage.tables import (
+    ATTEMPTS,
+    EVENTS,
     AttemptRow,
     BaselineRow,
     EventRow,
@@ -21,6 +24,7 @@ from app.storage.tables import (
     SubmissionRow,
     TransitionRow,
 )
+from app.storage.vault import vault_of
 
 SHORTEST_PREFIX = 3
 _SHORTEST_ID_PREFIX = 8
@@ -59,8 +63,8 @@ class Filter:
 class Whole:
     """All that is known of one attempt; its timeline and submissions oldest first."""
 
-    attempt: Row[Any]
-    event: Row[Any] | None
+    attempt: Any
+    event: Any
     baseline: Row[Any] | None
     grant: Row[Any] | None
     timeline: Sequence[Row[Any]]
@@ -80,7 +84,7 @@ _GRANTS = outerjoin(AttemptRow, GrantRow, GrantRow.attempt_id == AttemptRow.id)
 
 def page(
     connection: Connection, wanted: Filter, limit: int, before: str | None = None
-) -> list[Row[Any]]:
+) -> list[Any]:
     """At most ``limit`` attempts, newest first; ``before``: only those older than this attempt.
 
     A position in the order of ids, which is the order of time, is not shifted by new arrivals.
@@ -88,10 +92,12 @@ def page(
     statement = _where(select(*_SHOWN).select_from(_GRANTS), connection, wanted)
     if before is not None:
         statement = statement.where(AttemptRow.id < before)
-    return list(connection.execute(statement.order_by(AttemptRow.id.desc()).limit(limit)))
+    vault = vault_of(connection)
+    rows = connection.execute(statement.order_by(AttemptRow.id.desc()).limit(limit))
+    return [vault.open_row(ATTEMPTS, row) for row in rows]
 
 
-def pages(database: Database, wanted: Filter, size: int = 500) -> Iterator[list[Row[Any]]]:
+def pages(database: Database, wanted: Filter, size: int = 500) -> Iterator[list[Any]]:
     """Every attempt, page after page, each read by itself: no transaction lasts as long as this."""
     before: str | None = None
     while True:
@@ -104,7 +110,7 @@ def pages(database: Database, wanted: Filter, size: int = 500) -> Iterator[list[
         before = found[-1].id
 
 
-def rows(database: Database, wanted: Filter) -> Iterator[Row[Any]]:
+def rows(database: Database, wanted: Filter) -> Iterator[Any]:
     """Every attempt, newest first, without a long transaction."""
     return (row for found in pages(database, wanted) for row in found)
 
@@ -125,19 +131,22 @@ def count_by_state(connection: Connection, wanted: Filter) -> dict[State, int]:
     return {State(state): number for state, number in found}
 
 
-def find(connection: Connection, attempt_id: str) -> Row[Any] | None:
+def find(connection: Connection, attempt_id: str) -> Any:
+    """One attempt as `page` lists it; None: no such."""
     statement = select(*_SHOWN).select_from(_GRANTS).where(AttemptRow.id == attempt_id)
-    return connection.execute(statement).one_or_none()
+    row = connection.execute(statement).one_or_none()
+    return row and vault_of(connection).open_row(ATTEMPTS, row)
 
 
 def in_full(connection: Connection, attempt_id: str) -> Whole | None:
     attempt = find(connection, attempt_id)
     if attempt is None:
         return None
-    event = select(EventRow.__table__).where(EventRow.id == attempt.event_id)
+    found = select(EventRow.__table__).where(EventRow.id == attempt.event_id)
+    event = connection.execute(found).one_or_none()
     return Whole(
         attempt,
-        connection.execute(event).one_or_none(),
+        event and vault_of(connection).open_row(EVENTS, event),
         _one_of(connection, attempt_id, BaselineRow),
         _one_of(connection, attempt_id, GrantRow),
         _of(connection, attempt_id, TransitionRow),
@@ -203,27 +212,29 @@ def _found_by(connection: Connection, text: str) -> ColumnElement[bool]:
 
     Customer and account match from their beginning, to the letter; a text of fewer than
     `SHORTEST_PREFIX` characters must be the whole. Of an attempt's id, 8 digits are enough. An
-    event key must be whole, and so must a handle, with or without its @: personal data, it is to
-    be kept as a keyed hash one day. Each has an index; a target, which many share, has none.
+    event key must be whole, and so must a handle, with or without its @: both are found by their
+    keyed hashes. Each has an index; a target, which many share, has none.
     """
     found = [
         select(AttemptRow.id).where(_begins(connection, AttemptRow.customer_id, text)),
         select(AttemptRow.id).where(_begins(connection, AttemptRow.account_id, text)),
-        select(AttemptRow.id).where(AttemptRow.event_id.in_(_events_found_by(text))),
     ]
+    hashes = hashes_if_any(connection)
+    if hashes is not None:
+        events = _events_found_by(hashes, text)
+        found.append(select(AttemptRow.id).where(AttemptRow.event_id.in_(events)))
     span = _ids_beginning(text)
     if span is not None:
         found.append(select(AttemptRow.id).where(AttemptRow.id.between(*span)))
     return AttemptRow.id.in_(union(*found))
 
 
-def _events_found_by(text: str) -> Any:
+def _events_found_by(hashes: Hashes, text: str) -> Any:
     sources = _event_sources()
     by_key = select(EventRow.id).where(
-        EventRow.source.in_(select(sources.c.source)), EventRow.key == text
+        EventRow.source.in_(select(sources.c.source)), EventRow.key_hash == hashes.event_key(text)
     )
-    handle = text.removeprefix("@")
-    by_handle = select(EventRow.id).where(EventRow.actor_handle.in_([handle, f"@{handle}"]))
+    by_handle = select(EventRow.id).where(EventRow.handle_hash == hashes.handle(text))
     return union(by_key, by_handle)
 
 

@@ -1,6 +1,6 @@
 """Whose account is this?"""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from enum import Enum
 from typing import Any
@@ -15,7 +15,8 @@ from app.steps.intake import checking_claims
 from app.steps.ledger import insert_new
 from app.steps.locks import lock_accounts
 from app.steps.moves import move
-from app.storage.tables import AttemptRow, IdentityRow
+from app.storage.tables import ATTEMPTS, IDENTITIES, AttemptRow, IdentityRow
+from app.storage.vault import vault_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +64,11 @@ def link(
     return outcome, len(waiting)
 
 
-def find(connection: Connection, platform: str, account_id: str) -> Row[Any] | None:
+def find(connection: Connection, platform: str, account_id: str) -> Any:
+    """The link of an account, with its contacts opened; None when nobody has it."""
     statement = select(IdentityRow.__table__).where(_is(platform, account_id))
-    return connection.execute(statement).one_or_none()
+    row = connection.execute(statement).one_or_none()
+    return row and vault_of(connection).open_row(IDENTITIES, row)
 
 
 def unlink(
@@ -98,19 +101,10 @@ def _is(platform: str, account_id: str) -> Any:
 
 
 def _upsert(connection: Connection, identity: Identity, now: datetime) -> Linked:
-    contact = {
-        "handle": identity.handle,
-        "email": identity.email,
-        "mobile": identity.mobile,
-        "updated_at": now,
-    }
-    row = {
-        "platform": identity.platform,
-        "account_id": identity.account_id,
-        "customer_id": identity.customer_id,
-        "created_at": now,
-        **contact,
-    }
+    row = vault_of(connection).seal_row(
+        IDENTITIES, {**asdict(identity), "created_at": now, "updated_at": now}
+    )
+    contact = {name: row[name] for name in ("handle", "email", "mobile", "updated_at")}
     # Not the row count: SQLAlchemy keeps none of an INSERT on PostgreSQL.
     insert = insert_new(connection, IdentityRow, IdentityRow.account_id)
     if connection.execute(insert, row).first() is not None:
@@ -155,6 +149,7 @@ def _release(
         None,
     )
     contact = {"email": identity.email, "mobile": identity.mobile}
+    sealed = vault_of(connection).seal_row(ATTEMPTS, {"id": attempt.id, **contact})
     if claim is None:
         reason = "the account was linked"
         earn(
@@ -164,7 +159,8 @@ def _release(
             reason=reason,
             caused_by=caused_by,
             now=now,
-            **contact,
+            email=sealed["email"],
+            mobile=sealed["mobile"],
         )
         return
     state = earn(

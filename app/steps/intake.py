@@ -18,7 +18,9 @@ from app.steps.locks import lock_accounts
 from app.steps.moves import remember, transition
 from app.steps.undoing import UNDONE_BEFORE, undo, undone_before
 from app.storage.bulk import insert_rows
-from app.storage.tables import AttemptRow, EventRow, IdentityRow
+from app.storage.hashes import Hashes, hashes_of
+from app.storage.tables import ATTEMPTS, EVENTS, IDENTITIES, AttemptRow, EventRow, IdentityRow
+from app.storage.vault import Vault, vault_of
 
 EARNED = "earned"
 _EVENT_FIELDS = Event.__slots__
@@ -73,7 +75,7 @@ class Draft:
     event_id: str
     event: Event
     rule: Rule
-    link: Row[Any] | None
+    link: Any
     unlinked_until: datetime
     undone_at: datetime | None = None
 
@@ -112,14 +114,21 @@ def receive(connection: Connection, arrivals: Sequence[Arrival]) -> Sequence[Rec
 
 
 def _insert_events(connection: Connection, events: Sequence[tuple[str, Event]]) -> set[str]:
-    rows = [
-        {"id": event_id, **{name: getattr(event, name) for name in _EVENT_FIELDS}}
-        for event_id, event in events
-    ]
+    vault, hashes = vault_of(connection), hashes_of(connection)
+    rows = [_event_row(vault, hashes, event_id, event) for event_id, event in events]
     ids = {event_id for event_id, _ in events}
     if insert_rows(connection, EventRow, rows) == len(rows):
         return ids
     return set(connection.execute(select(EventRow.id).where(EventRow.id.in_(ids))).scalars())
+
+
+def _event_row(vault: Vault, hashes: Hashes, event_id: str, event: Event) -> dict[str, Any]:
+    """The event as it is kept: its payload and handle sealed, found again by hashes."""
+    handle = event.actor_handle
+    row = {"id": event_id, **{name: getattr(event, name) for name in _EVENT_FIELDS}}
+    row["key_hash"] = hashes.event_key(event.key)
+    row["handle_hash"] = None if handle is None else hashes.handle(handle)
+    return vault.seal_row(EVENTS, row)
 
 
 def _make_attempts(connection: Connection, fresh: Mapping[str, Arrival]) -> dict[str, list[State]]:
@@ -160,15 +169,16 @@ def _with_undoings(connection: Connection, drafts: list[Draft]) -> list[Draft]:
 
 def _links(
     connection: Connection, accounts: Iterable[tuple[str, str]]
-) -> dict[tuple[str, str], Row[Any]]:
+) -> dict[tuple[str, str], Any]:
     wanted = set(accounts)
     parameters = {
         "accounts": list({account for _, account in wanted}),
         "platforms": list({platform for platform, _ in wanted}),
     }
+    vault = vault_of(connection)
     rows = connection.execute(_LINKS, parameters)
     found = {(row.platform, row.account_id): row for row in rows}
-    return {pair: row for pair, row in found.items() if pair in wanted}
+    return {pair: vault.open_row(IDENTITIES, found[pair]) for pair in wanted & found.keys()}
 
 
 def _confirm_claims(
@@ -239,9 +249,10 @@ def _write_drafts(
     won = enter(connection, list(awards.values()), now)
     barred = {i for i in awards.keys() - won if is_barred(connection, awards[i])}
     rows, timeline = [], []
+    vault = vault_of(connection)
     for draft in drafts:
         state, reason, next_at = _entry(draft, draft.id in won, draft.id in barred)
-        rows.append(_attempt(draft, state, reason, next_at))
+        rows.append(_attempt(vault, draft, state, reason, next_at))
         at = draft.event.received_at
         by = f"source:{draft.event.source}"
         timeline.append(transition(draft.id, None, state, reason, by, at))
@@ -250,7 +261,7 @@ def _write_drafts(
     remember(connection, timeline)
 
 
-def _award(draft: Draft, link: Row[Any]) -> Award:
+def _award(draft: Draft, link: Any) -> Award:
     return Award(
         draft.id,
         draft.rule.challenge_id,
@@ -275,9 +286,12 @@ def _entry(draft: Draft, won: bool, barred: bool) -> tuple[State, str, datetime 
     return earned_state(hold), EARNED, draft.event.received_at + timedelta(seconds=hold)
 
 
-def _attempt(draft: Draft, state: State, reason: str, next_at: datetime | None) -> dict[str, Any]:
+def _attempt(
+    vault: Vault, draft: Draft, state: State, reason: str, next_at: datetime | None
+) -> dict[str, Any]:
     event, link = draft.event, draft.link
     return new_attempt(
+        vault,
         id=draft.id,
         event_id=draft.event_id,
         state=state,
@@ -302,6 +316,6 @@ def _attempt(draft: Draft, state: State, reason: str, next_at: datetime | None) 
     )
 
 
-def new_attempt(**values: Any) -> dict[str, Any]:
-    """A whole attempt row; every column must be named, so that one cannot be forgotten in bulk."""
-    return {**_BLANK_ATTEMPT, **values}
+def new_attempt(vault: Vault, **values: Any) -> dict[str, Any]:
+    """A whole attempt row, sealed; in bulk every column must be named, so none may be forgotten."""
+    return vault.seal_row(ATTEMPTS, {**_BLANK_ATTEMPT, **values})

@@ -6,11 +6,12 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, exists, literal, select, true
+from sqlalchemy import ColumnElement, Connection, delete, exists, literal, select, true
 from sqlalchemy.dialects import postgresql, sqlite
 
 from app.domain.attempts import State
 from app.storage.bulk import insert_rows
+from app.storage.hashes import Hashes, hashes_of
 from app.storage.tables import AwardRow, BarRow
 
 
@@ -47,34 +48,45 @@ def enter(connection: Connection, awards: Sequence[Award], now: datetime) -> set
     ordered = sorted(awards, key=lambda a: (a.challenge_id, a.customer_id, a.occurrence))
     if any(award.bar_after_undo for award in ordered):
         return {award.attempt_id for award in ordered if _enter_unbarred(connection, award, now)}
-    wanted = {(award.attempt_id, award.occurrence) for award in awards}
-    if insert_rows(connection, AwardRow, [_row(award, now) for award in ordered]) == len(ordered):
+    rows = [_row(connection, award, now) for award in ordered]
+    wanted = {(row["attempt_id"], row["customer_hash"]) for row in rows}
+    if insert_rows(connection, AwardRow, rows) == len(rows):
         return {attempt_id for attempt_id, _ in wanted}
-    held = select(AwardRow.attempt_id, AwardRow.occurrence).where(
+    held = select(AwardRow.attempt_id, AwardRow.customer_hash).where(
         AwardRow.attempt_id.in_([attempt_id for attempt_id, _ in wanted])
     )
-    return {row.attempt_id for row in connection.execute(held) if tuple(row) in wanted}
+    found = {tuple(row) for row in connection.execute(held)}
+    return {attempt_id for attempt_id, customer in wanted if (attempt_id, customer) in found}
 
 
-def _row(award: Award, now: datetime) -> dict[str, Any]:
+def _row(connection: Connection, award: Award, now: datetime) -> dict[str, Any]:
     return {
         "attempt_id": award.attempt_id,
         "challenge_id": award.challenge_id,
-        "customer_id": award.customer_id,
-        "platform": award.platform,
-        "account_id": award.account_id,
-        "occurrence": award.occurrence,
+        **_hashes(hashes_of(connection), award),
         "created_at": now,
+    }
+
+
+def _hashes(hashes: Hashes, award: Award) -> dict[str, str | None]:
+    """The two keys that must be new, of which neither tells whose they are."""
+    challenge, occurrence = award.challenge_id, award.occurrence
+    account = award.account_id
+    return {
+        "customer_hash": hashes.award_of_customer(challenge, award.customer_id, occurrence),
+        "account_hash": None
+        if account is None
+        else hashes.award_of_account(challenge, award.platform, account, occurrence),
     }
 
 
 def _enter_unbarred(connection: Connection, award: Award, now: datetime) -> bool:
     """Enter one award, unless its rule bars those who undid it before: one statement decides."""
-    row = _row(award, now)
+    row = _row(connection, award, now)
     columns = [literal(row[name], AwardRow.__table__.c[name].type) for name in row]
     chosen = select(*columns)
     if award.bar_after_undo:
-        chosen = chosen.where(~exists().where(barring(award)))
+        chosen = chosen.where(~exists().where(barring(connection, award)))
     else:
         # SQLite would read ON CONFLICT as a join's ON.
         chosen = chosen.where(true())
@@ -82,19 +94,18 @@ def _enter_unbarred(connection: Connection, award: Award, now: datetime) -> bool
     return connection.execute(statement.from_select(list(row), chosen)).first() is not None
 
 
-def barring(award: Award) -> ColumnElement[bool]:
+def barring(connection: Connection, award: Award) -> ColumnElement[bool]:
     """The bar that an award meets: of its account; without one, of any that its customer had."""
-    who = (
-        BarRow.account_id == award.account_id
-        if award.account_id is not None
-        else BarRow.customer_id == award.customer_id
-    )
-    return and_(BarRow.challenge_id == award.challenge_id, BarRow.platform == award.platform, who)
+    hashes = hashes_of(connection)
+    challenge, platform = award.challenge_id, award.platform
+    if award.account_id is not None:
+        return BarRow.account_hash == hashes.bar_of_account(challenge, platform, award.account_id)
+    return BarRow.customer_hash == hashes.bar_of_customer(challenge, platform, award.customer_id)
 
 
 def is_barred(connection: Connection, award: Award) -> bool:
     """Whether a bar kept this award out. For telling people, never for deciding."""
-    statement = select(BarRow.id).where(barring(award))
+    statement = select(BarRow.id).where(barring(connection, award))
     return award.bar_after_undo and connection.execute(statement).first() is not None
 
 
@@ -105,11 +116,8 @@ def release(connection: Connection, attempt_id: str) -> None:
 
 def holds(connection: Connection, challenge_id: int, customer_id: str, occurrence: str) -> bool:
     """Whether the ledger has this award. For telling people, never for deciding."""
-    statement = select(AwardRow.id).where(
-        AwardRow.challenge_id == challenge_id,
-        AwardRow.customer_id == customer_id,
-        AwardRow.occurrence == occurrence,
-    )
+    held = hashes_of(connection).award_of_customer(challenge_id, customer_id, occurrence)
+    statement = select(AwardRow.id).where(AwardRow.customer_hash == held)
     return connection.execute(statement).first() is not None
 
 

@@ -13,6 +13,7 @@ from app.domain.events import Event
 from app.steps.ledger import Award, earned_state, enter, insert_new
 from app.steps.moves import move, remember, transition
 from app.steps.withdrawing import withdraw
+from app.storage.hashes import hashes_of
 from app.storage.tables import AttemptRow, BarRow, EventRow, IdentityRow, TransitionRow
 
 UNDONE = "the action was undone"
@@ -249,11 +250,13 @@ def _flag(
 
 def _bar(connection: Connection, attempt: Row[Any], account_id: str, now: datetime) -> None:
     """Bar the account from this challenge; once is enough."""
+    hashes = hashes_of(connection)
+    challenge, platform = attempt.challenge_id, attempt.platform
     row = {
-        "challenge_id": attempt.challenge_id,
-        "platform": attempt.platform,
-        "account_id": account_id,
-        "customer_id": attempt.customer_id,
+        "challenge_id": challenge,
+        "platform": platform,
+        "account_hash": hashes.bar_of_account(challenge, platform, account_id),
+        "customer_hash": hashes.bar_of_customer(challenge, platform, attempt.customer_id),
         "attempt_id": attempt.id,
         "created_at": now,
     }

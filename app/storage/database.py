@@ -8,8 +8,11 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
+from app.domain.clock import utc_now
 from app.storage.engines import is_sqlite, read_engine, write_engine
 from app.storage.errors import Overtaken, StorageUnavailable
+from app.storage.hashes import hashes_if_any, make_hash_key
+from app.storage.vault import Vault
 from app.storage.writer import GroupWriter, Many, unavailable
 
 T = TypeVar("T")
@@ -26,8 +29,16 @@ class Database:
     a transaction of its own. Opened at first use, so that it may be made before a fork.
     """
 
-    def __init__(self, url: str, *, pool_size: int = 16, patience_seconds: float = 8) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        secret_keys: Sequence[str] = (),
+        pool_size: int = 16,
+        patience_seconds: float = 8,
+    ) -> None:
         self.url = url
+        self.vault = Vault(secret_keys)
         self.is_embedded = is_sqlite(url)
         self._pool_size = pool_size
         self._patience_seconds = patience_seconds
@@ -62,6 +73,7 @@ class Database:
     def write_each(self, step: Many, items: Sequence[Any]) -> Sequence[Any]:
         """As `write`, for a step that takes a list and may be given other callers' items too."""
         self._open()
+        self._read_hash_key()
         if self._writer is not None:
             return self._writer.write(step, items)
         return self._transaction(step, items)
@@ -79,10 +91,29 @@ class Database:
         with self._lock:
             if self._writes is not None:
                 return
-            writes = write_engine(self.url, self._pool_size)
-            self._reads = read_engine(self.url, self._pool_size) if self.is_embedded else writes
+            writes = write_engine(self.url, self._pool_size, self.vault)
+            self._reads = writes
+            if self.is_embedded:
+                self._reads = read_engine(self.url, self._pool_size, self.vault)
             self._writer = GroupWriter(writes, self._patience_seconds) if self.is_embedded else None
             self._writes = writes
+
+    def _read_hash_key(self) -> None:
+        """Before the first write: what is hashed must never be so under a key that is not kept."""
+        if self.vault.hashes is not None or not self.vault.has_keys:
+            return
+        assert self._writes is not None  # noqa: S101 -- opened by the caller
+        assert self._reads is not None  # noqa: S101 -- likewise
+        try:
+            with self._reads.begin() as connection:
+                if hashes_if_any(connection) is not None:
+                    return
+            with self._writes.begin() as connection:
+                make_hash_key(connection, utc_now())
+            with self._reads.begin() as connection:
+                hashes_if_any(connection)
+        except SQLAlchemyError as error:
+            raise unavailable(error) from error
 
     def _transaction(self, step: Many, items: Sequence[Any]) -> Sequence[Any]:
         assert self._writes is not None  # noqa: S101 -- opened by the caller

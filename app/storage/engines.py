@@ -7,6 +7,8 @@ from typing import Any
 from sqlalchemy import Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError
 
+from app.storage.vault import Vault, with_vault
+
 BUSY_TIMEOUT_MS = 5_000
 # The last one: a machine that vanishes in mid-transaction must not keep its locks for hours.
 _POSTGRES_OPTIONS = (
@@ -41,14 +43,18 @@ def sqlite_path(url: str) -> Path:
     return Path(database)
 
 
-def write_engine(url: str, pool_size: int = 16) -> Engine:
-    """An engine whose transactions may write."""
-    return _sqlite(url, "BEGIN IMMEDIATE", 2) if is_sqlite(url) else _postgres(url, pool_size)
+def write_engine(url: str, pool_size: int = 16, vault: Vault | None = None) -> Engine:
+    """An engine whose transactions may write, and seal with the vault's keys."""
+    if is_sqlite(url):
+        return _sqlite(url, "BEGIN IMMEDIATE", 2, vault or Vault())
+    return _postgres(url, pool_size, vault or Vault())
 
 
-def read_engine(url: str, pool_size: int = 16) -> Engine:
+def read_engine(url: str, pool_size: int = 16, vault: Vault | None = None) -> Engine:
     """An engine for reads. On SQLite it never waits for a writer, nor makes one wait."""
-    return _sqlite(url, "BEGIN", pool_size) if is_sqlite(url) else _postgres(url, pool_size)
+    if is_sqlite(url):
+        return _sqlite(url, "BEGIN", pool_size, vault or Vault())
+    return _postgres(url, pool_size, vault or Vault())
 
 
 def lone_engine(url: str) -> Engine:
@@ -57,17 +63,23 @@ def lone_engine(url: str) -> Engine:
     On PostgreSQL it is like the others; ask `app.storage.alone`.
     """
     return (
-        _sqlite(url, "BEGIN EXCLUSIVE", 1, is_alone=True) if is_sqlite(url) else _postgres(url, 1)
+        _sqlite(url, "BEGIN EXCLUSIVE", 1, Vault(), is_alone=True)
+        if is_sqlite(url)
+        else _postgres(url, 1, Vault())
     )
 
 
-def _sqlite(url: str, begin: str, pool_size: int, *, is_alone: bool = False) -> Engine:
+def _sqlite(
+    url: str, begin: str, pool_size: int, vault: Vault, *, is_alone: bool = False
+) -> Engine:
     sqlite_path(url).parent.mkdir(parents=True, exist_ok=True)
     engine = create_engine(
         url,
         pool_size=pool_size,
         max_overflow=32,
         pool_timeout=5,
+        hide_parameters=True,
+        execution_options=with_vault(vault),
         # Inserts have a text for each number of rows (`bulk`); each is to be prepared once.
         connect_args={"cached_statements": 512},
     )
@@ -87,6 +99,8 @@ def _sqlite(url: str, begin: str, pool_size: int, *, is_alone: bool = False) -> 
             "cache_size=-16000",
             # What a statement would undo by itself, if it failed half-way: not a file for each.
             "temp_store=MEMORY",
+            # What is deleted is overwritten, not left lying in the file.
+            "secure_delete=ON",
         ):
             connection.execute(f"PRAGMA {pragma}").close()
 
@@ -97,12 +111,15 @@ def _sqlite(url: str, begin: str, pool_size: int, *, is_alone: bool = False) -> 
     return engine
 
 
-def _postgres(url: str, pool_size: int) -> Engine:
+def _postgres(url: str, pool_size: int, vault: Vault) -> Engine:
     return create_engine(
         url,
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=5,
         pool_pre_ping=True,
+        # Errors, and with them our log, would quote the values of a statement.
+        hide_parameters=True,
+        execution_options=with_vault(vault),
         connect_args=dict(POSTGRES_CONNECTION),
     )

@@ -1,6 +1,7 @@
 """Is the database's shape ours, and how does it become so?"""
 
 import re
+from collections.abc import Sequence
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Connection, inspect, text
 
 from app.storage.engines import write_engine
+from app.storage.vault import Vault
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -18,12 +20,13 @@ _ADVISORY_LOCK = 7_215_482_003
 _REVISION = re.compile(r'^(down_)?revision(?:: [\w |]+)? = "(\w+)"$', re.MULTILINE)
 
 
-def upgrade(url: str) -> None:
+def upgrade(url: str, secret_keys: Sequence[str] = ()) -> None:
     """Bring the database to the newest revision; all of it happens, or nothing does.
 
-    Any number of processes may call it at once: one migrates, the others find it done.
+    Any number of processes may call it at once: one migrates, the others find it done. The keys
+    are needed where personal data of an older version is to be sealed; else it raises `CannotOpen`.
     """
-    engine = write_engine(url)
+    engine = write_engine(url, vault=Vault(secret_keys))
     try:
         with engine.begin() as connection:
             if connection.dialect.name == "postgresql":

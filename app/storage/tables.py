@@ -8,9 +8,9 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
-    LargeBinary,
     MetaData,
     String,
+    Table,
     UniqueConstraint,
     Uuid,
     false,
@@ -18,7 +18,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from app.storage.types import UtcDateTime
+from app.storage.types import Sealed, SealedBytes, SealedText, UtcDateTime
 
 NAMING = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -38,6 +38,10 @@ Serial = Annotated[
 Word = Annotated[str, mapped_column(String(64))]
 Text = Annotated[str, mapped_column(String(255))]
 Moment = Annotated[datetime, mapped_column(UtcDateTime)]
+# Of `app.storage.hashes`; and what only `app.storage.vault` opens.
+Hash = Annotated[str, mapped_column(String(22))]
+Secret = Annotated[Sealed, mapped_column(SealedText)]
+SecretBytes = Annotated[Sealed, mapped_column(SealedBytes)]
 AttemptId = Annotated[str, mapped_column(Uuid(as_uuid=False), ForeignKey("attempts.id"))]
 
 
@@ -51,18 +55,18 @@ class Base(DeclarativeBase):
 
 
 class EventRow(Base):
-    """One normalised social action. The unique key makes an event ours once, for ever."""
+    """One normalised social action. The unique key makes an event ours once, for ever.
+
+    That key is a hash: a row outlives what it tells. One that was stripped keeps only what the
+    dedup needs.
+    """
 
     __tablename__ = "events"
     __table_args__ = (
-        UniqueConstraint("source", "key"),
+        UniqueConstraint("source", "key_hash", name="uq_events_source_key"),
         Index(None, "source", "received_at"),
-        Index(
-            "ix_events_actor_handle",
-            "actor_handle",
-            sqlite_where=text("actor_handle IS NOT NULL"),
-            postgresql_where=text("actor_handle IS NOT NULL"),
-        ),
+        _partial("ix_events_handle_hash", "handle_hash", where="handle_hash IS NOT NULL"),
+        _partial("ix_events_actor", "actor", where="actor IS NOT NULL"),
         # Few events undo something; each new action that minds asks whether one of them does.
         Index(
             "ix_events_undone",
@@ -75,17 +79,19 @@ class EventRow(Base):
 
     id: Mapped[Id]
     source: Mapped[Word]
-    key: Mapped[Text]
+    key_hash: Mapped[Text]
+    key: Mapped[Text | None]
     platform: Mapped[Word]
     action: Mapped[Word]
     undone: Mapped[bool]
     undoes: Mapped[Text | None]
-    actor: Mapped[Text]
-    actor_handle: Mapped[Text | None]
+    actor: Mapped[Text | None]
+    actor_handle: Mapped[Secret | None]
+    handle_hash: Mapped[Hash | None]
     target: Mapped[Text | None]
     occurred_at: Mapped[Moment]
     received_at: Mapped[Moment]
-    payload: Mapped[bytes] = mapped_column(LargeBinary)
+    payload: Mapped[SecretBytes | None]
 
 
 class AttemptRow(Base):
@@ -118,8 +124,8 @@ class AttemptRow(Base):
     reason: Mapped[str | None] = mapped_column(String(500))
     challenge_id: Mapped[int]
     customer_id: Mapped[str | None] = mapped_column(String(100))
-    email: Mapped[Text | None]
-    mobile: Mapped[Word | None]
+    email: Mapped[Secret | None]
+    mobile: Mapped[Secret | None]
     source: Mapped[Word | None]
     platform: Mapped[Word]
     action: Mapped[Word]
@@ -130,7 +136,7 @@ class AttemptRow(Base):
     hold_seconds: Mapped[float]
     bar_after_undo: Mapped[bool] = mapped_column(server_default=false())
     undone_at: Mapped[Moment | None]
-    claimed: Mapped[str | None] = mapped_column(String(4096))
+    claimed: Mapped[Secret | None]
     created_at: Mapped[Moment]
     updated_at: Mapped[Moment]
     next_at: Mapped[Moment | None]
@@ -140,23 +146,25 @@ class AttemptRow(Base):
 
 
 class AwardRow(Base):
-    """The award ledger. Two constraints, never a look-up, decide that nothing is paid twice."""
+    """The award ledger. Two constraints, never a look-up, decide that nothing is paid twice.
+
+    Each hash is of the challenge and the occurrence too, so that awards tell neither whose they
+    are nor which belong together. They are for ever; the attempt is not.
+    """
 
     __tablename__ = "awards"
     __table_args__ = (
-        UniqueConstraint("challenge_id", "customer_id", "occurrence"),
-        UniqueConstraint("challenge_id", "platform", "account_id", "occurrence"),
+        UniqueConstraint("customer_hash"),
+        UniqueConstraint("account_hash"),
         UniqueConstraint("attempt_id"),
     )
 
     id: Mapped[Serial]
     challenge_id: Mapped[int]
-    customer_id: Mapped[str] = mapped_column(String(100))
-    platform: Mapped[Word]
-    account_id: Mapped[Text | None]
-    occurrence: Mapped[str] = mapped_column(String(300))
+    customer_hash: Mapped[Hash]
+    account_hash: Mapped[Hash | None]
     # Deferred: the ledger decides first, and the attempt is then written as it decided.
-    attempt_id: Mapped[str] = mapped_column(
+    attempt_id: Mapped[str | None] = mapped_column(
         Uuid(as_uuid=False), ForeignKey("attempts.id", deferrable=True, initially="DEFERRED")
     )
     created_at: Mapped[Moment]
@@ -165,21 +173,22 @@ class AwardRow(Base):
 class BarRow(Base):
     """An account that undid an action after it was paid for, where the rule bars it from then on.
 
-    ``customer_id``: whose it was, for claims that name no account.
+    By hashes of the challenge and the account; and of the challenge and the customer whose it was,
+    for claims that name no account. They are for ever; the attempt is not.
     """
 
     __tablename__ = "bars"
     __table_args__ = (
-        UniqueConstraint("challenge_id", "platform", "account_id"),
-        Index(None, "challenge_id", "customer_id"),
+        UniqueConstraint("account_hash"),
+        Index(None, "customer_hash"),
     )
 
     id: Mapped[Serial]
     challenge_id: Mapped[int]
     platform: Mapped[Word]
-    account_id: Mapped[Text]
-    customer_id: Mapped[str] = mapped_column(String(100))
-    attempt_id: Mapped[AttemptId]
+    account_hash: Mapped[Hash]
+    customer_hash: Mapped[Hash]
+    attempt_id: Mapped[AttemptId | None]
     created_at: Mapped[Moment]
 
 
@@ -296,9 +305,9 @@ class IdentityRow(Base):
     platform: Mapped[str] = mapped_column(String(64), primary_key=True)
     account_id: Mapped[str] = mapped_column(String(255), primary_key=True)
     customer_id: Mapped[str] = mapped_column(String(100))
-    handle: Mapped[Text | None]
-    email: Mapped[Text | None]
-    mobile: Mapped[Word | None]
+    handle: Mapped[Secret | None]
+    email: Mapped[Secret | None]
+    mobile: Mapped[Secret | None]
     created_at: Mapped[Moment]
     updated_at: Mapped[Moment]
 
@@ -410,3 +419,21 @@ class SubscriptionRow(Base):
     lapses_at: Mapped[Moment | None]
     asked_at: Mapped[Moment | None]
     answer: Mapped[Text | None]
+
+
+class HashKeyRow(Base):
+    """The one key of all keyed hashes, made once. Sealed anew when keys are rotated."""
+
+    __tablename__ = "hash_keys"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    value: Mapped[SecretBytes]
+    created_at: Mapped[Moment]
+
+
+def table_of(kind: type[Base]) -> Table:
+    return kind.metadata.tables[kind.__tablename__]
+
+
+EVENTS, ATTEMPTS = table_of(EventRow), table_of(AttemptRow)
+IDENTITIES, HASH_KEYS = table_of(IdentityRow), table_of(HashKeyRow)

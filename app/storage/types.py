@@ -1,8 +1,8 @@
-"""How are times kept, so that both databases hand back what they were given?"""
+"""How are times and sealed values kept, so that both databases hand back what they were given?"""
 
 from datetime import UTC, datetime
 
-from sqlalchemy import DateTime, Dialect
+from sqlalchemy import DateTime, Dialect, LargeBinary
 from sqlalchemy.types import TypeDecorator
 
 
@@ -24,3 +24,36 @@ class UtcDateTime(TypeDecorator[datetime]):
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Sealed(bytes):
+    """A value as `app.storage.vault` sealed it."""
+
+    __slots__ = ()
+
+
+class _SealedColumn(TypeDecorator[Sealed]):
+    """Takes nothing but sealed values: what somebody forgot to seal is refused, not stored."""
+
+    impl = LargeBinary
+    cache_ok = True
+
+    def process_bind_param(self, value: Sealed | None, _dialect: Dialect) -> Sealed | None:
+        if value is not None and not isinstance(value, Sealed):
+            raise TypeError("a personal value was about to be stored unsealed")
+        return value
+
+    def process_result_value(self, value: bytes | None, _dialect: Dialect) -> Sealed | None:
+        return None if value is None else Sealed(value)
+
+
+class SealedText(_SealedColumn):
+    """A sealed text."""
+
+    cache_ok = True
+
+
+class SealedBytes(_SealedColumn):
+    """Sealed bytes, as they came."""
+
+    cache_ok = True

@@ -11,6 +11,7 @@ from werkzeug.exceptions import HTTPException
 
 from app.platforms.kit.callback import KeysUnavailable
 from app.storage.errors import Overtaken, StorageUnavailable
+from app.storage.vault import CannotOpen
 
 log = structlog.get_logger(__name__)
 
@@ -145,11 +146,12 @@ def install(app: Flask) -> None:
     app.register_error_handler(StorageUnavailable, _storage)
     app.register_error_handler(Overtaken, _storage)
     app.register_error_handler(KeysUnavailable, _keys)
+    app.register_error_handler(CannotOpen, _storage)
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(Exception, _unforeseen)
 
 
-def _storage(error: StorageUnavailable | Overtaken) -> Response:
+def _storage(error: StorageUnavailable | Overtaken | CannotOpen) -> Response:
     log.error("storage.unavailable", problem=str(error), path=request.path)
     detail = "Nothing was kept. Send it again."
     return Problem("storage", detail, headers={"Retry-After": str(RETRY_SECONDS)}).response()

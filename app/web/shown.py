@@ -8,7 +8,6 @@ from enum import StrEnum
 from typing import Any, NoReturn
 
 from pydantic import Field
-from sqlalchemy import Row
 
 from app.domain.answers import Outcome
 from app.domain.attempts import State
@@ -92,16 +91,19 @@ class Event(Shape):
 
     id: str
     source: str
-    key: str = Field(description="What identifies it within its source, for ever.")
+    key: str | None = Field(
+        description="What identifies it within its source. Null, as what follows, once the event "
+        "was stripped: then only a keyed hash remembers it, for ever."
+    )
     platform: str
     action: str
     undone: bool
-    actor: str
+    actor: str | None
     actor_handle: str | None
     target: str | None
     occurred_at: datetime
     received_at: datetime
-    payload: Payload
+    payload: Payload | None = Field(description="Null once its time is over.")
 
 
 class Transition(Shape):
@@ -141,7 +143,7 @@ class AttemptInFull(Attempt):
     submissions: list[Submission]
 
 
-def attempt(row: Row[Any]) -> Attempt:
+def attempt(row: Any) -> Attempt:
     return Attempt(**_attempt_fields(row))
 
 
@@ -180,7 +182,7 @@ def _is_within(content: object, depth: int) -> bool:
     return depth > 0 and all(_is_within(one, depth - 1) for one in inner)
 
 
-def _attempt_fields(row: Row[Any]) -> dict[str, Any]:
+def _attempt_fields(row: Any) -> dict[str, Any]:
     return {
         **_fields(row, Attempt, but=("claimed", "in_flight", "granted_points")),
         "granted_points": _plain(row.granted_points),
@@ -208,11 +210,12 @@ def _plain(amount: float | None) -> float | int | None:
     return int(amount) if amount is not None and amount.is_integer() else amount
 
 
-def _event(row: Row[Any]) -> Event:
-    return Event(**_fields(row, Event, but=("payload",)), payload=payload(row.payload))
+def _event(row: Any) -> Event:
+    told = None if row.payload is None else payload(row.payload)
+    return Event(**_fields(row, Event, but=("payload",)), payload=told)
 
 
-def _fields(row: Row[Any], shape: type[Shape], but: tuple[str, ...] = ()) -> dict[str, Any]:
+def _fields(row: Any, shape: type[Shape], but: tuple[str, ...] = ()) -> dict[str, Any]:
     return {name: getattr(row, name) for name in shape.model_fields if name not in but}
 
 

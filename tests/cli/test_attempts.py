@@ -25,6 +25,7 @@ from app.steps.moves import move
 from app.storage.database import Database
 from app.storage.tables import AttemptRow, SubmissionRow
 from tests.cli.conftest import Vouch
+from tests.keys import KEYS
 
 NOW = utc_now()
 RULE = Rule(challenge_id=7, platform="somewhere", action="follow")
@@ -53,7 +54,8 @@ class History:
 @pytest.fixture
 def past(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[History]:
     monkeypatch.setenv("DATABASE_URL", sqlite_url)
-    database = Database(sqlite_url)
+    monkeypatch.setenv("VOUCH_SECRET_KEYS", ",".join(KEYS))
+    database = Database(sqlite_url, secret_keys=KEYS)
     history = History(database, {})
     ann = Identity("somewhere", "account-1", "ann", email="ann@example.com")
     database.write(lambda c: link(c, ann, "test", NOW))

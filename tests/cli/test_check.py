@@ -17,6 +17,7 @@ from app.sandbox.settings import Campaign, SandboxSettings
 from app.steps.sources import Sighting, keep
 from app.storage.database import Database
 from tests.cli.conftest import PLATFORMS, Vouch, any_platform, is_secret
+from tests.keys import KEYS
 
 CLAIMED = """
 [[rules]]
@@ -421,7 +422,7 @@ def test_a_source_that_is_not_well_is_a_warning_and_one_that_is_says_when_it_spo
     platform, other = PLATFORMS[:2]
     silent_after = "silent_after_seconds = 3600\n"
     write(source(platform) + silent_after + source(other) + silent_after)
-    database = Database(sqlite_url)
+    database = Database(sqlite_url, secret_keys=KEYS)
     now = utc_now()
     seen = {
         example_source(platform)["name"]: Sighting(now, now),

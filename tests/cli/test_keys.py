@@ -8,6 +8,7 @@ from app.domain.clock import utc_now
 from app.steps.keys import Role, holder
 from app.storage.database import Database
 from tests.cli.conftest import Vouch
+from tests.keys import KEYS
 
 
 @pytest.fixture
@@ -16,7 +17,7 @@ def _database(monkeypatch: pytest.MonkeyPatch, sqlite_url: str) -> None:
 
 
 def opened_by(url: str, key: str) -> Role | None:
-    database = Database(url)
+    database = Database(url, secret_keys=KEYS)
     try:
         with database.read() as connection:
             found = holder(connection, key)

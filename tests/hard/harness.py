@@ -14,6 +14,8 @@ from pathlib import Path
 from signal import SIGKILL, SIGTERM, Signals
 from typing import Any
 
+from tests.hard.history import KEYS
+
 ROOT = Path(__file__).parents[2]
 TWITCH_SECRET = "hard-secret-0123456789"
 CHALLENGE = 7
@@ -222,6 +224,6 @@ class Installation:
             "GAMEBALL_SECRET_KEY": "sandbox-secret-key",
             "TWITCH_SECRET": TWITCH_SECRET,
             "VOUCH_CONFIG": str(self.folder / "vouch.toml"),
-            "VOUCH_SECRET_KEYS": "hard-claim-key-0123456789",
+            "VOUCH_SECRET_KEYS": ",".join(KEYS),
             **self.variables,
         }

@@ -21,12 +21,15 @@ from app.storage.tables import (
     SubmissionRow,
 )
 
+# Those of the installation's processes.
+KEYS = ("hard-claim-key-0123456789",)
+
 
 class History:
     """The installation's database, looked at from outside."""
 
     def __init__(self, url: str) -> None:
-        self._database = Database(url)
+        self._database = Database(url, secret_keys=KEYS)
 
     def close(self) -> None:
         self._database.close()
@@ -93,7 +96,9 @@ class History:
         return Counter(
             (customer, challenge)
             for customer, challenge in self._rows(
-                select(AwardRow.customer_id, AwardRow.challenge_id)
+                select(AttemptRow.customer_id, AwardRow.challenge_id).join(
+                    AttemptRow, AttemptRow.id == AwardRow.attempt_id
+                )
             )
         )
 

@@ -21,7 +21,7 @@ from app.storage.database import Database
 from app.storage.errors import StorageUnavailable
 from app.storage.tables import AttemptRow, IdentityRow
 from tests.hard.harness import CHALLENGE
-from tests.hard.history import History
+from tests.hard.history import KEYS, History
 
 pytestmark = [pytest.mark.hard, pytest.mark.timeout(60)]
 
@@ -31,12 +31,13 @@ POLICY = ForwardingPolicy(
     RetryPolicy({"retry": [1, 1, 1], "echo": [900], "busy": [1], "missing_customer": [1]}, 55, 65),
     LEASE_SECONDS,
 )
+
 START = utc_now() + timedelta(minutes=1)
 
 
 @pytest.fixture
 def database(database_url: str) -> Iterator[Database]:
-    opened = Database(database_url)
+    opened = Database(database_url, secret_keys=KEYS)
     yield opened
     opened.close()
 
@@ -163,7 +164,7 @@ def test_what_shared_a_transaction_that_sqlite_gave_up_is_not_called_written(
     sqlite_url: str,
 ) -> None:
     """SQLite rolls back by itself when the disk is full; OR ROLLBACK makes it do so here."""
-    database = Database(sqlite_url)
+    database = Database(sqlite_url, secret_keys=KEYS)
     is_busy, go_on = threading.Event(), threading.Event()
 
     def keep_busy(_: Connection) -> None:

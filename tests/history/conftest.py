@@ -30,6 +30,7 @@ from app.storage import migrate
 from app.storage.database import Database
 from app.storage.tables import AttemptRow, Base
 from app.web import create_app
+from tests.keys import KEYS
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 SECRET = "a-secret-that-only-twitch-knows"
@@ -93,6 +94,7 @@ class Past:
         """One attempt; its id. ``created_at`` decides where in the order of time it stands."""
         at = columns.pop("created_at", None) or self.service.now()
         row = new_attempt(
+            self.service.database.vault,
             **{
                 "id": new_id(at),
                 "state": state,
@@ -110,7 +112,7 @@ class Past:
                 "updated_at": at,
                 "next_at": at if state is State.DUE else None,
                 **columns,
-            }
+            },
         )
         self.service.database.write(lambda c: c.execute(insert(AttemptRow), row))
         entry = moves.transition(row["id"], None, state, "made for a test", "test", at)
@@ -201,7 +203,7 @@ def make_service(tmp_path: Path, clock: Clock) -> Iterator[MakeService]:
         service = Service(
             Environment(database_url=database_url, config_path=path, **environment),
             load_configuration(path, {"TWITCH_SECRET": SECRET}),
-            Database(database_url),
+            Database(database_url, secret_keys=KEYS),
             ("a key that signs claim tokens",),
             clock,
         )

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import Connection, Row
+from sqlalchemy import Connection
 
 from app.domain.answers import Outcome
 from app.domain.attempts import CANCELLABLE, REPLAYABLE, State
@@ -50,7 +50,7 @@ def finish(world: World, job_id: str, size: int = 2) -> None:
         pass
 
 
-def job(world: World, job_id: str) -> Row[Any]:
+def job(world: World, job_id: str) -> Any:
     return next(row for row in world.all(BulkJobRow) if row.id == job_id)
 
 

@@ -16,7 +16,9 @@ from app.steps.identities import Identity
 from app.steps.intake import Receipt
 from app.storage.database import Database
 from app.storage.tables import AttemptRow
+from app.storage.vault import Vault
 from tests.clock import Clock
+from tests.keys import KEYS
 from tests.steps.world import FOLLOW, MONTH, World
 
 HELD = replace(FOLLOW, hold_seconds=3_600)
@@ -507,6 +509,6 @@ def test_an_undoing_that_meets_a_link_withdraws_what_was_released(
 
 
 def test_every_column_of_an_attempt_is_named_in_bulk() -> None:
-    row = intake.new_attempt(id="x")
+    row = intake.new_attempt(Vault(KEYS), id="x")
 
     assert set(row) == {column.key for column in AttemptRow.__table__.columns}

@@ -21,6 +21,7 @@ from app.steps.timers import strike
 from app.storage.database import Database
 from app.storage.tables import AttemptRow
 from tests.clock import START
+from tests.keys import KEYS
 
 T = TypeVar("T")
 
@@ -33,7 +34,7 @@ ADA = Identity("twitch", "tw-1", "ada")
 
 @pytest.fixture
 def database(postgres_url: str) -> Iterator[Database]:
-    database = Database(postgres_url)
+    database = Database(postgres_url, secret_keys=KEYS)
     yield database
     database.close()
 

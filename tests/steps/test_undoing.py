@@ -522,8 +522,9 @@ def test_a_rule_may_bar_who_undid_what_was_paid(world: World) -> None:
     assert "barred" in world.attempt(again).reason
     assert len(world.awards()) == 1
     [bar] = world.all(BarRow)
-    assert (bar.challenge_id, bar.account_id, bar.customer_id) == (1, "99", "ann")
-    assert bar.attempt_id == attempt_id
+    assert (bar.challenge_id, bar.attempt_id) == (1, attempt_id)
+    # Whom it bars is told by hashes only.
+    assert {"99", "ann"}.isdisjoint(map(str, vars(bar).values()))
 
 
 def test_nobody_is_barred_by_default(world: World) -> None:

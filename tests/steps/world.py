@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Row, select, update
+from sqlalchemy import Connection, select, update
 
 from app.domain.answers import Answer, Outcome
 from app.domain.attempts import State
@@ -29,6 +29,7 @@ from app.storage.tables import (
     IdentityRow,
     SubmissionRow,
     TransitionRow,
+    table_of,
 )
 from tests.clock import Clock
 
@@ -69,10 +70,13 @@ class World:
     def do(self, step: Callable[[Connection], T]) -> T:
         return self.database.write(step)
 
-    def all(self, table: Any) -> list[Row[Any]]:
-        order = next(iter(table.__table__.primary_key))
+    def all(self, kind: Any) -> list[Any]:
+        """Every row of a table, what is sealed opened."""
+        table = table_of(kind)
+        order = next(iter(table.primary_key))
         with self.database.read() as connection:
-            return list(connection.execute(select(table.__table__).order_by(order)))
+            rows = connection.execute(select(table).order_by(order)).all()
+        return [self.database.vault.open_row(table, row) for row in rows]
 
     # What platforms and the shop do.
 
@@ -172,7 +176,7 @@ class World:
 
     # What is there afterwards.
 
-    def attempt(self, attempt_id: str) -> Row[Any]:
+    def attempt(self, attempt_id: str) -> Any:
         return next(row for row in self.all(AttemptRow) if row.id == attempt_id)
 
     def state(self, attempt_id: str) -> State:
@@ -192,23 +196,26 @@ class World:
             assert after.from_state == before, rows
         return [row.to_state for row in rows]
 
-    def last_change(self, attempt_id: str) -> Row[Any]:
+    def last_change(self, attempt_id: str) -> Any:
         return [row for row in self.all(TransitionRow) if row.attempt_id == attempt_id][-1]
 
-    def submissions(self, attempt_id: str) -> list[Row[Any]]:
+    def submissions(self, attempt_id: str) -> list[Any]:
         return [row for row in self.all(SubmissionRow) if row.attempt_id == attempt_id]
 
     def awards(self) -> list[tuple[int, str, str | None, str]]:
+        """What the ledger holds, as far as its attempts tell: it does not say itself."""
+        attempts = {row.id: row for row in self.all(AttemptRow)}
+        awarded = [row.attempt_id for row in self.all(AwardRow)]
         return [
-            (row.challenge_id, row.customer_id, row.account_id, row.occurrence)
-            for row in self.all(AwardRow)
+            (one.challenge_id, one.customer_id, one.account_id, one.occurrence)
+            for one in map(attempts.__getitem__, awarded)
         ]
 
-    def forwarding(self) -> Row[Any]:
+    def forwarding(self) -> Any:
         [row] = self.all(ForwardingRow)
         return row
 
-    def stored_events(self) -> list[Row[Any]]:
+    def stored_events(self) -> list[Any]:
         return self.all(EventRow)
 
     # What no step does yet, or only by an accident.

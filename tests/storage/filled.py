@@ -26,7 +26,7 @@ from sqlalchemy import (
 from app.storage.copy import restart_sequences, tables
 from app.storage.engines import write_engine
 from app.storage.tables import AttemptRow
-from app.storage.types import UtcDateTime
+from app.storage.types import Sealed, SealedBytes, SealedText, UtcDateTime
 from tests.clock import START
 
 ROWS = 7
@@ -88,6 +88,8 @@ def _of_type(kind: Any, number: int) -> Any:
             return str(UUID(int=(number + 1) << 70 | 0x7F))
         case Boolean():
             return number % 3 == 0
+        case SealedText() | SealedBytes():
+            return Sealed(bytes(range(256)) * (number + 1))
         case LargeBinary():
             return bytes(range(256)) * (number + 1)
         case JSON():

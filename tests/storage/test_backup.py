@@ -14,6 +14,7 @@ from app.storage.database import Database
 from app.storage.engines import sqlite_path
 from app.storage.tables import IdentityRow
 from tests.clock import START
+from tests.keys import KEYS
 from tests.storage.filled import contents, fill
 
 
@@ -40,7 +41,7 @@ def test_only_its_owner_may_read_it(sqlite_url: str, tmp_path: Path) -> None:
 def test_a_service_may_write_meanwhile_and_the_copy_is_of_one_moment(
     sqlite_url: str, tmp_path: Path
 ) -> None:
-    database = Database(sqlite_url)
+    database = Database(sqlite_url, secret_keys=KEYS)
     stopping = threading.Event()
     written = 0
 

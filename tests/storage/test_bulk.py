@@ -10,6 +10,7 @@ from app.domain.clock import new_id
 from app.storage.bulk import insert_rows
 from app.storage.engines import write_engine
 from app.storage.tables import EventRow
+from app.storage.types import Sealed
 from tests.clock import START
 
 
@@ -25,6 +26,7 @@ def row(key: str, **values: Any) -> dict[str, Any]:
     given = {
         "id": new_id(START),
         "source": "twitch",
+        "key_hash": f"hash of {key}",
         "key": key,
         "platform": "twitch",
         "action": "follow",
@@ -32,13 +34,16 @@ def row(key: str, **values: Any) -> dict[str, Any]:
         "actor": "99",
         "occurred_at": START,
         "received_at": START,
-        "payload": b"\x00{}\xff",
+        "payload": Sealed(b"\x00{}\xff"),
     }
     return {**blank, **given, **values}
 
 
 def test_rows_come_back_as_they_were_given(engine: Engine) -> None:
-    rows = [row("a", target="t", undone=True), row("b", actor_handle="jo %s ? \"'")]
+    rows = [
+        row("a", target="t", undone=True),
+        row("b", target="jo %s ? \"'", actor_handle=Sealed(b"jo")),
+    ]
 
     with engine.begin() as connection:
         written = insert_rows(connection, EventRow, rows)

@@ -15,6 +15,7 @@ from app.storage.database import Database
 from app.storage.engines import sqlite_path, write_engine
 from app.storage.tables import Base, IdentityRow, TransitionRow
 from tests.clock import START, Clock
+from tests.keys import KEYS
 from tests.steps.world import World
 from tests.storage.filled import contents, fill
 
@@ -103,7 +104,7 @@ def test_what_was_owed_is_owed_there_and_what_was_received_stays_known(
     move: tuple[str, str], clock: Clock
 ) -> None:
     source, target = move
-    before = World(Database(source), clock)
+    before = World(Database(source, secret_keys=KEYS), clock)
     owed = before.owed()
     event = before.event(key="once")
     before.receive(event)
@@ -111,7 +112,7 @@ def test_what_was_owed_is_owed_there_and_what_was_received_stays_known(
 
     copy(source, target)
 
-    after = World(Database(target), clock)
+    after = World(Database(target, secret_keys=KEYS), clock)
     assert after.due() == [owed]
     assert not after.receive(event)[0].is_new
     assert after.awards() == [(1, "ann", "99", "once")]

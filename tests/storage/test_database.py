@@ -11,6 +11,7 @@ from app.storage.database import Database
 from app.storage.errors import StorageUnavailable
 from app.storage.tables import ForwardingRow, IdentityRow
 from tests.clock import START
+from tests.keys import KEYS
 
 
 def identity(account: str) -> dict[str, Any]:
@@ -101,13 +102,13 @@ def test_it_may_be_closed_twice_and_used_again(database: Database) -> None:
 
 
 def test_it_opens_nothing_before_it_is_used() -> None:
-    database = Database("postgresql+psycopg://nobody@127.0.0.1:1/nothing")
+    database = Database("postgresql+psycopg://nobody@127.0.0.1:1/nothing", secret_keys=KEYS)
 
     database.close()
 
 
 def test_a_server_that_is_not_there_is_storage_unavailable() -> None:
-    database = Database("postgresql+psycopg://nobody:hidden@127.0.0.1:1/nothing")
+    database = Database("postgresql+psycopg://nobody:hidden@127.0.0.1:1/nothing", secret_keys=KEYS)
     try:
         with pytest.raises(StorageUnavailable) as caught:
             database.write(lambda c: link(c, "a"))
@@ -120,7 +121,10 @@ def test_a_server_that_is_not_there_is_storage_unavailable() -> None:
 
 
 def test_a_database_held_by_another_process_is_storage_unavailable(sqlite_url: str) -> None:
-    database, stranger = Database(sqlite_url, patience_seconds=0.1), Database(sqlite_url)
+    database, stranger = (
+        Database(sqlite_url, patience_seconds=0.1, secret_keys=KEYS),
+        Database(sqlite_url, secret_keys=KEYS),
+    )
     release = threading.Event()
     held = threading.Event()
 
@@ -143,7 +147,7 @@ def test_a_database_held_by_another_process_is_storage_unavailable(sqlite_url: s
 
 
 def test_two_transactions_that_met_head_on_both_go_through(postgres_url: str) -> None:
-    database = Database(postgres_url)
+    database = Database(postgres_url, secret_keys=KEYS)
     for account in ("a", "b"):
         database.write(lambda c, account=account: link(c, account))  # type: ignore[misc]
     meet = threading.Barrier(2)
@@ -158,7 +162,7 @@ def test_two_transactions_that_met_head_on_both_go_through(postgres_url: str) ->
                 connection.execute(
                     update(IdentityRow)
                     .where(IdentityRow.account_id == account)
-                    .values(handle=IdentityRow.account_id)
+                    .values(customer_id=IdentityRow.account_id)
                 )
 
         database.write(step)

@@ -9,6 +9,7 @@ from sqlalchemy import text
 
 from app.storage.database import Database
 from app.storage.listening import DUE, Listener
+from tests.keys import KEYS
 
 NOTICE = f"SELECT pg_notify('{DUE}', '')"
 DROP = (
@@ -19,7 +20,7 @@ DROP = (
 
 @pytest.fixture
 def database(postgres_url: str) -> Iterator[Database]:
-    opened = Database(postgres_url)
+    opened = Database(postgres_url, secret_keys=KEYS)
     yield opened
     opened.close()
 

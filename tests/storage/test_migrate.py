@@ -5,18 +5,34 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, insert, inspect, select, text
 from sqlalchemy.exc import DBAPIError
 
+from app.domain.attempts import State
+from app.storage import migrate
+from app.storage.database import Database
 from app.storage.engines import is_sqlite, write_engine
 from app.storage.migrate import head, is_current, upgrade
-from app.storage.tables import Base, ForwardingRow, IdentityRow
-from tests.clock import START
+from app.storage.tables import (
+    EVENTS,
+    IDENTITIES,
+    AttemptRow,
+    Base,
+    EventRow,
+    ForwardingRow,
+    IdentityRow,
+)
+from app.storage.vault import CannotOpen
+from tests.clock import START, Clock
+from tests.keys import KEYS
+from tests.steps.world import World
 
 ROOT = Path(__file__).parents[2]
 
@@ -86,8 +102,9 @@ def postgres_shape(connection: Connection, schema: str) -> set[tuple[Any, ...]]:
         column_default IS NULL FROM information_schema.columns WHERE table_schema = :s""",
         """SELECT tablename, indexname, replace(indexdef, :s || '.', '') FROM pg_indexes
         WHERE schemaname = :s""",
+        # Not NOT NULL, whose names keep what a column or a table was once called.
         """SELECT conname, replace(pg_get_constraintdef(oid), :s || '.', '') FROM pg_constraint
-        WHERE connamespace = CAST(:s AS regnamespace)""",
+        WHERE connamespace = CAST(:s AS regnamespace) AND contype <> 'n'""",
     )
     rows = [row for q in queries for row in connection.execute(text(q), {"s": schema})]
     return {tuple(row) for row in rows if "alembic_version" not in str(row[0])}
@@ -191,3 +208,86 @@ def test_a_migration_that_fails_leaves_nothing_behind(empty_url: str) -> None:
         connection.execute(text("DROP TABLE transitions"))
     upgrade(empty_url)
     assert "attempts" in tables_of(empty_url)
+
+
+BEFORE_SEALING = "0007"
+
+
+def run_to(url: str, revision: str) -> None:
+    """Migrate only so far."""
+    with opened(url) as engine, engine.begin() as connection:
+        config = migrate._config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
+
+
+def old_rows(url: str) -> None:
+    """What a version that sealed nothing had written."""
+    uuids = {"event": UUID(int=1 << 70), "attempt": UUID(int=2 << 70)}
+    ids = {name: one.hex if is_sqlite(url) else str(one) for name, one in uuids.items()}
+    at = START.replace(tzinfo=None) if is_sqlite(url) else START
+    statements = {
+        (
+            "INSERT INTO events (id, source, key, platform, action, undone, actor, actor_handle, "
+            "target, occurred_at, received_at, payload) VALUES (:event, 'twitch', 'key-1', "
+            "'twitch', 'follow', false, '99', 'Ann_Plays', '1337', :at, :at, :payload)"
+        ),
+        (
+            "INSERT INTO attempts (id, event_id, state, challenge_id, customer_id, email, mobile, "
+            "platform, action, account_id, evidence, occurrence, hold_seconds, claimed, "
+            "created_at, updated_at, fence, round) VALUES (:attempt, :event, 'due', 1, 'ann', "
+            "'ann@b.test', '+49', 'twitch', 'follow', '99', 'signed', 'once', 0, :claimed, "
+            ":at, :at, 0, 0)"
+        ),
+        (
+            "INSERT INTO identities (platform, account_id, customer_id, handle, email, mobile, "
+            "created_at, updated_at) VALUES ('twitch', '99', 'ann', 'Ann_Plays', 'ann@b.test', "
+            "'+49', :at, :at)"
+        ),
+        (
+            "INSERT INTO awards (challenge_id, customer_id, platform, account_id, occurrence, "
+            "attempt_id, created_at) VALUES (1, 'ann', 'twitch', '99', 'once', :attempt, :at)"
+        ),
+    }
+    said = {"payload": b'{"raw": 1}', "claimed": '{"note": "Ann_Plays"}', "at": at}
+    with opened(url) as engine, engine.begin() as connection:
+        for statement in sorted(statements, key=lambda one: "awards" in one or "attempts" in one):
+            named = {k: v for k, v in {**ids, **said}.items() if f":{k}" in statement}
+            connection.execute(text(statement), named)
+
+
+def test_rows_of_a_version_that_sealed_nothing_are_sealed_and_hashed(
+    empty_url: str, clock: Clock
+) -> None:
+    run_to(empty_url, BEFORE_SEALING)
+    old_rows(empty_url)
+
+    upgrade(empty_url, KEYS)
+
+    world = World(Database(empty_url, secret_keys=KEYS), clock)
+    [event], [attempt], [identity] = (world.all(k) for k in (EventRow, AttemptRow, IdentityRow))
+    assert (event.key, event.actor, event.actor_handle) == ("key-1", "99", "Ann_Plays")
+    assert event.payload == b'{"raw": 1}'
+    assert (attempt.email, attempt.mobile) == ("ann@b.test", "+49")
+    assert attempt.claimed == '{"note": "Ann_Plays"}'
+    assert (identity.handle, identity.email, identity.mobile) == ("Ann_Plays", "ann@b.test", "+49")
+    assert world.awards() == [(1, "ann", "99", "once")]
+    assert not world.receive(world.event(key="key-1"))[0].is_new
+    assert world.receive(world.event(key="key-2"))[0].states == (State.DUPLICATE,)
+    world.database.close()
+    with opened(empty_url) as engine, engine.begin() as connection:
+        kept = str([connection.execute(select(table)).all() for table in (EVENTS, IDENTITIES)])
+    assert "Ann_Plays" not in kept
+    assert "ann@b.test" not in kept
+
+
+def test_what_an_older_version_left_unsealed_needs_the_keys(empty_url: str) -> None:
+    run_to(empty_url, BEFORE_SEALING)
+    old_rows(empty_url)
+
+    with pytest.raises(CannotOpen, match="no secret key is set"):
+        upgrade(empty_url)
+
+    with opened(empty_url) as engine, engine.begin() as connection:
+        emails = connection.execute(text("SELECT email FROM attempts")).scalars().all()
+    assert emails == ["ann@b.test"]

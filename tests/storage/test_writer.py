@@ -15,6 +15,7 @@ from app.domain.clock import new_id
 from app.storage.engines import write_engine
 from app.storage.errors import StorageUnavailable
 from app.storage.tables import AwardRow, EventRow
+from app.storage.types import Sealed
 from app.storage.writer import MAX_WAITING, GroupWriter
 from tests.clock import START
 
@@ -78,13 +79,14 @@ def keep(connection: Connection, keys: Sequence[str]) -> Sequence[str]:
                 "id": new_id(START),
                 "source": "twitch",
                 "key": f"{key}:{part}",
+                "key_hash": f"{key}:{part}",
                 "platform": "twitch",
                 "action": "follow",
                 "undone": False,
                 "actor": "99",
                 "occurred_at": START,
                 "received_at": START,
-                "payload": os.urandom(3_000) if key == "large" else b"{}",
+                "payload": Sealed(os.urandom(3_000) if key == "large" else b"{}"),
             }
             connection.execute(insert(EventRow).values(row))
     return [f"kept {key}" for key in keys]
@@ -92,7 +94,7 @@ def keep(connection: Connection, keys: Sequence[str]) -> Sequence[str]:
 
 def kept(engine: Engine) -> set[str]:
     with engine.begin() as connection:
-        keys = connection.execute(select(EventRow.key)).scalars()
+        keys = connection.execute(select(EventRow.key_hash)).scalars()
         return {key.removesuffix(":0") for key in keys}
 
 
@@ -181,9 +183,7 @@ def orphan(connection: Connection, items: Sequence[str]) -> Sequence[str]:
     """An award of no attempt: the constraint is deferred, so that only the commit fails."""
     award = {
         "challenge_id": 1,
-        "customer_id": "ann",
-        "platform": "twitch",
-        "occurrence": "once",
+        "customer_hash": "ann",
         "attempt_id": new_id(START),
         "created_at": START,
     }

@@ -2,18 +2,19 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import quote
 
 from flask import Flask
-from sqlalchemy import Row, select
+from sqlalchemy import select
 from werkzeug.test import TestResponse
 
 from app.platforms.kit.examples import templates
 from app.service import Service
 from app.steps import keys
 from app.steps.keys import Role
-from app.storage.tables import AttemptRow, AwardRow, TransitionRow
+from app.storage.tables import ATTEMPTS, AttemptRow, AwardRow, TransitionRow
 
 CHANNEL = "1337"
 
@@ -78,20 +79,25 @@ class Shop:
         answer = self.call("POST", "/webhooks/twitch", headers=headers, data=example.body)
         assert answer.status_code == 204, answer.text
 
-    def attempts(self) -> list[Row[Any]]:
-        """Every attempt, oldest first."""
+    def attempts(self) -> list[Any]:
+        """Every attempt, oldest first, what is sealed opened."""
         with self.service.database.read() as connection:
-            return list(connection.execute(select(AttemptRow.__table__).order_by(AttemptRow.id)))
+            rows = connection.execute(select(ATTEMPTS).order_by(AttemptRow.id)).all()
+        return [self.service.database.vault.open_row(ATTEMPTS, row) for row in rows]
 
-    def attempt(self, attempt_id: str) -> Row[Any]:
+    def attempt(self, attempt_id: str) -> Any:
         return next(attempt for attempt in self.attempts() if attempt.id == attempt_id)
 
     def states(self) -> list[str]:
         return [attempt.state for attempt in self.attempts()]
 
-    def awards(self) -> list[Row[Any]]:
+    def awards(self) -> list[Any]:
+        """The attempt of each award: the ledger itself tells nobody's name."""
         with self.service.database.read() as connection:
-            return list(connection.execute(select(AwardRow.__table__).order_by(AwardRow.id)))
+            ids = connection.execute(select(AwardRow.attempt_id).order_by(AwardRow.id)).scalars()
+            order = list(ids)
+        attempts = {row.id: row for row in self.attempts()}
+        return [SimpleNamespace(**vars(attempts[one]), attempt_id=one) for one in order]
 
     def timeline(self, attempt_id: str) -> list[tuple[str | None, str, str]]:
         """From which state to which, and who or what caused it."""

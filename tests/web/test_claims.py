@@ -47,7 +47,7 @@ def test_a_claim_is_due_at_once_where_its_rule_believes_claims(shop: Shop) -> No
     assert attempt.next_at == shop.service.now()
     assert [award.attempt_id for award in shop.awards()] == [attempt.id]
     assert shop.timeline(attempt.id) == [
-        (None, "checking", "customer:ada"),
+        (None, "checking", "customer"),
         ("checking", "due", "rule"),
     ]
 

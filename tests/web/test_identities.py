@@ -96,13 +96,13 @@ def test_linking_wakes_no_worker_where_nothing_waited(shop: Shop) -> None:
 def test_an_account_of_another_customer_is_taken_and_nothing_moves(shop: Shop) -> None:
     shop.linked("tw-1", "ada-the-first")
     shop.follow("tw-2", "event-2")
-    before = [tuple(attempt) for attempt in shop.attempts()]
+    before = [vars(attempt) for attempt in shop.attempts()]
 
     answer = shop.link("tw-1", "bob", email="b@b.c")
 
     assert (answer.status_code, problem(answer)) == (409, "taken")
     assert "ada" not in answer.text
-    assert [tuple(attempt) for attempt in shop.attempts()] == before
+    assert [vars(attempt) for attempt in shop.attempts()] == before
     assert read(shop, "tw-1").get_json()["customerId"] == "ada-the-first"
     assert read(shop, "tw-1").get_json()["email"] is None
 

@@ -12,6 +12,7 @@ from app.sandbox.settings import SandboxSettings
 from app.storage.database import Database
 from app.worker.forwarder import Forwarder
 from tests.clock import Clock
+from tests.keys import KEYS
 from tests.steps.world import POLICY, World
 
 READ_SECONDS = 0.5
@@ -31,14 +32,14 @@ def sandbox(clock: Clock) -> Iterator[SandboxServer]:
 
 @pytest.fixture
 def database(database_url: str) -> Iterator[Database]:
-    database = Database(database_url)
+    database = Database(database_url, secret_keys=KEYS)
     yield database
     database.close()
 
 
 @pytest.fixture
 def sqlite(sqlite_url: str) -> Iterator[Database]:
-    database = Database(sqlite_url)
+    database = Database(sqlite_url, secret_keys=KEYS)
     yield database
     database.close()
 

@@ -22,6 +22,7 @@ from app.worker.dispatcher import Dispatcher
 from app.worker.forwarder import Forwarder
 from tests.clock import Clock
 from tests.conftest import MakeService
+from tests.keys import KEYS
 from tests.steps.world import FOLLOW, World
 from tests.worker.conftest import QUICK, MakeForwarder
 
@@ -142,7 +143,7 @@ def test_the_end_of_a_hold_is_noticed(sqlite_world: World, dispatcher_of: MakeDi
 
 @pytest.fixture
 def postgres_world(postgres_url: str, clock: Clock) -> Iterator[World]:
-    database = Database(postgres_url)
+    database = Database(postgres_url, secret_keys=KEYS)
     yield World(database, clock, QUICK)
     database.close()
 

@@ -32,6 +32,7 @@ from app.storage.database import Database
 from app.storage.tables import AttemptRow, AwardRow, EventRow, TransitionRow
 from app.worker.forwarder import Forwarder
 from tests.clock import Clock
+from tests.keys import KEYS
 from tests.steps.world import LEASE, World
 from tests.worker.gameball import FATES, Books, FakeGameball, Killed
 
@@ -61,7 +62,7 @@ class Installation(RuleBasedStateMachine):
         path = Path(self.folder.name) / "vouch.db"
         shutil.copyfile(self.template, path)
         self.clock = Clock()
-        self.world = World(Database(f"sqlite:///{path}"), self.clock)
+        self.world = World(Database(f"sqlite:///{path}", secret_keys=KEYS), self.clock)
         self.books = Books(self.clock)
         self.known: list[Event] = []
         self.depth = 0
@@ -235,13 +236,9 @@ class Installation(RuleBasedStateMachine):
         return {(row.challenge_id, row.customer_id, row.occurrence) for row in rows}
 
     def check_ledger(self, awards: list[Any]) -> None:
-        customers = Counter((a.challenge_id, a.customer_id, a.occurrence) for a in awards)
-        accounts = Counter(
-            (a.challenge_id, a.platform, a.account_id, a.occurrence)
-            for a in awards
-            if a.account_id is not None
-        )
-        assert all(count == 1 for count in (customers + Counter()).values())
+        customers = Counter(a.customer_hash for a in awards)
+        accounts = Counter(a.account_hash for a in awards if a.account_hash is not None)
+        assert all(count == 1 for count in customers.values())
         assert all(count == 1 for count in accounts.values())
 
     def check_leases(self, attempts: dict[str, Any]) -> None:

@@ -40,12 +40,13 @@ def _secret_keys(environment: Environment) -> Iterator[Finding]:
     place = "VOUCH_SECRET_KEYS"
     if environment.secret_keys:
         count = len(environment.secret_keys)
-        yield ok(place, f"{count} {'key signs' if count == 1 else 'keys; the first signs'}")
+        told = "key signs and seals" if count == 1 else "keys; the first signs and seals"
+        yield ok(place, f"{count} {told}")
     elif environment.is_embedded:
         yield warning(
             place,
             "is not set: a key is generated and kept beside the database. Without that file, "
-            "claim tokens that are out become invalid",
+            "what is sealed in the database is lost, and claim tokens that are out",
         )
     else:
         yield error(

@@ -1,0 +1,99 @@
+"""What is remembered for ever, without remembering of whom?"""
+
+import base64
+import hmac
+import os
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from app.storage.tables import HASH_KEYS, HashKeyRow
+from app.storage.vault import CannotOpen, derive, vault_of
+
+# 128 bits: among a billion values, no two are the same by chance.
+_BYTES = 16
+_PLACE = "hash_keys:1:value"
+
+
+class Hashes:
+    """Hashes under keys that this database alone has: without them nobody can try names out.
+
+    They must never change, so that their key is made once, and only sealed anew when the secret
+    keys are rotated.
+    """
+
+    def __init__(self, hash_key: bytes) -> None:
+        self._keys = {
+            purpose: derive(hash_key, f"hash {purpose}")
+            for purpose in ("event", "handle", "award", "bar", "customer")
+        }
+
+    def event_key(self, key: str) -> str:
+        """What the dedup of events is decided by, beside the source."""
+        return self._of("event", key)
+
+    def handle(self, handle: str) -> str:
+        """A handle's hash, the same with and without its @."""
+        return self._of("handle", handle.removeprefix("@"))
+
+    def award_of_customer(self, challenge_id: int, customer_id: str, occurrence: str) -> str:
+        return self._of("award", "customer", str(challenge_id), customer_id, occurrence)
+
+    def award_of_account(
+        self, challenge_id: int, platform: str, account_id: str, occurrence: str
+    ) -> str:
+        return self._of("award", "account", str(challenge_id), platform, account_id, occurrence)
+
+    def bar_of_customer(self, challenge_id: int, platform: str, customer_id: str) -> str:
+        return self._of("bar", "customer", str(challenge_id), platform, customer_id)
+
+    def bar_of_account(self, challenge_id: int, platform: str, account_id: str) -> str:
+        return self._of("bar", "account", str(challenge_id), platform, account_id)
+
+    def customer(self, customer_id: str) -> str:
+        """Whom an erasure was about, for proving that it was done."""
+        return self._of("customer", customer_id)
+
+    def _of(self, purpose: str, *parts: str) -> str:
+        # With their lengths, so that no two lists of parts read the same.
+        message = "".join(f"{len(part)}:{part}" for part in parts).encode()
+        digest = hmac.digest(self._keys[purpose], message, "sha256")[:_BYTES]
+        return base64.urlsafe_b64encode(digest).rstrip(b"=").decode("ascii")
+
+
+def hashes_of(connection: Connection) -> Hashes:
+    """This database's hashes. Raises `CannotOpen` when our secret keys do not open their key."""
+    found = hashes_if_any(connection)
+    if found is None:
+        raise CannotOpen("the database has no hash key yet")
+    return found
+
+
+def hashes_if_any(connection: Connection) -> Hashes | None:
+    """As `hashes_of`; None where nothing was written yet that they could find."""
+    vault = vault_of(connection)
+    known: Hashes | None = vault.hashes
+    if known is None:
+        sealed = _sealed_key(connection)
+        if sealed is not None:
+            known = vault.hashes = Hashes(vault.open(sealed, _PLACE))
+    return known
+
+
+def make_hash_key(connection: Connection, now: datetime) -> None:
+    """Make the database's hash key, unless it has one. In a transaction of its own: a key that
+    something was hashed with must not be undone.
+    """
+    if _sealed_key(connection) is not None:
+        return
+    row = {"id": 1, "value": os.urandom(32), "created_at": now}
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    insert = dialect.insert(HashKeyRow).on_conflict_do_nothing()
+    connection.execute(insert, vault_of(connection).seal_row(HASH_KEYS, row))
+
+
+def _sealed_key(connection: Connection) -> Any:
+    statement = select(HashKeyRow.value).where(HashKeyRow.id == 1)
+    return connection.execute(statement).scalar_one_or_none()

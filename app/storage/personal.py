@@ -1,0 +1,201 @@
+"""What does each column tell about a person? A column that is not listed here fails a test."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+from app.storage.tables import Base
+
+
+class Tells(StrEnum):
+    """How much a column tells whoever reads the database without our keys."""
+
+    NOTHING = "nothing"  # of a person: words and numbers of ours, times, random ids
+    SEALED = "sealed"  # personal, and encrypted
+    HASH = "hash"  # a keyed hash: it recognises, and names nobody
+    PSEUDONYM = "pseudonym"  # stands for a person in somebody else's books; needed to search by
+    WORDS = "words"  # a text of ours or of a machine's; it may repeat a pseudonym
+    STAFF = "staff"  # names one of the installation's own people or keys
+
+
+N, S, H, P, W, A = Tells
+COLUMNS: Mapping[str, Mapping[str, Tells]] = {
+    "events": {
+        "id": N,
+        "source": N,
+        "key_hash": H,
+        # Some platforms have none; then ours is made of the account, the target and the time.
+        "key": P,
+        "platform": N,
+        "action": N,
+        "undone": N,
+        "undoes": P,
+        "actor": P,
+        "actor_handle": S,
+        "handle_hash": H,
+        "target": P,
+        "occurred_at": N,
+        "received_at": N,
+        "payload": S,
+    },
+    "attempts": {
+        "id": N,
+        "event_id": N,
+        "token_id": N,
+        "state": N,
+        "reason": W,
+        "challenge_id": N,
+        "customer_id": P,
+        "email": S,
+        "mobile": S,
+        "source": N,
+        "platform": N,
+        "action": N,
+        "account_id": P,
+        # A claim's target is the customer's own word: their post's address, say.
+        "target": P,
+        "evidence": N,
+        "occurrence": P,
+        "hold_seconds": N,
+        "bar_after_undo": N,
+        "undone_at": N,
+        "claimed": S,
+        "created_at": N,
+        "updated_at": N,
+        "next_at": N,
+        "lease_until": N,
+        "fence": N,
+        "round": N,
+    },
+    "awards": {
+        "id": N,
+        "challenge_id": N,
+        "customer_hash": H,
+        "account_hash": H,
+        "attempt_id": N,
+        "created_at": N,
+    },
+    "bars": {
+        "id": N,
+        "challenge_id": N,
+        "platform": N,
+        "account_hash": H,
+        "customer_hash": H,
+        "attempt_id": N,
+        "created_at": N,
+    },
+    "transitions": {
+        "id": N,
+        "attempt_id": N,
+        "at": N,
+        "from_state": N,
+        "to_state": N,
+        "reason": W,
+        "caused_by": A,
+    },
+    "submissions": {
+        "id": N,
+        "attempt_id": N,
+        "fence": N,
+        "round": N,
+        "worker": N,
+        "started_at": N,
+        "ended_at": N,
+        "outcome": N,
+        "resolved": N,
+        "status": N,
+        "code": N,
+        "message": W,
+        "request_id": W,
+    },
+    "baselines": {"attempt_id": N, "achieved": N, "read_at": N},
+    "grants": {
+        "attempt_id": N,
+        "customer_id": P,
+        "proof": N,
+        "reference": P,
+        "granted_at": N,
+        "points": N,
+        "coupon": P,
+        "seen_at": N,
+    },
+    "reads": {"id": N, "kind": N, "count": N, "started_at": N, "until": N},
+    "reading": {"kind": N, "slow_until": N, "slow_count": N},
+    "identities": {
+        "platform": N,
+        "account_id": P,
+        "customer_id": P,
+        "handle": S,
+        "email": S,
+        "mobile": S,
+        "created_at": N,
+        "updated_at": N,
+    },
+    "api_keys": {
+        "id": N,
+        "name": A,
+        "role": N,
+        "digest": H,
+        "created_at": N,
+        "revoked_at": N,
+    },
+    "forwarding": {
+        "id": N,
+        "paused_at": N,
+        "pause_reason": W,
+        "probe_at": N,
+        "slow_until": N,
+        "slow_count": N,
+        "worker_seen_at": N,
+    },
+    "sources": {
+        "source": N,
+        "callback_at": N,
+        "handshake_at": N,
+        "refused_at": N,
+        "refusal_kind": N,
+        "refusal_reason": N,
+        "refusals_in_a_row": N,
+        "notice_at": N,
+        "notice": N,
+    },
+    "subscriptions": {
+        "source": N,
+        "topic": N,
+        "granted_at": N,
+        "lapses_at": N,
+        "asked_at": N,
+        "answer": N,
+    },
+    "audit": {
+        "id": N,
+        "at": N,
+        "caused_by": A,
+        "change": N,
+        "subject": P,
+        "customer_id": P,
+        "details": P,
+    },
+    "audit_door": {"id": N},
+    "bulk_jobs": {
+        "id": N,
+        "act": N,
+        # A filter: whose attempts.
+        "wanted": P,
+        "caused_by": A,
+        "created_at": N,
+        "before_id": N,
+        "matched": N,
+        "visited": N,
+        "done": N,
+        "stopped": N,
+        "ended_at": N,
+    },
+    "hash_keys": {"id": N, "value": S, "created_at": N},
+}
+
+
+def unlisted() -> set[str]:
+    """Columns that nobody has said anything of, and what is said of columns that are not there."""
+    there = {f"{t.name}.{c.name}" for t in Base.metadata.sorted_tables for c in t.columns}
+    listed = {f"{table}.{column}" for table, told in COLUMNS.items() for column in told}
+    return there ^ listed

@@ -1,0 +1,3 @@
+"""Which secret keys do the tests' databases have?"""
+
+KEYS = ("a-secret-key-of-the-tests",)

@@ -1,0 +1,128 @@
+"""Can a key be rotated while the service runs, until nothing needs the old one?"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from app.storage import rotation
+from app.storage.database import Database
+from app.storage.rotation import keys_needed, reseal
+from app.storage.tables import AttemptRow, EventRow, IdentityRow
+from app.storage.vault import CannotOpen, Vault
+from tests.clock import Clock
+from tests.steps.world import World
+
+NEW, OLD = "the-newest-key-of-all", "the-key-of-last-year"
+
+
+@pytest.fixture
+def old(database_url: str, clock: Clock) -> Iterator[World]:
+    world = World(Database(database_url, secret_keys=[OLD]), clock)
+    yield world
+    world.database.close()
+
+
+@pytest.fixture
+def new(database_url: str, clock: Clock) -> Iterator[World]:
+    world = World(Database(database_url, secret_keys=[NEW, OLD]), clock)
+    yield world
+    world.database.close()
+
+
+def live(world: World, customers: int = 1) -> None:
+    for number in range(customers):
+        account = str(number)
+        world.link(account, f"customer-{number}", handle="jo", email="jo@b.test", mobile="+49 30 1")
+        world.receive(world.event(actor=account, actor_handle="jo"))
+
+
+def told(world: World) -> list[Any]:
+    return [world.all(kind) for kind in (EventRow, AttemptRow, IdentityRow)]
+
+
+def test_the_keys_that_are_needed_are_counted_by_value(old: World, new: World) -> None:
+    live(old)
+    new.link("9", "bob", email="bob@b.test")
+
+    needed = keys_needed(new.database)
+
+    # The hash key; the identity's three; the event's handle and payload; the attempt's contacts.
+    assert needed == {Vault([OLD]).newest_prefix: 8, Vault([NEW]).newest_prefix: 1}
+
+
+def test_resealing_makes_the_old_key_needless(
+    old: World, new: World, clock: Clock, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rotation, "_PAGE", 2)
+    live(old, 7)
+    event = old.event()
+    old.receive(event)
+    before = told(old)
+
+    resealed = reseal(new.database)
+
+    assert resealed == 7 * 7 + 1 + 1
+    assert set(keys_needed(new.database)) == {Vault([NEW]).newest_prefix}
+    alone = World(Database(database_url, secret_keys=[NEW]), clock)
+    assert told(alone) == before
+    assert not alone.receive(event)[0].is_new
+    assert reseal(alone.database) == 0
+    alone.database.close()
+
+
+def test_resealing_goes_on_where_it_was_cut_off(
+    old: World, new: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rotation, "_PAGE", 2)
+    live(old, 5)
+    pages = []
+    original = rotation._reseal_page
+
+    def cut_off(*args: Any) -> int:
+        pages.append(1)
+        if len(pages) == 3:
+            raise KeyboardInterrupt
+        return original(*args)
+
+    monkeypatch.setattr(rotation, "_reseal_page", cut_off)
+    with pytest.raises(KeyboardInterrupt):
+        reseal(new.database)
+    halfway = keys_needed(new.database)
+    rest = reseal(new.database)
+
+    assert 0 < halfway[Vault([OLD]).newest_prefix] < 36
+    assert rest == halfway[Vault([OLD]).newest_prefix]
+
+
+def test_a_missing_key_is_told_and_nothing_is_lost(old: World, database_url: str) -> None:
+    live(old)
+    before = told(old)
+    stranger = Database(database_url, secret_keys=[NEW])
+
+    with pytest.raises(CannotOpen, match="is not among ours"):
+        reseal(stranger)
+    stranger.close()
+
+    assert told(old) == before
+
+
+def test_a_row_that_changes_meanwhile_keeps_its_change(
+    old: World, new: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live(old)
+    original = rotation._reseal_page
+
+    def change_first(*args: Any) -> int:
+        if args[1].name == "identities":
+            old.link("0", "customer-0", email="later@b.test")
+        return original(*args)
+
+    monkeypatch.setattr(rotation, "_reseal_page", change_first)
+    reseal(new.database)
+
+    with new.database.read() as connection:
+        row = connection.execute(select(IdentityRow.__table__)).one()
+    assert row.email.startswith(Vault([NEW]).newest_prefix)
+    assert new.all(IdentityRow)[0].email == "later@b.test"
