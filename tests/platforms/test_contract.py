@@ -2,6 +2,7 @@
 
 import copy
 import json
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -530,8 +531,12 @@ def assert_sound(event: Event) -> None:
 
 
 def kept(event: Event) -> dict[str, Any]:
-    """What was kept of the platform's own words, parsed."""
-    said: dict[str, Any] = (
-        json.loads(event.payload) if is_json(event.payload) else xml_object(event.payload)
-    )
+    """What was kept of the platform's own words, parsed, however deep our own stack is."""
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(2 * limit)
+    try:
+        is_xml = event.payload.startswith(b"<")
+        said: dict[str, Any] = xml_object(event.payload) if is_xml else json.loads(event.payload)
+    finally:
+        sys.setrecursionlimit(limit)
     return said
