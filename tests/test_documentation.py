@@ -141,3 +141,16 @@ def test_the_changelog_has_a_place_for_what_comes() -> None:
 
 def test_migrations_have_one_head() -> None:
     assert head() is not None
+
+
+def test_the_diff_that_adds_a_platform_is_the_real_one() -> None:
+    page = read("docs/add-a-platform.md")
+    diff = page.split("```diff\n")[1].split("\n```")[0]
+
+    files = [part.split("\n") for part in re.split(r"^diff --git .*\n", diff, flags=re.M)[1:]]
+
+    assert len(files) == 4
+    for lines in files:
+        path = next(line[6:] for line in lines if line.startswith("+++ b/"))
+        added = [line[1:] for line in lines if line.startswith("+") and line[:3] != "+++"]
+        assert "\n".join(added).strip() in read(path)
