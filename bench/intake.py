@@ -121,47 +121,63 @@ def served(name: str, url: str, gameball: str = "") -> Iterator[tuple[int, int]]
     ``gameball``: where to forward to; without it no worker runs inside.
     """
     port = _free_port()
+    with environment_of(url) as environment:
+        if name == "intake":
+            if gameball:
+                environment.update(GAMEBALL, GAMEBALL_BASE_URL=gameball)
+            prepare(environment)
+            command = [sys.executable, "-m", "app", "serve", "--bind"]
+        else:
+            command = _baseline(name, url)
+        process = subprocess.Popen(
+            [*command, f"127.0.0.1:{port}"],
+            env=environment,
+            cwd=Path(environment["VOUCH_CONFIG"]).parent,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            _wait_for(port)
+            yield process.pid, port
+        finally:
+            process.terminate()
+            process.wait(20)
+
+
+@contextmanager
+def environment_of(url: str) -> Iterator[dict[str, str]]:
+    """What an installation over a database needs in its environment, in a folder of its own."""
     folder = Path(tempfile.mkdtemp(prefix="vouch-bench-"))
     (folder / "vouch.toml").write_text(CONFIGURATION)
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(ROOT),
-        "DATABASE_URL": url,
-        "BENCH_DATABASE_URL": url.replace("postgresql://", "postgresql+psycopg://"),
-        "BENCH_SECRET": SECRET_TEXT,
-        "VOUCH_CONFIG": str(folder / "vouch.toml"),
-        "VOUCH_SECRET_KEYS": "bench-claim-key-0123456789",
-    }
-    if name == "intake":
-        _prepare(environment)
-        environment |= {**GAMEBALL, "GAMEBALL_BASE_URL": gameball} if gameball else {}
-        command = [sys.executable, "-m", "app", "serve", "--bind"]
-    else:
-        processes, threads = ("1", "32") if url.startswith("sqlite") else ("2", "16")
-        command = [sys.executable, "-m", "gunicorn", f"bench.baselines:{name}()", "--preload"]
-        command += ["--worker-class", "gthread", "--threads", threads, "--workers", processes]
-        command += ["--keep-alive", "30", "--no-control-socket", "--log-level", "error", "--bind"]
-    process = subprocess.Popen(
-        [*command, f"127.0.0.1:{port}"],
-        env=environment,
-        cwd=folder,
-        stderr=subprocess.DEVNULL,
-    )
     try:
-        _wait_for(port)
-        yield process.pid, port
+        yield {
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            "DATABASE_URL": url,
+            "BENCH_DATABASE_URL": url.replace("postgresql://", "postgresql+psycopg://"),
+            "BENCH_SECRET": SECRET_TEXT,
+            "VOUCH_CONFIG": str(folder / "vouch.toml"),
+            "VOUCH_SECRET_KEYS": "bench-claim-key-0123456789",
+        }
     finally:
-        process.terminate()
-        process.wait(20)
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _prepare(environment: dict[str, str]) -> None:
+def _baseline(name: str, url: str) -> list[str]:
+    processes, threads = ("1", "32") if url.startswith("sqlite") else ("2", "16")
+    command = [sys.executable, "-m", "gunicorn", f"bench.baselines:{name}()", "--preload"]
+    command += ["--worker-class", "gthread", "--threads", threads, "--workers", processes]
+    return [
+        *command,
+        *("--keep-alive", "30", "--no-control-socket", "--log-level", "error", "--bind"),
+    ]
+
+
+def prepare(environment: dict[str, str], accounts: int = ACCOUNTS) -> None:
     """Bring the database to our shape, with accounts linked, so that every event earns."""
     settings = read_environment(environment)
     migrate.upgrade(settings.database_url)
     database = build_database(settings)
-    for number in range(ACCOUNTS):
+    for number in range(accounts):
         identity = Identity("twitch", str(number), f"customer-{number}")
         database.write(partial(_link, identity))
     database.close()

@@ -1,5 +1,6 @@
 """When is what submitted?"""
 
+import random
 import threading
 import time
 from collections.abc import Callable
@@ -22,10 +23,14 @@ T = TypeVar("T")
 
 _SWEEP_EVERY_SECONDS = 0.5
 _AFTER_TROUBLE_SECONDS = 1.0
+_SOON_SECONDS = 0.25
 _AT_ONCE = 100
 # How long to sleep when nothing is owed and the database will say when something is. Not longer:
 # a notice may be lost, and a clock may be set. The trigger's notices reach further ahead.
 _SLEEP_SECONDS = 5.0
+# Workers that wait for the same place in the pace do not all ask at the same instant: each asks up
+# to this much later, and the longer the more often others were faster. Seconds.
+_LEAST_SPREAD, _MOST_SPREAD = 0.02, 1.0
 
 
 class Dispatcher:
@@ -52,6 +57,7 @@ class Dispatcher:
         self._stopping = threading.Event()
         self._sweep_at = 0.0
         self._blocked_until = 0.0
+        self._spread_seconds = _LEAST_SPREAD
         embedded = self._database.is_embedded
         self._listener = None if embedded else Listener(self._database.url, DUE, self.wake)
         self._thread = threading.Thread(target=self._run, name="dispatcher", daemon=True)
@@ -113,10 +119,18 @@ class Dispatcher:
             busy.add(attempt.customer_id)
             until = self._start(attempt.id)
             if until is not None:
-                wait = max(0.005, (until - self._now()).total_seconds())
-                self._blocked_until = time.monotonic() + wait
-                return wait
+                return self._wait_for_a_place(until, has_started=len(busy) > 1)
         return 0.0 if len(due) == _AT_ONCE and busy else self._poll_seconds
+
+    def _wait_for_a_place(self, until: datetime, *, has_started: bool) -> float:
+        """How long to wait when the pace or the pause lets nobody start before ``until``."""
+        spread = _LEAST_SPREAD if has_started else min(2 * self._spread_seconds, _MOST_SPREAD)
+        self._spread_seconds = spread
+        seconds = max(0.005, (until - self._now()).total_seconds())
+        # Not longer than a sleep: other clocks strike meanwhile, and others may lift the pause.
+        wait = min(seconds, _SLEEP_SECONDS) + random.uniform(0, spread)
+        self._blocked_until = time.monotonic() + wait
+        return wait
 
     def _rest(self, next_strike: datetime | None) -> float:
         """How long to wait when nothing can be started: until the next clock, or a look round."""
@@ -157,7 +171,9 @@ class Dispatcher:
             log.exception("submission.failed", attempt=made.attempt_id)
         finally:
             self._free.release()
-            self._wake.set()
+            # An answer may have lifted a pause; what only waits for its place need not ask again.
+            if self._blocked_until - time.monotonic() > _SOON_SECONDS or not self._blocked_until:
+                self._wake.set()
 
     def _sweep(self) -> None:
         """Take back what dead workers left, and strike the clocks that ran out."""
