@@ -23,6 +23,8 @@ from bench.intake import fresh_database, intake_requests, served
 _TICKS = os.sysconf("SC_CLK_TCK")
 _ANSWER = b"HTTP/1.1 202 Accepted\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
 
+_NOTHING = _ANSWER.replace(b"202 Accepted", b"404 Not Found")
+
 
 @dataclass
 class Gameball:
@@ -49,6 +51,9 @@ class Gameball:
     def _answer(self, connection: socket.socket) -> None:
         with connection:
             while received := connection.recv(65_536):
+                if not received.startswith(b"POST"):  # it looks whether rewards were granted
+                    connection.sendall(_NOTHING)
+                    continue
                 self.arrived_at.append(time.perf_counter())
                 while b"}" not in received:
                     received += connection.recv(65_536)

@@ -3,13 +3,13 @@
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import structlog
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Row
 
 from app.steps import forwarding, pace, timers
 from app.steps.forwarding import Started
@@ -58,6 +58,7 @@ class Dispatcher:
         self._sweep_at = 0.0
         self._blocked_until = 0.0
         self._spread_seconds = _LEAST_SPREAD
+        self._met_others = False
         embedded = self._database.is_embedded
         self._listener = None if embedded else Listener(self._database.url, DUE, self.wake)
         self._thread = threading.Thread(target=self._run, name="dispatcher", daemon=True)
@@ -109,18 +110,28 @@ class Dispatcher:
             due = forwarding.due_attempts(connection, self._now(), _AT_ONCE)
             if not due:
                 return self._rest(timers.next_strike(connection))
-        busy: set[str] = set()
-        for attempt in due:
+        for tried, attempt_id in enumerate(self._in_turn(due)):
             if self._stopping.is_set() or not self._free.acquire(blocking=False):
                 return self._poll_seconds
-            if attempt.customer_id in busy:
-                self._free.release()
-                continue
-            busy.add(attempt.customer_id)
-            until = self._start(attempt.id)
+            until = self._start(attempt_id)
             if until is not None:
-                return self._wait_for_a_place(until, has_started=len(busy) > 1)
-        return 0.0 if len(due) == _AT_ONCE and busy else self._poll_seconds
+                return self._wait_for_a_place(until, has_started=tried > 0)
+        return 0.0 if len(due) == _AT_ONCE else self._poll_seconds
+
+    def _in_turn(self, due: Sequence[Row[Any]]) -> list[str]:
+        """Which to try, the longest due first, and the first of each customer only.
+
+        Once another worker was faster, in an order of our own: else all of them would go on to
+        meet at one attempt after another, and all but one lose.
+        """
+        first: dict[str, str] = {}
+        for attempt in due:
+            first.setdefault(attempt.customer_id, attempt.id)
+        in_turn = list(first.values())
+        if self._met_others:
+            random.shuffle(in_turn)
+        self._met_others = False
+        return in_turn
 
     def _wait_for_a_place(self, until: datetime, *, has_started: bool) -> float:
         """How long to wait when the pace or the pause lets nobody start before ``until``."""
@@ -153,6 +164,7 @@ class Dispatcher:
                 self._pool.submit(self._carry_out, made, began)
                 handed_over = True
                 return None
+            self._met_others |= made.until is None
             return made.until
         except StorageUnavailable:
             raise

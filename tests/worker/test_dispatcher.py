@@ -108,6 +108,52 @@ def test_two_dispatchers_share_the_work_and_send_nothing_twice(
     assert (report.accepted, report.duplicates, report.concurrent_per_customer) == (12, 0, 1)
 
 
+def test_of_a_long_queue_who_meets_others_goes_on_elsewhere(
+    sqlite_world: World, forwarder_of: MakeForwarder
+) -> None:
+    """Else all workers would meet at one attempt after another, and all but one lose."""
+
+    class Slower(Forwarder):
+        """Where somebody else is always faster."""
+
+        def start(self, attempt_id: str) -> Started | NotNow:
+            tried.append(attempt_id)
+            return NotNow()
+
+    tried: list[str] = []
+    ids = owe(sqlite_world, 60)
+    dispatcher = Dispatcher(
+        forwarder_of(sqlite_world, Slower), threads=4, poll_seconds=1, now=sqlite_world.clock.now
+    )
+
+    dispatcher._round()
+    first, tried[:] = list(tried), []
+    dispatcher._round()
+    dispatcher.stop()
+
+    assert first == ids
+    assert tried != ids
+    assert sorted(tried) == sorted(ids)
+
+
+def test_workers_that_wait_for_one_place_ask_at_different_times_and_seldom(
+    sqlite_world: World, forwarder_of: MakeForwarder
+) -> None:
+    sqlite_world.paced(per_second=1, per_30_seconds=1)
+    owe(sqlite_world, 3)
+    sqlite_world.start(sqlite_world.ids()[0])
+    dispatcher = Dispatcher(
+        forwarder_of(sqlite_world), threads=4, poll_seconds=1, now=sqlite_world.clock.now
+    )
+
+    waits = [dispatcher._round() for _ in range(200)]
+    dispatcher.stop()
+
+    assert len(set(waits[10:])) > 100
+    assert max(waits) <= 5 + 1
+    assert sum(waits[10:]) / len(waits[10:]) > 0.3
+
+
 def test_one_customers_attempts_go_out_one_after_another(
     sqlite_world: World, sandbox: SandboxServer, dispatcher_of: MakeDispatcher
 ) -> None:
