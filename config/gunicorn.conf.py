@@ -10,7 +10,8 @@ bind = "127.0.0.1:8000"
 # workers = 2
 # threads = 16
 
-worker_class = "gthread"
+# Threads, except that callbacks which arrive together share one. "gthread": one for each; slower.
+worker_class = "app.web.callback_worker.CallbackWorker"
 
 # How long a web process may go without a sign of life before it is replaced, in seconds.
 timeout = 60

@@ -13,7 +13,7 @@ from app.storage import migrate
 from app.storage.alone import InUse, held, lock_tables, snapshot
 from app.storage.engines import is_sqlite, sqlite_path
 from app.storage.tables import Base
-from app.storage.writer import unavailable
+from app.storage.together import unavailable
 
 # Tables in which a migration has put rows itself; the source's take their place.
 SEEDED = frozenset({"forwarding"})

@@ -6,14 +6,17 @@ from threading import Lock
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 
 from app.domain.clock import utc_now
 from app.storage.engines import is_sqlite, read_engine, write_engine
 from app.storage.errors import Overtaken, StorageUnavailable
 from app.storage.hashes import hashes_if_any, make_hash_key
+from app.storage.jobs import Job, Many
+from app.storage.sharing import parking
+from app.storage.together import StepFailed, run_together, unavailable
 from app.storage.vault import Vault
-from app.storage.writer import GroupWriter, Many, unavailable
+from app.storage.writer import GroupWriter
 
 T = TypeVar("T")
 
@@ -74,9 +77,13 @@ class Database:
         """As `write`, for a step that takes a list and may be given other callers' items too."""
         self._open()
         self._read_hash_key()
-        if self._writer is not None:
-            return self._writer.write(step, items)
-        return self._transaction(step, items)
+        job = Job(step, items)
+        park = parking()
+        if park is None:
+            self._write_all([job])
+        else:
+            park(job, self._write_all)
+        return job.result()
 
     def close(self) -> None:
         with self._lock:
@@ -115,6 +122,35 @@ class Database:
         except SQLAlchemyError as error:
             raise unavailable(error) from error
 
+    def _write_all(self, jobs: Sequence[Job]) -> None:
+        """End all jobs: those that succeed are on disk then."""
+        if self._writer is not None:
+            self._writer.write(jobs)
+        elif len(jobs) == 1 or not self._together(jobs):
+            for job in jobs:
+                job.finish(self._alone(job))
+
+    def _together(self, jobs: Sequence[Job]) -> bool:
+        """One transaction for all; False: it is to be tried one by one, to find who fails."""
+        assert self._writes is not None  # noqa: S101 -- opened by the caller
+        try:
+            ends = run_together(self._writes, jobs)
+        except StepFailed as failed:
+            if not _is_gone(failed.error):
+                return False
+            ends = [(job, unavailable(failed.error)) for job in jobs]
+        except Exception as error:
+            ends = [(job, unavailable(error)) for job in jobs]
+        for job, end in ends:
+            job.finish(end)
+        return True
+
+    def _alone(self, job: Job) -> Sequence[Any] | Exception:
+        try:
+            return self._transaction(job.step, job.items)
+        except Exception as error:
+            return error
+
     def _transaction(self, step: Many, items: Sequence[Any]) -> Sequence[Any]:
         assert self._writes is not None  # noqa: S101 -- opened by the caller
         for last_try in [False] * (_TRIES - 1) + [True]:
@@ -122,7 +158,7 @@ class Database:
                 with self._writes.begin() as connection:
                     return step(connection, items)
             except DBAPIError as error:
-                if last_try or getattr(error.orig, "sqlstate", None) not in _TRY_AGAIN:
+                if last_try or not _may_go_through(error):
                     raise unavailable(error) from error
             except SQLAlchemyError as error:
                 raise unavailable(error) from error
@@ -130,3 +166,13 @@ class Database:
                 if last_try:
                     raise
         raise StorageUnavailable("no transaction went through")
+
+
+def _is_gone(error: Exception) -> bool:
+    """Whether the server itself failed, so that asking it for each job would fail each, slowly."""
+    is_ours = isinstance(error, OperationalError | InterfaceError)
+    return is_ours and getattr(error, "orig", None) is not None and not _may_go_through(error)
+
+
+def _may_go_through(error: Exception) -> bool:
+    return getattr(getattr(error, "orig", None), "sqlstate", None) in _TRY_AGAIN

@@ -1,6 +1,9 @@
 """Who calls us? The HTTP side: it believes or refuses, calls a step, and answers."""
 
-from flask import Flask
+from typing import ClassVar
+
+from flask import Flask, Request
+from flask.sessions import NullSession, SessionInterface
 
 from app.service import Service
 from app.web import (
@@ -18,10 +21,20 @@ from app.web import (
 )
 
 
+class _NoSessions(SessionInterface):
+    """Nobody logs in here, so that no request needs a session made for it."""
+
+    _nothing: ClassVar[NullSession] = NullSession()
+
+    def open_session(self, app: Flask, request: Request) -> NullSession:  # noqa: ARG002
+        return self._nothing
+
+
 def create_app(service: Service) -> Flask:
     """The WSGI application over a service."""
     app = Flask("app", static_folder=None)
     app.url_map.strict_slashes = False
+    app.session_interface = _NoSessions()
     app.extensions["vouch"] = service
     problems.install(app)
     for module in (

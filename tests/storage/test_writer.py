@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Engine, event, insert, select
 from app.domain.clock import new_id
 from app.storage.engines import write_engine
 from app.storage.errors import StorageUnavailable
+from app.storage.jobs import Job, Many
 from app.storage.tables import AwardRow, EventRow
 from app.storage.types import Sealed
 from app.storage.writer import MAX_WAITING, GroupWriter
@@ -42,13 +43,19 @@ def writer(engine: Engine) -> Iterator[GroupWriter]:
     writer.close()
 
 
+def write(writer: GroupWriter, step: Many, items: Sequence[Any]) -> Sequence[Any]:
+    job = Job(step, items)
+    writer.write([job])
+    return job.result()
+
+
 class Held:
     """A step that keeps the writer busy, so that others have to wait behind it."""
 
     def __init__(self, writer: GroupWriter) -> None:
         self.began = threading.Event()
         self.go = threading.Event()
-        self.thread = threading.Thread(target=writer.write, args=(self._step, ["held"]))
+        self.thread = threading.Thread(target=write, args=(writer, self._step, ["held"]))
         self.thread.start()
         assert self.began.wait(10)
 
@@ -110,7 +117,7 @@ def write_behind(
         futures = []
         for position, items in enumerate(jobs, 1):
             step = partial(keep) if apart else keep
-            futures.append(pool.submit(writer.write, step, items))
+            futures.append(pool.submit(write, writer, step, items))
             wait_for(writer, position)
         held.release()
         return [future.exception(10) or future.result() for future in futures]
@@ -135,7 +142,7 @@ def test_what_waits_together_is_committed_together(
 def test_an_answer_comes_only_after_the_commit(
     writer: GroupWriter, sqlite_url: str, commits: list[float]
 ) -> None:
-    writer.write(keep, ["a"])
+    write(writer, keep, ["a"])
 
     assert len(commits) == 1
     stranger = write_engine(sqlite_url)
@@ -160,7 +167,7 @@ def test_a_job_that_fails_fails_alone(
 def test_a_constraint_that_refuses_one_job_spares_the_others(
     writer: GroupWriter, engine: Engine
 ) -> None:
-    writer.write(keep, ["known"])
+    write(writer, keep, ["known"])
 
     ends = write_behind(writer, [["a"], ["known"], ["b"]])
 
@@ -170,10 +177,10 @@ def test_a_constraint_that_refuses_one_job_spares_the_others(
 
 
 def test_what_the_database_complains_of_names_no_value(writer: GroupWriter) -> None:
-    writer.write(keep, ["known"])
+    write(writer, keep, ["known"])
 
     with pytest.raises(StorageUnavailable) as caught:
-        writer.write(keep, ["known"])
+        write(writer, keep, ["known"])
 
     assert "UNIQUE constraint failed" in str(caught.value)
     assert "known" not in str(caught.value)
@@ -194,8 +201,8 @@ def orphan(connection: Connection, items: Sequence[str]) -> Sequence[str]:
 def test_a_commit_that_fails_fails_everybody(writer: GroupWriter, engine: Engine) -> None:
     held = Held(writer)
     with ThreadPoolExecutor(2) as pool:
-        good = pool.submit(writer.write, keep, ["a"])
-        bad = pool.submit(writer.write, orphan, ["x"])
+        good = pool.submit(write, writer, keep, ["a"])
+        bad = pool.submit(write, writer, orphan, ["x"])
         wait_for(writer, 2)
         held.release()
         ends = [good.exception(10), bad.exception(10)]
@@ -219,7 +226,7 @@ def test_nobody_is_told_of_success_when_a_full_disk_undid_everything(
     writer = GroupWriter(engine, patience_seconds=10)
     try:
         ends = write_behind(writer, jobs, apart=apart)
-        afterwards = writer.write(keep, ["later"])
+        afterwards = write(writer, keep, ["later"])
     finally:
         writer.close()
 
@@ -237,9 +244,9 @@ def test_a_queue_that_is_too_long_takes_no_more(engine: Engine) -> None:
     try:
         for _ in range(MAX_WAITING):
             with pytest.raises(StorageUnavailable, match="too slow"):
-                writer.write(keep, ["impatient"])
+                write(writer, keep, ["impatient"])
         with pytest.raises(StorageUnavailable, match="too many"):
-            writer.write(keep, ["one more"])
+            write(writer, keep, ["one more"])
     finally:
         held.release()
         writer.close()
@@ -252,10 +259,10 @@ def test_who_was_told_that_it_is_too_slow_is_not_written_later(
     writer._patience_seconds = 0.05
 
     with pytest.raises(StorageUnavailable, match="too slow"):
-        writer.write(keep, ["given up"])
+        write(writer, keep, ["given up"])
     held.release()
     writer._patience_seconds = 10
-    writer.write(keep, ["later"])
+    write(writer, keep, ["later"])
 
     assert kept(engine) == {"later"}
 
@@ -264,7 +271,7 @@ def test_closing_finishes_what_waits(engine: Engine) -> None:
     writer = GroupWriter(engine, patience_seconds=10)
     held = Held(writer)
     with ThreadPoolExecutor(3) as pool:
-        waiting = [pool.submit(writer.write, keep, [key]) for key in ("a", "b")]
+        waiting = [pool.submit(write, writer, keep, [key]) for key in ("a", "b")]
         wait_for(writer, 2)
         closing = pool.submit(writer.close)
         held.release()
@@ -279,7 +286,7 @@ def test_many_threads_lose_nothing(
 ) -> None:
     def caller(name: int) -> None:
         for i in range(20):
-            assert writer.write(keep, [f"{name}-{i}"]) == [f"kept {name}-{i}"]
+            assert write(writer, keep, [f"{name}-{i}"]) == [f"kept {name}-{i}"]
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(caller, range(8)))

@@ -1,0 +1,51 @@
+"""What waits for a transaction?"""
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection
+
+Many = Callable[[Connection, Sequence[Any]], Sequence[Any]]
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """One caller's items for a step that can serve several callers in one go.
+
+    Two bare locks instead of a `Future`: a callback waits here for its commit, and a future's
+    condition costs more than the rest of the hand-over.
+    """
+
+    step: Many
+    items: Sequence[Any]
+    end: "Sequence[Any] | Exception | None" = None
+    _ended: threading.Lock = field(default_factory=threading.Lock)
+    _taken: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        self._ended.acquire()
+
+    def take(self) -> bool:
+        """Decide once whether it is run or given up; whether this caller decided."""
+        return self._taken.acquire(blocking=False)
+
+    def finish(self, end: "Sequence[Any] | Exception") -> None:
+        self.end = end
+        self._ended.release()
+
+    def wait(self, seconds: float) -> bool:
+        return self._ended.acquire(timeout=seconds)
+
+    def result(self) -> Sequence[Any]:
+        """What the step returned for these items. Raises what it, or the transaction, failed of."""
+        if isinstance(self.end, Exception):
+            raise self.end
+        assert self.end is not None  # noqa: S101 -- it has ended
+        return self.end
+
+
+def end_all(jobs: Sequence[Job], end: Exception) -> None:
+    for job in jobs:
+        job.finish(end)

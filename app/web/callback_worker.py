@@ -1,0 +1,103 @@
+"""How does gunicorn serve callbacks that arrive together? In one thread, with one write.
+
+A thread for each would hand the interpreter over many times for each callback, and that, not the
+work, is what a callback would cost most (bench/intake).
+"""
+
+import re
+import socket
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+from gunicorn.workers.gthread import TConn, ThreadWorker
+
+from app.storage.sharing import run_sharing
+
+MOST_TOGETHER = 64
+# The whole request must be in the socket's buffer, or its sender could hold up all the others.
+_MOST_BYTES = 65_536
+_CALLBACK = re.compile(
+    rb"POST /webhooks/[^\r\n]*\r\n(?:[^\r\n]+\r\n)*?content-length:[ \t]*(\d{1,5})[ \t]*\r\n"
+    rb"(?:[^\r\n]+\r\n)*\r\n",
+    re.IGNORECASE,
+)
+_OTHER_LENGTH = re.compile(rb"\r\n(?:transfer-encoding|expect)[ \t]*:", re.IGNORECASE)
+
+
+class CallbackWorker(ThreadWorker):  # type: ignore[misc]
+    """gunicorn's threaded worker, but whole callbacks that are there together share a thread.
+
+    Everything else, and what arrives slowly, has a thread of its own as ever.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._whole: list[TConn] = []
+        self._read_now: Sequence[TConn] | None = None
+
+    def enqueue_req(self, conn: TConn) -> None:
+        if not self.cfg.is_ssl and is_whole_callback(_peek(conn.sock)):
+            self._whole.append(conn)
+        else:
+            super().enqueue_req(conn)
+
+    def wait_for_and_dispatch_events(self, timeout: float) -> None:
+        super().wait_for_and_dispatch_events(timeout)
+        self._begin_group()
+
+    def _begin_group(self) -> None:
+        """Serve what is there, unless a group is just being read: then the next is the larger."""
+        if self._whole and self._read_now is None:
+            group, self._whole = self._whole[:MOST_TOGETHER], self._whole[MOST_TOGETHER:]
+            self._read_now = group
+            self.tpool.submit(self._serve, group)
+
+    def _serve(self, group: Sequence[TConn]) -> None:
+        """In a thread of the pool. While the group waits for its commit, the next may be read."""
+        ends: Sequence[Any] = [False] * len(group)
+        calls = [partial(self.handle, conn) for conn in group]
+        try:
+            ends = run_sharing(calls, partial(self.method_queue.defer, self._end_reading, group))
+        finally:
+            self.method_queue.defer(self._finish_group, group, ends)
+
+    def _end_reading(self, group: Sequence[TConn]) -> None:
+        if self._read_now is group:
+            self._read_now = None
+            self._begin_group()
+
+    def _finish_group(self, group: Sequence[TConn], ends: Sequence[Any]) -> None:
+        self._end_reading(group)
+        for conn, end in zip(group, ends, strict=True):
+            self.finish_request(conn, _Done(end))
+
+
+class _Done:
+    """What `finish_request` asks of a future."""
+
+    def __init__(self, end: object) -> None:
+        self._end = end
+
+    def cancelled(self) -> bool:
+        return False
+
+    def result(self) -> object:
+        if isinstance(self._end, BaseException):
+            raise self._end
+        return self._end
+
+
+def is_whole_callback(data: bytes) -> bool:
+    """Whether a callback can be read to its end without waiting for its sender."""
+    head = _CALLBACK.match(data)
+    if head is None or _OTHER_LENGTH.search(data, 0, head.end()):
+        return False
+    return len(data) - head.end() >= int(head[1])
+
+
+def _peek(sock: socket.socket) -> bytes:
+    try:
+        return sock.recv(_MOST_BYTES, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+    except OSError:
+        return b""
