@@ -176,7 +176,7 @@ def test_requests_leave_no_key_and_no_body_in_the_log(
     assert {line["event"] for line in logged} == {
         "webhook.received",
         "webhook.refused",
-        "attempts.replayed",
+        "bulk.started",
     }
     everything = json.dumps(logged)
     assert caller.key not in everything
