@@ -1,7 +1,7 @@
 """Telegram: what people do in chats where your bot is an administrator, and to the bot itself."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Annotated, Any, ClassVar
@@ -10,7 +10,7 @@ from pydantic import Field
 
 from app.platforms.kit.adapter import Adapter
 from app.platforms.kit.callback import Callback, Reading, Reply
-from app.platforms.kit.fields import dig, joined, json_object, listed, obj
+from app.platforms.kit.fields import dig, joined, json_object, obj
 from app.platforms.kit.kinds import Kind, unix
 from app.platforms.kit.options import SecretRef, SourceConfig, matching
 from app.platforms.kit.places import Header
@@ -21,29 +21,25 @@ IS_IN = ("creator", "administrator", "member")
 GROUPS = ("group", "supergroup")
 # https://core.telegram.org/bots/features#deep-linking
 START_COMMAND = re.compile(r"/start ([A-Za-z0-9_-]{1,64})")
-
 AS_TAKEN = matching(
     r"[A-Za-z0-9_-]{1,256}", "a secret token has 1 to 256 of the characters A-Z, a-z, 0-9, _ and -"
 )
-
-BY_SENDER = partial(
-    Kind, actor="from.id", identity=("update_id",), time=unix("date"), handle="from.username"
-)
-JOIN = Kind(
-    "join",
-    "new_chat_member.user.id",
-    "chat.id",
-    ("update_id",),
-    unix("date"),
-    "new_chat_member.user.username",
-)
-LIKE = Kind("like", "user.id", "post", ("update_id",), unix("date"), "user.username")
-START = BY_SENDER("subscribe", target="new_chat_member.user.id")
+ID, AT = ("update_id",), unix("date")
+BY_SENDER = partial(Kind, actor="from.id", identity=ID, time=AT, handle="from.username")
+MEMBER = "new_chat_member.user"
+JOIN = Kind("join", f"{MEMBER}.id", "chat.id", ID, AT, f"{MEMBER}.username")
+START = BY_SENDER("subscribe", target=f"{MEMBER}.id")
+LIKE = Kind("like", "user.id", "post", ID, AT, "user.username")
+VOTE = Kind("vote", "user.id", "poll_id", ID, handle="user.username")
+BOOST = Kind("boost", "source.user.id", "chat.id", ("boost_id",), AT, "source.user.username")
 
 
 class TelegramSource(SourceConfig):
     secrets: tuple[Annotated[SecretRef, AS_TAKEN], ...] = Field(
         min_length=1, description="The secret_token that setWebhook was given."
+    )
+    names: tuple[Annotated[str, Field(pattern=r"^@\w{4,32}$")], ...] = Field(
+        default=(), description="Names, such as @brand, that groups may mention."
     )
 
 
@@ -57,15 +53,21 @@ class Telegram(Adapter):
     accepted = Reply(200)
     # Anything else is repeated, and holds up what comes after it.
     malformed_status = 200
+    # <field of the update>.<what it says>
     kinds: ClassVar[dict[str, Kind]] = {
-        "chat_member.joined": JOIN,
-        "chat_member.left": replace(JOIN, undone=True),
-        "my_chat_member.joined": START,
-        "my_chat_member.left": replace(START, undone=True),
-        "chat_join_request.sent": BY_SENDER("join-request", target="chat.id"),
-        "message_reaction.added": LIKE,
-        "message_reaction.removed": replace(LIKE, undone=True),
+        "chat_member.in": JOIN,
+        "chat_member.out": replace(JOIN, undone=True),
+        "my_chat_member.in": START,
+        "my_chat_member.out": replace(START, undone=True),
+        "chat_join_request.told": BY_SENDER("join-request", target="chat.id"),
+        "message_reaction.in": LIKE,
+        "message_reaction.out": replace(LIKE, undone=True),
+        "poll_answer.in": VOTE,
+        "poll_answer.out": replace(VOTE, undone=True),
+        "chat_boost.told": BOOST,
+        "removed_chat_boost.told": replace(BOOST, undone=True, undoes="chat_boost.told"),
         "message.start": BY_SENDER("start", target="payload"),
+        "message.mention": BY_SENDER("mention", target="name"),
         "message.comment": BY_SENDER("comment", target="chat.id"),
     }
 
@@ -75,15 +77,21 @@ class Telegram(Adapter):
         if field is None:
             return Reading(ignored=("an update of another kind",))
         told = obj(update[field], field)
-        word, more = FIELDS[field](told)
+        word, more = FIELDS[field](told, self.source.names)
         root = {**told, **more, "update_id": update.get("update_id")}
         return Reading.of(self.read_word(f"{field}.{word}", callback, root))
 
 
-def _membership(told: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+Told = tuple[str, dict[str, Any]]
+
+
+def _turn(before: object, after: object) -> str:
+    return "changed" if bool(before) == bool(after) else "in" if after else "out"
+
+
+def _membership(told: dict[str, Any], _: Sequence[str]) -> Told:
     """A promotion is told in the same way as a join: only who was out before has come in."""
-    was_in, is_in = (_is_in(dig(told, f"{when}_chat_member")) for when in ("old", "new"))
-    return ("changed" if was_in == is_in else "joined" if is_in else "left"), {}
+    return _turn(*(_is_in(dig(told, f"{when}_chat_member")) for when in ("old", "new"))), {}
 
 
 def _is_in(member: object) -> bool:
@@ -91,36 +99,51 @@ def _is_in(member: object) -> bool:
     return status in IS_IN or (status == "restricted" and dig(member, "is_member") is True)
 
 
-def _with_the_bot(told: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    return _membership(told) if dig(told, "chat.type") == "private" else ("elsewhere", {})
+def _with_the_bot(told: dict[str, Any], names: Sequence[str]) -> Told:
+    return _membership(told, names) if dig(told, "chat.type") == "private" else ("elsewhere", {})
 
 
-def _join_request(told: dict[str, Any]) -> tuple[str, dict[str, Any]]:  # noqa: ARG001
-    return "sent", {}
+def _join_request(_: dict[str, Any], __: Sequence[str]) -> Told:
+    return "told", {}
 
 
-def _reaction(told: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    had, has = (bool(listed(told.get(f"{when}_reaction"))) for when in ("old", "new"))
+def _reaction(told: dict[str, Any], _: Sequence[str]) -> Told:
     post = joined("_", dig(told, "chat.id"), told.get("message_id"))
-    return ("changed" if had == has else "added" if has else "removed"), {"post": post}
+    return _turn(told.get("old_reaction"), told.get("new_reaction")), {"post": post}
 
 
-def _message(told: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+def _vote(told: dict[str, Any], _: Sequence[str]) -> Told:
+    return ("in" if told.get("option_ids") else "out"), {}
+
+
+def _boost(told: dict[str, Any], _: Sequence[str]) -> Told:
+    boost = obj(told.get("boost", told), "boost")
+    # Others were given away: the chat's own act, not the person's.
+    word = "told" if dig(boost, "source.source") == "premium" else "gift"
+    return word, {**boost, "date": boost.get("add_date") or boost.get("remove_date")}
+
+
+def _message(told: dict[str, Any], names: Sequence[str]) -> Told:
     said, sort = told.get("text") or told.get("caption"), dig(told, "chat.type")
-    start = START_COMMAND.fullmatch(said) if isinstance(said, str) else None
-    if sort == "private" and start:
-        return "start", {"payload": start[1]}
     # Anonymous administrators and channels write in the name of a chat, not of a person.
-    is_ours = dig(told, "from.is_bot") is not True and "sender_chat" not in told
-    is_comment = isinstance(said, str) and sort in GROUPS and is_ours
-    return ("comment" if is_comment else "other"), {}
+    if not isinstance(said, str) or dig(told, "from.is_bot") is True or "sender_chat" in told:
+        return "other", {}
+    start = START_COMMAND.fullmatch(said)
+    if sort not in GROUPS:
+        return ("start", {"payload": start[1]}) if start and sort == "private" else ("other", {})
+    words = re.findall(r"@\w+", said.lower())
+    name = next((name for name in names if name.lower() in words), None)
+    return ("mention", {"name": name}) if name else ("comment", {})
 
 
 # https://core.telegram.org/bots/api#update
-FIELDS: dict[str, Callable[[dict[str, Any]], tuple[str, dict[str, Any]]]] = {
+FIELDS: dict[str, Callable[[dict[str, Any], Sequence[str]], Told]] = {
     "chat_member": _membership,
     "my_chat_member": _with_the_bot,
     "chat_join_request": _join_request,
     "message_reaction": _reaction,
+    "poll_answer": _vote,
+    "chat_boost": _boost,
+    "removed_chat_boost": _boost,
     "message": _message,
 }

@@ -17,7 +17,16 @@ COLUMNS = {
     "comment, reply": {"comment", "reply", "message"},
     "mention": {"mention"},
     "post": {"post"},
-    "paid support": {"cheer", "gift", "renew", "purchase", "sponsor", "donate", "subscribe"},
+    "paid support": {
+        "cheer",
+        "gift",
+        "renew",
+        "purchase",
+        "sponsor",
+        "donate",
+        "subscribe",
+        "boost",
+    },
 }
 
 

@@ -129,7 +129,54 @@ def test_another_reaction_instead_is_no_second_like() -> None:
 def test_an_anonymous_reaction_is_nobodys() -> None:
     result = reaction([], [THUMB], actor_chat=GROUP)
 
-    assert result.ignored == ("message_reaction.added names no actor",)
+    assert result.ignored == ("message_reaction.in names no actor",)
+
+
+@pytest.mark.parametrize("said_as", ["@Brand rocks", "I like @brand!", "(@BRAND)"])
+def test_a_name_that_is_configured_is_mentioned(said_as: str) -> None:
+    told = {"date": AT, "chat": GROUP, "from": ANN, "text": said_as}
+    adapter = adapter_of("telegram", names=["@other", "@brand"])
+
+    event = only_event(reading(adapter, {"update_id": 1, "message": told}))
+
+    assert (event.action, event.actor, event.target) == ("mention", "42", "@brand")
+
+
+@pytest.mark.parametrize("said_as", ["brand", "@brands", "a@brand_x"])
+def test_another_name_is_no_mention(said_as: str) -> None:
+    told = {"date": AT, "chat": GROUP, "from": ANN, "text": said_as}
+
+    result = reading(adapter_of("telegram", names=["@brand"]), {"update_id": 1, "message": told})
+
+    assert only_event(result).action == "comment"
+
+
+def test_a_vote_can_be_taken_back() -> None:
+    given = only_event(said("poll_answer", {"poll_id": "7", "user": ANN, "option_ids": [0]}))
+    taken = only_event(said("poll_answer", {"poll_id": "7", "user": ANN, "option_ids": []}))
+
+    assert (given.action, given.target, given.undone) == ("vote", "7", False)
+    assert (taken.action, taken.target, taken.undone) == ("vote", "7", True)
+
+
+def boosted(source: str) -> dict[str, Any]:
+    return {"boost_id": "b-1", "source": {"source": source, "user": ANN}}
+
+
+def test_a_boost_ends_by_its_own_id() -> None:
+    begun = {**boosted("premium"), "add_date": AT, "expiration_date": AT + 1}
+    done = only_event(said("chat_boost", {"chat": GROUP, "boost": begun}))
+    ended = {"chat": GROUP, **boosted("premium"), "remove_date": AT + 5}
+    undone = only_event(said("removed_chat_boost", ended))
+
+    assert (done.action, done.actor, done.target) == ("boost", "42", "-1001234567890")
+    assert (undone.undone, undone.undoes) == (True, done.key)
+
+
+def test_a_boost_that_was_given_away_is_not_the_persons_act() -> None:
+    result = said("chat_boost", {"chat": GROUP, "boost": {**boosted("giveaway"), "add_date": AT}})
+
+    assert result.ignored == ("chat_boost.gift earns nothing",)
 
 
 def test_an_update_of_another_kind_is_of_no_interest() -> None:
