@@ -543,3 +543,17 @@ def test_the_examples_we_ship_are_right(
     _, findings = checked(run, "--offline")
 
     assert any(finding["place"] == "vouch.toml" for finding in findings)
+
+
+@pytest.mark.usefixtures("_ready")
+def test_terms_about_some_actions_are_told_of_those_only_and_of_claims_too(run: Vouch) -> None:
+    partly = {n: t for n, kind in adapters().items() for t in kind.terms if t.actions}
+
+    for platform, terms in partly.items():
+        for action in (next(iter(terms.actions)), "yodel"):
+            write(CLAIMED.replace("elsewhere", platform).replace("follow", action))
+            _, findings = checked(run, "--offline")
+
+            told = [text for text in texts(findings, "warning") if "speak against" in text]
+            assert bool(told) is (action in terms.actions)
+    assert partly

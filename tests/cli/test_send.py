@@ -10,7 +10,7 @@ import pytest
 from app.cli.callbacks import Answered, Signed
 from app.cli.sending import Outcome
 from app.platforms.kit.callback import Forged
-from app.platforms.kit.examples import example_source, templates
+from app.platforms.kit.examples import example_source, signing_keys, templates
 from tests.cli.conftest import (
     PLATFORMS,
     Receiver,
@@ -20,6 +20,7 @@ from tests.cli.conftest import (
     example_options,
     is_secret,
 )
+from tests.platforms.test_pairs import public_half
 
 CASES = [(platform, name) for platform in PLATFORMS for name in templates(platform)]
 UNDONE = [(p, n) for p, n in CASES if any(e.get("undone") for e in templates(p)[n].expect)]
@@ -311,3 +312,19 @@ def test_an_undone_action_is_told_as_one(
     result = run("send", platform, name, *example_options(platform), "--url", receiver.url)
 
     assert " undone by actor-1" in result.stdout
+
+
+@pytest.mark.parametrize("platform", [name for name in PLATFORMS if signing_keys(name)])
+def test_for_a_key_pair_that_is_the_platforms_own_nothing_can_be_signed(
+    run: Vouch, platform: str
+) -> None:
+    adapter = adapter_of(platform)
+    stranger = adapter.schemes[0].stranger()
+    public = public_half(stranger).decode()
+    others = [part for part in example_options(platform) if "secret" not in part]
+    others = [part for part in others if part not in example_source(platform)["secrets"]]
+
+    result = run("send", platform, first(platform), "--secret", public, *others)
+
+    assert result.exit_code == 2
+    assert "the public key of our example" in " ".join(result.stderr.split())

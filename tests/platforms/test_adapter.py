@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 
@@ -11,10 +11,11 @@ from app.platforms import adapters
 from app.platforms.kit.adapter import Adapter
 from app.platforms.kit.callback import Callback, Example, Forged, Malformed, Reading
 from app.platforms.kit.kinds import Kind, iso, unix
-from app.platforms.kit.options import SourceConfig
+from app.platforms.kit.options import SecretRef, SourceConfig, matching
 from app.platforms.kit.places import Header
 from app.platforms.kit.schemes import HmacScheme
 from app.platforms.kit.signing import CannotSign
+from app.platforms.kit.terms import Terms
 from tests.platforms.callbacks import NOW, callback
 
 KIND = Kind("follow", "who.id", "whom", ("id", "part"), unix("at"), "who.name")
@@ -120,3 +121,53 @@ def test_what_the_watched_account_does_itself_is_no_event() -> None:
 def test_what_an_event_must_have_is_named_when_it_is_missing(missing: str) -> None:
     with pytest.raises(Malformed, match=f"{missing} is missing"):
         read_as(KIND, {**TOLD, missing: None})
+
+
+class Guarded(Lettered):
+    """A platform that writes a secret into its bodies."""
+
+    secret_fields = ("token", "secret")
+    kinds = {"told": KIND}  # noqa: RUF012
+
+
+def test_what_is_a_secret_in_a_body_is_not_kept() -> None:
+    adapter = Guarded(config())
+    body = b'{"token": "t", "secret": {"a": 1}, "id": "7", "rest": [1]}'
+
+    event = adapter.event(callback(body), key="k", action="follow", actor="42")
+
+    assert event.payload == b'{"id":"7","rest":[1]}'
+
+
+def test_a_word_that_is_no_kind_earns_nothing() -> None:
+    adapter = Guarded(config())
+
+    assert adapter.read_word("other", callback(b"{}"), TOLD) == "other earns nothing"
+    assert isinstance(adapter.read_word("told", callback(b"{}"), TOLD), Event)
+
+
+def test_a_kind_may_have_no_target() -> None:
+    event = read_as(replace(KIND, target=None), TOLD)
+
+    assert isinstance(event, Event)
+    assert event.target is None
+
+
+@pytest.mark.parametrize(
+    ("actions", "speaks"), [((), True), (("follow",), True), (("like",), False)]
+)
+def test_terms_are_about_some_actions_or_about_all(actions: tuple[str, ...], speaks: bool) -> None:
+    terms = Terms("No rewards", "https://example.com/terms", frozenset(actions))
+
+    assert terms.speak_against("follow") is speaks
+    assert str(terms) == "No rewards (https://example.com/terms)"
+
+
+def test_a_secret_of_a_known_form_is_matched_whole() -> None:
+    class Formed(SourceConfig):
+        secrets: tuple[Annotated[SecretRef, matching("[ab]+", "only a and b")], ...]
+
+    assert Formed.model_validate({**SOURCE, "secrets": ["ab"]}).keys_of() == (b"ab",)
+    for wrong in ("abc", "ab\n", "cab"):
+        with pytest.raises(ValueError, match="only a and b"):
+            Formed.model_validate({**SOURCE, "secrets": [wrong]})

@@ -212,3 +212,44 @@ def test_an_empty_batch_says_nothing() -> None:
 def test_a_batch_of_which_nothing_can_be_read_is_malformed() -> None:
     with pytest.raises(Malformed, match="1 is not a string"):
         fields.read_each([1, 2], read)
+
+
+def test_a_form_has_the_first_value_of_each_name() -> None:
+    assert fields.form(b"a=1&b=x+y%2Fz&a=2&c=") == {"a": "1", "b": "x y/z", "c": ""}
+
+
+@pytest.mark.parametrize("body", [b"a", b"%FF=1", b"a=%FF", b"\xff=1", b"a=1&" * 300])
+def test_what_is_no_form_is_malformed(body: bytes) -> None:
+    with pytest.raises(Malformed, match="no form"):
+        fields.form(body)
+
+
+@given(st.binary())
+def test_any_bytes_are_a_form_or_malformed(body: bytes) -> None:
+    for read in (fields.form, fields.json_or_payload):
+        try:
+            assert isinstance(read(body), dict)
+        except Malformed:
+            continue
+
+
+def test_a_payload_in_a_form_is_as_good_as_json() -> None:
+    assert (
+        fields.json_or_payload(b'{"a": 1}')
+        == fields.json_or_payload(b"payload=%7B%22a%22%3A1%7D")
+        == {"a": 1}
+    )
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [(("C1", "1.2"), "C1_1.2"), ((-100, 90), "-100_90"), (("C1", None), None), ((None,), None)],
+)
+def test_parts_of_an_id_are_joined_unless_one_is_missing(values: Any, text: str | None) -> None:
+    assert fields.joined("_", *values) == text
+
+
+@pytest.mark.parametrize("value", [[], {}, True, 1.5, "", "\n"])
+def test_a_part_of_an_id_is_a_text_or_a_number(value: object) -> None:
+    with pytest.raises(Malformed):
+        fields.joined("_", "C1", value)

@@ -103,3 +103,13 @@ def test_the_terms_that_are_declared_stand_in_the_table_of_terms(platform: str) 
 
     assert bool(terms) is (told[1] not in ("none", "unknown"))
     assert all(one.source in told[3] for one in terms)
+
+
+@pytest.mark.parametrize("platform", sorted(adapters()))
+def test_what_a_platform_is_answered_stands_in_the_table_of_answers(platform: str) -> None:
+    kind = adapters()[platform]
+    body = f" `{kind.accepted.body}`" if kind.accepted.body else ""
+    taken, within = f"{kind.accepted.status}{body}", f"{kind.deadline_seconds:g} s"
+
+    wanted = [f"`{platform}`", taken, str(kind.forged_status), str(kind.malformed_status), within]
+    assert wanted in rows("What each is answered"), f"write: | {' | '.join(wanted)} |"
