@@ -1,5 +1,7 @@
 """How does a step reach what we remember?"""
 
+import random
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from threading import Lock
@@ -16,6 +18,7 @@ from app.storage.jobs import Job, Many
 from app.storage.sharing import parking
 from app.storage.together import StepFailed, run_together, unavailable
 from app.storage.vault import Vault
+from app.storage.waits import Breather, bound_waits, drop_closed
 from app.storage.writer import GroupWriter
 
 T = TypeVar("T")
@@ -49,6 +52,7 @@ class Database:
         self._writes: Engine | None = None
         self._reads: Engine | None = None
         self._writer: GroupWriter | None = None
+        self._breather = Breather()
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -59,6 +63,7 @@ class Database:
             with self._reads.begin() as connection:
                 yield connection
         except SQLAlchemyError as error:
+            self._breather.note(error)
             raise unavailable(error) from error
 
     def write(self, step: Callable[[Connection], T]) -> T:
@@ -95,6 +100,8 @@ class Database:
             self._writer = self._writes = self._reads = None
 
     def _open(self) -> None:
+        if self._breather.is_on:
+            raise StorageUnavailable("the server did not answer a moment ago")
         with self._lock:
             if self._writes is not None:
                 return
@@ -102,6 +109,9 @@ class Database:
             self._reads = writes
             if self.is_embedded:
                 self._reads = read_engine(self.url, self._pool_size, self.vault)
+            else:
+                bound_waits(writes, self._patience_seconds)
+                drop_closed(writes)
             self._writer = GroupWriter(writes, self._patience_seconds) if self.is_embedded else None
             self._writes = writes
 
@@ -138,8 +148,10 @@ class Database:
         except StepFailed as failed:
             if not _is_gone(failed.error):
                 return False
+            self._breather.note(failed.error)
             ends = [(job, unavailable(failed.error)) for job in jobs]
         except Exception as error:
+            self._breather.note(error)
             ends = [(job, unavailable(error)) for job in jobs]
         for job, end in ends:
             job.finish(end)
@@ -159,7 +171,10 @@ class Database:
                     return step(connection, items)
             except DBAPIError as error:
                 if last_try or not _may_go_through(error):
+                    self._breather.note(error)
                     raise unavailable(error) from error
+                # The one that goes through needs the locks that this one let go of.
+                time.sleep(random.uniform(0.01, 0.05))
             except SQLAlchemyError as error:
                 raise unavailable(error) from error
             except Overtaken:

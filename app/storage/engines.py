@@ -12,9 +12,12 @@ from app.storage.vault import Vault, with_vault
 BUSY_TIMEOUT_MS = 5_000
 # The last one: a machine that vanishes in mid-transaction must not keep its locks for hours.
 _POSTGRES_OPTIONS = (
-    "-c timezone=UTC -c statement_timeout=10000 -c lock_timeout=5000"
+    "-c timezone=UTC -c statement_timeout=7000 -c lock_timeout=5000"
     " -c idle_in_transaction_session_timeout=15000"
 )
+# A platform gives up after 10 seconds or so, and calls again only if it did not get a 2xx or 4xx.
+# The server ends a statement itself before we give up on the server.
+PATIENCE_SECONDS = 8.0
 # A server that vanished without a word is given up in seconds: the kernel would try for a quarter
 # of an hour. https://www.postgresql.org/docs/current/libpq-connect.html
 POSTGRES_CONNECTION: Mapping[str, Any] = {
@@ -117,7 +120,6 @@ def _postgres(url: str, pool_size: int, vault: Vault) -> Engine:
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=5,
-        pool_pre_ping=True,
         # Errors, and with them our log, would quote the values of a statement.
         hide_parameters=True,
         execution_options=with_vault(vault),

@@ -75,7 +75,7 @@ def test_postgres_counts_in_utc_and_gives_up_on_a_lock(postgres_url: str) -> Non
     finally:
         engine.dispose()
 
-    assert shown == ["UTC", "10s", "5s"]
+    assert shown == ["UTC", "7s", "5s"]
 
 
 def test_the_folder_of_an_embedded_database_is_made(tmp_path: Path) -> None:
