@@ -9,18 +9,20 @@ from typing import Any
 import pytest
 
 from app.cli import COMMANDS
+from app.domain.alerts import Kind
 from app.platforms import adapters
 from app.platforms.kit.examples import example_source, templates
 from app.platforms.kit.options import SourceConfig
 from app.settings.configuration import FileModel, RuleTable, load_configuration
 from app.settings.environment import VARIABLES
+from app.settings.receivers import Receiver
 from app.storage.migrate import head
 
 ROOT = Path(__file__).parents[1]
 EXAMPLE = ROOT / "config" / "vouch.example.toml"
 # Every source may have them; the example explains them once, above the first source.
 COMMON_KEYS = {"accounts", "tolerance_seconds", "silent_after_seconds"}
-SECTIONS = ("web", "claims", "attempts", "gameball", "confirmation", "worker")
+SECTIONS = ("web", "claims", "attempts", "gameball", "confirmation", "worker", "alerts")
 
 
 def read(path: str) -> str:
@@ -43,12 +45,22 @@ def test_every_setting_stands_in_the_example_with_its_default(section: str) -> N
 
 
 def test_every_section_is_looked_at() -> None:
-    assert set(FileModel.model_fields) == {*SECTIONS, "sources", "rules"}
+    assert set(FileModel.model_fields) == {*SECTIONS, "sources", "rules", "receivers"}
 
 
 @pytest.mark.parametrize("name", sorted(RuleTable.model_fields))
 def test_every_key_of_a_rule_is_explained(name: str) -> None:
     assert re.search(rf"^#   {name}\b", EXAMPLE.read_text("utf-8"), re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", sorted(Receiver.model_fields))
+def test_every_key_of_a_receiver_is_explained(name: str) -> None:
+    assert re.search(rf"^#   {name}\b", EXAMPLE.read_text("utf-8"), re.MULTILINE)
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_every_kind_of_alert_is_explained(kind: Kind) -> None:
+    assert f"`{kind}`" in read("docs/alerts.md")
 
 
 @pytest.mark.parametrize("name", sorted(COMMON_KEYS | {"name", "platform", "secrets"}))
@@ -81,9 +93,17 @@ def test_the_example_with_everything_switched_on_is_a_configuration(tmp_path: Pa
     path.write_text(uncommented())
 
     tables = tomllib.loads(uncommented())["sources"]
-    configuration = load_configuration(path, dict(pair for t in tables for pair in variables(t)))
+    lent = {
+        "ALERTS_URL": "https://alerts.example/vouch",
+        "ALERTS_SECRET": "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz",
+        "SLACK_URL": "https://hooks.example/T0/B0/x",
+    }
+    configuration = load_configuration(
+        path, lent | dict(pair for t in tables for pair in variables(t))
+    )
 
     assert set(configuration.sources) == {table["name"] for table in tables}
+    assert [receiver.name for receiver in configuration.receivers] == ["on-call", "chat"]
 
 
 def variables(table: dict[str, Any]) -> Iterator[tuple[str, str]]:

@@ -23,6 +23,7 @@ COMMANDS: Mapping[str, str] = {
     "sandbox": "app.cli.sandbox",
     "attempts": "app.cli.attempts",
     "audit": "app.cli.audit",
+    "alerts": "app.cli.alerts",
 }
 
 

@@ -9,9 +9,12 @@ from pydantic import BaseModel
 from app.domain.rules import Rule
 from app.platforms.kit.adapter import Adapter
 from app.settings.configuration import Configuration, FileModel
+from app.settings.receivers import Receiver
 
 MOST_TOLD = 40
-_SECTIONS = tuple(name for name in FileModel.model_fields if name not in ("sources", "rules"))
+_SECTIONS = tuple(
+    name for name in FileModel.model_fields if name not in ("sources", "rules", "receivers")
+)
 
 
 def changes(before: Configuration, after: Configuration) -> list[str]:
@@ -19,6 +22,7 @@ def changes(before: Configuration, after: Configuration) -> list[str]:
     found = [
         *_of_sources(before.sources, after.sources),
         *_of_rules(before.rules, after.rules),
+        *_of_receivers(before.receivers, after.receivers),
         *(
             line
             for name in _SECTIONS
@@ -47,6 +51,18 @@ def _of_rules(before: Sequence[Rule], after: Sequence[Rule]) -> Iterator[str]:
     yield from (f"rule added: {_told(rule)}" for rule in (new - old).elements())
     if old == new and list(before) != list(after):
         yield "rules: another order"
+
+
+def _of_receivers(before: Sequence[Receiver], after: Sequence[Receiver]) -> Iterator[str]:
+    old, new = ({one.name: one for one in some} for some in (before, after))
+    for name in sorted(old.keys() | new.keys()):
+        if name not in old:
+            yield f"receiver added: {name}"
+        elif name not in new:
+            yield f"receiver removed: {name}"
+        else:
+            for field in _differing(old[name], new[name]):
+                yield f"receiver {name}: {field} changed"
 
 
 def _told(rule: Rule) -> str:

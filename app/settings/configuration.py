@@ -9,8 +9,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from app.domain.alerts import Limits
 from app.domain.evidence import Evidence
 from app.domain.retries import RetryPolicy
 from app.domain.rules import Repeat, Rule
@@ -20,6 +21,7 @@ from app.platforms.kit.options import NAME_PATTERN
 from app.settings.durations import Duration
 from app.settings.errors import ConfigurationError, Mistake
 from app.settings.places import place
+from app.settings.receivers import Receiver
 
 
 class Section(BaseModel):
@@ -202,6 +204,35 @@ class ConfirmationSection(Section):
     threads: int = Field(default=4, ge=1, le=64, description="Reads in flight per process.")
 
 
+class AlertsSection(Section):
+    """When somebody is woken. Nobody is, unless there is a ``[[receivers]]`` table."""
+
+    dead_per_hour: int = Field(
+        default=10, ge=0, description="Attempts that became `dead` within an hour; 0: never."
+    )
+    backlog_older_than: Duration = Field(
+        default=900, description="How long an attempt has been due and not submitted; 0: never."
+    )
+    granted_share: float = Field(
+        default=0.5,
+        ge=0,
+        le=1,
+        description="Of the accepted attempts whose reward was looked for within an hour, the "
+        "share that was granted, below which it is wrong; 0: never.",
+    )
+    granted_of_at_least: int = Field(
+        default=20, ge=1, description="Of fewer such attempts nothing is concluded."
+    )
+
+    def limits(self) -> Limits:
+        return Limits(
+            self.dead_per_hour,
+            self.backlog_older_than,
+            self.granted_share,
+            self.granted_of_at_least,
+        )
+
+
 class RuleTable(Section):
     """One ``[[rules]]`` table."""
 
@@ -234,6 +265,8 @@ class Configuration:
     gameball: GameballSection
     confirmation: ConfirmationSection
     worker: WorkerSection
+    alerts: AlertsSection
+    receivers: tuple[Receiver, ...]
 
 
 class FileModel(Section):
@@ -247,6 +280,15 @@ class FileModel(Section):
     gameball: GameballSection = GameballSection()
     confirmation: ConfirmationSection = ConfirmationSection()
     worker: WorkerSection = WorkerSection()
+    alerts: AlertsSection = AlertsSection()
+    receivers: tuple[Receiver, ...] = ()
+
+    @field_validator("receivers")
+    @classmethod
+    def _names_differ(cls, receivers: tuple[Receiver, ...]) -> tuple[Receiver, ...]:
+        if len({receiver.name for receiver in receivers}) != len(receivers):
+            raise ValueError("two receivers have the same name")
+        return receivers
 
     @model_validator(mode="after")
     def _grants_show_in_time(self) -> Self:
@@ -302,7 +344,7 @@ class _Validation:
 
     def _model(self, data: dict[str, Any]) -> FileModel | None:
         try:
-            return FileModel.model_validate(data)
+            return FileModel.model_validate(data, context={"resolve": self._resolve})
         except ValidationError as error:
             self._collect(error, ())
             return None

@@ -196,7 +196,17 @@ class TransitionRow(Base):
     """One change of an attempt's state: when, why, and who or what caused it."""
 
     __tablename__ = "transitions"
-    __table_args__ = (Index(None, "attempt_id", "id"),)
+    __table_args__ = (
+        Index(None, "attempt_id", "id"),
+        # How many came to an end lately?
+        _partial(
+            "ix_transitions_ended",
+            "at",
+            "to_state",
+            "from_state",
+            where="to_state IN ('dead', 'granted', 'not_granted', 'unconfirmed')",
+        ),
+    )
 
     id: Mapped[Serial]
     attempt_id: Mapped[AttemptId]
@@ -369,6 +379,55 @@ class AuditDoorRow(Base):
     __tablename__ = "audit_door"
 
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+
+
+class AlertRow(Base):
+    """Something that was wrong. The partial key makes each be raised once until it is cleared."""
+
+    __tablename__ = "alerts"
+    __table_args__ = (
+        Index(
+            "uq_alerts_open",
+            "kind",
+            "subject",
+            unique=True,
+            sqlite_where=text("cleared_at IS NULL"),
+            postgresql_where=text("cleared_at IS NULL"),
+        ),
+    )
+
+    id: Mapped[Serial]
+    kind: Mapped[Word]
+    subject: Mapped[Word]
+    text: Mapped[str] = mapped_column(String(500))
+    raised_at: Mapped[Moment]
+    cleared_at: Mapped[Moment | None]
+
+
+class NoticeRow(Base):
+    """A receiver being told that an alert was raised or cleared; until then ``next_at`` is set."""
+
+    __tablename__ = "alert_notices"
+    __table_args__ = (_partial("ix_alert_notices_waiting", "next_at", where="next_at IS NOT NULL"),)
+
+    id: Mapped[Id]
+    alert_id: Mapped[int] = mapped_column(ForeignKey("alerts.id"))
+    what: Mapped[str] = mapped_column(String(16))
+    receiver: Mapped[Word]
+    made_at: Mapped[Moment]
+    next_at: Mapped[Moment | None]
+    tries: Mapped[int]
+    sent_at: Mapped[Moment | None]
+    problem: Mapped[str | None] = mapped_column(String(200))
+
+
+class AlertWatchRow(Base):
+    """When somebody looks again whether anything is wrong: one process at a time."""
+
+    __tablename__ = "alert_watch"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    next_look_at: Mapped[Moment]
 
 
 class ForwardingRow(Base):

@@ -7,6 +7,7 @@ from flask.sessions import NullSession, SessionInterface
 
 from app.service import Service
 from app.web import (
+    alerts,
     attempts,
     audit,
     bulk,
@@ -44,6 +45,7 @@ def create_app(service: Service) -> Flask:
         attempts,
         bulk,
         audit,
+        alerts,
         stats,
         sources,
         health,

@@ -5,6 +5,7 @@ from typing import Protocol
 
 from app.gameball.client import GameballClient
 from app.service import Service, worker_name
+from app.worker.alerter import Alerter
 from app.worker.asker import Asker
 from app.worker.chores import Chores
 from app.worker.confirmer import Confirmer
@@ -48,14 +49,25 @@ def build_worker(service: Service) -> Worker:
             build_dispatcher(service),
             build_confirmer(service),
             build_renewals(service),
-            Chores(service),
+            *build_chores(service).parts,
         )
     )
 
 
 def build_chores(service: Service) -> Worker:
     """What a process does by itself that has no worker: it needs nobody's credentials."""
-    return Worker((Chores(service),))
+    return Worker((Chores(service), build_alerter(service)))
+
+
+def build_alerter(service: Service) -> Alerter:
+    configuration = service.configuration
+    return Alerter(
+        service.database,
+        configuration.receivers,
+        configuration.alerts.limits(),
+        {name: adapter.expected for name, adapter in configuration.sources.items()},
+        service.now,
+    )
 
 
 def build_dispatcher(service: Service) -> Dispatcher:

@@ -1,0 +1,135 @@
+"""What is wrong enough to wake somebody? Pure: it is told how things are, and when it is."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from itertools import takewhile
+
+from app.domain.attempts import State
+from app.domain.sources import Ailment, Trouble
+
+
+class Kind(StrEnum):
+    """What an alert is about. Stored, sent and shown under these words."""
+
+    FORWARDING_PAUSED = "forwarding_paused"
+    CREDENTIALS_REFUSED = "credentials_refused"
+    ATTEMPTS_DEAD = "attempts_dead"
+    BACKLOG = "backlog"
+    SOURCE_SILENT = "source_silent"
+    SOURCE_REFUSING = "source_refusing"
+    HANDSHAKE_BROKEN = "handshake_broken"
+    CONFIRMATION_FALLING = "confirmation_falling"
+    TEST = "test"
+
+
+# Which alert an ailment of a source is.
+OF_AILMENTS: Mapping[Ailment, Kind] = {
+    Ailment.SILENT: Kind.SOURCE_SILENT,
+    Ailment.REFUSING: Kind.SOURCE_REFUSING,
+    Ailment.REVOKED: Kind.HANDSHAKE_BROKEN,
+    Ailment.LAPSING: Kind.HANDSHAKE_BROKEN,
+    Ailment.LAPSED: Kind.HANDSHAKE_BROKEN,
+}
+# Gameball's words for keys it does not take: by the status, or by its code.
+_CREDENTIALS = frozenset({"401", "403", "1000", "1001", "1002", "1006"})
+CONFIRMED = (State.GRANTED, State.NOT_GRANTED, State.UNCONFIRMED)
+
+# What is wrong: the kind, and of what (a source's name, or nothing), with words for a person.
+Wrong = Mapping[tuple[Kind, str], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """From where on it is wrong. Zero: never."""
+
+    dead_per_hour: int
+    backlog_seconds: float
+    granted_share: float
+    granted_of_at_least: int
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """How things are. ``ended``: attempts by the state that they came to in the last hour."""
+
+    paused_at: datetime | None = None
+    pause_reason: str | None = None
+    oldest_due_at: datetime | None = None
+    ended: Mapping[State, int] = field(default_factory=dict)
+    troubles: Mapping[str, list[Trouble]] = field(default_factory=dict)
+
+
+def wrong(situation: Situation, limits: Limits, now: datetime) -> Wrong:
+    """Everything that is wrong now."""
+    found = (
+        *_forwarding(situation),
+        *_dead(situation, limits),
+        *_backlog(situation, limits, now),
+        *_confirmation(situation, limits),
+        *_sources(situation),
+    )
+    told: dict[tuple[Kind, str], str] = {}
+    for kind, subject, text in found:
+        told.setdefault((kind, subject), text)
+    return told
+
+
+def _forwarding(situation: Situation) -> Iterator[tuple[Kind, str, str]]:
+    """One alert for one pause: the more telling of the two."""
+    if situation.paused_at is None:
+        return
+    words = _facts(situation.pause_reason or "")
+    since = f"since {_told(situation.paused_at)}"
+    if words[:1] == ["blocked"] and not _CREDENTIALS.isdisjoint(words[1:]):
+        text = f"Gameball refuses our credentials {since} ({' '.join(words)}). Nothing is lost"
+        yield Kind.CREDENTIALS_REFUSED, "", text
+    else:
+        why = " ".join(words) or "unknown"
+        yield Kind.FORWARDING_PAUSED, "", f"forwarding is paused {since}: {why}. Nothing is lost"
+
+
+def _facts(pause_reason: str) -> list[str]:
+    """Outcome, status and code. Gameball's own words after them might name somebody."""
+    first, *rest = pause_reason.split(" ")
+    numbers = takewhile(str.isdigit, rest[:2])
+    return [first, *numbers] if first else []
+
+
+def _dead(situation: Situation, limits: Limits) -> Iterator[tuple[Kind, str, str]]:
+    count = situation.ended.get(State.DEAD, 0)
+    if limits.dead_per_hour and count >= limits.dead_per_hour:
+        text = f"{count} attempts died within an hour: `vouch attempts list --state dead` says why"
+        yield Kind.ATTEMPTS_DEAD, "", text
+
+
+def _backlog(
+    situation: Situation, limits: Limits, now: datetime
+) -> Iterator[tuple[Kind, str, str]]:
+    since = situation.oldest_due_at
+    if limits.backlog_seconds and since and now - since > timedelta(seconds=limits.backlog_seconds):
+        text = f"attempts have been due since {_told(since)}: no worker runs, or they are behind"
+        yield Kind.BACKLOG, "", text
+
+
+def _confirmation(situation: Situation, limits: Limits) -> Iterator[tuple[Kind, str, str]]:
+    known = sum(situation.ended.get(state, 0) for state in CONFIRMED)
+    granted = situation.ended.get(State.GRANTED, 0)
+    if known < limits.granted_of_at_least or granted >= limits.granted_share * known:
+        return
+    text = (
+        f"only {granted} of {known} accepted attempts were granted within an hour: is the campaign "
+        "on, and are its customers eligible?"
+    )
+    yield Kind.CONFIRMATION_FALLING, "", text
+
+
+def _sources(situation: Situation) -> Iterator[tuple[Kind, str, str]]:
+    for source, troubles in sorted(situation.troubles.items()):
+        for trouble in troubles:
+            yield OF_AILMENTS[trouble.ailment], source, f"source {source}: {trouble.text}"
+
+
+def _told(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M} UTC"

@@ -1,0 +1,223 @@
+"""Who is to be woken, and who was? Each alert is raised once and cleared once, by whoever looks."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Connection, Row, exists, func, insert, select, text, update
+from sqlalchemy.orm import aliased
+
+from app.domain.alerts import CONFIRMED, Kind, Situation, Wrong
+from app.domain.attempts import State
+from app.domain.clock import new_id
+from app.domain.sources import Expected, troubles
+from app.steps import health
+from app.steps.ledger import insert_new
+from app.steps.sources import seen_of
+from app.storage.tables import AlertRow, AlertWatchRow, NoticeRow, TransitionRow
+
+MAX_TEXT = 500
+# From one try to the next; then the notice is given up.
+RETRY_SECONDS = (5, 30, 120, 600, 3_600, 21_600, 86_400)
+# Longer than one call may take: whoever took a notice and died gives it back by this.
+TAKEN_SECONDS = 60.0
+ENDED_WITHIN = timedelta(hours=1)
+# As the index has it, word by word: SQLite takes it for nothing else.
+_ENDED = "to_state IN ('dead', 'granted', 'not_granted', 'unconfirmed')"
+
+
+class What(StrEnum):
+    """What a notice tells."""
+
+    RAISED = "raised"
+    CLEARED = "cleared"
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """An alert that this look raised or cleared."""
+
+    kind: Kind
+    subject: str
+    what: What
+
+
+def take_turn(connection: Connection, every_seconds: float, now: datetime) -> bool:
+    """Become the one of all processes who looks this time."""
+    never = datetime(2000, 1, 1, tzinfo=UTC)
+    connection.execute(insert_new(connection, AlertWatchRow), {"id": 1, "next_look_at": never})
+    taken = connection.execute(
+        update(AlertWatchRow)
+        .where(AlertWatchRow.next_look_at <= now)
+        .values(next_look_at=now + timedelta(seconds=every_seconds))
+    )
+    return taken.rowcount == 1
+
+
+def is_turn(connection: Connection, now: datetime) -> bool:
+    """Whether it is time that somebody looks: a read, so that waiting writes nothing."""
+    at = connection.execute(select(AlertWatchRow.next_look_at)).scalar_one_or_none()
+    return at is None or at <= now
+
+
+def situation(connection: Connection, expected: Mapping[str, Expected], now: datetime) -> Situation:
+    """How things are, of these sources and what is expected of each."""
+    forwarding = health.forwarding(connection)
+    seen = seen_of(connection, expected)
+    return Situation(
+        forwarding.paused_at,
+        forwarding.pause_reason,
+        forwarding.oldest_due_at,
+        _ended(connection, now - ENDED_WITHIN),
+        {name: troubles(seen[name], expected[name], now) for name in expected},
+    )
+
+
+def settle(
+    connection: Connection, wrong: Wrong, receivers: Iterable[str], now: datetime
+) -> list[Changed]:
+    """Raise what is wrong and was not raised, clear what was and is not; notices for all receivers.
+
+    The database's own constraint decides who raises, and a conditional UPDATE who clears.
+    """
+    names = list(receivers)
+    still = {(Kind(row.kind), row.subject): row for row in open_alerts(connection)}
+    changed = [
+        Changed(kind, subject, What.RAISED)
+        for (kind, subject), told in wrong.items()
+        if (kind, subject) not in still and _raise(connection, kind, subject, told, names, now)
+    ]
+    for (kind, subject), row in still.items():
+        if (kind, subject) not in wrong and _clear(connection, row, names, now):
+            changed.append(Changed(kind, subject, What.CLEARED))
+    return changed
+
+
+def test(connection: Connection, receivers: Iterable[str], now: datetime) -> None:
+    """Notices that wake nobody: of an alert that is over as soon as it is raised."""
+    told = "a test: somebody wants to know whether this arrives"
+    row = {"kind": Kind.TEST, "subject": "", "text": told, "raised_at": now, "cleared_at": now}
+    alert_id = connection.execute(insert(AlertRow).values(row).returning(AlertRow.id)).scalar_one()
+    _notify(connection, alert_id, What.RAISED, receivers, now)
+
+
+def open_alerts(connection: Connection) -> list[Row[Any]]:
+    statement = select(AlertRow.__table__).where(AlertRow.cleared_at.is_(None))
+    return list(connection.execute(statement.order_by(AlertRow.id)))
+
+
+def listing(connection: Connection, limit: int) -> list[Row[Any]]:
+    """The newest alerts first, cleared ones as well."""
+    return list(
+        connection.execute(select(AlertRow.__table__).order_by(AlertRow.id.desc()).limit(limit))
+    )
+
+
+def due_notices(connection: Connection, now: datetime, limit: int) -> list[Row[Any]]:
+    """The notices that are to be sent now, each receiver's in the order of what happened."""
+    earlier = aliased(NoticeRow)
+    waits = exists().where(
+        earlier.alert_id == NoticeRow.alert_id,
+        earlier.receiver == NoticeRow.receiver,
+        earlier.id < NoticeRow.id,
+        earlier.next_at.is_not(None),
+    )
+    statement = (
+        select(NoticeRow.__table__)
+        .where(NoticeRow.next_at.is_not(None), NoticeRow.next_at <= now, ~waits)
+        .order_by(NoticeRow.next_at, NoticeRow.id)
+        .limit(limit)
+    )
+    return list(connection.execute(statement))
+
+
+def take(connection: Connection, notice: Row[Any], now: datetime) -> Row[Any] | None:
+    """Become the one who sends it, for a while; its alert. None: another was faster."""
+    taken = connection.execute(
+        update(NoticeRow)
+        .where(NoticeRow.id == notice.id, NoticeRow.next_at == notice.next_at)
+        .values(next_at=now + timedelta(seconds=TAKEN_SECONDS), tries=NoticeRow.tries + 1)
+    )
+    if taken.rowcount != 1:
+        return None
+    found = select(AlertRow.__table__).where(AlertRow.id == notice.alert_id)
+    return connection.execute(found).one()
+
+
+def sent(connection: Connection, notice_id: str, now: datetime) -> None:
+    values = {"next_at": None, "sent_at": now, "problem": None}
+    connection.execute(update(NoticeRow).where(NoticeRow.id == notice_id).values(values))
+
+
+def failed(connection: Connection, notice_id: str, problem: str, now: datetime) -> bool:
+    """Note why it did not arrive, and when it is tried again; False: it is given up."""
+    tries = connection.execute(
+        select(NoticeRow.tries).where(NoticeRow.id == notice_id)
+    ).scalar_one()
+    is_over = tries > len(RETRY_SECONDS)
+    next_at = None if is_over else now + timedelta(seconds=RETRY_SECONDS[max(tries, 1) - 1])
+    values = {"next_at": next_at, "problem": problem[:200]}
+    connection.execute(update(NoticeRow).where(NoticeRow.id == notice_id).values(values))
+    return not is_over
+
+
+def give_up(connection: Connection, notice_id: str, problem: str) -> None:
+    values = {"next_at": None, "problem": problem[:200]}
+    connection.execute(update(NoticeRow).where(NoticeRow.id == notice_id).values(values))
+
+
+def _ended(connection: Connection, since: datetime) -> dict[State, int]:
+    columns: tuple[Any, ...] = (TransitionRow.to_state, func.count())
+    statement = (
+        select(*columns)
+        .where(
+            text(_ENDED),
+            TransitionRow.at > since,
+            # A note of an undoing leaves an attempt where it was.
+            TransitionRow.from_state != TransitionRow.to_state,
+        )
+        .group_by(TransitionRow.to_state)
+    )
+    found = {State(state): count for state, count in connection.execute(statement)}
+    return {state: found.get(state, 0) for state in (State.DEAD, *CONFIRMED)}
+
+
+def _raise(
+    connection: Connection, kind: Kind, subject: str, told: str, names: list[str], now: datetime
+) -> bool:
+    row = {"kind": kind, "subject": subject, "text": told[:MAX_TEXT], "raised_at": now}
+    made = connection.execute(insert_new(connection, AlertRow, AlertRow.id), row).first()
+    if made is None:
+        return False
+    _notify(connection, made.id, What.RAISED, names, now)
+    return True
+
+
+def _clear(connection: Connection, alert: Row[Any], names: list[str], now: datetime) -> bool:
+    is_open = (AlertRow.id == alert.id, AlertRow.cleared_at.is_(None))
+    cleared = connection.execute(update(AlertRow).where(*is_open).values(cleared_at=now))
+    if cleared.rowcount != 1:
+        return False
+    _notify(connection, alert.id, What.CLEARED, names, now)
+    return True
+
+
+def _notify(
+    connection: Connection, alert_id: int, what: What, names: Iterable[str], now: datetime
+) -> None:
+    rows = [
+        {
+            "id": new_id(now),
+            "alert_id": alert_id,
+            "what": what,
+            "receiver": name,
+            "made_at": now,
+            "next_at": now,
+            "tries": 0,
+        }
+        for name in names
+    ]
+    if rows:
+        connection.execute(insert(NoticeRow), rows)

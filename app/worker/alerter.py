@@ -1,0 +1,140 @@
+"""When is somebody woken?"""
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import structlog
+from sqlalchemy import Row
+
+from app.alerting.messages import Told, message_for
+from app.alerting.sending import Send, post
+from app.domain.alerts import Limits, wrong
+from app.domain.sources import Expected
+from app.settings.receivers import Receiver
+from app.steps import alerts
+from app.steps.alerts import Changed
+from app.storage.database import Database
+from app.storage.errors import StorageUnavailable
+
+log = structlog.get_logger(__name__)
+
+LOOK_SECONDS = 15.0
+_STEP_SECONDS = 2.0
+# A slow receiver must not hold up the end of a process.
+_PATIENCE_SECONDS = 2.0
+_AT_ONCE = 50
+
+
+class Alerter:
+    """One thread of its own: a receiver that is slow or dead keeps nothing else waiting.
+
+    Any number of them may share a database; one of them looks at a time, and one sends a notice.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        receivers: Sequence[Receiver],
+        limits: Limits,
+        expected: Mapping[str, Expected],
+        now: Callable[[], datetime],
+        send: Send = post,
+    ) -> None:
+        self._database = database
+        self._receivers = {receiver.name: receiver for receiver in receivers}
+        self._limits = limits
+        self._expected = expected
+        self._now = now
+        self._send = send
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="alerter", daemon=True)
+
+    def start(self) -> None:
+        """Begin, where anybody wants to be told at all."""
+        if self._receivers:
+            self._thread.start()
+
+    def stop(self) -> None:
+        """Begin nothing more. A notice that is on its way may be sent again: its id says so."""
+        self._stopping.set()
+        if self._thread.ident is not None:
+            self._thread.join(_PATIENCE_SECONDS)
+
+    def look(self) -> list[Changed]:
+        """Raise and clear, if it is our turn; what changed."""
+        with self._database.read() as connection:
+            if not alerts.is_turn(connection, self._now()):
+                return []
+        turn = self._database.write(lambda c: alerts.take_turn(c, LOOK_SECONDS, self._now()))
+        if not turn:
+            return []
+        # Read by itself: on SQLite every callback waits for a write.
+        with self._database.read() as connection:
+            now = self._now()
+            situation = alerts.situation(connection, self._expected, now)
+        found = wrong(situation, self._limits, now)
+        changed = self._database.write(
+            lambda c: alerts.settle(c, found, self._receivers, self._now())
+        )
+        for one in changed:
+            log.warning("alert.changed", kind=one.kind, subject=one.subject, what=one.what)
+        return changed
+
+    def deliver(self) -> None:
+        """Send what is due. A receiver that fails is left alone until its next try."""
+        with self._database.read() as connection:
+            due = alerts.due_notices(connection, self._now(), _AT_ONCE)
+        failing: set[str] = set()
+        for notice in due:
+            if self._stopping.is_set():
+                return
+            if notice.receiver not in failing and not self._deliver_one(notice):
+                failing.add(notice.receiver)
+
+    def _deliver_one(self, notice: Row[Any]) -> bool:
+        receiver = self._receivers.get(notice.receiver)
+        if receiver is None:
+            problem = "no receiver has this name any more"
+            self._database.write(lambda c: alerts.give_up(c, notice.id, problem))
+            return True
+        alert = self._database.write(lambda c: alerts.take(c, notice, self._now()))
+        if alert is None:
+            return True
+        told = told_of(notice, alert)
+        problem_or_none = self._send(receiver, message_for(receiver, told, self._now()))
+        self._record(notice, problem_or_none)
+        return problem_or_none is None
+
+    def _record(self, notice: Row[Any], problem: str | None) -> None:
+        fields = {"receiver": notice.receiver, "notice": notice.id, "problem": problem}
+        if problem is None:
+            self._database.write(lambda c: alerts.sent(c, notice.id, self._now()))
+            log.info("alert.sent", **fields)
+        elif self._database.write(lambda c: alerts.failed(c, notice.id, problem, self._now())):
+            log.warning("alert.not_sent", **fields)
+        else:
+            log.error("alert.given_up", **fields)
+
+    def _run(self) -> None:
+        while not self._stopping.wait(_STEP_SECONDS):
+            try:
+                self.look()
+                self.deliver()
+            except StorageUnavailable as error:
+                log.warning("alerter.storage_unavailable", problem=str(error))
+            except Exception:
+                log.exception("alerter.failed")
+
+
+def told_of(notice: Row[Any], alert: Row[Any]) -> Told:
+    return Told(
+        notice.id,
+        notice.what,
+        alert.kind,
+        alert.subject,
+        alert.text,
+        alert.raised_at,
+        alert.cleared_at if notice.what == alerts.What.CLEARED else None,
+    )

@@ -1,0 +1,53 @@
+"""May those who watch see what is wrong, and operators test who is woken?"""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from app.domain.alerts import Kind
+from app.service import Service
+from app.settings.receivers import Receiver, ReceiverKind
+from app.steps import alerts
+from app.steps.keys import Role
+from app.storage.tables import NoticeRow
+from tests.history.conftest import Caller
+from tests.history.test_attempts import problem
+
+CHAT = Receiver(name="chat", kind=ReceiverKind.SLACK, url=SecretStr("https://hooks.example/T0"))
+
+
+def test_what_is_wrong_is_listed_and_stays_listed_when_it_is_over(
+    service: Service, viewer: Caller
+) -> None:
+    wrong = {(Kind.BACKLOG, ""): "late", (Kind.SOURCE_SILENT, "x"): "x is silent"}
+    for these in (wrong, {(Kind.BACKLOG, ""): "late"}):
+        service.database.write(lambda c, these=these: alerts.settle(c, these, (), service.now()))  # type: ignore[misc]
+
+    items = viewer.get("/v1/alerts").json["items"]  # type: ignore[index]
+
+    found = {item["kind"]: (item["subject"], item["clearedAt"] is None) for item in items}
+    assert found == {"backlog": (None, True), "source_silent": ("x", False)}
+
+
+def test_a_test_is_sent_to_all_and_audited(service: Service, operator: Caller) -> None:
+    service.configuration = replace(service.configuration, receivers=(CHAT,))
+
+    answer = operator.post("/v1/alerts/test")
+
+    assert (answer.status_code, answer.json) == (202, {"receivers": ["chat"]})
+    with service.database.read() as connection:
+        [notice] = connection.execute(NoticeRow.__table__.select()).all()
+    assert notice.receiver == "chat"
+    entry = operator.get("/v1/audit").json["items"][0]  # type: ignore[index]
+    assert (entry["change"], entry["details"]) == ("alerts.tested", {"receivers": ["chat"]})
+
+
+@pytest.mark.parametrize("role", [Role.VIEWER, Role.BACKEND])
+def test_only_operators_send_tests(call_as: Any, role: Role) -> None:
+    assert problem(call_as(role).post("/v1/alerts/test")) == (403, "forbidden")
+
+
+def test_a_backend_sees_no_alerts(call_as: Any) -> None:
+    assert problem(call_as(Role.BACKEND).get("/v1/alerts")) == (403, "forbidden")
