@@ -190,6 +190,26 @@ COLUMNS: Mapping[str, Mapping[str, Tells]] = {
         "stopped": N,
         "ended_at": N,
     },
+    "alerts": {
+        "id": N,
+        "kind": N,
+        "subject": N,
+        "text": N,
+        "raised_at": N,
+        "cleared_at": N,
+    },
+    "alert_notices": {
+        "id": N,
+        "alert_id": N,
+        "what": N,
+        "receiver": N,
+        "made_at": N,
+        "next_at": N,
+        "tries": N,
+        "sent_at": N,
+        "problem": N,
+    },
+    "alert_watch": {"id": N, "next_look_at": N},
     "hash_keys": {"id": N, "value": S, "created_at": N},
 }
 
