@@ -18,6 +18,7 @@ from app.storage.database import Database
 from app.storage.tables import NoticeRow
 from app.worker.alerter import LOOK_SECONDS, Alerter
 from tests.clock import Clock
+from tests.keys import KEYS
 from tests.steps.world import World
 
 LIMITS = Limits(dead_per_hour=1, backlog_seconds=900, granted_share=0.5, granted_of_at_least=20)
@@ -50,7 +51,7 @@ class Post:
 
 @pytest.fixture
 def world(database_url: str, clock: Clock) -> Iterator[World]:
-    database = Database(database_url)
+    database = Database(database_url, secret_keys=KEYS)
     yield World(database, clock)
     database.close()
 
