@@ -171,4 +171,4 @@ def test_two_transactions_that_met_head_on_both_go_through(postgres_url: str) ->
         list(pool.map(rename, tries))
     database.close()
 
-    assert sorted(tries.values()) == [1, 2]
+    assert min(tries.values()) == 1 < max(tries.values())
