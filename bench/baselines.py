@@ -2,7 +2,10 @@
 
 import hashlib
 import hmac
+import json
 import os
+import shutil
+from pathlib import Path
 
 from flask import Flask, Response, abort, request
 from sqlalchemy import text
@@ -42,3 +45,37 @@ def bare() -> Flask:
 
     app.add_url_rule("/hook", view_func=hook, methods=["POST"])
     return app
+
+
+def webhook_command(folder: Path) -> list[str]:
+    """Debian's `webhook`: verify an HMAC, append the body to a file. Nothing is synced to the disk.
+
+    It has no way to keep a body but to run a program, so it runs the least one: a shell that
+    appends. https://github.com/adnanh/webhook/blob/master/docs/Hook-Definition.md
+    """
+    program = shutil.which("webhook")
+    if program is None:
+        raise SystemExit("Debian's webhook is not here: apt install webhook")
+    append = """printf '%s\\n' "$1" >> events.jsonl"""
+    hook = {
+        "id": "hook",
+        "execute-command": "/bin/sh",
+        "command-working-directory": str(folder),
+        "pass-arguments-to-command": [
+            *({"source": "string", "name": part} for part in ("-c", append, "sh")),
+            {"source": "entire-payload"},
+        ],
+        # Otherwise it answers before the body is in the file.
+        "include-command-output-in-response": True,
+        "success-http-response-code": 204,
+        "trigger-rule": {
+            "match": {
+                "type": "payload-hmac-sha256",
+                "secret": SECRET.decode(),
+                "parameter": {"source": "header", "name": "X-Signature"},
+            }
+        },
+    }
+    hooks = folder / "hooks.json"
+    hooks.write_text(json.dumps([hook]))
+    return [program, "-hooks", str(hooks), "-ip", "127.0.0.1"]

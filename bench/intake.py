@@ -2,7 +2,9 @@
 
 `python -m bench.intake` measures over SQLite; `--database postgresql://…` over PostgreSQL. Each
 round measures the three one after the other on fresh databases; the medians and their ratios are
-printed.
+printed. `--slow-sync-ms 3` makes every sync of the disk take so much longer, as in a cloud.
+`--with-webhook` also measures Debian's `webhook` (`apt install webhook`), which keeps the body in a
+file and syncs nothing.
 """
 
 import argparse
@@ -34,8 +36,9 @@ from app.service import build_database
 from app.settings.environment import read_environment
 from app.steps.identities import Identity, link
 from app.storage import migrate
-from bench.baselines import SECRET
+from bench.baselines import SECRET, webhook_command
 from bench.load import Measured, http_request, measure
+from bench.slow_disk import slowed_disk
 
 ROOT = Path(__file__).parents[1]
 ACCOUNTS = 200
@@ -63,7 +66,8 @@ window_at_most = 0.001
 
 def main() -> None:
     options = _options()
-    rounds = [_round(options) for _ in range(options.rounds)]
+    with slowed_disk(options.slow_sync_ms):
+        rounds = [_round(options) for _ in range(options.rounds)]
     _print(rounds, options)
 
 
@@ -73,22 +77,24 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--requests", type=int, default=3000)
     parser.add_argument("--connections", type=int, default=32)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--slow-sync-ms", type=float, default=0)
+    parser.add_argument("--with-webhook", action="store_true")
     return parser.parse_args()
 
 
 def _round(options: argparse.Namespace) -> dict[str, Measured]:
     measured = {}
-    for name in ("intake", "bare", "empty"):
+    for name in _contenders(options):
         with fresh_database(options.database) as url, served(name, url) as (_, port):
-            requests = (
-                intake_requests(options.requests)
-                if name == "intake"
-                else (_bare_requests(options.requests))
-            )
+            requests = REQUESTS.get(name, _bare_requests)(options.requests)
             measure("127.0.0.1", port, requests[: options.requests // 10], options.connections)
             rest = requests[options.requests // 10 :]
             measured[name] = measure("127.0.0.1", port, rest, options.connections)
     return measured
+
+
+def _contenders(options: argparse.Namespace) -> list[str]:
+    return ["intake", "bare", "empty", *(["webhook"] if options.with_webhook else [])]
 
 
 @contextmanager
@@ -129,10 +135,15 @@ def served(name: str, url: str, gameball: str = "") -> Iterator[tuple[int, int]]
             command = [sys.executable, "-m", "app", "serve", "--bind"]
         else:
             command = _baseline(name, url)
+        folder = Path(environment["VOUCH_CONFIG"]).parent
+        address = [f"127.0.0.1:{port}"]
+        if name == "webhook":
+            command, address = webhook_command(folder), ["-port", str(port)]
         process = subprocess.Popen(
-            [*command, f"127.0.0.1:{port}"],
+            [*command, *address],
             env=environment,
-            cwd=Path(environment["VOUCH_CONFIG"]).parent,
+            cwd=folder,
+            stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
         try:
@@ -214,6 +225,18 @@ def _bare_requests(count: int) -> list[bytes]:
     return requests
 
 
+def _webhook_requests(count: int) -> list[bytes]:
+    """The same body, signed as Debian's `webhook` checks it."""
+    template = templates("twitch")["follow"]
+    body = template.fill(actor="1", target="1", key="k", now=datetime.now(UTC)).body
+    signature = hmac.new(SECRET, body, hashlib.sha256).hexdigest()
+    headers = {"X-Signature": signature, "Content-Type": "application/json"}
+    return [http_request("/hooks/hook", headers, body)] * count
+
+
+REQUESTS = {"intake": intake_requests, "webhook": _webhook_requests}
+
+
 def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -237,17 +260,19 @@ def _print(rounds: Sequence[dict[str, Measured]], options: argparse.Namespace) -
     machine = f"{platform.system()}, {platform.machine()}, {os.cpu_count()} cores"
     print(f"{machine}, Python {platform.python_version()}")
     print(
-        f"{'PostgreSQL' if options.database else 'SQLite'}; {len(rounds)} rounds of "
+        f"{'PostgreSQL' if options.database else 'SQLite'}"
+        f"{f', each sync {options.slow_sync_ms:g} ms longer' if options.slow_sync_ms else ''}; "
+        f"{len(rounds)} rounds of "
         f"{options.requests} requests over {options.connections} connections; medians"
     )
     print(f"{'':8}{'requests/s':>12}{'p50 ms':>10}{'p99 ms':>10}{'not 2xx':>10}")
-    for name in ("empty", "bare", "intake"):
+    for name in reversed(_contenders(options)):
         bad = sum(one[name].not_2xx for one in rounds)
         print(
             f"{name:8}{median(name, 'requests_per_second'):12.0f}{median(name, 'p50_ms'):10.1f}"
             f"{median(name, 'p99_ms'):10.1f}{bad:10}"
         )
-    for other in ("bare", "empty"):
+    for other in _contenders(options)[1:]:
         rate = statistics.median(
             one["intake"].requests_per_second / one[other].requests_per_second for one in rounds
         )
