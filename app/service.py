@@ -3,6 +3,7 @@
 import os
 import socket
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -13,6 +14,7 @@ from app.domain.clock import utc_now
 from app.domain.events import Event
 from app.domain.rules import earned_by
 from app.gameball.client import GameballAccount, GameballClient
+from app.platforms.kit.callback import KeysUnavailable
 from app.platforms.kit.published import Fetcher
 from app.settings.changes import changes
 from app.settings.configuration import Configuration, load_configuration
@@ -99,6 +101,13 @@ class Service:
         )
         self._note_reload(changes(before, self.configuration))
         return True
+
+    def fetch_keys(self) -> None:
+        """Begin to fetch what sources need, before the first callback does: it would be lost."""
+        for adapter in self.configuration.sources.values():
+            if adapter.fetches is not None:
+                with suppress(KeysUnavailable):
+                    adapter.fetched_keys()
 
     def _equip_adapters(self) -> None:
         for adapter in self.configuration.sources.values():

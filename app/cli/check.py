@@ -11,6 +11,7 @@ from app.cli.checks.environment import check_environment, readable_environment
 from app.cli.checks.findings import Finding, Level, error, ok
 from app.cli.checks.gameball import check_gameball
 from app.cli.checks.health import check_health
+from app.cli.checks.keys import check_keys
 from app.cli.checks.rules import check_rules
 from app.cli.checks.sealing import check_sealing
 from app.cli.checks.sources import check_sources
@@ -62,6 +63,8 @@ def _findings(*, offline: bool) -> Iterator[Finding]:
             yield from check_health(environment, configured)
     # A wrong address is not called: the keys would be told to whoever answers there.
     may_call = all(finding.level is not Level.ERROR for finding in (*wrong, *addressed))
+    if configured is not None and not offline:
+        yield from check_keys(configured)
     if may_call and not offline:
         yield from check_gameball(environment, configured)
 

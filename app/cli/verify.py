@@ -19,7 +19,7 @@ from app.domain.events import Event
 from app.platforms import adapters
 from app.platforms.kit.adapter import Adapter
 from app.platforms.kit.callback import Callback, KeysUnavailable
-from app.steps.published_keys import PublishedKeys
+from app.steps.published_keys import fetched_now
 
 NOTHING_FOUND = (
     "no white space, quotation mark or newline explains it: the secret is another one, or the body "
@@ -60,7 +60,7 @@ def command(
     source = described_source(platform, platform, secrets, pairs)
     callback = _callback(source, method, headers, queries, body_file, at or utc_now())
     if fetch_keys:
-        source.adapter.fetch = PublishedKeys()
+        source.adapter.fetch = fetched_now
     try:
         verdict = judge(source.adapter, callback)
     except KeysUnavailable as error:

@@ -77,6 +77,7 @@ class WebServer(BaseApplication):  # type: ignore[misc]
         build = build_worker if self.starts_worker else build_chores
         self.worker = build(self.service)
         self.worker.start()
+        self.service.fetch_keys()
 
     def worker_exit(self, _server: Any, worker: Any) -> None:
         """In the web process, after its last request: what is in flight is still recorded."""

@@ -2,8 +2,10 @@
 
 import json
 import shutil
+import threading
 from collections.abc import Iterator
 from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import psycopg
@@ -16,7 +18,7 @@ from app.sandbox.server import SandboxServer
 from app.sandbox.settings import Campaign, SandboxSettings
 from app.steps.sources import Sighting, keep
 from app.storage.database import Database
-from tests.cli.conftest import PLATFORMS, Vouch, any_platform, is_secret
+from tests.cli.conftest import PLATFORMS, Vouch, adapter_of, any_platform, is_secret
 from tests.keys import KEYS
 
 CLAIMED = """
@@ -557,3 +559,50 @@ def test_terms_about_some_actions_are_told_of_those_only_and_of_claims_too(run: 
             told = [text for text in texts(findings, "warning") if "speak against" in text]
             assert bool(told) is (action in terms.actions)
     assert partly
+
+
+@pytest.fixture
+def publisher() -> Iterator[tuple[str, bytearray]]:
+    """Where a platform publishes its key, and what it answers there."""
+    answer = bytearray()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+            """Quiet."""
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/", answer
+        server.shutdown()
+        thread.join()
+
+
+PUBLISHING = [name for name in PLATFORMS if adapter_of(name).keys_url is not None]
+
+
+@pytest.mark.parametrize("platform", PUBLISHING)
+@pytest.mark.usefixtures("_ready")
+def test_a_key_that_a_source_needs_is_fetched_and_that_it_cannot_be_is_an_error(
+    run: Vouch, platform: str, publisher: tuple[str, bytearray]
+) -> None:
+    url, answer = publisher
+    lines = [one for one in source(platform).splitlines() if not one.startswith("secrets")]
+    write("\n".join([*lines, f'key_url = "{url}"', rule(platform, an_action(platform))]))
+
+    status, findings = checked(run)
+    key = example_source(platform)["secrets"][0]
+    answer.extend(json.dumps({"data": {"public_key": key}}).encode())
+    mended, then = checked(run)
+    _, unasked = checked(run, "--offline")
+
+    assert (status, mended) == (1, 0)
+    assert any("answers no keys" in text for text in texts(findings, "error"))
+    assert any(f"1 key fetched from {url}" in text for text in texts(then, "ok"))
+    assert not any("fetched" in text for text in texts(unasked, "ok"))

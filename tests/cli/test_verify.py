@@ -427,4 +427,4 @@ def test_keys_that_a_platform_publishes_are_asked_for_only_when_told_to(
 
     assert offline.exit_code == online.exit_code == 2
     assert "give --secret S, or --fetch-keys" in offline.stderr
-    assert "127.0.0.1:9/ did not answer" in " ".join(online.stderr.split())
+    assert "127.0.0.1:9/ has not answered" in " ".join(online.stderr.split())

@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 
 from app.platforms.kit.callback import KeysUnavailable
-from app.steps.published_keys import LONGEST_ANSWER, PublishedKeys
+from app.steps.published_keys import LONGEST_ANSWER, PublishedKeys, Task, fetched_now, in_background
 
 
 @dataclass
@@ -29,13 +29,17 @@ class Seconds:
         return self.now
 
 
+def at_once(task: Task) -> None:
+    task()
+
+
 @dataclass
 class Asking:
     publisher: Publisher
     seconds: Seconds = field(default_factory=Seconds)
 
     def __post_init__(self) -> None:
-        self.keys = PublishedKeys(self.seconds)
+        self.keys = PublishedKeys(at_once, self.seconds)
 
     def __call__(self, *, anew: bool = False) -> bytes:
         return self.keys(self.publisher.url, anew=anew)
@@ -105,12 +109,17 @@ def test_with_nothing_had_yet_the_keys_are_unavailable_and_asked_for_again(
     ask: Asking, status: int
 ) -> None:
     ask.publisher.status = status
-    with pytest.raises(KeysUnavailable, match="did not answer"):
+    with pytest.raises(KeysUnavailable, match="has not answered"):
         ask()
 
     ask.publisher.status = 200
+    with pytest.raises(KeysUnavailable):
+        ask()
+    asked = ask.publisher.asked
+    ask.seconds.now += 6
 
     assert ask() == b"key 1"
+    assert asked == 1
 
 
 def test_an_answer_that_is_too_long_is_none(ask: Asking) -> None:
@@ -122,4 +131,59 @@ def test_an_answer_that_is_too_long_is_none(ask: Asking) -> None:
 
 def test_where_nobody_listens_the_keys_are_unavailable() -> None:
     with pytest.raises(KeysUnavailable):
-        PublishedKeys()("http://127.0.0.1:9/public-key")
+        PublishedKeys(at_once)("http://127.0.0.1:9/public-key")
+
+
+def test_a_person_waits_for_an_answer_every_time(ask: Asking) -> None:
+    assert [fetched_now(ask.publisher.url), fetched_now(ask.publisher.url)] == [b"key 1"] * 2
+    assert ask.publisher.asked == 2
+
+    ask.publisher.status = 500
+    with pytest.raises(KeysUnavailable, match="has not answered"):
+        fetched_now(ask.publisher.url)
+
+
+def test_nobody_waits_for_an_answer(ask: Asking) -> None:
+    begun: list[Task] = []
+    keys = PublishedKeys(begun.append, ask.seconds)
+
+    for _ in range(3):
+        with pytest.raises(KeysUnavailable, match="has not answered"):
+            keys(ask.publisher.url)
+    (task,) = begun
+    task()
+
+    assert keys(ask.publisher.url) == b"key 1"
+
+
+def test_while_it_is_asked_anew_only_who_needs_the_newer_has_to_come_again(ask: Asking) -> None:
+    begun: list[Task] = []
+    keys = PublishedKeys(begun.append, ask.seconds)
+    with pytest.raises(KeysUnavailable):
+        keys(ask.publisher.url)
+    begun.pop()()
+    ask.seconds.now += 61
+    ask.publisher.answer = b"key 2"
+
+    with pytest.raises(KeysUnavailable, match="is being asked anew"):
+        keys(ask.publisher.url, anew=True)
+    assert keys(ask.publisher.url) == b"key 1"
+    begun.pop()()
+
+    assert keys(ask.publisher.url) == keys(ask.publisher.url, anew=True) == b"key 2"
+    assert not begun
+
+
+def test_in_background_is_in_a_thread_that_ends_with_the_process() -> None:
+    seen: list[threading.Thread] = []
+    done = threading.Event()
+
+    def task() -> None:
+        seen.append(threading.current_thread())
+        done.set()
+
+    in_background(task)
+
+    assert done.wait(5)
+    assert seen[0] is not threading.current_thread()
+    assert seen[0].daemon

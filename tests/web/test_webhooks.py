@@ -17,7 +17,7 @@ from werkzeug.test import TestResponse
 
 from app.platforms import adapters
 from app.platforms.kit.adapter import Adapter
-from app.platforms.kit.callback import Example
+from app.platforms.kit.callback import Example, KeysUnavailable
 from app.platforms.kit.examples import example_source, handshakes, templates
 from app.platforms.kit.places import Query
 from app.platforms.kit.published import no_fetcher
@@ -312,6 +312,23 @@ def test_the_service_gives_every_adapter_the_same_memory_of_published_keys(
 
     after = {id(one.fetch) for one in service.configuration.sources.values()}
     assert before == after == {id(service.published_keys)}
+
+
+def test_keys_are_fetched_before_the_first_callback_needs_them(service: Service) -> None:
+    platform = next(name for name in adapters() if adapter_in(service, name).keys_url)
+    adapter, asked = adapter_in(service, platform), []
+
+    def fetch(url: str, *, anew: bool = False) -> bytes:
+        asked.append((url, anew))
+        raise KeysUnavailable("it is on its way")
+
+    adapter.fetch = fetch
+    service.fetch_keys()
+    assert not asked
+    adapter.source = adapter.source.model_copy(update={"secrets": ()})
+    service.fetch_keys()
+
+    assert asked == [(adapter.keys_url, False)]
 
 
 def test_an_answer_after_the_platforms_deadline_is_logged(

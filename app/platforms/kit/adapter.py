@@ -91,23 +91,29 @@ class Adapter(ABC):
             raise Forged("this adapter declares no signature scheme")
         present = (scheme for scheme in self.schemes if scheme.proof.found(callback))
         scheme = next(present, self.schemes[-1])
-        keys = self.source.keys_of(scheme.secrets)
-        if keys or not self.keys_url:
-            scheme.verify(callback, keys, self.tolerance)
+        if self.fetches is None:
+            scheme.verify(callback, self.source.keys_of(scheme.secrets), self.tolerance)
         else:
-            verify_by_published(scheme, callback, self.tolerance, self._published_keys)
+            verify_by_published(scheme, callback, self.tolerance, self.fetched_keys)
 
     @property
     def keys_url(self) -> str | None:
         """Where the platform publishes the keys that it signs with, if we are to believe those."""
         return None
 
+    @property
+    def fetches(self) -> str | None:
+        """`keys_url`, unless keys are pinned."""
+        is_pinned = any(self.source.keys_of(scheme.secrets) for scheme in self.schemes)
+        return None if is_pinned else self.keys_url
+
     def published_keys(self, answer: bytes) -> tuple[bytes, ...]:
         """The keys in what `keys_url` answered. Raises `Malformed`."""
         raise NotImplementedError(f"{self.name} publishes no keys")
 
-    def _published_keys(self, anew: bool) -> tuple[bytes, ...]:
-        url = self.keys_url or ""
+    def fetched_keys(self, anew: bool = False) -> tuple[bytes, ...]:
+        """Raises `KeysUnavailable`."""
+        url = self.fetches or ""
         try:
             return self.published_keys(self.fetch(url, anew=anew))
         except Malformed as malformed:
