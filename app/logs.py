@@ -48,7 +48,7 @@ def configure(level: str = "info", pretty: bool | None = None) -> None:
     number = logging.getLevelNamesMapping()[level.upper()]
     is_pretty = sys.stderr.isatty() if pretty is None else pretty
     structlog.configure(
-        processors=[structlog.contextvars.merge_contextvars, *_shared(), *_written(is_pretty)],
+        processors=[*_shared(), *_written(is_pretty)],
         wrapper_class=structlog.make_filtering_bound_logger(number),
         logger_factory=lambda *_names: _Stderr(),
     )

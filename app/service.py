@@ -1,5 +1,6 @@
 """How do the parts become one service? The only place that builds them."""
 
+import math
 import os
 import socket
 from collections.abc import Callable, Sequence
@@ -40,6 +41,8 @@ log = structlog.get_logger(__name__)
 
 # What a call may take beyond its own time-outs before its lease runs out.
 _LEASE_MARGIN_SECONDS = 5.0
+# What a write may take of the time in which a platform wants its answer.
+_SHARE_OF_A_DEADLINE = 0.8
 # A read before a submission; with time to spare in that margin.
 _HASTY_SECONDS = 2.0
 
@@ -73,15 +76,22 @@ class Service:
         self.watch.close()
         self.database.close()
 
-    def receive(self, events: Sequence[Event]) -> Sequence[Receipt]:
-        """Make events history; when this returns, they are on disk. Raises `StorageUnavailable`."""
+    def receive(
+        self, events: Sequence[Event], deadline_seconds: float = math.inf
+    ) -> Sequence[Receipt]:
+        """Make events history; when this returns, they are on disk. Raises `StorageUnavailable`.
+
+        ``deadline_seconds``: when the platform gives up; it is told before that to send again.
+        """
         rules = self.configuration.rules
         wait = timedelta(seconds=self.configuration.attempts.unlinked_for)
         arrivals = [
             Arrival(event, tuple(earned_by(event, rules)), event.received_at + wait)
             for event in events
         ]
-        receipts: Sequence[Receipt] = self.database.write_each(receive, arrivals)
+        receipts: Sequence[Receipt] = self.database.write_each(
+            receive, arrivals, deadline_seconds * _SHARE_OF_A_DEADLINE
+        )
         self.wake_worker()
         return receipts
 

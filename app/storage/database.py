@@ -1,5 +1,6 @@
 """How does a step reach what we remember?"""
 
+import math
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -78,11 +79,16 @@ class Database:
         result: T = self.write_each(run, [None])[0]
         return result
 
-    def write_each(self, step: Many, items: Sequence[Any]) -> Sequence[Any]:
-        """As `write`, for a step that takes a list and may be given other callers' items too."""
+    def write_each(
+        self, step: Many, items: Sequence[Any], patience_seconds: float = math.inf
+    ) -> Sequence[Any]:
+        """As `write`, for a step that takes a list and may be given other callers' items too.
+
+        Where a queue is before it, it waits no longer than ``patience_seconds``.
+        """
         self._open()
         self._read_hash_key()
-        job = Job(step, items)
+        job = Job(step, items, patience_seconds)
         park = parking()
         if park is None:
             self._write_all([job])

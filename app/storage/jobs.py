@@ -1,5 +1,6 @@
 """What waits for a transaction?"""
 
+import math
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +21,8 @@ class Job:
 
     step: Many
     items: Sequence[Any]
+    patience_seconds: float = math.inf
+    """After how long its caller needs an answer, whatever it is; the writer's own may be less."""
     end: "Sequence[Any] | Exception | None" = None
     _ended: threading.Lock = field(default_factory=threading.Lock)
     _taken: threading.Lock = field(default_factory=threading.Lock)

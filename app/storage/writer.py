@@ -35,10 +35,11 @@ class GroupWriter:
             refused = StorageUnavailable("too many writes are waiting")
             return end_all(jobs, refused)
         self._jobs.put(jobs)
-        give_up = time.monotonic() + self._patience_seconds
+        began = time.monotonic()
         for job in jobs:
             # Given up before it began, it is never run; else its end is near, but not ours to tell.
-            if not job.wait(max(0, give_up - time.monotonic())):
+            patience = min(self._patience_seconds, job.patience_seconds)
+            if not job.wait(max(0, began + patience - time.monotonic())):
                 job.take()
                 job.end = StorageUnavailable("the database is too slow")
         return None

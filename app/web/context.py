@@ -1,6 +1,7 @@
 """How does a view reach the service, and who is calling?"""
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import cast
 
 from flask import Request, current_app
@@ -15,12 +16,15 @@ def service() -> Service:
 def lower_headers(request: Request) -> Mapping[str, str]:
     """Headers by lower-case name. Of one sent twice, WSGI has already joined the values."""
     headers = {
-        name[5:].replace("_", "-").lower(): value
-        for name, value in request.environ.items()
-        if name.startswith("HTTP_")
+        _header(name): value for name, value in request.environ.items() if name.startswith("HTTP_")
     }
     headers["content-type"] = request.environ.get("CONTENT_TYPE", "")
     return headers
+
+
+@lru_cache(maxsize=1024)
+def _header(name: str) -> str:
+    return name[5:].replace("_", "-").lower()
 
 
 def client_address(request: Request, trusted_proxies: int) -> str:

@@ -73,7 +73,9 @@ def _answer(adapter: Adapter, callback: Callback) -> Response:
         return _refused(adapter, callback, "forged", refusal.reason)
     except Malformed as refusal:
         return _refused(adapter, callback, "malformed", refusal.reason)
-    receipts = service().receive(reading.events) if reading.events else ()
+    receipts: Sequence[Receipt] = ()
+    if reading.events:
+        receipts = service().receive(reading.events, adapter.deadline_seconds)
     _note(adapter, callback, reading, receipts)
     return _response(reading.reply or adapter.accepted)
 

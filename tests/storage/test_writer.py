@@ -267,6 +267,22 @@ def test_who_was_told_that_it_is_too_slow_is_not_written_later(
     assert kept(engine) == {"later"}
 
 
+def test_whoever_needs_an_answer_sooner_gets_it_sooner(writer: GroupWriter, engine: Engine) -> None:
+    held = Held(writer)
+    began = time.monotonic()
+    hurried = Job(keep, ["hurried"], patience_seconds=0.05)
+
+    writer.write([hurried])
+
+    took = time.monotonic() - began
+    held.release()
+    with pytest.raises(StorageUnavailable, match="too slow"):
+        hurried.result()
+    assert took < 5
+    write(writer, keep, ["later"])
+    assert kept(engine) == {"later"}
+
+
 def test_closing_finishes_what_waits(engine: Engine) -> None:
     writer = GroupWriter(engine, patience_seconds=10)
     held = Held(writer)

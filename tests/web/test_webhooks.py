@@ -1,6 +1,8 @@
 """Is what platforms send believed, refused and answered over HTTP as it should be?"""
 
 import json
+import threading
+import time
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -390,6 +392,30 @@ def test_storage_that_fails_is_a_503_so_that_the_platform_sends_again(
     assert answer.status_code == 503
     assert answer.headers["Retry-After"]
     assert "disk" not in answer.get_data(as_text=True)
+
+
+def test_a_disk_that_is_too_slow_for_the_platform_is_a_503_before_its_deadline(
+    service: Service, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    adapter = service.configuration.sources["twitch"]
+    monkeypatch.setattr(type(adapter), "deadline_seconds", 0.5)
+    sent = signed(service, "twitch", "follow")
+    stuck, go = threading.Event(), threading.Event()
+    slow = threading.Thread(
+        target=service.database.write, args=(lambda _: (stuck.set(), go.wait(10)),)
+    )
+    slow.start()
+    assert stuck.wait(10)
+    began = time.monotonic()
+
+    answer = post(client, "twitch", sent)
+
+    took = time.monotonic() - began
+    go.set()
+    slow.join()
+    assert answer.status_code == 503
+    assert answer.headers["Retry-After"]
+    assert took < 5
 
 
 def test_a_handshake_is_plain_text_that_no_browser_takes_for_a_page(client: FlaskClient) -> None:
