@@ -16,8 +16,8 @@ MIGRATIONS = sorted((ROOT / "migrations").rglob("*.py"))
 LONGEST_ADAPTER = 150
 
 
-# Words that mean something else as well.
-AMBIGUOUS = {"threads", "line", "x", "meta", "kick"}
+# Words that mean something else as well: a web process's threads, and who is woken (by Slack).
+AMBIGUOUS = {"threads", "line", "x", "meta", "kick", "slack"}
 ADAPTERS = {kind.__module__ for kind in adapters().values()}
 
 
