@@ -401,9 +401,12 @@ def test_a_disk_that_is_too_slow_for_the_platform_is_a_503_before_its_deadline(
     monkeypatch.setattr(type(adapter), "deadline_seconds", 0.5)
     sent = signed(service, "twitch", "follow")
     stuck, go = threading.Event(), threading.Event()
-    slow = threading.Thread(
-        target=service.database.write, args=(lambda _: (stuck.set(), go.wait(10)),)
-    )
+
+    def take_long(_connection: object) -> None:
+        stuck.set()
+        go.wait(10)
+
+    slow = threading.Thread(target=service.database.write, args=(take_long,))
     slow.start()
     assert stuck.wait(10)
     began = time.monotonic()
