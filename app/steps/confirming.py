@@ -315,6 +315,8 @@ def _accepted_at(connection: Connection, ids: Iterable[str]) -> dict[str, dateti
         .where(
             TransitionRow.attempt_id.in_(ids),
             TransitionRow.to_state == State.ACCEPTED,
+            # A note that it was undone since accepted nothing.
+            TransitionRow.from_state != State.ACCEPTED,
         )
         .group_by(TransitionRow.attempt_id)
     )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, bindparam, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, bindparam, func, or_, select, update
 from sqlalchemy.orm import aliased
 
 from app.domain.attempts import CANCELLABLE, State
@@ -221,7 +221,12 @@ def _held_until(connection: Connection, attempt: Row[Any]) -> datetime | None:
         return None
     statement = (
         select(TransitionRow.at)
-        .where(TransitionRow.attempt_id == attempt.id, TransitionRow.to_state == State.HELD)
+        .where(
+            TransitionRow.attempt_id == attempt.id,
+            TransitionRow.to_state == State.HELD,
+            # A note that it was undone after its hold began none.
+            func.coalesce(TransitionRow.from_state, "") != State.HELD,
+        )
         .order_by(TransitionRow.id.desc())
         .limit(1)
     )

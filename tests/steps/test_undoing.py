@@ -16,6 +16,7 @@ from app.domain.attempts import State
 from app.domain.events import Event
 from app.domain.evidence import Evidence
 from app.domain.rules import Repeat, Rule
+from app.steps import confirming
 from app.steps.people import NotAllowed
 from app.steps.undoing import UNDONE_BEFORE, undone_before
 from app.storage.tables import AttemptRow, BarRow, IdentityRow
@@ -123,6 +124,8 @@ def test_a_hold_that_is_over_but_was_not_struck_yet_is_over(world: World) -> Non
     world.strike()
     assert world.state(attempt_id) is State.DUE
     assert world.attempt(attempt_id).undone_at == world.now
+    world.submit(attempt_id, Outcome.ACCEPTED)
+    assert world.state(attempt_id) is State.ACCEPTED
 
 
 def test_the_hold_of_what_waited_to_be_linked_begins_at_the_link(world: World) -> None:
@@ -221,6 +224,18 @@ def test_what_gameball_was_told_is_only_flagged(world: World, state: State) -> N
     attempt = world.attempt(attempt_id)
     assert (attempt.state, attempt.undone_at) == (state, undone_at)
     assert len(world.awards()) == 1
+
+
+def test_an_undoing_makes_an_acceptance_no_younger(world: World) -> None:
+    attempt_id = due_after_its_hold(world)
+    world.submit(attempt_id, Outcome.ACCEPTED)
+    accepted_at = world.now
+    world.clock.advance(600)
+
+    world.receive(undoing(world))
+
+    found = world.do(lambda c: confirming._accepted_at(c, [attempt_id]))
+    assert found == {attempt_id: accepted_at}
 
 
 @pytest.mark.parametrize("state", [State.NOT_GRANTED, State.UNCONFIRMED])
