@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from contextlib import suppress
 from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -25,9 +26,11 @@ from sqlalchemy import Connection
 from app.domain.attempts import MOVES, State
 from app.domain.events import Event
 from app.domain.rules import Repeat, Rule
+from app.steps import bulk
 from app.steps.forwarding import Started
+from app.steps.history import Filter
 from app.steps.moves import Moved, move
-from app.steps.people import NotAllowed
+from app.steps.people import Act, NotAllowed
 from app.storage.database import Database
 from app.storage.tables import AttemptRow, AwardRow, EventRow, TransitionRow
 from app.worker.forwarder import Forwarder
@@ -41,11 +44,12 @@ CUSTOMERS = st.sampled_from(["ann", "bob"])
 TARGETS = st.sampled_from(["t1", "t2"])
 RULES = {
     "follow": Rule(1, "twitch", "follow"),
-    "comment": Rule(2, "twitch", "comment", repeat=Repeat.EVERY_EVENT),
+    "comment": Rule(2, "twitch", "comment", repeat=Repeat.EVERY_EVENT, bar_after_undo=True),
     "like": Rule(3, "twitch", "like", repeat=Repeat.PER_TARGET, hold_seconds=60),
     "share": Rule(4, "twitch", "share", repeat=Repeat.PER_DAY),
 }
 ACTIONS = st.sampled_from(sorted(RULES))
+LATE = st.sampled_from([0.0, 0.0, 0.0, 1.0, 30.0, 61.0, 1_000.0])
 SECONDS = st.sampled_from([0.5, 2, 6, 19, 31, 61, 130, 400, 901, 4_000, 40_000])
 ANY = st.integers(0, 30)
 LANDED_STATES = {State.ACCEPTED, State.GRANTED, State.UNCONFIRMED}
@@ -77,9 +81,10 @@ class Installation(RuleBasedStateMachine):
 
     # Platforms and shops.
 
-    @rule(account=ACCOUNTS, action=ACTIONS, place=TARGETS)
-    def something_happens(self, account: str, action: str, place: str) -> None:
-        event = self.world.event(actor=account, action=action, target=place)
+    @rule(account=ACCOUNTS, action=ACTIONS, place=TARGETS, late=LATE)
+    def something_happens(self, account: str, action: str, place: str, late: float) -> None:
+        at = self.clock.now() - timedelta(seconds=late)
+        event = self.world.event(actor=account, action=action, target=place, occurred_at=at)
         self.known.append(event)
 
         [receipt] = self.world.receive(event, rules=list(RULES.values()))
@@ -96,9 +101,22 @@ class Installation(RuleBasedStateMachine):
 
         assert not receipt.is_new
 
-    @rule(account=ACCOUNTS, action=ACTIONS, place=TARGETS)
-    def it_is_undone(self, account: str, action: str, place: str) -> None:
-        event = self.world.event(actor=account, action=action, target=place, undone=True)
+    @rule(account=ACCOUNTS, action=ACTIONS, place=TARGETS, late=LATE)
+    def it_is_undone(self, account: str, action: str, place: str, late: float) -> None:
+        at = self.clock.now() - timedelta(seconds=late)
+        event = self.world.event(
+            actor=account, action=action, target=place, occurred_at=at, undone=True
+        )
+        self.world.receive(event, rules=list(RULES.values()))
+
+    @precondition(lambda self: self.known)
+    @rule(which=ANY)
+    def that_very_one_is_undone(self, which: int) -> None:
+        done = self.known[which % len(self.known)]
+        now = self.clock.now()
+        event = replace(
+            done, key=f"{done.key}-undone", undoes=done.key, undone=True, received_at=now
+        )
         self.world.receive(event, rules=list(RULES.values()))
 
     @rule(account=ACCOUNTS, customer=CUSTOMERS)
@@ -181,6 +199,15 @@ class Installation(RuleBasedStateMachine):
         with suppress(NotAllowed):
             self.world.cancel(ids[which % len(ids)])
 
+    @rule(act=st.sampled_from(sorted(Act)))
+    def a_person_acts_on_all(self, act: Act) -> None:
+        self.world.do(lambda c: bulk.start(c, act, Filter(), "key:2 sam", self.clock.now()))
+
+    @rule()
+    def a_bulk_job_goes_on(self) -> None:
+        for job in self.world.do(bulk.running):
+            self.world.do(lambda c, job=job: bulk.advance(c, job, self.clock.now(), 2))  # type: ignore[misc]
+
     @precondition(lambda self: self.world.ids())
     @rule(which=ANY, state=st.sampled_from([State.GRANTED, State.UNCONFIRMED]))
     def an_acceptance_is_read_back(self, which: int, state: State) -> None:
@@ -218,6 +245,25 @@ class Installation(RuleBasedStateMachine):
         self.check_ledger(awards)
         self.check_leases(attempts)
         self.check_timelines(attempts)
+        self.check_undoings(attempts)
+
+    def check_undoings(self, attempts: dict[str, Any]) -> None:
+        """What was undone inside its hold waits for nothing, but for an answer to come."""
+        for row in attempts.values():
+            if row.undone_at is not None and row.action == "like":
+                is_open = row.state == State.DUE and row.lease_until is None
+                is_sent = bool(self.world.submissions(row.id))
+                assert not is_open or is_sent or row.undone_at >= self.held_until(row)
+
+    def held_until(self, row: Any) -> datetime:
+        begun = [
+            one.at
+            for one in self.world.all(TransitionRow)
+            if one.attempt_id == row.id
+            and one.to_state == State.HELD
+            and one.from_state != State.HELD
+        ]
+        return begun[-1] + timedelta(seconds=row.hold_seconds)
 
     def check_payments(self, attempts: dict[str, Any], awarded: set[str]) -> None:
         paid = Counter(one.attempt_id for one in self.books.landings)
@@ -268,6 +314,7 @@ class Installation(RuleBasedStateMachine):
         """Everything works again and time passes: nothing may be left hanging."""
         for _ in range(300):
             self.clock.advance(LEASE + 1)
+            self.a_bulk_job_goes_on()
             self.the_sweep_comes()
             due = self.world.due()
             if due:
