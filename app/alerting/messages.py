@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from app.platforms.kit.encodings import unb64
-from app.platforms.standard_webhooks import ID, TIMESTAMP, V1
+from app.platforms.kit.standard import ID, TIMESTAMP, V1
 from app.settings.receivers import Receiver, ReceiverKind
 
 _SIGNATURE = "webhook-signature"

@@ -22,19 +22,9 @@ from app.platforms.kit.callback import Callback, Forged, Malformed, Reading
 from app.platforms.kit.encodings import matches_any, unb64
 from app.platforms.kit.options import SecretRef, SourceConfig
 from app.platforms.kit.pairs import ed25519_signed
-from app.platforms.kit.places import Body, Header, SignedTime, read
-from app.platforms.kit.schemes import HmacScheme
+from app.platforms.kit.places import Header, read
+from app.platforms.kit.standard import ID, TIMESTAMP, V1
 
-ID, TIMESTAMP = "webhook-id", "webhook-timestamp"
-# https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
-SIGNED = (Header(ID), b".", Header(TIMESTAMP), b".", Body())
-V1 = HmacScheme(
-    Header("webhook-signature"),
-    SIGNED,
-    "v1,",
-    SignedTime(Header(TIMESTAMP), "unix"),
-    encoding="base64",
-)
 MOST_SIGNATURES = 16
 ACTION = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 
