@@ -256,7 +256,7 @@ class Installation(RuleBasedStateMachine):
                 assert not is_open or is_sent or row.undone_at >= self.held_until(row)
 
     def held_until(self, row: Any) -> datetime:
-        begun = [
+        begun: list[datetime] = [
             one.at
             for one in self.world.all(TransitionRow)
             if one.attempt_id == row.id
