@@ -22,6 +22,11 @@ graceful_timeout = 30
 # Keep a platform's or a proxy's connection open between requests, in seconds.
 keepalive = 30
 
+# Connections open at once in each web process, idle ones included; when there are more, the longest
+# idle one is closed. Each costs some kilobytes, and a file descriptor: `vouch serve` raises its own
+# soft limit (`ulimit -n`) as far as the hard one allows.
+worker_connections = 12_000
+
 # Whose X-Forwarded-Proto is believed. The caller's address is not taken from here: count your
 # proxies in [web] trusted_proxies instead.
 forwarded_allow_ips = "127.0.0.1,::1"

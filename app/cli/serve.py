@@ -1,6 +1,8 @@
 """`vouch serve`: the web service, and on request the worker inside it."""
 
+import contextlib
 import os
+import resource
 import runpy
 import shutil
 import tempfile
@@ -35,6 +37,7 @@ def command(bind: str | None, no_worker: bool) -> None:
     settings = gunicorn_settings(environment, bind)
     metrics_folder = _share_metrics() if settings["workers"] > 1 else None
     our_pid = os.getpid()
+    _raise_file_limit()
     try:
         _serve(environment, settings, with_worker=not no_worker)
     finally:
@@ -59,6 +62,13 @@ def settings_file() -> Path:
         return OPERATOR_FILE
     packaged = Path(str(resources.files("app"))) / "_config" / "gunicorn.conf.py"
     return packaged if packaged.is_file() else Path(__file__).parents[2] / OPERATOR_FILE
+
+
+def _raise_file_limit() -> None:
+    """Connections are files too: take as many as whoever started us lets us have."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _share_metrics() -> str:

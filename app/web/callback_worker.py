@@ -5,18 +5,16 @@ work, is what a callback would cost most (bench/intake).
 """
 
 import re
-import socket
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from gunicorn.workers.gthread import TConn, ThreadWorker
+from gunicorn.workers.gthread import TConn
 
 from app.storage.sharing import run_sharing
+from app.web.patient_worker import PatientWorker
 
 MOST_TOGETHER = 64
-# The whole request must be in the socket's buffer, or its sender could hold up all the others.
-_MOST_BYTES = 65_536
 _CALLBACK = re.compile(
     rb"POST /webhooks/[^\r\n]*\r\n(?:[^\r\n]+\r\n)*?content-length:[ \t]*(\d{1,5})[ \t]*\r\n"
     rb"(?:[^\r\n]+\r\n)*\r\n",
@@ -25,22 +23,19 @@ _CALLBACK = re.compile(
 _OTHER_LENGTH = re.compile(rb"\r\n(?:transfer-encoding|expect)[ \t]*:", re.IGNORECASE)
 
 
-class CallbackWorker(ThreadWorker):  # type: ignore[misc]
-    """gunicorn's threaded worker, but whole callbacks that are there together share a thread.
-
-    Everything else, and what arrives slowly, has a thread of its own as ever.
-    """
+class CallbackWorker(PatientWorker):
+    """Whole callbacks that are there together share a thread; every other request has its own."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._whole: list[TConn] = []
         self._read_now: Sequence[TConn] | None = None
 
-    def enqueue_req(self, conn: TConn) -> None:
-        if not self.cfg.is_ssl and is_whole_callback(_peek(conn.sock)):
+    def serve_whole(self, conn: TConn, data: bytes) -> None:
+        if is_whole_callback(data):
             self._whole.append(conn)
         else:
-            super().enqueue_req(conn)
+            super().serve_whole(conn, data)
 
     def wait_for_and_dispatch_events(self, timeout: float) -> None:
         super().wait_for_and_dispatch_events(timeout)
@@ -94,10 +89,3 @@ def is_whole_callback(data: bytes) -> bool:
     if head is None or _OTHER_LENGTH.search(data, 0, head.end()):
         return False
     return len(data) - head.end() >= int(head[1])
-
-
-def _peek(sock: socket.socket) -> bytes:
-    try:
-        return sock.recv(_MOST_BYTES, socket.MSG_PEEK | socket.MSG_DONTWAIT)
-    except OSError:
-        return b""

@@ -1,0 +1,187 @@
+"""How is a slow client kept from holding what the others need?
+
+gunicorn's threaded worker gives a connection a thread before its request is there, and lets it keep
+that for as long as a byte comes now and then: sixteen such clients, and nobody is served. Here a
+request is handed over when it is whole, and until then it costs a place in the poller.
+"""
+
+import re
+import selectors
+import socket
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any
+
+from gunicorn.workers.gthread import TConn, ThreadWorker
+
+# Seconds from a request's first byte until it must be whole; gunicorn's `keepalive` is how long
+# a connection may stay without a byte.
+READ_SECONDS = 10.0
+# A body that no buffer holds is read by a thread of the few that are set aside for them.
+LARGE_SECONDS = 30.0
+MOST_BUFFERED = 65_536
+_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,9})[ \t]*\r\n", re.IGNORECASE)
+_OTHER_LENGTH = re.compile(rb"\r\n(?:transfer-encoding|expect)[ \t]*:", re.IGNORECASE)
+
+
+class PatientWorker(ThreadWorker):  # type: ignore[misc]
+    """The threaded worker, whose threads serve requests that have arrived."""
+
+    def init_process(self) -> None:
+        # When the first byte of a request came, and how many there were at the last look.
+        self._began: dict[TConn, float] = {}
+        self._known: dict[TConn, int] = {}
+        self._large: dict[TConn, float] = {}
+        self._large_pool = ThreadPoolExecutor(max(2, self.cfg.threads // 2), "large")
+        super().init_process()
+
+    def accept(self, listener: socket.socket) -> None:
+        """When there are as many connections as there may be, the longest idle one goes."""
+        if self.nr_conns >= self.worker_connections - 1:
+            self._drop_one()
+        super().accept(listener)
+
+    def enqueue_req(self, conn: TConn) -> None:
+        if self.cfg.is_ssl or self._has_read_ahead(conn):
+            return super().enqueue_req(conn)  # type: ignore[no-any-return]
+        data = peek(conn.sock)
+        missing = 1 if data is None else missing_bytes(data)
+        if missing == 0:
+            self._forget(conn)
+            receive_from(conn.sock, 1)
+            return self.serve_whole(conn, data or b"")
+        if missing is None:
+            return self._enqueue_large(conn)
+        return self._wait_for_more(conn, 0 if data is None else len(data), missing)
+
+    def serve_whole(self, conn: TConn, _data: bytes) -> None:
+        """Hand over a request that has arrived to its end, or a connection that did."""
+        super().enqueue_req(conn)
+
+    def run(self) -> None:
+        try:
+            super().run()
+        finally:
+            for conn in list(self._large):
+                shut(conn.sock)
+            self._large_pool.shutdown(wait=False)
+
+    def _cap_keepalive(self, deadline: float) -> None:
+        """A stopping worker waits for what may be on its way, not for who only connected."""
+        super()._cap_keepalive(deadline)
+        for conn in self.pending_conns:
+            conn.timeout = min(conn.timeout, deadline)
+
+    def murder_pending(self) -> None:
+        now = time.monotonic()
+        while self.pending_conns and self.pending_conns[0].timeout <= now:
+            self._drop(self.pending_conns[0])
+
+    def wait_for_and_dispatch_events(self, timeout: float) -> None:
+        super().wait_for_and_dispatch_events(timeout)
+        now = time.monotonic()
+        while self._began and next(iter(self._began.values())) < now - READ_SECONDS:
+            self._drop(next(iter(self._began)))
+        for conn in [conn for conn, until in self._large.items() if until < now]:
+            shut(conn.sock)  # its thread finds out
+
+    def _has_read_ahead(self, conn: TConn) -> bool:
+        return bool(conn.initialized and conn.parser.unreader.buf.getvalue())
+
+    def _wait_for_more(self, conn: TConn, known: int, missing: int) -> None:
+        """Come back when that many bytes more are there, without a thread."""
+        if known:
+            self._began.setdefault(conn, time.monotonic())
+            if self._known.get(conn) == known:
+                return self._hang_up(conn)  # woken, and nothing new: the client hung up
+            self._known[conn] = known
+        receive_from(conn.sock, known + missing)
+        conn.sock.setblocking(False)
+        conn.timeout = time.monotonic() + self.cfg.keepalive
+        self.pending_conns.append(conn)
+        back = partial(self.on_pending_socket_readable, conn)
+        self.poller.register(conn.sock, selectors.EVENT_READ, back)
+        return None
+
+    def on_pending_socket_readable(self, conn: TConn, client: socket.socket) -> None:
+        conn.data_ready = True
+        super().on_pending_socket_readable(conn, client)
+
+    def _enqueue_large(self, conn: TConn) -> None:
+        self._forget(conn)
+        self._large[conn] = time.monotonic() + LARGE_SECONDS
+        receive_from(conn.sock, 1)
+        conn.data_ready = True
+        done = self._large_pool.submit(self.handle, conn)
+        done.add_done_callback(lambda end: self.method_queue.defer(self._end_large, conn, end))
+
+    def _end_large(self, conn: TConn, end: Any) -> None:
+        self._large.pop(conn, None)
+        self.finish_request(conn, end)
+
+    def _drop_one(self) -> None:
+        for idle in (self.pending_conns, self.keepalived_conns):
+            if idle:
+                return self._drop(idle[0])
+        return None
+
+    def _drop(self, conn: TConn) -> None:
+        """Close a connection that waits in the poller."""
+        for idle in (self.pending_conns, self.keepalived_conns):
+            if conn in idle:
+                idle.remove(conn)
+                self.poller.unregister(conn.sock)
+                self._hang_up(conn)
+
+    def _hang_up(self, conn: TConn) -> None:
+        self._forget(conn)
+        self.nr_conns -= 1
+        conn.close()
+
+    def _forget(self, conn: TConn) -> None:
+        self._began.pop(conn, None)
+        self._known.pop(conn, None)
+
+
+def missing_bytes(data: bytes) -> int | None:
+    """How many bytes a request still lacks, at least; None: it is too large to wait for here."""
+    if not data:
+        return 0  # the client hung up
+    end = data.find(b"\r\n\r\n")
+    if end < 0:
+        return 1 if len(data) < MOST_BUFFERED else None
+    head = data[: end + 4]
+    if _OTHER_LENGTH.search(head):
+        return None
+    length = _LENGTH.search(head)
+    missing = len(head) + (int(length[1]) if length else 0) - len(data)
+    return max(0, missing) if len(data) + missing <= MOST_BUFFERED else None
+
+
+def peek(sock: socket.socket) -> bytes | None:
+    """What has arrived and was not read; None: nothing yet. Empty: the client hung up."""
+    try:
+        return sock.recv(MOST_BUFFERED, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+    except BlockingIOError:
+        return None
+    except OSError:
+        return b""
+
+
+def receive_from(sock: socket.socket, count: int) -> None:
+    """Let a socket count as readable from so many bytes on."""
+    quiet(lambda: sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, count))
+
+
+def shut(sock: socket.socket) -> None:
+    quiet(lambda: sock.shutdown(socket.SHUT_RDWR))
+
+
+def quiet(act: Callable[[], object]) -> None:
+    """Of a connection that is gone already nothing more is asked."""
+    try:
+        act()
+    except OSError:
+        return
