@@ -32,6 +32,7 @@ from app.steps.intake import Arrival, Receipt, receive
 from app.steps.pace import Pace
 from app.steps.published_keys import PublishedKeys
 from app.steps.read_pace import Kind, ReadPace
+from app.steps.retention import Kept
 from app.storage.database import Database
 from app.storage.engines import sqlite_path
 from app.storage.errors import StorageUnavailable
@@ -196,6 +197,10 @@ class Service:
             self.account().longest_call_seconds + _LEASE_MARGIN_SECONDS,
             self.configuration.confirmation.delays[0],
         )
+
+    def kept_seconds(self) -> dict[Kept, float]:
+        """How long each kind of data is kept."""
+        return {kind: getattr(self.configuration.retention, kind) for kind in Kept}
 
 
 def build_service(environment: Environment, now: Callable[[], datetime] = utc_now) -> Service:

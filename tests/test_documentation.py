@@ -22,7 +22,16 @@ ROOT = Path(__file__).parents[1]
 EXAMPLE = ROOT / "config" / "vouch.example.toml"
 # Every source may have them; the example explains them once, above the first source.
 COMMON_KEYS = {"accounts", "tolerance_seconds", "silent_after_seconds"}
-SECTIONS = ("web", "claims", "attempts", "gameball", "confirmation", "worker", "alerts")
+SECTIONS = (
+    "web",
+    "claims",
+    "attempts",
+    "gameball",
+    "confirmation",
+    "retention",
+    "worker",
+    "alerts",
+)
 
 
 def read(path: str) -> str:

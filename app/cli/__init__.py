@@ -24,6 +24,7 @@ COMMANDS: Mapping[str, str] = {
     "attempts": "app.cli.attempts",
     "audit": "app.cli.audit",
     "alerts": "app.cli.alerts",
+    "purge": "app.cli.purge",
 }
 
 

@@ -233,6 +233,33 @@ class AlertsSection(Section):
         )
 
 
+class RetentionSection(Section):
+    """How long what is kept. Identities are kept until unlinked; the ledger's hashes, for ever."""
+
+    payloads: Duration = Field(
+        default=2_592_000, ge=3_600, description="Platforms' payloads, from their receipt on."
+    )
+    contacts: Duration = Field(
+        default=2_592_000,
+        ge=86_400,
+        description="Email and mobile of an attempt and a claim's statement, after it ended.",
+    )
+    attempts: Duration = Field(
+        default=94_608_000,
+        ge=2_592_000,
+        description="Attempts that ended, with their timelines, submissions and grants.",
+    )
+    events: Duration = Field(
+        default=94_608_000,
+        ge=2_592_000,
+        description="All of an event but its key's hash. Danger: what is undone later than that "
+        "is not recognised.",
+    )
+    audit: Duration = Field(
+        default=157_680_000, ge=2_592_000, description="Entries of the audit log."
+    )
+
+
 class RuleTable(Section):
     """One ``[[rules]]`` table."""
 
@@ -264,6 +291,7 @@ class Configuration:
     attempts: AttemptsSection
     gameball: GameballSection
     confirmation: ConfirmationSection
+    retention: RetentionSection
     worker: WorkerSection
     alerts: AlertsSection
     receivers: tuple[Receiver, ...]
@@ -279,6 +307,7 @@ class FileModel(Section):
     attempts: AttemptsSection = AttemptsSection()
     gameball: GameballSection = GameballSection()
     confirmation: ConfirmationSection = ConfirmationSection()
+    retention: RetentionSection = RetentionSection()
     worker: WorkerSection = WorkerSection()
     alerts: AlertsSection = AlertsSection()
     receivers: tuple[Receiver, ...] = ()

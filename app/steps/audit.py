@@ -28,6 +28,7 @@ class Change(StrEnum):
     KEY_CREATED = "key.created"
     KEY_REVOKED = "key.revoked"
     CONFIGURATION_LOADED = "configuration.loaded"
+    CUSTOMER_ERASED = "customer.erased"
     ALERTS_TESTED = "alerts.tested"
 
 

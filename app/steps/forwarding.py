@@ -289,6 +289,8 @@ def _lease(
             AttemptRow.id == attempt_id,
             AttemptRow.state == State.DUE,
             AttemptRow.next_at <= now,
+            # Its customer is being erased, and waits only for what is in flight.
+            AttemptRow.erased_at.is_(None),
             ~has_one_in_flight(),
         )
         .values(lease_until=lease_until, fence=AttemptRow.fence + 1)

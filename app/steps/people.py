@@ -86,6 +86,8 @@ def _replay(
 ) -> None:
     if attempt.state not in REPLAYABLE:
         raise NotAllowed(f"an attempt that is {attempt.state} cannot be replayed")
+    if attempt.erased_at is not None:
+        raise NotAllowed("the customer was erased")
     if is_void(connection, attempt):
         raise NotAllowed("the action was undone inside its hold")
     _hold_award(connection, attempt, now)

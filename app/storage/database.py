@@ -96,6 +96,23 @@ class Database:
             park(job, self._write_all)
         return job.result()
 
+    def forget_traces(self) -> None:
+        """Overwrite what deleted rows left in the files of an embedded database, if nobody reads.
+
+        The log of changes still holds the pages as they were, until it is begun anew.
+        """
+        self._open()
+        if not self.is_embedded or self._reads is None:
+            return
+        try:
+            raw = self._reads.raw_connection()
+            try:
+                raw.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").close()
+            finally:
+                raw.close()
+        except SQLAlchemyError as error:
+            raise unavailable(error) from error
+
     def close(self) -> None:
         with self._lock:
             if self._writer is not None:

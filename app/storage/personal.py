@@ -59,6 +59,7 @@ COLUMNS: Mapping[str, Mapping[str, Tells]] = {
         "bar_after_undo": N,
         "undone_at": N,
         "claimed": S,
+        "erased_at": N,
         "created_at": N,
         "updated_at": N,
         "next_at": N,
@@ -210,6 +211,18 @@ COLUMNS: Mapping[str, Mapping[str, Tells]] = {
         "problem": N,
     },
     "alert_watch": {"id": N, "next_look_at": N},
+    "purges": {"kind": N, "until_id": N},
+    "erasures": {
+        "id": N,
+        "customer_hash": H,
+        "customer_id": S,
+        "caused_by": A,
+        "requested_at": N,
+        "completed_at": N,
+        "attempts": N,
+        "events": N,
+        "identities": N,
+    },
     "hash_keys": {"id": N, "value": S, "created_at": N},
 }
 

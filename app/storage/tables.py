@@ -31,6 +31,8 @@ NAMING = {
 # Lets an index serve a search for beginnings whatever the server's collation is.
 PREFIX = "varchar_pattern_ops"
 
+_HAS_CONTACTS = "email IS NOT NULL OR mobile IS NOT NULL OR claimed IS NOT NULL"
+
 Id = Annotated[str, mapped_column(Uuid(as_uuid=False), primary_key=True)]
 Serial = Annotated[
     int, mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
@@ -110,6 +112,7 @@ class AttemptRow(Base):
         _partial("ix_attempts_timer", "state", "next_at", where="next_at IS NOT NULL"),
         _partial("ix_attempts_leased", "customer_id", where="lease_until IS NOT NULL"),
         _partial("ix_attempts_unlinked", "platform", "account_id", where="state = 'unlinked'"),
+        _partial("ix_attempts_contacts", "id", where=_HAS_CONTACTS),
         _partial("ix_attempts_checking", "customer_id", where="state = 'checking'"),
         Index(None, "customer_id", "challenge_id", "id", postgresql_ops={"customer_id": PREFIX}),
         Index(None, "account_id", "id", postgresql_ops={"account_id": PREFIX}),
@@ -137,6 +140,7 @@ class AttemptRow(Base):
     bar_after_undo: Mapped[bool] = mapped_column(server_default=false())
     undone_at: Mapped[Moment | None]
     claimed: Mapped[Secret | None]
+    erased_at: Mapped[Moment | None]
     created_at: Mapped[Moment]
     updated_at: Mapped[Moment]
     next_at: Mapped[Moment | None]
@@ -490,9 +494,39 @@ class HashKeyRow(Base):
     created_at: Mapped[Moment]
 
 
+class PurgeRow(Base):
+    """Up to which event a kind of data was let go: none of it is left in that one or before."""
+
+    __tablename__ = "purges"
+
+    kind: Mapped[str] = mapped_column(String(16), primary_key=True)
+    until_id: Mapped[str] = mapped_column(Uuid(as_uuid=False))
+
+
+class ErasureRow(Base):
+    """A customer who is to be forgotten, and what was. Whom, it forgets itself at the end."""
+
+    __tablename__ = "erasures"
+    __table_args__ = (
+        Index(None, "customer_hash"),
+        _partial("ix_erasures_running", "id", where="completed_at IS NULL"),
+    )
+
+    id: Mapped[Id]
+    customer_hash: Mapped[Hash]
+    customer_id: Mapped[Secret | None]
+    caused_by: Mapped[str] = mapped_column(String(200))
+    requested_at: Mapped[Moment]
+    completed_at: Mapped[Moment | None]
+    attempts: Mapped[int]
+    events: Mapped[int]
+    identities: Mapped[int]
+
+
 def table_of(kind: type[Base]) -> Table:
     return kind.metadata.tables[kind.__tablename__]
 
 
 EVENTS, ATTEMPTS = table_of(EventRow), table_of(AttemptRow)
 IDENTITIES, HASH_KEYS = table_of(IdentityRow), table_of(HashKeyRow)
+ERASURES = table_of(ErasureRow)

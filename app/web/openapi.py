@@ -24,6 +24,7 @@ TAGS: Mapping[str, str] = {
     "webhooks": "What platforms call: handshakes and events.",
     "claims": "What a shop's page and its backend call when a customer says: I did this.",
     "identities": "Whose account is this? What a shop's backend calls.",
+    "customers": "What a customer may ask of you: to be forgotten.",
     "history": "What happened to whose attempt, and what a person may do about it.",
     "operations": "What machines ask that watch. Without a key, and without a word on anybody.",
     "developers": "This document.",

@@ -38,6 +38,7 @@ class Attempt(Shape):
     updated_at: datetime
     next_at: datetime | None = Field(description="When the state's own clock strikes.")
     undone_at: datetime | None = Field(description="When the account took the action back.")
+    erased_at: datetime | None = Field(description="When the customer was erased.")
     event_id: str | None
     claimed: dict[str, Any] | None = Field(description="The customer's own statement.")
     in_flight: bool = Field(description="A submission of it is running.")

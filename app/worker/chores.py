@@ -1,12 +1,14 @@
 """What is to be done besides submitting, by whichever process comes by?"""
 
 import threading
+import time
 from collections.abc import Callable
 
 import structlog
 
 from app.service import Service
-from app.steps import bulk
+from app.steps import bulk, erasure, retention
+from app.steps.retention import Kept
 from app.storage.errors import StorageUnavailable
 
 log = structlog.get_logger(__name__)
@@ -14,6 +16,11 @@ log = structlog.get_logger(__name__)
 EVERY_SECONDS = 1.0
 # Between two slices, for callbacks that wait for the writer.
 _BREATH_SECONDS = 0.02
+# Rows that are let go in one transaction; a callback that waits for it waits milliseconds.
+PURGED_AT_ONCE = 200
+# Until the next look, where nothing is old enough. A backlog goes by a slice a second: 17 million
+# rows a day.
+_LOOK_AGAIN_SECONDS = 60.0
 
 
 class Chores:
@@ -23,6 +30,7 @@ class Chores:
         self._service = service
         self._every_seconds = every_seconds
         self._stopping = threading.Event()
+        self._purge_at = dict.fromkeys(Kept, 0.0)
         self._thread = threading.Thread(target=self._run, name="chores", daemon=True)
 
     def start(self) -> None:
@@ -37,6 +45,8 @@ class Chores:
     def _run(self) -> None:
         while not self._stopping.wait(self._every_seconds):
             self._tried(self._bulk)
+            self._tried(self._erase)
+            self._tried(self._purge)
 
     def _tried(self, chore: Callable[[], None]) -> None:
         try:
@@ -61,3 +71,30 @@ class Chores:
             if self._stopping.wait(_BREATH_SECONDS):
                 return
         service.wake_worker()
+
+    def _erase(self) -> None:
+        """Carry on the erasures of customers, whoever asked for them."""
+        service = self._service
+        with service.database.read() as connection:
+            ids = erasure.running(connection)
+        for erasure_id in ids:
+            while service.database.write(
+                lambda c, one=erasure_id: erasure.advance(c, one, service.now())  # type: ignore[misc]
+            ):
+                if self._stopping.wait(_BREATH_SECONDS):
+                    return
+
+    def _purge(self) -> None:
+        """Let go of a little of each kind that is older than it is kept."""
+        service = self._service
+        for kind, older_than in retention.bounds(service.kept_seconds(), service.now()).items():
+            if time.monotonic() < self._purge_at[kind]:
+                continue
+            with service.database.read() as connection:
+                is_due = retention.is_due(connection, kind, older_than)
+            if is_due:
+                service.database.write(
+                    lambda c, k=kind, b=older_than: retention.purge(c, k, b, PURGED_AT_ONCE)  # type: ignore[misc]
+                )
+            else:
+                self._purge_at[kind] = time.monotonic() + _LOOK_AGAIN_SECONDS

@@ -136,6 +136,7 @@ def test_a_line_of_the_history_says_all_that_a_list_needs(viewer: Caller, past: 
         "updatedAt": made,
         "nextAt": made,
         "undoneAt": None,
+        "erasedAt": None,
         "eventId": None,
         "claimed": {"handle": "jane"},
         "inFlight": False,

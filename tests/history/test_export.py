@@ -16,7 +16,7 @@ from tests.history.test_attempts import problem
 
 HEADER = (
     "id,state,reason,customerId,challengeId,source,platform,action,accountId,target,evidence,"
-    "occurrence,createdAt,updatedAt,nextAt,undoneAt,eventId,claimed,inFlight,grantedPoints,grantedCoupon"
+    "occurrence,createdAt,updatedAt,nextAt,undoneAt,erasedAt,eventId,claimed,inFlight,grantedPoints,grantedCoupon"
 )
 
 

@@ -1,0 +1,243 @@
+"""How is a customer forgotten, so that nothing names them and nothing pays them twice?"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, insert, select, update
+
+from app.domain.attempts import CANCELLABLE, State
+from app.domain.clock import new_id
+from app.steps import audit
+from app.steps.audit import Change, record
+from app.steps.locks import lock_accounts
+from app.steps.moves import move
+from app.steps.retention import strip_events
+from app.steps.withdrawing import withdraw
+from app.storage.hashes import hashes_of
+from app.storage.tables import (
+    ERASURES,
+    AttemptRow,
+    ErasureRow,
+    EventRow,
+    GrantRow,
+    IdentityRow,
+    SubmissionRow,
+    TransitionRow,
+)
+from app.storage.vault import vault_of
+
+# In one transaction. On SQLite a callback waits as long as one of them takes.
+SLICE = 50
+ERASED = "the customer was erased"
+_BY = "erasure"
+
+
+@dataclass(frozen=True, slots=True)
+class _Account:
+    platform: str
+    account_id: str
+
+    @property
+    def subject(self) -> str:
+        """As the audit log names it."""
+        return f"{self.platform}/{self.account_id}"
+
+
+def request(connection: Connection, customer_id: str, by: str, now: datetime) -> str:
+    """Write down that a customer is to be erased; the erasure's id. `advance` does it.
+
+    One that is running, or that left nothing to erase, is not begun again.
+    """
+    customer_hash = hashes_of(connection).customer(customer_id)
+    known = _latest(connection, customer_hash)
+    if known is not None and (known.completed_at is None or not _is_known(connection, customer_id)):
+        return str(known.id)
+    row = {
+        "id": new_id(now),
+        "customer_hash": customer_hash,
+        "customer_id": customer_id,
+        "caused_by": by[:200],
+        "requested_at": now,
+        "completed_at": None,
+        **dict.fromkeys(("attempts", "events", "identities"), 0),
+    }
+    connection.execute(insert(ErasureRow).values(vault_of(connection).seal_row(ERASURES, row)))
+    # Not whom: that is what it is about.
+    record(connection, Change.CUSTOMER_ERASED, by=by, now=now, subject=str(row["id"]))
+    return str(row["id"])
+
+
+def find(connection: Connection, erasure_id: str) -> Row[Any]:
+    return connection.execute(select(ERASURES).where(ErasureRow.id == erasure_id)).one()
+
+
+def running(connection: Connection) -> Sequence[str]:
+    """The erasures that are not at their end, the oldest first."""
+    statement = select(ErasureRow.id).where(ErasureRow.completed_at.is_(None))
+    return connection.execute(statement.order_by(ErasureRow.id)).scalars().all()
+
+
+def advance(connection: Connection, erasure_id: str, now: datetime, size: int = SLICE) -> bool:
+    """Erase a little more; False: it is at its end, or must wait for what is in flight.
+
+    Anybody may carry it on at any time, and after any crash.
+    """
+    chosen = select(ERASURES).where(ErasureRow.id == erasure_id).with_for_update()
+    row = connection.execute(chosen).one()
+    if row.completed_at is not None:
+        return False
+    customer_id = vault_of(connection).open_row(ERASURES, row).customer_id
+    attempts = _attempts(connection, customer_id, size)
+    if attempts:
+        return _note(connection, row, _erase_attempts(connection, attempts, now))
+    if _hold_back(connection, customer_id, now):
+        return False
+    for account in _accounts(connection, customer_id):
+        lock_accounts(connection, [(account.platform, account.account_id)])
+        done = _erase_account(connection, account, size, now)
+        return _note(connection, row, done or _unlink(connection, customer_id, account))
+    audit.forget(connection, customer_id, ())
+    _complete(connection, row, now)
+    return False
+
+
+def _latest(connection: Connection, customer_hash: str) -> Row[Any] | None:
+    statement = select(ERASURES).where(ErasureRow.customer_hash == customer_hash)
+    return connection.execute(statement.order_by(ErasureRow.id.desc()).limit(1)).one_or_none()
+
+
+def _is_known(connection: Connection, customer_id: str) -> bool:
+    theirs = (
+        select(AttemptRow.id).where(AttemptRow.customer_id == customer_id),
+        select(IdentityRow.account_id).where(IdentityRow.customer_id == customer_id),
+    )
+    return any(connection.execute(one.limit(1)).first() is not None for one in theirs)
+
+
+def _attempts(connection: Connection, customer_id: str, size: int) -> list[Row[Any]]:
+    """Some of the customer's attempts that no worker holds, locked."""
+    statement = (
+        select(AttemptRow.__table__)
+        .where(AttemptRow.customer_id == customer_id, AttemptRow.lease_until.is_(None))
+        .order_by(AttemptRow.id)
+        .limit(size)
+    )
+    return list(connection.execute(statement.with_for_update()))
+
+
+def _hold_back(connection: Connection, customer_id: str, now: datetime) -> bool:
+    """Let no worker take up again what is in flight; whether anything is."""
+    theirs = update(AttemptRow).where(AttemptRow.customer_id == customer_id)
+    return connection.execute(theirs.values(erased_at=now)).rowcount > 0
+
+
+def _erase_attempts(
+    connection: Connection, attempts: Sequence[Row[Any]], now: datetime
+) -> dict[str, int]:
+    for attempt in attempts:
+        _end(connection, attempt, now)
+    ids = [attempt.id for attempt in attempts]
+    events = [attempt.event_id for attempt in attempts if attempt.event_id is not None]
+    strip_events(connection, events)
+    _strip_attempts(connection, ids, now)
+    return {"attempts": len(ids), "events": len(events)}
+
+
+def _end(connection: Connection, attempt: Row[Any], now: datetime) -> None:
+    """Let nothing more happen to it. An award that may have been paid stays in the ledger."""
+    state = State(attempt.state)
+    if state in CANCELLABLE and state is not State.DEAD:
+        withdraw(connection, attempt, reason=ERASED, caused_by=_BY, now=now)
+    elif state is State.ACCEPTED:
+        move(
+            connection,
+            attempt.id,
+            state,
+            State.UNCONFIRMED,
+            reason=ERASED,
+            caused_by=_BY,
+            now=now,
+        )
+
+
+def _strip_attempts(connection: Connection, ids: Sequence[str], now: datetime) -> None:
+    """What was attempted, when, and how it ended stays, for the books; whose it was does not."""
+    names = ("customer_id", "account_id", "email", "mobile", "claimed", "target")
+    connection.execute(
+        update(AttemptRow)
+        .where(AttemptRow.id.in_(ids))
+        .values(**dict.fromkeys(names), occurrence="", reason=ERASED, erased_at=now)
+    )
+    connection.execute(
+        update(TransitionRow).where(TransitionRow.attempt_id.in_(ids)).values(reason=None)
+    )
+    connection.execute(
+        update(SubmissionRow)
+        .where(SubmissionRow.attempt_id.in_(ids))
+        .values(message=None, request_id=None)
+    )
+    granted = select(GrantRow.attempt_id).where(GrantRow.attempt_id.in_(ids))
+    for grant in connection.execute(granted).all():
+        # Unique as before: that reward stays credited to this attempt.
+        connection.execute(
+            update(GrantRow)
+            .where(GrantRow.attempt_id == grant.attempt_id)
+            .values(customer_id="", reference=grant.attempt_id, coupon=None)
+        )
+
+
+def _accounts(connection: Connection, customer_id: str) -> list[_Account]:
+    statement = (
+        select(IdentityRow.platform, IdentityRow.account_id)
+        .where(IdentityRow.customer_id == customer_id)
+        .order_by(IdentityRow.platform, IdentityRow.account_id)
+    )
+    return [_Account(*row) for row in connection.execute(statement)]
+
+
+def _erase_account(
+    connection: Connection, account: _Account, size: int, now: datetime
+) -> dict[str, int]:
+    """Some of what the account did that was never the customer's: unlinked then, or of no rule."""
+    unclaimed = (
+        select(AttemptRow.__table__)
+        .where(
+            AttemptRow.account_id == account.account_id,
+            AttemptRow.platform == account.platform,
+            AttemptRow.customer_id.is_(None),
+        )
+        .order_by(AttemptRow.id)
+        .limit(size)
+    )
+    attempts = list(connection.execute(unclaimed.with_for_update()))
+    if attempts:
+        return _erase_attempts(connection, attempts, now)
+    acted = select(EventRow.id).where(
+        EventRow.actor == account.account_id, EventRow.platform == account.platform
+    )
+    events = connection.execute(acted.limit(size)).scalars().all()
+    if events:
+        strip_events(connection, events)
+        return {"events": len(events)}
+    return {}
+
+
+def _unlink(connection: Connection, customer_id: str, account: _Account) -> dict[str, int]:
+    audit.forget(connection, customer_id, [account.subject])
+    gone = delete(IdentityRow).where(
+        IdentityRow.platform == account.platform, IdentityRow.account_id == account.account_id
+    )
+    return {"identities": connection.execute(gone).rowcount}
+
+
+def _note(connection: Connection, row: Row[Any], done: dict[str, int]) -> bool:
+    counts = {name: getattr(row, name) + number for name, number in done.items()}
+    connection.execute(update(ErasureRow).where(ErasureRow.id == row.id).values(**counts))
+    return True
+
+
+def _complete(connection: Connection, row: Row[Any], now: datetime) -> None:
+    done = {"completed_at": now, "customer_id": None}
+    connection.execute(update(ErasureRow).where(ErasureRow.id == row.id).values(**done))

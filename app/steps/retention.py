@@ -1,0 +1,170 @@
+"""What is kept for how long, and how is it let go a little at a time?"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Connection, Select, delete, func, literal, or_, select, update
+
+from app.domain.attempts import OPEN
+from app.domain.clock import least_id
+from app.steps import audit
+from app.steps.ledger import insert_new
+from app.storage.tables import (
+    AttemptRow,
+    AuditRow,
+    AwardRow,
+    BarRow,
+    BaselineRow,
+    EventRow,
+    GrantRow,
+    PurgeRow,
+    SubmissionRow,
+    TransitionRow,
+)
+
+
+class Kept(StrEnum):
+    """What has a time of its own. Identities, the ledger and the hashes of event keys have none."""
+
+    PAYLOADS = "payloads"
+    CONTACTS = "contacts"
+    EVENTS = "events"
+    ATTEMPTS = "attempts"
+    AUDIT = "audit"
+
+
+# What is left of an event that is let go: that it was ours once, by a hash.
+STRIPPED: Mapping[str, None] = dict.fromkeys(
+    ("key", "actor", "actor_handle", "handle_hash", "target", "undoes", "payload")
+)
+_LEAST_ID = "00000000-0000-0000-0000-000000000000"
+_OF_AN_ATTEMPT = (TransitionRow, SubmissionRow, BaselineRow, GrantRow)
+
+
+@dataclass(frozen=True, slots=True)
+class _Letting:
+    """Which ids are due that are older than a time, oldest first; and what is done to some."""
+
+    due: Callable[[datetime], Select[Any]]
+    let_go: Callable[[Connection, Sequence[Any]], None]
+
+
+def purge(connection: Connection, kind: Kept, older_than: datetime, limit: int) -> int:
+    """Let go of at most ``limit`` of a kind, the oldest first; how many."""
+    if kind is Kept.AUDIT:
+        return audit.purge(connection, older_than, limit)
+    letting = _LETTINGS[kind]
+    ids = connection.execute(letting.due(older_than).limit(limit)).scalars().all()
+    if ids:
+        letting.let_go(connection, ids)
+    return len(ids)
+
+
+def is_due(connection: Connection, kind: Kept, older_than: datetime) -> bool:
+    """Whether there is anything to let go: a read, so that an idle service writes nothing."""
+    return connection.execute(_due(kind, older_than).limit(1)).first() is not None
+
+
+def count(connection: Connection, kind: Kept, older_than: datetime) -> int:
+    """How many would be let go."""
+    due = _due(kind, older_than).subquery()
+    return connection.execute(select(func.count()).select_from(due)).scalar_one()
+
+
+def _due(kind: Kept, older_than: datetime) -> Select[Any]:
+    if kind is Kept.AUDIT:
+        return select(AuditRow.id).where(AuditRow.at < older_than).order_by(AuditRow.id)
+    return _LETTINGS[kind].due(older_than)
+
+
+def _events_after_the_last(kind: Kept, older_than: datetime) -> Select[Any]:
+    """Events are in the order of their ids, so how far we are is one id."""
+    done = select(PurgeRow.until_id).where(PurgeRow.kind == kind).scalar_subquery()
+    after = func.coalesce(done, literal(_LEAST_ID, EventRow.id.type))
+    return (
+        select(EventRow.id)
+        .where(EventRow.id > after, EventRow.id < least_id(older_than))
+        .order_by(EventRow.id)
+    )
+
+
+def _remember(connection: Connection, kind: Kept, ids: Sequence[str]) -> None:
+    """Two who purge at once do the same twice, which changes nothing."""
+    row = {"kind": kind, "until_id": max(ids)}
+    insert = insert_new(connection, PurgeRow, PurgeRow.kind)
+    if connection.execute(insert, row).first() is None:
+        further = update(PurgeRow).where(PurgeRow.kind == kind, PurgeRow.until_id < max(ids))
+        connection.execute(further.values(until_id=max(ids)))
+
+
+def _let_go_of_payloads(connection: Connection, ids: Sequence[str]) -> None:
+    connection.execute(update(EventRow).where(EventRow.id.in_(ids)).values(payload=None))
+    _remember(connection, Kept.PAYLOADS, ids)
+
+
+def strip_events(connection: Connection, ids: Sequence[str]) -> None:
+    """Leave of events only that they were received: nothing in them tells of anybody."""
+    connection.execute(update(EventRow).where(EventRow.id.in_(ids)).values(**STRIPPED))
+
+
+def _let_go_of_events(connection: Connection, ids: Sequence[str]) -> None:
+    strip_events(connection, ids)
+    _remember(connection, Kept.EVENTS, ids)
+
+
+def _ended(older_than: datetime) -> Select[Any]:
+    """Attempts that ended before a time, and began before it."""
+    return (
+        select(AttemptRow.id)
+        .where(
+            AttemptRow.id < least_id(older_than),
+            AttemptRow.updated_at < older_than,
+            AttemptRow.state.not_in(OPEN),
+            AttemptRow.lease_until.is_(None),
+        )
+        .order_by(AttemptRow.id)
+    )
+
+
+def _with_contacts(older_than: datetime) -> Select[Any]:
+    # As the index has it, to the letter.
+    has_contacts = or_(
+        AttemptRow.email.is_not(None),
+        AttemptRow.mobile.is_not(None),
+        AttemptRow.claimed.is_not(None),
+    )
+    return _ended(older_than).where(has_contacts)
+
+
+def _let_go_of_contacts(connection: Connection, ids: Sequence[str]) -> None:
+    none = dict.fromkeys(("email", "mobile", "claimed"))
+    connection.execute(update(AttemptRow).where(AttemptRow.id.in_(ids)).values(**none))
+
+
+def _let_go_of_attempts(connection: Connection, ids: Sequence[str]) -> None:
+    """The ledger keeps their awards, and who is barred stays so."""
+    for kept in (AwardRow, BarRow):
+        connection.execute(update(kept).where(kept.attempt_id.in_(ids)).values(attempt_id=None))
+    for table in _OF_AN_ATTEMPT:
+        connection.execute(delete(table).where(table.attempt_id.in_(ids)))
+    connection.execute(delete(AttemptRow).where(AttemptRow.id.in_(ids)))
+
+
+_LETTINGS: Mapping[Kept, _Letting] = {
+    Kept.PAYLOADS: _Letting(
+        lambda before: _events_after_the_last(Kept.PAYLOADS, before), _let_go_of_payloads
+    ),
+    Kept.CONTACTS: _Letting(_with_contacts, _let_go_of_contacts),
+    Kept.EVENTS: _Letting(
+        lambda before: _events_after_the_last(Kept.EVENTS, before), _let_go_of_events
+    ),
+    Kept.ATTEMPTS: _Letting(_ended, _let_go_of_attempts),
+}
+
+
+def bounds(kept_seconds: Mapping[Kept, float], now: datetime) -> dict[Kept, datetime]:
+    """Before when each kind is let go."""
+    return {kind: now - timedelta(seconds=seconds) for kind, seconds in kept_seconds.items()}
