@@ -1,6 +1,6 @@
 """Was the reward granted? Yes, no, or it cannot be known, yet or at all."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -80,7 +80,9 @@ class Case:
     """An accepted attempt, as far as we know it.
 
     ``baseline``: Gameball's count before the first submission, where it can only have gone up by
-    this attempt since. ``settles_at``: from when on a grant is surely visible.
+    this attempt since. ``settles_at``: from when on a grant is surely visible. ``taken``: proof and
+    reference of each grant that was credited to an attempt. ``rivals``: how many others may have
+    reached Gameball at the same time, which happens only after a restored backup.
     """
 
     challenge_id: int
@@ -90,6 +92,8 @@ class Case:
     give_up_at: datetime
     baseline: int | None = None
     was_disabled: bool = False
+    taken: frozenset[tuple[Proof, str]] = frozenset()
+    rivals: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +109,6 @@ class Seen:
     looked: frozenset[Look] = frozenset()
     answered: frozenset[Look] = frozenset()
     whole: frozenset[Look] = frozenset()
-    # (proof, reference) of what other attempts were credited with.
-    taken: frozenset[tuple[Proof, str]] = frozenset()
 
     def with_records(
         self, look: Look, found: Sequence[Grant], *, answered: bool, whole: bool
@@ -132,7 +134,7 @@ def judge(case: Case, seen: Seen, now: datetime) -> Judgement | Look:
 
     A no needs everything: what would show a reward was read, shows none, and has had its time.
     """
-    grant = _risen(case, seen) or next(_records(case, seen), None)
+    grant = _shown(case, seen)
     if grant is not None:
         return Judgement(Verdict.GRANTED, _words(grant), grant)
     is_still = _count_stands_still(case, seen.progress)
@@ -145,6 +147,16 @@ def judge(case: Case, seen: Seen, now: datetime) -> Judgement | Look:
     if not is_settled:
         return Judgement(Verdict.NOT_YET)
     return _without_a_record(case, seen, now, is_still=is_still)
+
+
+def has_landed(case: Case, seen: Seen, now: datetime) -> bool | None:
+    """Whether something of the attempt was rewarded; None: it cannot be known, yet or at all."""
+    if _shown(case, seen) is not None:
+        return True
+    if now < case.settles_at or any(_records(case, seen, proof) for proof in Proof):
+        return None
+    is_still = _count_stands_still(case, seen.progress)
+    return False if is_still or _would_show(seen, is_still=False) else None
 
 
 def is_ineligible(progress: Progress | None) -> bool:
@@ -169,6 +181,12 @@ def why_not(progress: Progress, now: datetime) -> str:
     return "the customer is not eligible for the campaign: a guest, opted out, or not in its reach"
 
 
+def _shown(case: Case, seen: Seen) -> Grant | None:
+    """What proves that it was rewarded."""
+    recorded = (_records(case, seen, proof) for proof in Proof)
+    return _risen(case, seen) or next((r[0] for r in recorded if len(r) > case.rivals), None)
+
+
 def _risen(case: Case, seen: Seen) -> Grant | None:
     """The first achievement above the baseline that no other attempt was credited with."""
     progress = seen.progress
@@ -177,18 +195,20 @@ def _risen(case: Case, seen: Seen) -> Grant | None:
     # However absurd a count is, its first few decide.
     for number in range(case.baseline + 1, min(progress.achieved, case.baseline + 100) + 1):
         reference = f"{case.challenge_id}:{number}"
-        if (Proof.COUNT, reference) not in seen.taken:
+        if (Proof.COUNT, reference) not in case.taken:
             return Grant(Proof.COUNT, reference, points=progress.points)
     return None
 
 
-def _records(case: Case, seen: Seen) -> Iterator[Grant]:
-    return (
+def _records(case: Case, seen: Seen, proof: Proof) -> Sequence[Grant]:
+    """What can only be this attempt's, or one of its rivals'."""
+    return [
         grant
         for grant in seen.records
-        if (grant.proof, grant.reference) not in seen.taken
+        if grant.proof is proof
+        and (proof, grant.reference) not in case.taken
         and any(grant.is_in(span) for span in case.spans)
-    )
+    ]
 
 
 def _count_stands_still(case: Case, progress: Progress | None) -> bool:
@@ -202,10 +222,7 @@ def _count_stands_still(case: Case, progress: Progress | None) -> bool:
 
 def _without_a_record(case: Case, seen: Seen, now: datetime, *, is_still: bool) -> Judgement:
     progress = seen.progress
-    is_whole = progress is not None and seen.whole >= set(Look)
-    # A reward of points leaves a transaction; of others nobody documents a record that must be.
-    would_show = is_still or bool(progress and progress.points)
-    if progress is not None and is_whole and would_show:
+    if progress is not None and _would_show(seen, is_still=is_still):
         if is_ineligible(progress):
             return Judgement(Verdict.NOT_GRANTED, _reason(case, why_not(progress, now)))
         if now >= case.give_up_at:
@@ -218,6 +235,15 @@ def _without_a_record(case: Case, seen: Seen, now: datetime, *, is_still: bool) 
         # Gameball, not the reward, may be what is missing.
         return Judgement(Verdict.NOT_YET)
     return Judgement(Verdict.UNCONFIRMED, _reason(case, _unknown(seen)))
+
+
+def _would_show(seen: Seen, *, is_still: bool) -> bool:
+    """Whether a reward would have been seen, had there been one.
+
+    Points leave a transaction; of other rewards nobody documents a record that must be there.
+    """
+    gives_points = bool(seen.progress and seen.progress.points)
+    return seen.whole >= set(Look) and (is_still or gives_points)
 
 
 def _unknown(seen: Seen) -> str:

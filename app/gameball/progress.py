@@ -1,47 +1,12 @@
-"""How often has a customer achieved a campaign, and did an earlier submission land?"""
+"""How often has a customer achieved a campaign, and could they once more?"""
 
 from collections.abc import Mapping
 from datetime import datetime
-from enum import Enum
 
 from app.domain.confirmation import Progress
 from app.gameball import reading
 from app.gameball.client import GameballClient
 from app.gameball.reading import Failure, Json, NotReadable
-from app.gameball.transactions import read_transactions
-
-
-class Landed(Enum):
-    YES = "yes"
-    NO = "no"
-    UNKNOWN = "unknown"
-
-
-def has_landed(
-    client: GameballClient, customer_id: str, challenge_id: int, since: datetime, of_others: int = 0
-) -> Landed:
-    """Look for a reward of this campaign since a time, in two places.
-
-    ``YES`` only for more rewards than ``of_others``, which other attempts may have earned since.
-    ``NO`` only when Gameball counts no achievement at all: without a count from before the
-    submission, a larger number may be an older one. ``[]`` means unknown, not no.
-    Sources: GET customers/{id}/reward-campaigns-progress and GET transactions.
-    """
-    count = achieved_count(client, customer_id, challenge_id)
-    if count == 0:
-        return Landed.NO
-    if _rewards_since(client, customer_id, challenge_id, since) > of_others:
-        return Landed.YES
-    return Landed.UNKNOWN
-
-
-def achieved_count(client: GameballClient, customer_id: str, challenge_id: int) -> int | None:
-    """How often the customer achieved the campaign; None when Gameball does not show it."""
-    try:
-        shown = read_progress(client, customer_id, challenge_id)
-    except NotReadable:
-        return None
-    return shown[challenge_id].achieved if challenge_id in shown else None
 
 
 def read_progress(
@@ -98,14 +63,3 @@ def _points(campaign: Json) -> float | None:
 def _moment(value: object) -> datetime | None:
     found = reading.moment(value)
     return found and found[0]
-
-
-def _rewards_since(
-    client: GameballClient, customer_id: str, challenge_id: int, since: datetime
-) -> int:
-    try:
-        page = read_transactions(client, customer_id)
-    except NotReadable:
-        return 0
-    shown = page.by_key.get(str(challenge_id), ())
-    return sum(one.at is not None and one.at + one.left_open > since for one in shown)

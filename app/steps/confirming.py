@@ -1,5 +1,6 @@
 """How is an accepted attempt followed until the truth about its reward is known?"""
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -10,7 +11,7 @@ from sqlalchemy import Connection, Executable, Row, exists, func, or_, select, u
 
 from app.domain.answers import TREATMENTS, Outcome, Then
 from app.domain.attempts import State
-from app.domain.confirmation import Case, Grant, Judgement, Look, Seen, Span, Verdict, judge
+from app.domain.confirmation import Case, Grant, Judgement, Look, Proof, Seen, Span, Verdict, judge
 from app.steps.forwarding import has_one_in_flight
 from app.steps.ledger import insert_new
 from app.steps.moves import move
@@ -76,6 +77,13 @@ class Followed:
     lease_until: datetime = field(compare=False)
 
 
+def case_of(connection: Connection, attempt_id: str, settle_seconds: float) -> Case:
+    """What is known of one attempt that may have landed, in whatever state it is."""
+    statement = select(*_KNOWN).where(AttemptRow.id == attempt_id)
+    policy = ConfirmationPolicy((1.0,), settle_seconds, settle_seconds, 0)
+    return _cases(connection, _rows(connection, statement), policy)[attempt_id]
+
+
 def is_anything_due(connection: Connection, now: datetime) -> bool:
     due = exists().where(AttemptRow.state == State.ACCEPTED, AttemptRow.next_at <= now)
     return bool(connection.execute(select(due)).scalar_one())
@@ -119,9 +127,10 @@ def record(
     followed: Followed,
     seen: Seen,
     policy: ConfirmationPolicy,
+    began_at: datetime,
     now: datetime,
 ) -> State:
-    """Write down what a look told; the attempt's state then.
+    """Write down what a look that began then told; the attempt's state.
 
     Judged again with what others were submitted meanwhile: only what was read between two
     submissions can tell them apart. The database's constraint decides whose a reward is.
@@ -130,7 +139,7 @@ def record(
     if attempt is None:
         return State.ACCEPTED
     case = _cases(connection, [attempt], policy)[attempt.id]
-    judged = _credited(connection, attempt, case, seen, now)
+    judged = _credited(connection, attempt, case, seen, began_at)
     to_state = _ENDS.get(judged.verdict)
     if to_state is None:
         put_off(connection, followed, policy.next_look(case.accepted_at, now))
@@ -192,18 +201,18 @@ def _rows(connection: Connection, statement: Executable) -> list[Row[Any]]:
 
 
 def _credited(
-    connection: Connection, attempt: Row[Any], case: Case, seen: Seen, now: datetime
+    connection: Connection, attempt: Row[Any], case: Case, seen: Seen, began_at: datetime
 ) -> Judgement:
     """The judgement, its reward entered as this attempt's. What another has is no proof of it."""
     # Whatever was not looked for is not to be looked for now.
     seen = replace(seen, looked=frozenset(Look))
     while True:
-        judged = judge(case, seen, now)
+        judged = judge(case, seen, began_at)
         assert isinstance(judged, Judgement)  # noqa: S101 -- nothing is left to look for
-        if judged.grant is None or _enter(connection, attempt, judged.grant, now):
+        if judged.grant is None or _enter(connection, attempt, judged.grant, began_at):
             return judged
         taken = (judged.grant.proof, judged.grant.reference)
-        seen = replace(seen, taken=seen.taken | {taken})
+        case = replace(case, taken=case.taken | {taken})
 
 
 def _enter(connection: Connection, attempt: Row[Any], grant: Grant, now: datetime) -> bool:
@@ -252,53 +261,58 @@ def _cases(
     accepted = _accepted_at(connection, ids)
     baselines = _baselines(connection, ids)
     landed = _landed(connection, attempts)
+    grants = _grants(connection, attempts)
     cases = {}
     for attempt in attempts:
         same = [one for one in landed if _is_of(one, attempt)]
         own = [one for one in same if one.attempt_id == attempt.id and one.outcome is not None]
-        others = sorted(one.started_at for one in same if one.attempt_id != attempt.id)
-        cases[attempt.id] = _case(
-            attempt,
-            own,
-            others,
-            accepted.get(attempt.id, attempt.updated_at),
-            baselines.get(attempt.id),
-            policy,
-        )
+        others = [one for one in same if one.attempt_id != attempt.id]
+        at = accepted.get(attempt.id, attempt.updated_at)
+        case = _case(attempt.challenge_id, own, others, at, policy)
+        baseline = _standing(baselines.get(attempt.id), own, others)
+        taken = grants.get(attempt.customer_id, frozenset())
+        cases[attempt.id] = replace(case, baseline=baseline, taken=taken)
     return cases
 
 
 def _case(
-    attempt: Row[Any],
+    challenge_id: int,
     own: Sequence[Row[Any]],
-    others: Sequence[datetime],
+    others: Sequence[Row[Any]],
     accepted_at: datetime,
-    baseline: Row[Any] | None,
     policy: ConfirmationPolicy,
 ) -> Case:
-    spans = tuple(
-        Span(one.started_at, next((at for at in others if at > one.started_at), None))
-        for one in own
-    )
     ended_at = max((one.ended_at for one in own), default=accepted_at)
     return Case(
-        attempt.challenge_id,
-        spans,
+        challenge_id,
+        tuple(_span(one, others) for one in own),
         accepted_at,
         ended_at + timedelta(seconds=policy.settle_seconds),
         accepted_at + timedelta(seconds=policy.give_up_seconds),
-        _standing(baseline, own, others),
-        any(one.outcome == Outcome.PROGRAM_DISABLED for one in own),
+        was_disabled=any(one.outcome == Outcome.PROGRAM_DISABLED for one in own),
+        rivals=len({one.attempt_id for one in others if any(_meet(one, mine) for mine in own)}),
     )
 
 
+def _span(own: Row[Any], others: Sequence[Row[Any]]) -> Span:
+    following = (one.started_at for one in others if one.started_at > own.ended_at)
+    return Span(own.started_at, min(following, default=None))
+
+
+def _meet(other: Row[Any], own: Row[Any]) -> bool:
+    """Whether both may have reached Gameball at one time, and whose the rewards are is open."""
+    is_before_its_end = other.ended_at is None or own.started_at <= other.ended_at
+    overlaps: bool = other.started_at <= own.ended_at and is_before_its_end
+    return overlaps and other.state != State.GRANTED
+
+
 def _standing(
-    baseline: Row[Any] | None, own: Sequence[Row[Any]], others: Sequence[datetime]
+    baseline: Row[Any] | None, own: Sequence[Row[Any]], others: Sequence[Row[Any]]
 ) -> int | None:
     """The count from before, unless it may have gone up by another attempt since."""
     if baseline is None or any(one.started_at < baseline.read_at for one in own):
         return None
-    is_alone = all(at < baseline.read_at for at in others)
+    is_alone = all(one.started_at < baseline.read_at for one in others)
     return int(baseline.achieved) if is_alone else None
 
 
@@ -328,6 +342,19 @@ def _baselines(connection: Connection, ids: Iterable[str]) -> dict[str, Row[Any]
     return {row.attempt_id: row for row in connection.execute(statement)}
 
 
+def _grants(
+    connection: Connection, attempts: Iterable[Row[Any]]
+) -> dict[str, frozenset[tuple[Proof, str]]]:
+    """What was credited already, of each customer."""
+    statement = select(GrantRow.customer_id, GrantRow.proof, GrantRow.reference).where(
+        GrantRow.customer_id.in_({attempt.customer_id for attempt in attempts})
+    )
+    taken: dict[str, set[tuple[Proof, str]]] = defaultdict(set)
+    for row in connection.execute(statement):
+        taken[row.customer_id].add((Proof(row.proof), row.reference))
+    return {customer: frozenset(found) for customer, found in taken.items()}
+
+
 def _landed(connection: Connection, attempts: Sequence[Row[Any]]) -> list[Row[Any]]:
     """What may have landed of these customers' submissions for these challenges, or still may."""
     statement = (
@@ -338,6 +365,7 @@ def _landed(connection: Connection, attempts: Sequence[Row[Any]]) -> list[Row[An
             SubmissionRow.outcome,
             AttemptRow.customer_id,
             AttemptRow.challenge_id,
+            AttemptRow.state,
         )
         .join(AttemptRow, AttemptRow.id == SubmissionRow.attempt_id)
         .where(

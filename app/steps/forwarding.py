@@ -187,25 +187,6 @@ def cannot_know(
     _apply(connection, made.attempt_id, decision, "worker:unknown", now)
 
 
-def others_rewarded(
-    connection: Connection, made: Started, since: datetime, policy: ForwardingPolicy
-) -> int:
-    """How many other attempts of the customer may have earned this challenge's reward since."""
-    visible_since = since - timedelta(seconds=policy.retries.window_at_most_seconds)
-    statement = (
-        select(func.count(SubmissionRow.attempt_id.distinct()))
-        .join(AttemptRow, AttemptRow.id == SubmissionRow.attempt_id)
-        .where(
-            AttemptRow.customer_id == made.customer_id,
-            AttemptRow.challenge_id == made.challenge_id,
-            AttemptRow.id != made.attempt_id,
-            SubmissionRow.ended_at >= visible_since,
-            SubmissionRow.outcome.in_(_MAY_HAVE_LANDED),
-        )
-    )
-    return connection.execute(statement).scalar_one()
-
-
 def refuse(connection: Connection, made: Started, reason: str, now: datetime) -> bool:
     """End without sending: Gameball says that the customer cannot be rewarded.
 

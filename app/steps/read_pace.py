@@ -45,6 +45,11 @@ class ReadPace:
         )
 
 
+DOCUMENTED = ReadPace(
+    {Kind.CUSTOMERS: (100, 1_200), Kind.TRANSACTIONS: (30, 360), Kind.OTHERS: (30, 360)}
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Reserved:
     """So many reads may be made, and only until ``until``."""

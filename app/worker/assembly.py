@@ -7,6 +7,7 @@ from app.gameball.client import GameballClient
 from app.service import Service, worker_name
 from app.worker.alerter import Alerter
 from app.worker.asker import Asker
+from app.worker.campaign_names import CampaignNames
 from app.worker.chores import Chores
 from app.worker.confirmer import Confirmer
 from app.worker.dispatcher import Dispatcher
@@ -71,14 +72,17 @@ def build_alerter(service: Service) -> Alerter:
 
 
 def build_dispatcher(service: Service) -> Dispatcher:
+    client = service.gameball_client()
     forwarder = Forwarder(
         service.database,
-        service.gameball_client(),
+        client,
         service.forwarding_policy(),
         worker_name(),
         service.now,
         service.configuration.gameball.create_missing_customers,
         _asker(service),
+        service.read_pace(),
+        CampaignNames(client),
     )
     settings = service.configuration.worker
     dispatcher = Dispatcher(

@@ -69,10 +69,11 @@ class Confirmer:
         followed = self._taken()
         if not followed:
             return False
+        began_at = self._now()
         looking = Looking(self._client, self._reader, self._names, followed)
         looking.look(self._now, self._stopping.is_set)
         for one in followed:
-            self._record(one, looking)
+            self._record(one, looking, began_at)
         return len({one.customer_id for one in followed}) == self._threads
 
     def _run(self) -> None:
@@ -99,14 +100,14 @@ class Confirmer:
                 return []
         return self._database.write(lambda c: confirming.take(c, self._policy, now, self._threads))
 
-    def _record(self, one: Followed, looking: Looking) -> None:
+    def _record(self, one: Followed, looking: Looking, began_at: datetime) -> None:
         """Write one attempt's truth down. Losing it is safe: it is looked at after the lease."""
         if one.customer_id in looking.interrupted:
             self._database.write(lambda c: self._put_off(c, one))
             return
         seen = looking.seen[one.attempt_id]
         state = self._database.write(
-            lambda c: confirming.record(c, one, seen, self._policy, self._now())
+            lambda c: confirming.record(c, one, seen, self._policy, began_at, self._now())
         )
         if state is not State.ACCEPTED:
             CONFIRMATIONS.labels(state).inc()

@@ -8,15 +8,19 @@ from datetime import datetime
 import structlog
 
 from app.domain.answers import Answer, Outcome
-from app.domain.retries import unresolved_since
+from app.domain.confirmation import has_landed
 from app.gameball.client import GameballClient
-from app.gameball.progress import Landed, has_landed
 from app.metrics import SUBMISSION_SECONDS, SUBMISSIONS
-from app.steps import forwarding
+from app.steps import confirming, forwarding
+from app.steps.confirming import Followed
 from app.steps.forwarding import ForwardingPolicy, NotNow, Started
+from app.steps.read_pace import DOCUMENTED, ReadPace
 from app.storage.database import Database
 from app.storage.errors import StorageUnavailable
 from app.worker.asker import Asker
+from app.worker.campaign_names import CampaignNames
+from app.worker.looking import Looking
+from app.worker.reader import Reader
 
 log = structlog.get_logger(__name__)
 
@@ -34,6 +38,8 @@ class Forwarder:
     now: Callable[[], datetime]
     create_missing_customers: bool = False
     asker: Asker | None = None
+    read_pace: ReadPace = DOCUMENTED
+    names: CampaignNames | None = None
 
     def start(self, attempt_id: str) -> Started | NotNow:
         """Lease an attempt and write down that it is being submitted."""
@@ -78,20 +84,29 @@ class Forwarder:
 
     def _may_send_again(self, made: Started) -> bool:
         """Look whether an earlier submission landed; False: recorded, and nothing is to be sent."""
-        since = unresolved_since(made.past) or made.started_at
-        with self.database.read() as connection:
-            others = forwarding.others_rewarded(connection, made, since, self.policy)
-        settles_at = forwarding.settles_at(made, self.policy)
-        is_settled = settles_at is not None and settles_at <= self.now()
-        landed = has_landed(self.client, made.customer_id, made.challenge_id, since, others)
-        if landed is Landed.YES:
-            self._finish(lambda: self._write_landed(made))
-            return False
-        if landed is Landed.NO and is_settled:
+        landed = self._has_landed(made)
+        if landed is False:
             self.database.write(lambda c: forwarding.never_landed(c, made))
             return True
-        self._finish(lambda: self._write_unknown(made))
+        self._finish(lambda: (self._write_landed if landed else self._write_unknown)(made))
         return False
+
+    def _has_landed(self, made: Started) -> bool | None:
+        """What Gameball shows of it; None: it cannot be known, yet or at all."""
+        settle_seconds = self.policy.retries.window_at_most_seconds
+        with self.database.read() as connection:
+            case = confirming.case_of(connection, made.attempt_id, settle_seconds)
+        reader = Reader(
+            self.database, self.read_pace, self.now, self.client.account.longest_call_seconds
+        )
+        followed = Followed(made.attempt_id, made.customer_id, case, made.lease_until)
+        names = self.names or CampaignNames(self.client)
+        looking = Looking(self.client, reader, names, [followed])
+        began_at = self.now()
+        looking.look(self.now, lambda: False)
+        if looking.interrupted:
+            return None
+        return has_landed(case, looking.seen[made.attempt_id], began_at)
 
     def _write_landed(self, made: Started) -> None:
         self.database.write(lambda c: forwarding.landed_after_all(c, made, self.now()))

@@ -66,10 +66,9 @@ def test_a_count_of_none_needs_no_record_while_a_grant_may_still_come() -> None:
 
 
 def test_each_achievement_counts_for_one_attempt() -> None:
-    case = replace(CASE, baseline=1)
-    taken = frozenset({(Proof.COUNT, "7:2")})
+    case = replace(CASE, baseline=1, taken=frozenset({(Proof.COUNT, "7:2")}))
 
-    with_one, with_two = (judge(case, seen(Progress(n), taken=taken), SETTLED) for n in (2, 3))
+    with_one, with_two = (judge(case, seen(Progress(n)), SETTLED) for n in (2, 3))
 
     assert isinstance(with_one, Judgement)
     assert with_one.verdict is not Verdict.GRANTED
@@ -100,9 +99,9 @@ def test_a_record_is_ours_from_our_submission_until_the_next_ones(
 
 
 def test_what_another_attempt_was_credited_with_proves_nothing() -> None:
-    taken = frozenset({(Proof.TRANSACTION, "1")})
+    case = replace(CASE, taken=frozenset({(Proof.TRANSACTION, "1")}))
 
-    judged = verdict(CASE, seen(Progress(), transaction(SENT), taken=taken), SETTLED)
+    judged = verdict(case, seen(Progress(), transaction(SENT)), SETTLED)
 
     assert judged is Verdict.NOT_YET
 

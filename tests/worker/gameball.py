@@ -143,9 +143,18 @@ class FakeGameball(GameballClient):
     def _progress(self, path: str, params: dict[str, str]) -> Reply:
         if path == "transactions":
             return self._transactions(params["customerId"])
+        if path.endswith("/activities"):
+            return Reply(200, b'{"activities": [], "count": 0, "hasMore": false}')
+        if path.startswith("configurations/"):
+            return Reply(200, b"[]")
         customer_id, challenge_id = path.split("/")[1], int(params["campaignId"])
         count = len(self.books.visible(customer_id, challenge_id))
-        item = {"rewardsCampaignId": challenge_id, "achievedCount": count}
+        item = {
+            "rewardsCampaignId": challenge_id,
+            "rewardsCampaignName": f"Campaign {challenge_id}",
+            "achievedCount": count,
+            "rewardCampaignConfiguration": {"rewards": [{"walletReward": 50}]},
+        }
         return Reply(200, json.dumps([item]).encode())
 
     def _transactions(self, customer_id: str) -> Reply:
