@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.domain.answers import read_answer
+from app.gameball import reading
 from app.gameball.client import GameballClient, NoAnswer, NotSent
 
 # https://docs.gameball.co names the type "Social Activities" in prose; this is its enum's word.
@@ -30,6 +31,7 @@ class Campaign:
     type: str
     is_active: bool = True
     most: int | None = None
+    points: float | None = None  # that each achievement gives; None: unknown
 
     @property
     def is_social(self) -> bool:
@@ -58,15 +60,24 @@ def list_campaigns(client: GameballClient) -> dict[int, Campaign]:
     return {campaign.id: campaign for campaign in campaigns if campaign is not None}
 
 
+def points_of(campaign: Mapping[str, Any]) -> float | None:
+    """What each achievement gives, as far as it is points alone; None: the rewards are not told."""
+    rewards = list(reading.rows(reading.field(campaign, "rewards")))
+    given = [reading.number(reading.field(one, "walletReward")) for one in rewards]
+    return sum(amount for amount in given if amount is not None) if rewards else None
+
+
 def _campaign(item: Mapping[str, Any]) -> Campaign | None:
     """Read what is documented; `isActive` is not, but comes."""
-    number, most = item.get("id"), item.get("maxAchievement")
-    if not isinstance(number, int):
+    number = reading.whole(reading.field(item, "id"))
+    most = reading.whole(reading.field(item, "maxAchievement"))
+    if number is None:
         return None
     return Campaign(
         number,
         str(item.get("name") or ""),
         str(item.get("type") or ""),
         item.get("isActive") is not False,
-        most if isinstance(most, int) else None,
+        most,
+        points_of(item),
     )

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from app.domain.confirmation import Progress
 from app.gameball import reading
+from app.gameball.campaigns import points_of
 from app.gameball.client import GameballClient
 from app.gameball.reading import Failure, Json, NotReadable
 
@@ -39,7 +40,7 @@ def _progress(item: Json) -> Progress:
         achieved if achieved is None or achieved >= 0 else None,
         reading.truth(reading.field(item, "canAchieve")),
         _most(campaign),
-        _points(campaign),
+        points_of(campaign),
         reading.text(reading.field(item, "rewardsCampaignName")),
         _moment(reading.field(activation, "startDate")),
         _moment(reading.field(activation, "endDate")),
@@ -51,13 +52,6 @@ def _most(campaign: Json) -> int | None:
     if most is None and reading.truth(reading.field(campaign, "isRepeatable")) is False:
         return 1
     return most
-
-
-def _points(campaign: Json) -> float | None:
-    """What each achievement gives, as far as it is points alone."""
-    rewards = list(reading.rows(reading.field(campaign, "rewards")))
-    given = [reading.number(reading.field(one, "walletReward")) for one in rewards]
-    return sum(amount for amount in given if amount is not None) if rewards else None
 
 
 def _moment(value: object) -> datetime | None:

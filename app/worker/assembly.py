@@ -127,4 +127,5 @@ def _reader(service: Service, client: GameballClient, share: float = 1.0) -> Rea
         service.read_pace().share(share),
         service.now,
         client.account.longest_call_seconds,
+        blocked_seconds=service.configuration.gameball.probe_every,
     )

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from threading import Lock
 
 from app.gameball.activities import key_of
-from app.gameball.campaigns import Unreadable, list_campaigns
+from app.gameball.campaigns import Campaign, Unreadable, list_campaigns
 from app.gameball.client import GameballClient
 from app.gameball.reading import Failure, NotReadable
 from app.steps.read_pace import Kind
@@ -17,10 +17,13 @@ KEPT_SECONDS = 600.0
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """A campaign's name as `activities.key_of` writes it, and whether no other has the same."""
+    """A campaign's name as `activities.key_of` writes it, whether no other has the same, and what
+    it gives, which its progress does not tell where it is hidden.
+    """
 
     key: str | None
     is_alone: bool = False
+    points: float | None = None
 
 
 @dataclass(slots=True)
@@ -28,7 +31,7 @@ class CampaignNames:
     """The account's campaigns, read now and then: activities name them, and no more."""
 
     client: GameballClient
-    _keys: Mapping[int, str] = field(default_factory=dict)
+    _known: Mapping[int, Campaign] = field(default_factory=dict)
     _read_at: float = float("-inf")
     _lock: Lock = field(default_factory=Lock)
 
@@ -36,22 +39,24 @@ class CampaignNames:
         """``shown``: the name that the campaign's progress has, if it is known."""
         with self._lock:
             is_fresh = time.monotonic() - self._read_at < KEPT_SECONDS or self._read(reader)
-            keys = self._keys
-        own = keys.get(challenge_id) or (key_of(shown) if shown else None)
-        others = {key for number, key in keys.items() if number != challenge_id}
-        return Named(own, is_fresh and own not in others)
+            known = self._known
+        campaign = known.get(challenge_id)
+        name = campaign.name if campaign else shown
+        own = key_of(name) if name else None
+        others = {key_of(one.name) for one in known.values() if one.id != challenge_id}
+        return Named(own, is_fresh and own not in others, campaign.points if campaign else None)
 
     def _read(self, reader: Reader) -> bool:
-        answers = reader.read(Kind.OTHERS, [self.client], _all_keys)
+        answers = reader.read(Kind.OTHERS, [self.client], _all)
         if self.client not in answers.read:
             return False
-        self._keys, self._read_at = answers.read[self.client], time.monotonic()
+        self._known, self._read_at = answers.read[self.client], time.monotonic()
         return True
 
 
-def _all_keys(client: GameballClient) -> Mapping[int, str]:
+def _all(client: GameballClient) -> Mapping[int, Campaign]:
     try:
-        return {number: key_of(one.name) for number, one in list_campaigns(client).items()}
+        return list_campaigns(client)
     except Unreadable as error:
         failure = Failure.TOO_FAST if error.status == 429 else Failure.NO_ANSWER
         raise NotReadable(failure) from None

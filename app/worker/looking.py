@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from app.domain.confirmation import Grant, Look, Progress, Seen, judge
@@ -96,6 +96,10 @@ class Looking:
             progress = self.seen[one.attempt_id].progress
             name = progress.name if progress else None
             named = self.names.find(one.case.challenge_id, name, self.reader)
+            if progress is not None and progress.points is None:
+                seen = self.seen[one.attempt_id]
+                shown = replace(progress, points=named.points)
+                self.seen[one.attempt_id] = replace(seen, progress=shown)
             self._add(one, Look.ACTIVITIES, records, named.key, is_ours=named.is_alone)
 
     def _add(

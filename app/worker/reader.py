@@ -17,8 +17,6 @@ from app.storage.database import Database
 
 log = structlog.get_logger(__name__)
 
-# What to wait for at least when the account is refused: no read can succeed before.
-_BLOCKED_SECONDS = 30.0
 _ASKS_FOR_PATIENCE = frozenset({Failure.TOO_FAST, Failure.BLOCKED})
 
 K = TypeVar("K")
@@ -46,7 +44,8 @@ class Attempted(Generic[K, V]):
 class Reader:
     """Reads for one worker, at most so many at a time as ``pool`` has threads.
 
-    ``seconds_each``: after which a read has surely ended.
+    ``seconds_each``: after which a read has surely ended. ``blocked_seconds``: what to wait for at
+    least when the account is refused, as no read can succeed.
     """
 
     database: Database
@@ -54,6 +53,7 @@ class Reader:
     now: Callable[[], datetime]
     seconds_each: float
     pool: Executor | None = None
+    blocked_seconds: float = 30.0
 
     def read(self, kind: Kind, asked: Sequence[K], get: Callable[[K], V]) -> Answers[K, V]:
         """Get something for as many as the pace has room for. ``get`` may raise `NotReadable`."""
@@ -84,11 +84,15 @@ class Reader:
         now = self.now()
         read_pace.give_back(connection, reserved, now)
         errors = [one.error for one in made if one.error is not None]
-        patience = [_patience(error) for error in errors if error.failure in _ASKS_FOR_PATIENCE]
+        patience = [self._patience(one) for one in errors if one.failure in _ASKS_FOR_PATIENCE]
         if patience:
             read_pace.slow(connection, reserved, max(patience), now)
         elif len(errors) < len(made):
             read_pace.went_well(connection, reserved)
+
+    def _patience(self, error: NotReadable) -> float:
+        blocked = self.blocked_seconds if error.failure is Failure.BLOCKED else 0.0
+        return max(blocked, error.retry_after_seconds or 0.0)
 
 
 def _getting(get: Callable[[K], V]) -> Callable[[K], Attempted[K, V]]:
@@ -103,8 +107,3 @@ def _getting(get: Callable[[K], V]) -> Callable[[K], Attempted[K, V]]:
             return Attempted(key, error=NotReadable(Failure.JUNK))
 
     return attempted
-
-
-def _patience(error: NotReadable) -> float:
-    blocked = _BLOCKED_SECONDS if error.failure is Failure.BLOCKED else 0.0
-    return max(blocked, error.retry_after_seconds or 0.0)

@@ -53,8 +53,8 @@ def test_campaigns_are_read_with_what_matters_about_them(
     campaigns = list_campaigns(client_for(sandbox.url, "sandbox-api-key"))
 
     assert campaigns == {
-        7: Campaign(7, "Follow us", "SocialMedia", most=1),
-        8: Campaign(8, "Buy something", "EventBased", most=-1),
+        7: Campaign(7, "Follow us", "SocialMedia", most=1, points=50),
+        8: Campaign(8, "Buy something", "EventBased", most=-1, points=50),
     }
     assert campaigns[7].is_social
     assert not campaigns[8].is_social

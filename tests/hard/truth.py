@@ -1,0 +1,72 @@
+"""What ought every attempt to have become, by the sandbox's own books?"""
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from app.sandbox.rewards import Grant
+
+# An achievement whose call we gave up on may be registered a little after that.
+LATE = timedelta(seconds=1)
+FINAL = frozenset({"granted", "not_granted", "unconfirmed", "duplicate", "refused", "dead"})
+
+
+@dataclass(frozen=True)
+class Truth:
+    """Each attempt's grants, as the books' times of registration tell whose call it was."""
+
+    attempts: dict[str, Any]
+    grants: dict[str, list[Grant]]
+    nobodys: list[Grant]
+
+    def wrong(self) -> list[str]:
+        """Every attempt that says something else than the books."""
+        found = [
+            f"{one.customer_id} {one.challenge_id}: a grant that no attempt asked for"
+            for one in self.nobodys
+        ]
+        for attempt_id, attempt in self.attempts.items():
+            count = len(self.grants[attempt_id])
+            if attempt.state not in FINAL:
+                found.append(f"{attempt_id}: still {attempt.state}")
+            if count > 1:
+                found.append(f"{attempt_id}: granted {count} times")
+            if (attempt.state == "granted") != (count == 1):
+                found.append(f"{attempt_id}: {attempt.state} ({attempt.reason}), granted {count}")
+        return found
+
+    def awards_granted_twice(self) -> list[tuple[int, str, str]]:
+        counts = Counter(
+            (one.challenge_id, one.customer_id, one.occurrence)
+            for attempt_id, one in self.attempts.items()
+            for _ in self.grants[attempt_id]
+        )
+        return [award for award, count in counts.items() if count > 1]
+
+
+def _late(submission: Any) -> timedelta:
+    return LATE if submission.outcome == "unknown" else timedelta()
+
+
+def compare(attempts: Sequence[Any], submissions: Sequence[Any], grants: Sequence[Grant]) -> Truth:
+    known = {one.id: one for one in attempts}
+    by_pair: dict[tuple[str, int], list[Any]] = defaultdict(list)
+    for one in submissions:
+        attempt = known[one.attempt_id]
+        by_pair[attempt.customer_id, attempt.challenge_id].append(one)
+    whose: dict[str, list[Grant]] = defaultdict(list)
+    nobodys = []
+    for grant in grants:
+        at = datetime.fromtimestamp(grant.accepted_at, UTC)
+        asked = {
+            one.attempt_id
+            for one in by_pair[grant.customer_id, grant.challenge_id]
+            if one.started_at <= at <= one.ended_at + _late(one)
+        }
+        if len(asked) == 1:
+            whose[asked.pop()].append(grant)
+        else:
+            nobodys.append(grant)
+    return Truth(known, whose, nobodys)
