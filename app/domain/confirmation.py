@@ -225,7 +225,8 @@ def _without_a_record(case: Case, seen: Seen, now: datetime, *, is_still: bool) 
     if progress is not None and _would_show(seen, is_still=is_still):
         if is_ineligible(progress):
             return Judgement(Verdict.NOT_GRANTED, _reason(case, why_not(progress, now)))
-        if now >= case.give_up_at:
+        # Where Gameball shows nothing of the campaign, nobody can say what its silence means.
+        if now >= case.give_up_at and progress.achieved is not None:
             told = "Gameball shows no reward, though the customer could achieve the campaign"
             return Judgement(Verdict.NOT_GRANTED, _reason(case, told))
     if now < case.give_up_at:

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import TypeVar
 
 from app.domain.confirmation import Grant, Look, Progress, Seen, judge
 from app.gameball.activities import read_activities
@@ -19,10 +20,14 @@ from app.worker.reader import Reader
 
 # Of a customer with more records than so many pages hold, nobody can say what is not there.
 MOST_PAGES = 5
+# A last look is not given up because of one read that failed by chance.
+LAST_TRIES = 3
+_BY_CHANCE = frozenset({Failure.NO_ANSWER, Failure.JUNK})
 # The account is refused, or too fast: that says nothing of a customer.
 _NO_FAULT_OF_THEIRS = frozenset({Failure.BLOCKED, Failure.TOO_FAST})
 
 ReadPage = Callable[[GameballClient, str, int], Page]
+V = TypeVar("V")
 
 
 @dataclass(slots=True)
@@ -68,7 +73,7 @@ class Looking:
                 return
             stage(now())
 
-    def _progress(self, _now: datetime) -> None:
+    def _progress(self, now: datetime) -> None:
         by_customer: dict[str, set[int]] = defaultdict(set)
         for one in self.followed:
             by_customer[one.customer_id].add(one.case.challenge_id)
@@ -78,20 +83,19 @@ class Looking:
             only = next(iter(asked)) if len(asked) == 1 else None
             return read_progress(self.client, customer_id, only)
 
-        answers = self.reader.read(Kind.CUSTOMERS, list(by_customer), get)
-        self._note_interrupted(by_customer, answers.read, answers.failed)
+        read, failed = self._read(Kind.CUSTOMERS, list(by_customer), get, now)
         for one in self.followed:
-            self.seen[one.attempt_id] = Seen(_shown(one, answers.read, answers.failed))
+            self.seen[one.attempt_id] = Seen(_shown(one, read, failed))
 
     def _transactions(self, now: datetime) -> None:
         wanting = self._wanting(Look.TRANSACTIONS, now)
-        records = self._records(Kind.TRANSACTIONS, wanting, read_transactions)
+        records = self._records(Kind.TRANSACTIONS, wanting, read_transactions, now)
         for one in wanting:
             self._add(one, Look.TRANSACTIONS, records, str(one.case.challenge_id))
 
     def _activities(self, now: datetime) -> None:
         wanting = self._wanting(Look.ACTIVITIES, now)
-        records = self._records(Kind.CUSTOMERS, wanting, read_activities)
+        records = self._records(Kind.CUSTOMERS, wanting, read_activities, now)
         for one in wanting:
             progress = self.seen[one.attempt_id].progress
             name = progress.name if progress else None
@@ -122,7 +126,7 @@ class Looking:
         )
 
     def _records(
-        self, kind: Kind, wanting: Sequence[Followed], read: ReadPage
+        self, kind: Kind, wanting: Sequence[Followed], read: ReadPage, now: datetime
     ) -> Mapping[str, Records]:
         """Every page of the customers' records, up to `MOST_PAGES` of each."""
         records = {one.customer_id: Records() for one in wanting}
@@ -135,11 +139,10 @@ class Looking:
             def get(customer: str, unread: Mapping[str, int] = unread) -> Page:
                 return read(self.client, customer, unread[customer])
 
-            answers = self.reader.read(kind, list(unread), get)
-            self._note_interrupted(unread, answers.read, answers.failed)
-            for customer, page in answers.read.items():
+            pages, _ = self._read(kind, list(unread), get, now)
+            for customer, page in pages.items():
                 records[customer].add(page)
-            if not answers.read:
+            if not pages:
                 break
         return records
 
@@ -159,11 +162,25 @@ class Looking:
             and isinstance(judge(one.case, self.seen.get(one.attempt_id, Seen()), now), Look)
         ]
 
-    def _note_interrupted(
-        self, asked: Mapping[str, object], read: Mapping[str, object], failed: Mapping[str, Failure]
-    ) -> None:
-        self.interrupted |= {c for c in asked if c not in read and c not in failed}
+    def _read(
+        self, kind: Kind, customers: Sequence[str], get: Callable[[str], V], now: datetime
+    ) -> tuple[dict[str, V], dict[str, Failure]]:
+        """What could be read of whom, and why not. The others are interrupted."""
+        read: dict[str, V] = {}
+        failed: dict[str, Failure] = {}
+        last = {one.customer_id for one in self.followed if now >= one.case.give_up_at}
+        asked = list(customers)
+        for _ in range(LAST_TRIES):
+            answers = self.reader.read(kind, asked, get)
+            read.update(answers.read)
+            failed.update(answers.failed)
+            asked = [c for c, why in answers.failed.items() if c in last and why in _BY_CHANCE]
+            if not asked:
+                break
+        failed = {c: why for c, why in failed.items() if c not in read}
+        self.interrupted |= set(customers) - read.keys() - failed.keys()
         self.interrupted |= {c for c, why in failed.items() if why in _NO_FAULT_OF_THEIRS}
+        return read, failed
 
 
 def _shown(
