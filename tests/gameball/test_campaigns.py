@@ -88,4 +88,4 @@ def test_a_strange_item_costs_no_other() -> None:
 
     campaigns = list_campaigns(Scripted(Reply(200, body)))
 
-    assert campaigns == {9: Campaign(9, "", "", is_active=False, most=None)}
+    assert campaigns == {9: Campaign(9, "", "", is_active=False, most=1)}
