@@ -1,39 +1,30 @@
 """Kick: what happens in the channels of broadcasters that you name."""
 
 from functools import partial
-from typing import Annotated, Any, ClassVar
+from typing import Any, ClassVar
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from app.platforms.kit.adapter import Adapter
-from app.platforms.kit.callback import Callback, Malformed, Reading, Reply
+from app.platforms.kit.callback import Callback, Reading, Reply
 from app.platforms.kit.fields import dig, json_object, text
 from app.platforms.kit.kinds import Kind, iso
-from app.platforms.kit.options import SourceConfig, TokenRef
-from app.platforms.kit.pairs import RsaScheme, as_rsa, rsa_key
+from app.platforms.kit.options import SourceConfig
+from app.platforms.kit.pairs import RsaScheme
 from app.platforms.kit.places import Body, Header, SignedTime
+from app.platforms.kit.published import PublishedSource
 
 MESSAGE_ID, SENT_AT = Header("Kick-Event-Message-Id"), Header("Kick-Event-Message-Timestamp")
-IN_CHANNEL = partial(
-    Kind, target="broadcaster.user_id", identity=("delivery",), time=iso("sent_at")
-)
-REDEEMED = IN_CHANNEL("redeem", "redeemer.user_id", target="reward.id", identity=("id",))
+SIGNED = (MESSAGE_ID, b".", SENT_AT, b".", Body())
+ID, SENT = ("delivery",), iso("sent_at")
+IN_CHANNEL = partial(Kind, target="broadcaster.user_id", identity=ID, time=SENT)
 
 
-class KickSource(SourceConfig):
-    secrets: tuple[Annotated[TokenRef, AfterValidator(as_rsa)], ...] = Field(
-        default=(),
-        description="Kick's public keys in PEM, to pin them; without any they are fetched.",
-    )
+class KickSource(PublishedSource):
     broadcasters: tuple[str, ...] = Field(
         min_length=1,
         description="User ids of the broadcasters whose events count. Kick signs for every app "
         "with one key: whoever runs another app can pass on what it was sent.",
-    )
-    key_url: str = Field(
-        default="https://api.kick.com/public/v1/public-key",
-        pattern=r"^(https://|http://127\.0\.0\.1[:/])",
-        description="Where the key is fetched from.",
     )
 
 
@@ -43,13 +34,9 @@ class Kick(Adapter):
     name = "kick"
     docs = "https://docs.kick.com/events/webhook-security"
     config: ClassVar[type[SourceConfig]] = KickSource
-    schemes = (
-        RsaScheme(
-            Header("Kick-Event-Signature"),
-            (MESSAGE_ID, b".", SENT_AT, b".", Body()),
-            time=SignedTime(SENT_AT, "iso"),
-        ),
-    )
+    schemes = (RsaScheme(Header("Kick-Event-Signature"), SIGNED, time=SignedTime(SENT_AT, "iso")),)
+    keys_url = "https://api.kick.com/public/v1/public-key"
+    key_path = "data.public_key"
     accepted = Reply(200)
     # https://docs.kick.com/events/event-types
     kinds: ClassVar[dict[str, Kind]] = {
@@ -59,20 +46,8 @@ class Kick(Adapter):
         "gifts": IN_CHANNEL("gift", "gifter.user_id", handle="gifter.username"),
         "kicks": IN_CHANNEL("cheer", "sender.user_id", handle="sender.username"),
         "chat": IN_CHANNEL("comment", "sender.user_id", handle="sender.username"),
-        "redemption.accepted": REDEEMED,
+        "redemption.accepted": Kind("redeem", "redeemer.user_id", "reward.id", ("id",), SENT),
     }
-
-    @property
-    def keys_url(self) -> str | None:
-        return str(self.source.key_url)
-
-    def published_keys(self, answer: bytes) -> tuple[bytes, ...]:
-        key = dig(json_object(answer), "data.public_key")
-        try:
-            rsa_key(key if isinstance(key, str) else "")
-        except ValueError as error:
-            raise Malformed(str(error)) from None
-        return (key.encode(),)
 
     def read(self, callback: Callback) -> Reading:
         body = json_object(callback.body)

@@ -1,5 +1,6 @@
 """Key pairs: only the private half signs, and published keys are fetched when they change."""
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -100,8 +101,9 @@ class Published(Adapter):
 
     name = "published"
     docs = "https://example.com/"
-    schemes = (SCHEMES[0],)
+    schemes = (SCHEMES[1],)
     keys_url = "https://example.com/keys"
+    key_path = "the.key"
 
     def __init__(self, *pinned: bytes, published: list[bytes]) -> None:
         super().__init__(Source(pinned))
@@ -112,10 +114,7 @@ class Published(Adapter):
     def _fetch(self, url: str, *, anew: bool = False) -> bytes:
         assert url == self.keys_url
         self.asked.append(anew)
-        return self.published.pop(0)
-
-    def published_keys(self, answer: bytes) -> tuple[bytes, ...]:
-        return (answer,)
+        return json.dumps({"the": {"key": self.published.pop(0).decode()}}).encode()
 
     def read(self, callback: Callback) -> Reading:
         return Reading()
@@ -132,15 +131,15 @@ class Source:
 
 
 def test_a_pinned_key_is_believed_and_nothing_is_fetched() -> None:
-    ours = SCHEMES[0].stranger()
-    sent = arrived(SCHEMES[0].sign(Example(b"{}"), ours, NOW))
+    ours = SCHEMES[1].stranger()
+    sent = arrived(SCHEMES[1].sign(Example(b"{}"), ours, NOW))
 
     Published(public_half(ours), published=[]).verify(sent)
 
 
 def test_a_published_key_is_believed() -> None:
-    ours = SCHEMES[0].stranger()
-    sent = arrived(SCHEMES[0].sign(Example(b"{}"), ours, NOW))
+    ours = SCHEMES[1].stranger()
+    sent = arrived(SCHEMES[1].sign(Example(b"{}"), ours, NOW))
     adapter = Published(published=[public_half(ours)])
 
     adapter.verify(sent)
@@ -149,8 +148,8 @@ def test_a_published_key_is_believed() -> None:
 
 
 def test_a_key_that_changed_is_fetched_anew() -> None:
-    old, new = SCHEMES[0].stranger(), SCHEMES[0].stranger()
-    sent = arrived(SCHEMES[0].sign(Example(b"{}"), new, NOW))
+    old, new = SCHEMES[1].stranger(), SCHEMES[1].stranger()
+    sent = arrived(SCHEMES[1].sign(Example(b"{}"), new, NOW))
     adapter = Published(published=[public_half(old), public_half(new)])
 
     adapter.verify(sent)
@@ -159,8 +158,8 @@ def test_a_key_that_changed_is_fetched_anew() -> None:
 
 
 def test_a_forgery_stays_one_when_the_key_is_still_the_same() -> None:
-    ours = public_half(SCHEMES[0].stranger())
-    sent = arrived(SCHEMES[0].sign(Example(b"{}"), SCHEMES[0].stranger(), NOW))
+    ours = public_half(SCHEMES[1].stranger())
+    sent = arrived(SCHEMES[1].sign(Example(b"{}"), SCHEMES[1].stranger(), NOW))
 
     with pytest.raises(Forged):
         Published(published=[ours, ours]).verify(sent)
@@ -169,7 +168,7 @@ def test_a_forgery_stays_one_when_the_key_is_still_the_same() -> None:
 def test_without_anything_that_fetches_the_keys_are_unavailable() -> None:
     adapter = Published(published=[])
     adapter.fetch = no_fetcher
-    sent = arrived(SCHEMES[0].sign(Example(b"{}"), SCHEMES[0].stranger(), NOW))
+    sent = arrived(SCHEMES[1].sign(Example(b"{}"), SCHEMES[1].stranger(), NOW))
 
     with pytest.raises(KeysUnavailable, match="pin the key"):
         adapter.verify(sent)

@@ -20,7 +20,7 @@ from app.platforms.kit.callback import (
 from app.platforms.kit.fields import compact_json, json_object
 from app.platforms.kit.kinds import Kind
 from app.platforms.kit.options import SourceConfig
-from app.platforms.kit.published import Fetcher, no_fetcher, verify_by_published
+from app.platforms.kit.published import Fetcher, no_fetcher, published_key, verify_by_published
 from app.platforms.kit.schemes import Scheme
 from app.platforms.kit.signing import lowered, sign
 from app.platforms.kit.terms import Terms
@@ -45,6 +45,11 @@ class Adapter(ABC):
     """What of a JSON body is a secret, at its top, and is never kept."""
     terms: ClassVar[tuple[Terms, ...]] = ()
     """Which of its terms speak against rewarding an action; none: none were found."""
+
+    keys_url: ClassVar[str | None] = None
+    """Where the platform publishes the key that it signs with, if we are to believe that."""
+    key_path: ClassVar[str] = ""
+    """Where in the answer the key stands."""
 
     # What it answers, and how soon the platform wants it.
     accepted: ClassVar[Reply] = Reply(204)
@@ -97,25 +102,18 @@ class Adapter(ABC):
             verify_by_published(scheme, callback, self.tolerance, self.fetched_keys)
 
     @property
-    def keys_url(self) -> str | None:
-        """Where the platform publishes the keys that it signs with, if we are to believe those."""
-        return None
-
-    @property
     def fetches(self) -> str | None:
-        """`keys_url`, unless keys are pinned."""
-        is_pinned = any(self.source.keys_of(scheme.secrets) for scheme in self.schemes)
-        return None if is_pinned else self.keys_url
-
-    def published_keys(self, answer: bytes) -> tuple[bytes, ...]:
-        """The keys in what `keys_url` answered. Raises `Malformed`."""
-        raise NotImplementedError(f"{self.name} publishes no keys")
+        """Where to fetch keys from: nowhere, where some are pinned."""
+        if any(self.source.keys_of(scheme.secrets) for scheme in self.schemes):
+            return None
+        url: str | None = getattr(self.source, "key_url", None)
+        return url or self.keys_url
 
     def fetched_keys(self, anew: bool = False) -> tuple[bytes, ...]:
         """Raises `KeysUnavailable`."""
         url = self.fetches or ""
         try:
-            return self.published_keys(self.fetch(url, anew=anew))
+            return (published_key(self.fetch(url, anew=anew), self.key_path),)
         except Malformed as malformed:
             raise KeysUnavailable(f"{url} answers no keys: {malformed.reason}") from None
 

@@ -1,9 +1,14 @@
 """Whom do we believe where a platform publishes the key that it signs with?"""
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Annotated, Protocol
 
-from app.platforms.kit.callback import Callback, Forged, KeysUnavailable
+from pydantic import AfterValidator, Field
+
+from app.platforms.kit.callback import Callback, Forged, KeysUnavailable, Malformed
+from app.platforms.kit.fields import dig, json_object
+from app.platforms.kit.options import SourceConfig, TokenRef
+from app.platforms.kit.pairs import as_rsa, rsa_key
 from app.platforms.kit.schemes import Scheme
 
 
@@ -16,6 +21,27 @@ class Fetcher(Protocol):
 
 def no_fetcher(url: str, *, anew: bool = False) -> bytes:  # noqa: ARG001 -- as a Fetcher
     raise KeysUnavailable(f"nothing here fetches {url}: pin the key as a secret of the source")
+
+
+class PublishedSource(SourceConfig):
+    secrets: tuple[Annotated[TokenRef, AfterValidator(as_rsa)], ...] = Field(
+        default=(), description="Public keys in PEM, to pin them; without any they are fetched."
+    )
+    key_url: str | None = Field(
+        default=None,
+        pattern=r"^(https://|http://127\.0\.0\.1[:/])",
+        description="Where to fetch the key from, instead of from the platform's own address.",
+    )
+
+
+def published_key(answer: bytes, path: str) -> bytes:
+    """The key in a JSON answer. Raises `Malformed`."""
+    key = dig(json_object(answer), path)
+    try:
+        rsa_key(key if isinstance(key, str) else "")
+    except ValueError as error:
+        raise Malformed(str(error)) from None
+    return str(key).encode()
 
 
 def verify_by_published(
