@@ -32,9 +32,9 @@ def first(platform: str) -> str:
 
 
 def distinguishing(platform: str) -> str:
-    """An example whose event key has the id in it, so that ids tell events apart."""
+    """An example whose events are told apart by ids; where the platform sends none, any."""
     found = (n for n, t in templates(platform).items() if "{id}" in t.expect[0].get("key", ""))
-    return next(found)
+    return next(found, first(platform))
 
 
 def targeted(platform: str) -> str:
@@ -81,12 +81,12 @@ def test_every_example_is_sent_so_that_the_platform_is_believed(
     (callback,) = receiver.callbacks
     adapter = adapter_of(platform)
     adapter.verify(callback)
-    (event,) = adapter.read(callback).events
+    events = adapter.read(callback).events
     assert result.exit_code == 0
     assert told["answers"] == {"204": 1}
-    (expected,) = told["events"]
-    assert expected["key"] == event.key
-    assert (event.actor, event.target) == ("41", expected["target"])
+    expected = [(one["key"], "41", one["target"]) for one in told["events"]]
+    assert [(event.key, event.actor, event.target) for event in events] == expected
+    assert events
 
 
 @any_platform

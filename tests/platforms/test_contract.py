@@ -2,12 +2,14 @@
 
 import copy
 import json
+import re
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from xml.sax.saxutils import escape
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -91,6 +93,8 @@ def deciding(adapter: Adapter, of: Callback) -> list[Place]:
 
 def with_text(of: Callback, place: Place, text: str | None) -> Callback:
     """The callback with another text in a place, or with none."""
+    if isinstance(place, Field) and of.body.startswith(b"<"):
+        return replace(of, body=with_element(of.body, place.name.rpartition(".")[2], text))
     if isinstance(place, Field):
         body = json.loads(of.body)
         body.pop(place.name) if text is None else body.update({place.name: text})
@@ -106,6 +110,12 @@ def with_text(of: Callback, place: Place, text: str | None) -> Callback:
         told = ",".join(kept if text is None else [*kept, f"{place.item}={text}"])
         return replace(of, headers={**rest, name: told})
     return replace(of, headers=rest if text is None else {**rest, name: text})
+
+
+def with_element(body: bytes, name: str, text: str | None) -> bytes:
+    """An XML body with another text in its element of that name, or without it."""
+    told = "" if text is None else f"<{name}>{escape(text)}</{name}>"
+    return re.sub(f"<{name}>.*</{name}>".encode(), lambda _: told.encode(), body)
 
 
 @any_platform

@@ -1,0 +1,40 @@
+"""KakaoTalk: who adds your channel, and who blocks it."""
+
+from dataclasses import replace
+from functools import partial
+from typing import ClassVar
+
+from app.platforms.kit.adapter import Adapter
+from app.platforms.kit.callback import Callback, Reading, Reply
+from app.platforms.kit.fields import json_object, text
+from app.platforms.kit.kinds import Kind, iso
+from app.platforms.kit.places import Header
+from app.platforms.kit.schemes import TokenScheme
+
+TOLD = partial(
+    Kind, "follow", "person", "channel_public_id", ("person", "updated_at"), iso("updated_at")
+)
+ADDED = TOLD()
+
+
+class Kakao(Adapter):
+    """``secrets`` are the app's primary admin keys. Nothing is signed: every callback carries the
+    key itself, and whoever learns it can forge and more.
+    """
+
+    name = "kakao"
+    docs = "https://developers.kakao.com/docs/latest/en/kakaotalk-channel/callback"
+    schemes = (TokenScheme(Header("Authorization"), prefix="KakaoAK "),)
+    accepted = Reply(200)
+    forged_status = 401
+    deadline_seconds = 3
+    # https://developers.kakao.com/docs/latest/en/kakaotalk-channel/callback
+    kinds: ClassVar[dict[str, Kind]] = {"added": ADDED, "blocked": replace(ADDED, undone=True)}
+
+    def read(self, callback: Callback) -> Reading:
+        body = json_object(callback.body)
+        word, sort = text(body.get("event"), "event"), body.get("id_type", "app_user_id")
+        # Who did not consent is told by an id of another numbering.
+        is_ours = sort == "app_user_id" or body.get("id") is None
+        person = body.get("id") if is_ours else f"{text(sort, 'id_type')}:{text(body['id'], 'id')}"
+        return Reading.of(self.read_word(word, callback, {**body, "person": person}))

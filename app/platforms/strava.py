@@ -1,0 +1,77 @@
+"""Strava: activities of athletes who authorised your app."""
+
+from dataclasses import replace
+from typing import Any, ClassVar, Self
+
+from pydantic import Field, model_validator
+
+from app.platforms.kit.adapter import Adapter
+from app.platforms.kit.callback import Callback, Reading, Reply
+from app.platforms.kit.fields import dig, json_object, text
+from app.platforms.kit.handshakes import verified_hub
+from app.platforms.kit.hub_family import HubSource
+from app.platforms.kit.kinds import Kind, unix
+from app.platforms.kit.options import SecretRef, SourceConfig
+from app.platforms.kit.places import Body, Item, Query, SignedTime
+from app.platforms.kit.schemes import HmacScheme, TokenScheme
+
+SIGNED_AT = Item("X-Strava-Signature", "t")
+SIGNATURE = HmacScheme(
+    Item("X-Strava-Signature", "v1"),
+    (SIGNED_AT, b".", Body()),
+    time=SignedTime(SIGNED_AT, "unix"),
+)
+# Whether every app is sent signatures could not be settled: an address only Strava knows will do.
+ADDRESS = TokenScheme(Query("token"), secrets="address_tokens")
+ACTIVITY = Kind("post", "owner_id", "object_id", ("object_id",), unix("event_time"))
+
+
+class StravaSource(HubSource):
+    secrets: tuple[SecretRef, ...] = Field(default=(), description="Keys of its signatures.")
+    address_tokens: tuple[SecretRef, ...] = Field(
+        default=(), description="Believe unsigned callbacks whose address carries one, as ?token=…"
+    )
+    subscription_id: str = Field(default="", description="Take only this subscription's events.")
+
+    @model_validator(mode="after")
+    def _one_is_there(self) -> Self:
+        if not self.secrets and not self.address_tokens:
+            raise ValueError("needs secrets (signatures) or address_tokens (none)")
+        return self
+
+
+class Strava(Adapter):
+    name = "strava"
+    docs = "https://developers.strava.com/docs/webhooks/"
+    config: ClassVar[type[SourceConfig]] = StravaSource
+    accepted = Reply(200)
+    deadline_seconds = 2
+    # https://developers.strava.com/docs/webhooks/#event-data
+    kinds: ClassVar[dict[str, Kind]] = {
+        "activity.create": ACTIVITY,
+        "activity.delete": replace(ACTIVITY, undone=True, undoes="activity.create"),
+        "athlete.deauthorize": Kind(
+            "authorize",
+            "owner_id",
+            None,
+            ("event_time", "owner_id"),
+            unix("event_time"),
+            undone=True,
+        ),
+    }
+
+    def __init__(self, source: Any) -> None:
+        super().__init__(source)
+        self.schemes = (SIGNATURE, ADDRESS) if source.address_tokens else (SIGNATURE,)
+
+    def handshake(self, callback: Callback) -> Reply | None:
+        return verified_hub(callback, self.source.verify_token.get_secret_value(), as_json=True)
+
+    def read(self, callback: Callback) -> Reading:
+        body, ours = json_object(callback.body), self.source.subscription_id
+        word = ".".join(text(body.get(key), key) for key in ("object_type", "aspect_type"))
+        if ours and text(body.get("subscription_id"), "subscription_id") != ours:
+            return Reading(ignored=(f"{word} of another subscription",))
+        if word == "athlete.update" and dig(body, "updates.authorized") in ("false", False):
+            word = "athlete.deauthorize"
+        return Reading.of(self.read_word(word, callback, body))

@@ -1,0 +1,44 @@
+"""Zalo: who follows your Official Account, and who writes to it."""
+
+from dataclasses import replace
+from typing import ClassVar
+
+from app.platforms.kit.adapter import Adapter
+from app.platforms.kit.callback import Callback, Reading, Reply
+from app.platforms.kit.fields import json_object, text
+from app.platforms.kit.kinds import Kind, unix_ms
+from app.platforms.kit.places import Body, Field, Item, Key
+from app.platforms.kit.schemes import HashScheme
+
+TIME = unix_ms("timestamp")
+FOLLOW = Kind("follow", "follower.id", "oa_id", ("timestamp", "follower.id"), TIME)
+
+
+class Zalo(Adapter):
+    """``secrets`` are the Official Account's secret keys, which are not the app's secret. Zalo
+    numbers people apart for each Official Account.
+    """
+
+    name = "zalo"
+    docs = "https://developers.zalo.me/docs/official-account/webhook/tong-quan"
+    # No tolerance: what it signs is the event's time, and it sends again for twelve hours.
+    schemes = (
+        HashScheme(
+            Item("X-ZEvent-Signature", "mac"), (Field("app_id"), Body(), Field("timestamp"), Key())
+        ),
+    )
+    accepted = Reply(200)
+    deadline_seconds = 2
+    # https://developers.zalo.me/docs/official-account/webhook/quan-tam/su-kien-nguoi-dung-quan-tam
+    kinds: ClassVar[dict[str, Kind]] = {
+        "follow": FOLLOW,
+        "unfollow": replace(FOLLOW, undone=True),
+        "user_send": Kind("message", "sender.id", "recipient.id", ("message.msg_id",), TIME),
+    }
+
+    def read(self, callback: Callback) -> Reading:
+        body = json_object(callback.body)
+        word = text(body.get("event_name"), "event_name")
+        if word.startswith("user_send_"):
+            word = "user_send"
+        return Reading.of(self.read_word(word, callback, body))
