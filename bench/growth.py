@@ -33,7 +33,7 @@ from app.steps.intake import Arrival, receive
 from app.steps.pace import Pace
 from app.storage.database import Database
 from bench.history import ATTEMPTS_OF_AN_ACCOUNT, PLATFORM, SOURCE, build
-from bench.places import fresh_database
+from bench.intake import fresh_database
 
 SMALL = 10_000
 RULE = Rule(1, platform=PLATFORM, action="follow", source=SOURCE, repeat=Repeat.EVERY_EVENT)

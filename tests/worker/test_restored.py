@@ -5,13 +5,14 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, delete
+from sqlalchemy import delete, text
 
 from app.domain.answers import Outcome
 from app.domain.attempts import State
 from app.domain.rules import Repeat
 from app.steps.restored import doubt
-from app.storage.copy import copy, tables
+from app.storage.copy import copy
+from app.storage.engines import is_sqlite, sqlite_path, write_engine
 from app.storage.tables import SubmissionRow
 from tests.steps.world import AT_MOST, FOLLOW, World
 from tests.worker.test_forwarder import Desk, desk, sqlite_desk
@@ -31,14 +32,22 @@ class Backup:
         copy(world.database.url, self._url, while_in_use=True)
 
     def restore(self) -> None:
-        self._world.do(_empty)
+        url = self._world.database.url
         self._world.database.close()
-        copy(self._url, self._world.database.url)
+        _remove(url)
+        copy(self._url, url)
 
 
-def _empty(connection: Connection) -> None:
-    for table in reversed(tables()):
-        connection.execute(table.delete())
+def _remove(url: str) -> None:
+    if is_sqlite(url):
+        for path in sqlite_path(url).parent.glob("vouch.db*"):
+            path.unlink()
+        return
+    engine = write_engine(url)
+    with engine.begin() as connection:
+        connection.execute(text("DROP SCHEMA public CASCADE"))
+        connection.execute(text("CREATE SCHEMA public"))
+    engine.dispose()
 
 
 def doubted(world: World, since: datetime) -> int:
