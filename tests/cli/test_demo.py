@@ -106,7 +106,7 @@ def test_once_exits_by_itself_with_every_promise_kept(
     assert once.returncode == 0, once.stdout + once.stderr
     assert once.stderr == ""
     assert "BROKEN" not in once.stdout
-    assert "10 of 10 promises were kept" in once.stdout
+    assert "12 of 12 promises were kept" in once.stdout
 
 
 def test_once_shows_what_was_sent_what_became_of_it_and_what_gameball_received(
@@ -120,7 +120,7 @@ def test_once_shows_what_was_sent_what_became_of_it_and_what_gameball_received(
         statuses = re.findall(rf"POST /webhooks/{source} +(\d+)  ", told)
         assert str(adapters()[platform].accepted.status) in statuses
         assert str(adapters()[platform].forged_status) in statuses
-    for state in ("accepted", "duplicate"):
+    for state in ("granted", "not_granted", "duplicate"):
         assert re.search(rf"^   {state} +(ann|bob|carl) ", told, re.M)
     submissions = re.findall(r"^   [\d:.]+ +(?:ann|bob|carl) +\d+ +202 .* points", told, re.M)
     assert len(submissions) == len(PLATFORMS) + 3

@@ -459,3 +459,11 @@ def test_no_file_is_anything_but_right_or_a_list_of_mistakes(
         mistakes = error.mistakes
 
     assert (loaded is None) == bool(mistakes)
+
+
+def test_the_truth_cannot_be_given_up_before_a_grant_would_show(write_config: WriteConfig) -> None:
+    text = '[gameball]\nwindow_at_most = "30m"\n[confirmation]\ngive_up_after = "20m"\n'
+
+    [mistake] = mistakes_in(write_config(text))
+
+    assert "give_up_after must not be less than gameball.window_at_most" in mistake.problem

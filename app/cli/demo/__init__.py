@@ -16,12 +16,13 @@ from app.cli.demo.installation import Installation, install
 from app.cli.demo.process import ServiceProcess
 from app.cli.demo.shop import Shop
 from app.cli.demo.stage import Stage
-from app.cli.demo.story import play
+from app.cli.demo.story import OUT_OF_REACH, play
 from app.cli.demo.telling import Teller
 from app.sandbox.server import SandboxServer
 from app.sandbox.settings import Campaign
 
 GRANT_DELAY_SECONDS = 0.5
+DEDUP_SECONDS = 1.5
 _LOOK_EVERY_SECONDS = 0.5
 
 
@@ -49,6 +50,7 @@ def command(once: bool, folder: Path | None, port: int) -> None:
             campaigns=tuple(_campaigns(installation)),
             other_campaigns=False,
             grant_delay_seconds=GRANT_DELAY_SECONDS,
+            dedup_window_seconds=DEDUP_SECONDS,
         )
         with (
             ServiceProcess(installation.variables, place, port) as service,
@@ -97,9 +99,16 @@ def _gameball(sandbox: SandboxServer) -> Mapping[str, str]:
 
 def _campaigns(installation: Installation) -> Iterator[Campaign]:
     rules = [installation.claimed, *(offer.rule for offer in installation.offers)]
+    unreached = frozenset({OUT_OF_REACH})
     for number, rule in enumerate(rules, 1):
         name = f"{rule.action.capitalize()} on {rule.platform}"
-        yield Campaign(rule.challenge_id, name, points=50 * number)
+        is_last = rule is rules[-1]
+        yield Campaign(
+            rule.challenge_id,
+            name,
+            points=50 * number,
+            out_of_reach=unreached if is_last else frozenset(),
+        )
 
 
 def wait(service: ServiceProcess) -> None:

@@ -1,6 +1,7 @@
 """What happens in the demo, and which of Vouch's promises does each scene put to the test?"""
 
 import time
+from collections import Counter
 from collections.abc import Callable
 
 from app.cli.demo.stage import Stage
@@ -9,6 +10,8 @@ from app.domain.evidence import Evidence
 
 SETTLES_WITHIN_SECONDS = 15.0
 HANDED_OVER = frozenset({State.ACCEPTED, State.GRANTED})
+# Whom the last platform's campaign is not for.
+OUT_OF_REACH = "bob"
 _POLL_SECONDS = 0.1
 
 
@@ -93,9 +96,7 @@ def a_claim_waits_for_its_proof(stage: Stage) -> None:
 
 def gameball_is_told(stage: Stage) -> None:
     """The worker hands the achievements to Gameball, which takes a moment to grant them"""
-    began = time.monotonic()
-    while not _is_settled(stage) and time.monotonic() - began < SETTLES_WITHIN_SECONDS:
-        time.sleep(_POLL_SECONDS)
+    _wait(lambda: _is_settled(stage))
     report, attempts = stage.books.report(), stage.shop.attempts(limit="200")
     owed = {(a["customerId"], a["challengeId"]) for a in attempts if a["state"] in HANDED_OVER}
     stage.teller.note(
@@ -108,6 +109,37 @@ def gameball_is_told(stage: Stage) -> None:
     stage.promise("what waited unlinked is paid once it is linked", is_kept=is_released)
 
 
+def gameball_says_no(stage: Stage) -> None:
+    """Gameball accepts an achievement of a customer whom the campaign is not for"""
+    offer = stage.offers[-1]
+    stage.link(offer, "bob-2", OUT_OF_REACH)
+    stage.send(offer, stage.signed(offer, "bob-2"))
+    _wait(lambda: not stage.shop.attempts(state=State.DUE))
+    answered = [attempt["state"] for attempt in stage.shop.attempts(accountId="bob-2")]
+    stage.teller.note(f"bob-2's attempt is {', '.join(answered)}: Gameball's 202 is no reward yet")
+
+
+def the_truth_is_read_back(stage: Stage) -> None:
+    """The worker reads back what became of everything that was accepted"""
+    _wait(lambda: not stage.shop.attempts(state=State.ACCEPTED))
+    attempts = stage.shop.attempts(limit="200")
+    ends = Counter(one["state"] for one in attempts if one["state"] != State.DUPLICATE)
+    stage.teller.note(", ".join(f"{count} {state}" for state, count in ends.items()))
+    for one in attempts:
+        if one["state"] in (State.NOT_GRANTED, State.UNCONFIRMED):
+            stage.teller.note(f"{one['customerId']}: {one['reason']}")
+    said = {
+        (one["customerId"], one["challengeId"]) for one in attempts if one["state"] == State.GRANTED
+    }
+    is_true = said == set(stage.books.report().counts)
+    stage.promise("`granted` is said exactly where Gameball's books say so", is_kept=is_true)
+    refused = [one["state"] for one in attempts if one["accountId"] == "bob-2"]
+    stage.promise(
+        "what was accepted and not rewarded is told, with the reason",
+        is_kept=refused == [State.NOT_GRANTED],
+    )
+
+
 SCENES: tuple[Callable[[Stage], None], ...] = (
     accounts_are_linked,
     platforms_call_twice,
@@ -117,6 +149,8 @@ SCENES: tuple[Callable[[Stage], None], ...] = (
     a_claim_is_believed,
     a_claim_waits_for_its_proof,
     gameball_is_told,
+    gameball_says_no,
+    the_truth_is_read_back,
 )
 
 
@@ -125,6 +159,12 @@ def play(stage: Stage) -> None:
     for scene in SCENES:
         stage.teller.scene(scene.__doc__ or scene.__name__)
         scene(stage)
+
+
+def _wait(is_so: Callable[[], bool]) -> None:
+    began = time.monotonic()
+    while not is_so() and time.monotonic() - began < SETTLES_WITHIN_SECONDS:
+        time.sleep(_POLL_SECONDS)
 
 
 def _is_settled(stage: Stage) -> bool:
