@@ -3,8 +3,10 @@
 import os
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import hypothesis
@@ -28,6 +30,25 @@ hypothesis.settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 hypothesis.settings.load_profile("house")
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Say what the hard tests survived together; each of them has checked that nothing was lost."""
+    totals: Counter[str] = Counter()
+    for outcome in ("passed", "failed"):
+        for report in terminalreporter.stats.get(outcome, []):
+            told = dict(getattr(report, "user_properties", []))
+            totals[f"tests {outcome}"] += bool(told)
+            totals.update({name: told.get(name, 0) for name in ("kills", "faults")})
+    if totals["kills"] or totals["faults"]:
+        is_clean = not totals["tests failed"]
+        terminalreporter.section("survived")
+        terminalreporter.line(
+            f"{totals['kills']} kills and {totals['faults']} other faults in "
+            f"{totals['tests passed']} tests; "
+            + ("zero lost, zero granted twice" if is_clean else "see the failures above")
+        )
+
 
 WriteConfig = Callable[[str], Path]
 MakeService = Callable[..., Service]

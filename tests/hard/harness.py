@@ -85,11 +85,12 @@ class Process:
         arguments: list[str],
         environment: Mapping[str, str],
         log: Path,
+        module: str = "app",
     ) -> None:
         self._log = log
         with log.open("ab") as output:
             self._popen = subprocess.Popen(
-                [sys.executable, "-m", "app", *arguments],
+                [sys.executable, "-m", module, *arguments],
                 cwd=ROOT,
                 env=dict(environment),
                 stdin=subprocess.DEVNULL,
@@ -196,11 +197,11 @@ class Installation:
             web.wait_ready()
         return web
 
-    def work(self, workers: int = 1) -> list[Process]:
+    def work(self, workers: int = 1, module: str = "app") -> list[Process]:
         """Start `vouch work` so many times, and wait until they all work."""
         started = []
         for _ in range(workers):
-            started.append(Process(["work"], self._environment(), self._new_log()))
+            started.append(Process(["work"], self._environment(), self._new_log(), module))
             self.processes.append(started[-1])
         for process in started:
             process.wait_ready()

@@ -95,7 +95,7 @@ def test_forwarding_pauses_for_all_and_tries_one_at_a_time(
     assert history.forwarding().paused_at is None
     assert history.states() == {"accepted": OWED}
     assert history.outcomes().keys() == {"accepted", way.outcome}
-    survived(attempts=OWED, probes=len(probes), refusals=history.outcomes()[way.outcome])
+    survived(attempts=OWED, probes=len(probes), faults=history.outcomes()[way.outcome])
 
 
 def test_a_429_slows_all_workers_for_as_long_as_gameball_asks(
@@ -114,4 +114,4 @@ def test_a_429_slows_all_workers_for_as_long_as_gameball_asks(
     assert longest >= 2.5
     assert history.states() == {"accepted": OWED}
     assert history.outcomes() == {"accepted": OWED, "too_fast": 3}
-    survived(attempts=OWED, refusals=3, longest_silence=f"{longest:.1f} s")
+    survived(attempts=OWED, faults=3, longest_silence=f"{longest:.1f} s")

@@ -1,5 +1,6 @@
 """Does anything get lost, or paid twice, when the service is killed at any instant?"""
 
+import contextlib
 import os
 import random
 import time
@@ -63,8 +64,8 @@ def test_what_was_answered_survives_every_kill(
     assert history.awards() == expected
     assert books.report().counts == expected
     survived(
-        kills=KILLS,
-        kills_of_a_web_process=web_processes,
+        kills=KILLS + web_processes,
+        of_a_web_process=web_processes,
         events=len(expected),
         sent_again=len(load.failures),
         unknown=history.outcomes()["unknown"],
@@ -72,6 +73,32 @@ def test_what_was_answered_survives_every_kill(
         seconds=f"{killing:.0f} + {draining:.1f} to drain",
         startup=f"{sum(startups) / len(startups):.2f} s",
     )
+
+
+def test_what_was_answered_survives_the_kills_of_web_processes_that_are_replaced_at_once(
+    installation: Installation, history: History, books: Books, survived: Survived
+) -> None:
+    """gunicorn forks another, which begins while the dead one's transaction is being undone."""
+    chance, kills = random.Random(22), 40
+    history.link(range(20_000))
+    misbehave(books)
+    web = installation.serve()
+    load = Load(web.port)
+
+    with load.running(callers=3):
+        for _ in range(kills):
+            time.sleep(chance.uniform(0.02, 0.35))
+            wait_until(web.children, 10, "a web process")
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(chance.choice(web.children()), SIGKILL)
+        well = web.wait_ready()
+    wait_until(history.is_settled, 40, "everything owed is sent")
+    books.faults.clear()
+    wait_until(lambda: books.report().pending_grants == 0, 5, "the grants")
+
+    assert set(history.event_keys()) == {f"event-{n}" for n in load.answered}
+    assert books.report().counts == {(f"customer-{n}", CHALLENGE): 1 for n in load.answered}
+    survived(kills=kills, events=len(load.answered), well_after=f"{well:.1f} s")
 
 
 def test_what_is_owed_survives_the_kill_of_any_worker(

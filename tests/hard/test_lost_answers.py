@@ -88,7 +88,45 @@ def test_every_way_to_answer_pays_once_or_never(
         assert outcomes[attempt.id] == (ONCE[kind] if was_paid else NEVER[kind][1]), kind
         assert attempt.state == ("accepted" if was_paid else "dead"), kind
         assert granted[f"customer-{number}", CHALLENGE] == int(was_paid), kind
-    survived(kinds_of_fault=len(kinds))
+    survived(faults=len(kinds), kinds=len(kinds))
+
+
+OFTEN = (
+    *("reset-before", "reset-after", "http-500", "http-500-after", "http-503-html", "html-200"),
+    *(
+        "redirect",
+        "bad-json-202-after",
+        "truncate",
+        "concurrent",
+        "timeout-before",
+        "timeout-after",
+    ),
+)
+
+
+def test_a_gameball_that_fails_every_other_call_in_every_way_pays_each_award_once(
+    installation: Installation, history: History, books: Books, survived: Survived
+) -> None:
+    owed = 500
+    installation.text = configuration(busy_delays=[0.2] * 40, worker={"threads": 16})
+    for kind in OFTEN:
+        seconds = LONGER_THAN_WE_WAIT if kind.startswith("timeout") else None
+        probability = 0.02 if kind.startswith("timeout") else 0.06
+        books.faults.add(
+            Fault(kind, path=SOCIAL_CHALLENGES, probability=probability, seconds=seconds)
+        )
+    history.owe(owed, [CHALLENGE])
+
+    installation.work(2)
+    seconds = wait_until(history.is_settled, 90, "everything owed is sent")
+    wait_until(lambda: books.report().pending_grants == 0, 5, "the grants")
+
+    outcomes = history.outcomes()
+    failed = outcomes.total() - outcomes["accepted"] - outcomes["echo"]
+    assert books.report().counts == {(f"customer-{n}", CHALLENGE): 1 for n in range(owed)}
+    assert books.report().concurrent_per_customer == 1
+    assert failed >= owed
+    survived(faults=failed, attempts=owed, echoes=outcomes["echo"], seconds=f"{seconds:.0f}")
 
 
 @pytest.fixture
@@ -116,7 +154,7 @@ def test_nothing_is_lost_while_gameball_is_not_there(
     assert history.states() == {"accepted": 20}
     assert history.outcomes().keys() == {"not_sent", "accepted"}
     assert set(sometimes_there.books.report().counts.values()) == {1}
-    survived(calls_to_nobody=history.outcomes()["not_sent"])
+    survived(faults=history.outcomes()["not_sent"])
 
 
 def test_a_late_repeat_looks_first_and_never_pays_twice(
@@ -142,4 +180,4 @@ def test_a_late_repeat_looks_first_and_never_pays_twice(
     assert history.states() == {"accepted": 10}
     assert set(books.report().counts.values()) == {1}
     assert len(books.report().counts) == 10
-    survived(late_repeats=10)
+    survived(faults=10, late_repeats=10)

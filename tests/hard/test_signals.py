@@ -48,7 +48,7 @@ def test_a_graceful_stop_under_load_loses_nothing_and_records_what_was_in_flight
     assert history.states() == {"accepted": len(load.answered)}
     assert history.outcomes().keys() == {"accepted"}
     assert not any(failure.startswith(("4", "5")) for failure in load.failures)
-    survived(stops=2, events=len(load.answered), longest=f"{max(taken):.1f} s")
+    survived(faults=2, events=len(load.answered), longest=f"{max(taken):.1f} s")
 
 
 def test_a_worker_that_is_told_to_stop_finishes_what_is_in_flight(
@@ -64,7 +64,7 @@ def test_a_worker_that_is_told_to_stop_finishes_what_is_in_flight(
 
     assert history.outcomes().keys() == {"accepted"}
     assert history.states()["due"] > 0
-    survived(stops=1, seconds=f"{seconds:.1f}")
+    survived(faults=1, seconds=f"{seconds:.1f}")
 
 
 def test_a_reload_costs_no_request_and_a_broken_file_changes_nothing(
@@ -97,7 +97,7 @@ def test_a_reload_costs_no_request_and_a_broken_file_changes_nothing(
     assert after_a_broken_one == {CHALLENGE}
     assert after_a_good_one == after_a_wrong_one == {CHALLENGE, 8}
     assert load.failures == []
-    survived(reloads=3, requests=len(load.answered))
+    survived(faults=3, requests=len(load.answered))
 
 
 def test_a_worker_reads_its_configuration_again_when_told(
@@ -119,7 +119,7 @@ def test_a_worker_reads_its_configuration_again_when_told(
     assert with_a_broken_file == 5
     assert history.states() == {"accepted": 20}
     worker.tell(SIGTERM)
-    survived(reloads=2)
+    survived(faults=2)
 
 
 def test_a_worker_frozen_beyond_its_lease_pays_nothing_twice(
@@ -141,4 +141,4 @@ def test_a_worker_frozen_beyond_its_lease_pays_nothing_twice(
     assert history.states() == {"accepted": 200}
     assert books.report().counts == {(f"customer-{n}", CHALLENGE): 1 for n in range(200)}
     assert books.report().concurrent_per_customer == 1
-    survived(freezes=1, unknown=history.outcomes()["unknown"], echoes=history.outcomes()["echo"])
+    survived(faults=1, unknown=history.outcomes()["unknown"], echoes=history.outcomes()["echo"])

@@ -71,9 +71,7 @@ def test_ten_thousand_idle_connections_keep_nobody_waiting(
     assert longest < 2
     assert spent < 60  # hundredths of a second, in two seconds
     assert len(history.event_keys()) == 40
-    survived(
-        faults=IDLE, idle_connections=IDLE, slowest=f"{longest:.2f} s", stop=f"{seconds:.1f} s"
-    )
+    survived(faults=1, idle_connections=IDLE, slowest=f"{longest:.2f} s", stop=f"{seconds:.1f} s")
 
 
 @pytest.mark.parametrize(

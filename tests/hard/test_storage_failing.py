@@ -130,7 +130,7 @@ def test_while_the_disk_is_full_nothing_is_acknowledged_and_then_all_is_well_aga
     paid = {(f"customer-{n}", CHALLENGE): 1 for n in [*range(120), 199]}
     assert history_is(books, paid)
     survived(
-        refused=while_full[503], kept_though_full=while_full[204], well_after=f"{recovered:.1f} s"
+        faults=while_full[503], kept_though_full=while_full[204], well_after=f"{recovered:.1f} s"
     )
 
 
@@ -189,7 +189,7 @@ def test_while_somebody_locks_the_database_nothing_is_acknowledged(
     assert seconds < 10
     assert set(again.values()) == {204}
     assert history.states() == {"accepted": 11}
-    survived(refused=10, answered_after=f"{seconds:.1f} s", well_after=f"{recovered:.1f} s")
+    survived(faults=10, answered_after=f"{seconds:.1f} s", well_after=f"{recovered:.1f} s")
 
 
 def test_a_server_that_drops_its_connections_costs_nothing(
@@ -233,4 +233,4 @@ def test_a_server_that_drops_its_connections_costs_nothing(
     assert set(load.failures) <= {"503"}
     assert sorted(keys) == sorted(f"event-{n}" for n in load.answered)
     assert books.report().counts == {(f"customer-{n}", CHALLENGE): 1 for n in load.answered}
-    survived(dropped_connections=dropped, events=len(load.answered), refused=len(load.failures))
+    survived(faults=dropped, events=len(load.answered), refused=len(load.failures))
