@@ -93,11 +93,11 @@ def _serve(environment: Environment, settings: dict[str, Any], *, with_worker: b
 
 def _require_current(service: "Service") -> None:
     from app.storage.errors import StorageUnavailable
-    from app.storage.migrate import is_current
+    from app.storage.migrate import is_usable
 
     try:
         with service.database.read() as connection:
-            current = is_current(connection)
+            current = is_usable(connection)
     except StorageUnavailable as error:
         raise click.ClickException(f"the database does not answer: {error}") from None
     finally:

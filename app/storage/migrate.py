@@ -59,24 +59,48 @@ def _take_turns(connection: Connection) -> None:
 
 def is_current(connection: Connection) -> bool:
     """Whether the database is at the newest revision that this code knows."""
+    return _revision_of(connection) == head()
+
+
+def is_usable(connection: Connection) -> bool:
+    """Whether this code can work on the database: it is current, or newer than this code.
+
+    While machines are upgraded one by one, the database is the first: every migration is one that
+    the version before survives, so that it must not be taken out of service, nor fail to start.
+    """
+    found = _revision_of(connection)
+    return found is not None and (found == head() or found not in _revisions())
+
+
+def _revision_of(connection: Connection) -> str | None:
     # Asked at every probe of readiness; Alembic's own context would log two lines each time.
     if not inspect(connection).has_table("alembic_version"):
-        return False
+        return None
     found = connection.execute(text("SELECT version_num FROM alembic_version")).scalars().all()
-    return list(found) == [head()]
+    return found[0] if len(found) == 1 else None
 
 
 @cache
 def head() -> str:
     """The newest revision: the one that no other follows."""
-    found = [
-        match.groups()
+    found = _found()
+    followed = {revision for is_followed, revision in found if is_followed}
+    [newest] = _revisions() - followed
+    return newest
+
+
+@cache
+def _revisions() -> frozenset[str]:
+    return frozenset(revision for is_followed, revision in _found() if not is_followed)
+
+
+def _found() -> list[tuple[str, str]]:
+    """Every revision that a migration is, or (first part) follows."""
+    return [
+        (match[1] or "", match[2])
         for file in (_folder() / "versions").glob("*.py")
         for match in _REVISION.finditer(file.read_text("utf-8"))
     ]
-    followed = {revision for is_followed, revision in found if is_followed}
-    [newest] = {revision for is_followed, revision in found if not is_followed} - followed
-    return newest
 
 
 def _config() -> "Config":

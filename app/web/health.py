@@ -15,7 +15,7 @@ from pydantic import Field
 
 from app.steps import health
 from app.storage.errors import StorageUnavailable
-from app.storage.migrate import is_current
+from app.storage.migrate import is_usable
 from app.web.context import service
 from app.web.openapi import operation
 from app.web.problems import Problem
@@ -79,7 +79,7 @@ def healthz() -> Response:
 def readyz() -> Response:
     try:
         with service().database.read() as connection:
-            current = is_current(connection)
+            current = is_usable(connection)
             found = health.forwarding(connection) if current else None
     except StorageUnavailable as error:
         log.warning("storage.unavailable", problem=str(error), path="/readyz")

@@ -86,12 +86,13 @@ class Process:
         environment: Mapping[str, str],
         log: Path,
         module: str = "app",
+        tree: Path = ROOT,
     ) -> None:
         self._log = log
         with log.open("ab") as output:
             self._popen = subprocess.Popen(
                 [sys.executable, "-m", module, *arguments],
-                cwd=ROOT,
+                cwd=tree,
                 env=dict(environment),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -175,6 +176,7 @@ class Installation:
     gameball_url: str
     text: str = field(default_factory=configuration)
     variables: dict[str, str] = field(default_factory=dict)
+    tree: Path = ROOT
     processes: list[Process] = field(default_factory=list)
 
     def configure(self, text: str) -> None:
@@ -191,7 +193,7 @@ class Installation:
         """Start `vouch serve`; unless told not to, wait until it answers."""
         port = port or free_port()
         arguments = ["serve", "--bind", f"127.0.0.1:{port}", *options]
-        web = Web(port, arguments, self._environment(), log or self._new_log())
+        web = Web(port, arguments, self._environment(), log or self._new_log(), "app", self.tree)
         self.processes.append(web)
         if wait:
             web.wait_ready()
@@ -201,7 +203,9 @@ class Installation:
         """Start `vouch work` so many times, and wait until they all work."""
         started = []
         for _ in range(workers):
-            started.append(Process(["work"], self._environment(), self._new_log(), module))
+            started.append(
+                Process(["work"], self._environment(), self._new_log(), module, self.tree)
+            )
             self.processes.append(started[-1])
         for process in started:
             process.wait_ready()

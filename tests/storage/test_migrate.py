@@ -19,7 +19,7 @@ from app.domain.attempts import State
 from app.storage import migrate
 from app.storage.database import Database
 from app.storage.engines import is_sqlite, write_engine
-from app.storage.migrate import head, is_current, upgrade
+from app.storage.migrate import head, is_current, is_usable, upgrade
 from app.storage.tables import (
     EVENTS,
     IDENTITIES,
@@ -291,3 +291,23 @@ def test_what_an_older_version_left_unsealed_needs_the_keys(empty_url: str) -> N
     with opened(empty_url) as engine, engine.begin() as connection:
         emails = connection.execute(text("SELECT email FROM attempts")).scalars().all()
     assert emails == ["ann@b.test"]
+
+
+@pytest.mark.parametrize(
+    ("revision", "usable"), [("9999", True), ("0001", False)], ids=["newer", "older"]
+)
+def test_a_database_that_a_newer_version_migrated_can_be_used_and_an_older_one_cannot(
+    database_url: str, revision: str, usable: bool
+) -> None:
+    with opened(database_url) as engine, engine.begin() as connection:
+        before = is_usable(connection)
+        connection.execute(text("UPDATE alembic_version SET version_num = :r"), {"r": revision})
+
+        assert before
+        assert is_usable(connection) is usable
+        assert not is_current(connection)
+
+
+def test_a_database_that_nobody_migrated_cannot_be_used(empty_url: str) -> None:
+    with opened(empty_url) as engine, engine.begin() as connection:
+        assert not is_usable(connection)
