@@ -77,6 +77,8 @@ class GitHub(Adapter):
         if "zen" in body:
             return Reading(handshake=True)
         word = _word(body)
+        if word == "hook.deleted":
+            return Reading(notice="the webhook was deleted")
         if dig(body, "sender.type") == "Bot":
             return Reading(ignored=(f"{word} by a bot",))
         thread = dig(body, "issue.number") or dig(body, "discussion.number")
@@ -96,6 +98,9 @@ def _word(body: dict[str, Any]) -> str:
         "discussion": "discussion",
         "sponsorship": "sponsorship",
         "membership": "organization",
+        "issue": "issue",
+        "pull_request": "pull_request",
+        "hook": "hook",
     }
     about = next((word for key, word in shapes.items() if key in body), None)
     if about == "fork":

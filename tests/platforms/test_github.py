@@ -100,12 +100,18 @@ def test_a_member_is_the_one_who_was_added_and_not_who_added_them() -> None:
 @pytest.mark.parametrize(
     ("told", "word"),
     [
-        ({"action": "opened", "issue": {"number": 1}}, "watch.opened"),
+        ({"action": "opened", "issue": {"number": 1}}, "issue.opened"),
         ({"action": "edited", "comment": {"id": 1}}, "comment.edited"),
     ],
 )
 def test_other_events_earn_nothing(told: dict[str, Any], word: str) -> None:
     assert said(**told).ignored == (f"{word} earns nothing",)
+
+
+def test_the_end_of_the_webhook_is_a_notice() -> None:
+    result = said(action="deleted", hook_id=1, hook={"type": "Repository"})
+
+    assert result == Reading(notice="the webhook was deleted")
 
 
 def test_a_ping_is_a_handshake() -> None:
