@@ -1,8 +1,9 @@
 """What does an answer of Gameball mean, and what do we do about it?"""
 
 import json
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -29,6 +30,10 @@ class Then(StrEnum):
     RETRY = "retry"  # by the schedule that the treatment names
     DIE = "die"
     WAIT = "wait"  # forwarding as a whole stops or slows; this attempt loses nothing
+
+
+REMOVED = "[removed]"
+_EMAIL = re.compile(r"[^\s@\"'<>(),;:]+@[^\s@\"'<>(),;:]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +104,16 @@ class Answer:
     @property
     def treatment(self) -> Treatment:
         return TREATMENTS[self.outcome]
+
+
+def discreet(answer: Answer, *contacts: str | None) -> Answer:
+    """The same answer, without the contacts that its words may quote: they are kept and shown."""
+    if answer.message is None:
+        return answer
+    message = _EMAIL.sub(REMOVED, answer.message)
+    for contact in contacts:
+        message = message.replace(contact, REMOVED) if contact else message
+    return replace(answer, message=message)
 
 
 def read_answer(status: int, body: bytes, retry_after_seconds: float | None = None) -> Answer:

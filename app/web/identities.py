@@ -91,7 +91,7 @@ def link_identity(platform: str, account_id: str) -> Response:
     by, now = caller().named, service().now()
     outcome, released, row = service().database.write(lambda c: _link(c, identity, by, now))
     if outcome is Linked.TAKEN:
-        log.warning("identity.taken", platform=account.platform, account=account.account_id)
+        log.warning("identity.taken", platform=account.platform)
         raise Problem("taken", "Unlink it there first.")
     if released:
         service().wake_worker()

@@ -7,7 +7,7 @@ from datetime import datetime
 
 import structlog
 
-from app.domain.answers import Answer, Outcome
+from app.domain.answers import Answer, Outcome, discreet
 from app.domain.confirmation import has_landed
 from app.gameball.client import GameballClient
 from app.metrics import SUBMISSION_SECONDS, SUBMISSIONS
@@ -80,7 +80,7 @@ class Forwarder:
             )
         if answer.outcome is Outcome.NO_CUSTOMER and self.create_missing_customers:
             self.client.create_customer(made.customer_id, made.email, made.mobile)
-        return answer
+        return discreet(answer, made.email, made.mobile)
 
     def _may_send_again(self, made: Started) -> bool:
         """Look whether an earlier submission landed; False: recorded, and nothing is to be sent."""

@@ -1,13 +1,14 @@
 """Is every answer of Gameball taken for what it is?"""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.answers import TREATMENTS, Outcome, Then, Treatment, read_answer
+from app.domain.answers import TREATMENTS, Answer, Outcome, Then, Treatment, discreet, read_answer
 
 HTML = b"<!doctype html><html><body>503 Service Unavailable</body></html>"
 ECHO = "can't send this action multiple times"
@@ -193,3 +194,21 @@ def test_absurd_nesting_is_an_answer_too(depth: int) -> None:
     answer = read_answer(400, b'{"code": ' + nested + b"}")
 
     assert answer.outcome in (Outcome.PERMANENT, Outcome.UNKNOWN)
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ("no customer ann@b.test", "no customer [removed]"),
+        ("'ann@b.test' is invalid", "'[removed]' is invalid"),
+        ("mobile +49 30 1 is taken", "mobile [removed] is taken"),
+        ("bob.other@c.test is taken", "[removed] is taken"),
+        ("can't send this action multiple times", "can't send this action multiple times"),
+        (None, None),
+    ],
+)
+def test_contacts_that_gameball_quotes_are_not_kept(said: str | None, kept: str | None) -> None:
+    answer = Answer(Outcome.PERMANENT, 400, 1, said, "r-1")
+
+    assert discreet(answer, "ann@b.test", "+49 30 1") == replace(answer, message=kept)
+    assert discreet(answer, None, None).request_id == "r-1"

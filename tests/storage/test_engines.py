@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, text, update
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from app.storage.engines import is_sqlite, read_engine, sqlite_path, write_engine
 from app.storage.tables import ForwardingRow
@@ -98,3 +98,13 @@ def test_a_database_that_keeps_nothing_on_disk_is_refused(url: str) -> None:
     assert is_sqlite(url)
     with pytest.raises(ValueError, match="must name an SQLite file"):
         sqlite_path(url)
+
+
+def test_an_error_quotes_no_value_of_its_statement(database_url: str) -> None:
+    engine = write_engine(database_url)
+
+    with pytest.raises(DBAPIError) as caught, engine.begin() as connection:
+        connection.execute(text("SELECT :personal FROM nowhere"), {"personal": "ann@b.test"})
+    engine.dispose()
+
+    assert "ann@b.test" not in str(caught.value)
