@@ -5,7 +5,6 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from app.domain.events import Event
 from app.platforms.kit.adapter import Adapter
 from app.platforms.kit.callback import Callback, Reading, Reply
 from app.platforms.kit.fields import dig, json_object, listed, obj, read_each, text
@@ -58,7 +57,7 @@ class Mastodon(Adapter):
             return Reading(ignored=("a status that is not public",))
         if dig(told, "account.acct") in self.source.names:
             return Reading(ignored=("a status of an account of ours",))
-        return read_each(self._said(told), lambda one: self._event(callback, *one))
+        return read_each(self._said(told), lambda one: self.read_word(one[0], callback, one[1]))
 
     def _said(self, told: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
         """What a status is, and whom of us it mentions."""
@@ -67,6 +66,3 @@ class Mastodon(Adapter):
         for mention in listed(told.get("mentions")):
             if dig(mention, "acct") in self.source.names:
                 yield "mention", {**told, "mentioned": dig(mention, "acct")}
-
-    def _event(self, callback: Callback, word: str, root: dict[str, Any]) -> Event | str:
-        return self.read_word(word, callback, root)

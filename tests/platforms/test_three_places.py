@@ -3,6 +3,7 @@
 import ast
 from collections.abc import Iterator
 from pathlib import Path
+from statistics import median
 
 import pytest
 
@@ -14,6 +15,7 @@ OWN = {ROOT / "app/platforms" / f"{name.replace('-', '_')}.py": name for name in
 MODULES = [path for path in sorted((ROOT / "app").rglob("*.py")) if path not in OWN]
 MIGRATIONS = sorted((ROOT / "migrations").rglob("*.py"))
 LONGEST_ADAPTER = 150
+LONGEST_AT_THE_MEDIAN = 70
 
 
 # Words that mean something else as well: a web process's threads, and who is woken (by Slack).
@@ -46,3 +48,7 @@ def lengths() -> list[int]:
 
 def test_no_adapter_is_long() -> None:
     assert lengths()[-1] <= LONGEST_ADAPTER
+
+
+def test_most_adapters_are_short() -> None:
+    assert median(lengths()) <= LONGEST_AT_THE_MEDIAN
