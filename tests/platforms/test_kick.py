@@ -113,6 +113,15 @@ def test_an_answer_without_a_key_makes_the_callback_come_again(answer: bytes) ->
         adapter.verify(arrived(signed))
 
 
+def test_a_page_instead_of_the_key_is_asked_for_anew_and_not_remembered() -> None:
+    new, _ = example_source("kick")["secrets"]
+    signed = adapter_of("kick").sign(Example(b"{}", HEADERS), NOW)
+    adapter = adapter_of("kick", secrets=[])
+    adapter.fetch = lambda url, *, anew=False: published(new) if anew else b"<html>Sorry</html>"
+
+    adapter.verify(arrived(signed))
+
+
 def test_a_replay_under_another_id_is_forged() -> None:
     adapter = adapter_of("kick")
     signed = arrived(adapter.sign(Example(b"{}", HEADERS), NOW))

@@ -115,6 +115,9 @@ class Adapter(ABC):
         try:
             return (published_key(self.fetch(url, anew=anew), self.key_path),)
         except Malformed as malformed:
+            if not anew:
+                # Somebody's page instead of the key must not be remembered for a day.
+                return self.fetched_keys(anew=True)
             raise KeysUnavailable(f"{url} answers no keys: {malformed.reason}") from None
 
     @abstractmethod
