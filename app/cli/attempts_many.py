@@ -89,14 +89,15 @@ def _filtered(
         narrow = bulk.narrowed(act, wanted)
     except bulk.WrongStates as wrong:
         raise click.UsageError(f"--state: {wrong}") from None
+    now = utc_now()
     with database.read() as connection:
-        matched = history.count(connection, narrow)
+        matched = bulk.count(connection, act, narrow, now)
     if is_dry or not matched:
         return {"matched": matched, _WORDS[act][0]: 0, "refused": {}}
     if not is_sure:
         click.confirm(f"{act.capitalize()} {matched} attempts?", abort=True, err=True)
     by = caused_by()
-    job = database.write(lambda c: bulk.start(c, act, narrow, by, utc_now()))
+    job = database.write(lambda c: bulk.start(c, act, narrow, matched, by, now))
     ended = _carried_out(database, job)
     return {"matched": matched, _WORDS[act][0]: ended.done, "refused": {}, "bulk": job.id}
 

@@ -18,8 +18,8 @@ from app.steps.history import Filter
 from app.steps.people import BEGINS_IN, Act, act_on_each
 from app.storage.tables import BulkJobRow
 
-# In one transaction. On SQLite a callback waits as long as one of them takes.
-SLICE = 100
+# In one transaction. On SQLite a callback waits as long as one of them takes: 40 ms, measured.
+SLICE = 50
 _IS_RUNNING = BulkJobRow.ended_at.is_(None)
 # Whom a filter may name. Not for the audit log, and not for longer than the job needs it.
 _PERSONAL = ("customer_id", "account_id", "q")
@@ -45,23 +45,32 @@ def narrowed(act: Act, wanted: Filter) -> Filter:
     return replace(wanted, states=wanted.states or tuple(sorted(BEGINS_IN[act])))
 
 
+def count(connection: Connection, act: Act, wanted: Filter, now: datetime) -> int:
+    """How many it would be about. Of a long history it takes long: never while writing."""
+    return history.count(connection, narrowed(act, wanted), _before(now))
+
+
 def start(
-    connection: Connection, act: Act, wanted: Filter, caused_by: str, now: datetime
+    connection: Connection,
+    act: Act,
+    wanted: Filter,
+    matched: int,
+    caused_by: str,
+    now: datetime,
 ) -> Row[Any]:
     """Write down what is to be done, to the attempts that are there now; the job.
 
-    Nothing is done yet: `advance` does it, slice by slice.
+    ``matched``: what `count` said. Nothing is done yet: `advance` does it, slice by slice.
     """
     narrow = narrowed(act, wanted)
-    before = least_id(now + timedelta(milliseconds=1))
     row = {
         "id": new_id(now),
         "act": act,
         "wanted": json.dumps(_plain(narrow)),
         "caused_by": caused_by[:200],
         "created_at": now,
-        "before_id": before,
-        "matched": history.count(connection, narrow, before),
+        "before_id": _before(now),
+        "matched": matched,
         "visited": 0,
         "done": 0,
         "stopped": False,
@@ -76,7 +85,7 @@ def start(
         customer_id=wanted.customer_id,
         act=act,
         filter=_impersonal(_plain(narrow)),
-        matched=row["matched"],
+        matched=matched,
     )
     return _found(connection, str(row["id"]))
 
@@ -149,6 +158,11 @@ def criteria_of(job: Row[Any]) -> Mapping[str, Any]:
     """The filter as it was meant, without what it leaves open."""
     said: dict[str, Any] = json.loads(job.wanted)
     return said
+
+
+def _before(now: datetime) -> str:
+    """What is made from now on is not meant."""
+    return least_id(now + timedelta(milliseconds=1))
 
 
 def _found(connection: Connection, job_id: str) -> Row[Any]:

@@ -169,7 +169,9 @@ def _begun(act: Act) -> Response:
             counted = history.count_by_state(connection, wanted)
         return reply(BulkCount(matched=sum(counted.values()), by_state=counted))
     by, now = caller().named, service().now()
-    begun = service().database.write(lambda c: bulk.start(c, act, wanted, by, now))
+    with service().database.read() as connection:
+        matched = bulk.count(connection, act, wanted, now)
+    begun = service().database.write(lambda c: bulk.start(c, act, wanted, matched, by, now))
     log.info("bulk.started", job=begun.id, act=act, matched=begun.matched, by=by)
     return reply(job(_work_on(service(), begun)), 202)
 

@@ -4,17 +4,22 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, func, insert, select, update
 
+from app.domain.attempts import State
 from app.domain.clock import utc_now
 from app.domain.events import Event
 from app.domain.rules import Rule
+from app.steps import bulk
+from app.steps.history import Filter
 from app.steps.identities import Identity, link
 from app.steps.intake import Arrival, receive
+from app.steps.people import Act
 from app.storage.database import Database
 from app.storage.tables import (
     AttemptRow,
     AwardRow,
+    BulkJobRow,
     EventRow,
     ForwardingRow,
     IdentityRow,
@@ -92,6 +97,23 @@ class History:
     def is_final(self) -> bool:
         """Whether nothing is owed, and nothing waits for the truth, any more."""
         return not self.states().keys() & {"due", "held", "accepted"}
+
+    def die(self) -> None:
+        """Let everything owed be dead, as after a long trouble."""
+        dead = {"state": State.DEAD, "next_at": None}
+        self._write(lambda c: c.execute(update(AttemptRow).values(dead)))
+
+    def replay_all(self) -> str:
+        """Begin a bulk job that nobody works on yet; its id."""
+        matched = self.states()[State.DEAD]
+        return str(
+            self._database.write(
+                lambda c: bulk.start(c, Act.REPLAY, Filter(), matched, "key:1 sam", utc_now())
+            ).id
+        )
+
+    def job(self, job_id: str) -> Any:
+        return self._rows(select(BulkJobRow.__table__).where(BulkJobRow.id == job_id))[0]
 
     def states(self) -> Counter[str]:
         """How many attempts are in which state."""

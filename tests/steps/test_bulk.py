@@ -38,7 +38,8 @@ def dead(world: World, count: int, prefix: str = "a") -> list[str]:
 
 def begun(world: World, act: Act = Act.REPLAY, wanted: Filter = ALL) -> str:
     world.clock.advance(1)
-    return str(world.do(lambda c: bulk.start(c, act, wanted, SAM, world.now)).id)
+    matched = world.do(lambda c: bulk.count(c, act, wanted, world.now))
+    return str(world.do(lambda c: bulk.start(c, act, wanted, matched, SAM, world.now)).id)
 
 
 def advance(world: World, job_id: str, size: int = 2) -> bool:

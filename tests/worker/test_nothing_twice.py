@@ -201,7 +201,7 @@ class Installation(RuleBasedStateMachine):
 
     @rule(act=st.sampled_from(sorted(Act)))
     def a_person_acts_on_all(self, act: Act) -> None:
-        self.world.do(lambda c: bulk.start(c, act, Filter(), "key:2 sam", self.clock.now()))
+        self.world.do(lambda c: bulk.start(c, act, Filter(), 0, "key:2 sam", self.clock.now()))
 
     @rule()
     def a_bulk_job_goes_on(self) -> None:
