@@ -83,6 +83,8 @@ def _facts(one: AttemptInFull) -> Iterable[tuple[str, str]]:
     yield "made", f"{iso(one.created_at)}, changed {iso(one.updated_at)}"
     if one.undone_at is not None:
         yield "undone", f"{iso(one.undone_at)}: the account took the action back"
+    if one.barring:
+        yield "barred", "because of this, the account earns this challenge no more"
     yield from _confirmation(one.confirmation)
     if one.next_at is not None:
         yield "next", _next(one.next_at, is_in_flight=one.in_flight)

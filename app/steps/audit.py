@@ -20,6 +20,7 @@ class Change(StrEnum):
 
     ATTEMPT_REPLAYED = "attempt.replayed"
     ATTEMPT_CANCELLED = "attempt.cancelled"
+    BAR_LIFTED = "bar.lifted"
     BULK_STARTED = "bulk.started"
     BULK_STOPPED = "bulk.stopped"
     BULK_ENDED = "bulk.ended"

@@ -7,7 +7,17 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, func, outerjoin, select, union
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    exists,
+    func,
+    outerjoin,
+    select,
+    union,
+)
 
 from app.domain.attempts import State
 from app.domain.clock import least_id
@@ -18,6 +28,7 @@ from app.storage.tables import (
     ATTEMPTS,
     EVENTS,
     AttemptRow,
+    BarRow,
     BaselineRow,
     EventRow,
     GrantRow,
@@ -69,6 +80,7 @@ class Whole:
     grant: Row[Any] | None
     timeline: Sequence[Row[Any]]
     submissions: Sequence[Row[Any]]
+    is_barring: bool = False
 
 
 # Contacts are for Gameball: of a person's email and mobile, history only says whether they exist.
@@ -151,6 +163,7 @@ def in_full(connection: Connection, attempt_id: str) -> Whole | None:
         _one_of(connection, attempt_id, GrantRow),
         _of(connection, attempt_id, TransitionRow),
         _of(connection, attempt_id, SubmissionRow),
+        connection.execute(select(exists().where(BarRow.attempt_id == attempt_id))).scalar_one(),
     )
 
 

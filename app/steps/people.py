@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, Row, exists, select
+from sqlalchemy import Connection, Row, delete, exists, select
 
 from app.domain.attempts import CANCELLABLE, REPLAYABLE, State
 from app.steps.audit import Change, record
@@ -14,7 +14,7 @@ from app.steps.ledger import Award, enter
 from app.steps.moves import move
 from app.steps.undoing import is_void
 from app.steps.withdrawing import withdraw
-from app.storage.tables import AttemptRow, AwardRow
+from app.storage.tables import AttemptRow, AwardRow, BarRow
 
 
 class NotAllowed(Exception):  # noqa: N818 -- reads as the claim it makes
@@ -57,6 +57,22 @@ def cancel(connection: Connection, attempt_id: str, caused_by: str, now: datetim
     _cancel(connection, attempt, "cancelled by a person", caused_by, now)
     _record(connection, Change.ATTEMPT_CANCELLED, attempt, caused_by, now)
     return State.WITHDRAWN
+
+
+def lift_bar(
+    connection: Connection, attempt_id: str, caused_by: str, now: datetime
+) -> State | None:
+    """Let the account earn the challenge again that undid this attempt; None: no such attempt.
+
+    Its later attempts only: those that were refused stay so. Raises `NotAllowed` without a bar.
+    """
+    attempt = _locked(connection, attempt_id)
+    if attempt is None:
+        return None
+    if connection.execute(delete(BarRow).where(BarRow.attempt_id == attempt_id)).rowcount == 0:
+        raise NotAllowed("no bar came of this attempt")
+    _record(connection, Change.BAR_LIFTED, attempt, caused_by, now)
+    return State(attempt.state)
 
 
 def act_on_each(

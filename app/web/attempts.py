@@ -119,6 +119,18 @@ def cancel_one(attempt_id: UUID) -> Response:
     return _acted(people.cancel, "attempt.cancelled", str(attempt_id))
 
 
+@blueprint.post("/v1/attempts/<uuid:attempt_id>/lift-bar")
+@requires(Role.OPERATOR)
+@operation(
+    summary="Let an account earn again that was barred because it undid this attempt",
+    answers={200: Attempt},
+    problems=("unknown", "state"),
+    tag="history",
+)
+def lift_bar(attempt_id: UUID) -> Response:
+    return _acted(people.lift_bar, "bar.lifted", str(attempt_id))
+
+
 def _begun(pages: Iterator[Page]) -> Iterator[Page]:
     """Read the first page now, while the answer can still become a 503."""
     return chain([next(pages, [])], pages)

@@ -138,6 +138,9 @@ class AttemptInFull(Attempt):
 
     has_email: bool = Field(description="Gameball is told an email address.")
     has_mobile: bool = Field(description="Gameball is told a mobile number.")
+    barring: bool = Field(
+        description="Because of it, its account is barred from the challenge; `lift-bar` ends that."
+    )
     event: Event | None = Field(description="The platform's own word; none for a bare claim.")
     confirmation: Confirmation
     timeline: list[Transition]
@@ -154,6 +157,7 @@ def attempt_in_full(whole: Whole) -> AttemptInFull:
         **_attempt_fields(row),
         has_email=row.has_email,
         has_mobile=row.has_mobile,
+        barring=whole.is_barring,
         event=None if whole.event is None else _event(whole.event),
         confirmation=_confirmation(whole),
         timeline=[Transition(**_fields(one, Transition)) for one in whole.timeline],

@@ -10,6 +10,7 @@ from uuid import uuid4
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import insert
 from werkzeug.test import TestResponse
 
 from app.domain.answers import Answer, Outcome
@@ -18,6 +19,7 @@ from app.service import Service
 from app.steps import keys
 from app.steps.identities import Identity, link
 from app.steps.keys import Role
+from app.storage.tables import BarRow
 from app.web.filters import cursor_after
 from tests.history.conftest import NOW, Caller, Past
 from tests.history.test_history import CRITERIA, receive_follow, submit
@@ -441,6 +443,33 @@ def test_what_is_in_flight_is_not_cancelled(operator: Caller, past: Past) -> Non
     assert problem(operator.post(f"/v1/attempts/{attempt_id}/cancel")) == (409, "state")
 
 
-@pytest.mark.parametrize("act", ["replay", "cancel"])
+def test_a_bar_is_shown_and_lifted(
+    service: Service, operator: Caller, viewer: Caller, past: Past
+) -> None:
+    attempt_id = past.attempt(State.GRANTED, undone_at=NOW, bar_after_undo=True)
+    row = {
+        "challenge_id": 11664,
+        "platform": "twitch",
+        "account_hash": "a" * 22,
+        "customer_hash": "b" * 22,
+        "attempt_id": attempt_id,
+        "created_at": NOW,
+    }
+    service.database.write(lambda c: c.execute(insert(BarRow), row))
+    path = f"/v1/attempts/{attempt_id}"
+
+    before = viewer.get(path).json["barring"]  # type: ignore[index]
+    refused = viewer.post(f"{path}/lift-bar")
+    lifted = operator.post(f"{path}/lift-bar")
+    again = operator.post(f"{path}/lift-bar")
+
+    assert before is True
+    assert problem(refused) == (403, "forbidden")
+    assert lifted.status_code == 200
+    assert problem(again) == (409, "state")
+    assert viewer.get(path).json["barring"] is False  # type: ignore[index]
+
+
+@pytest.mark.parametrize("act", ["replay", "cancel", "lift-bar"])
 def test_nothing_is_done_to_what_does_not_exist(operator: Caller, act: str) -> None:
     assert problem(operator.post(f"/v1/attempts/{NO_ATTEMPT}/{act}")) == (404, "unknown")

@@ -13,13 +13,14 @@ from sqlalchemy.event import listen, remove
 
 from app.domain.answers import Outcome
 from app.domain.attempts import State
+from app.domain.clock import new_id
 from app.domain.events import Event
 from app.domain.evidence import Evidence
 from app.domain.rules import Repeat, Rule
-from app.steps import confirming
+from app.steps import confirming, people
 from app.steps.people import NotAllowed
 from app.steps.undoing import UNDONE_BEFORE, undone_before
-from app.storage.tables import AttemptRow, BarRow, IdentityRow
+from app.storage.tables import AttemptRow, AuditRow, BarRow, IdentityRow
 from tests.steps.conftest import empty
 from tests.steps.world import FOLLOW, LEASE, World, believed
 
@@ -629,6 +630,31 @@ def test_a_batch_of_barred_and_others_is_decided_one_by_one(world: World) -> Non
         (State.DUE,),
         (State.UNLINKED,),
     ]
+
+
+def test_an_operator_may_lift_a_bar(world: World) -> None:
+    attempt_id = barred(world)
+    refused = follow(world, BARRING)
+
+    world.do(lambda c: people.lift_bar(c, attempt_id, "key:2 sam", world.now))
+
+    assert world.state(refused) is State.REFUSED
+    assert world.state(follow(world, BARRING)) is State.DUE
+    entry = world.all(AuditRow)[-1]
+    assert (entry.change, entry.caused_by, entry.subject) == (
+        "bar.lifted",
+        "key:2 sam",
+        attempt_id,
+    )
+
+
+def test_what_bars_nobody_has_no_bar_to_lift(world: World) -> None:
+    attempt_id = world.owed()
+
+    with pytest.raises(NotAllowed, match="no bar"):
+        world.do(lambda c: people.lift_bar(c, attempt_id, "key:2 sam", world.now))
+
+    assert world.do(lambda c: people.lift_bar(c, new_id(world.now), "sam", world.now)) is None
 
 
 def test_undoing_again_bars_once(world: World) -> None:
