@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from app.gameball.client import GameballAccount, GameballClient, NoAnswer, NotSent, Reply
@@ -19,12 +19,13 @@ class Killed(BaseException):
 
 @dataclass(frozen=True)
 class Landing:
-    """An achievement that Gameball registered; it is granted, and visible a while later."""
+    """An achievement that Gameball registered; if it is granted, it is visible a while later."""
 
     at: datetime
     customer_id: str
     challenge_id: int
     attempt_id: str
+    is_granted: bool = True
 
     @property
     def visible_at(self) -> datetime:
@@ -38,6 +39,9 @@ class Books:
     clock: Clock
     landings: list[Landing] = field(default_factory=list)
     on_their_way: list[Landing] = field(default_factory=list)
+    # Whether what arrives now is rewarded, and whether the campaigns are shown at all.
+    is_open: bool = True
+    is_shown: bool = True
 
     def send(self, customer_id: str, challenge_id: int, attempt_id: str, delay: float) -> None:
         at = self.clock.now() + timedelta(seconds=delay)
@@ -49,7 +53,7 @@ class Books:
         for call in sorted(arrived, key=lambda one: one.at):
             self.on_their_way.remove(call)
             if not self.is_echo(call):
-                self.landings.append(call)
+                self.landings.append(replace(call, is_granted=self.is_open))
 
     def is_echo(self, call: Landing) -> bool:
         window = timedelta(seconds=DEDUP_SECONDS)
@@ -64,7 +68,12 @@ class Books:
     def visible(self, customer_id: str, challenge_id: int) -> Sequence[Landing]:
         self.settle()
         now = self.clock.now()
-        return [one for one in self.of(customer_id, challenge_id) if one.visible_at <= now]
+        landed = self.of(customer_id, challenge_id)
+        return [one for one in landed if one.is_granted and one.visible_at <= now]
+
+    @property
+    def granted(self) -> Sequence[Landing]:
+        return [one for one in self.landings if one.is_granted]
 
 
 ECHO = Reply(400, b'{"code": 4000, "message": "can\'t send this action multiple times"}')
@@ -147,25 +156,31 @@ class FakeGameball(GameballClient):
             return Reply(200, b'{"activities": [], "count": 0, "hasMore": false}')
         if path.startswith("configurations/"):
             return Reply(200, b"[]")
-        customer_id, challenge_id = path.split("/")[1], int(params["campaignId"])
+        if not self.books.is_shown:
+            return Reply(200, b"[]")
+        numbers = [int(params["campaignId"])] if "campaignId" in params else range(1, 5)
+        items = [self._item(path.split("/")[1], number) for number in numbers]
+        return Reply(200, json.dumps(items).encode())
+
+    def _item(self, customer_id: str, challenge_id: int) -> dict[str, object]:
         count = len(self.books.visible(customer_id, challenge_id))
-        item = {
+        return {
             "rewardsCampaignId": challenge_id,
             "rewardsCampaignName": f"Campaign {challenge_id}",
             "achievedCount": count,
+            "canAchieve": self.books.is_open,
             "rewardCampaignConfiguration": {"rewards": [{"walletReward": 50}]},
         }
-        return Reply(200, json.dumps([item]).encode())
 
     def _transactions(self, customer_id: str) -> Reply:
         rows = [
             {
+                "gameballTransactionId": str(number),
                 "type": "AchievementReward",
                 "achievedRewardCampaignId": str(one.challenge_id),
                 "transactionTime": one.visible_at.isoformat(),
             }
-            for one in self.books.landings
-            for shown in [self.books.visible(customer_id, one.challenge_id)]
-            if one in shown
+            for number, one in enumerate(self.books.landings)
+            if one in self.books.visible(customer_id, one.challenge_id)
         ]
         return Reply(200, json.dumps({"transactions": rows}).encode())

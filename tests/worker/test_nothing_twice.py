@@ -21,22 +21,24 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from sqlalchemy import Connection
 
 from app.domain.attempts import MOVES, State
 from app.domain.events import Event
 from app.domain.rules import Repeat, Rule
-from app.steps import bulk
+from app.steps import bulk, confirming
+from app.steps.confirming import ConfirmationPolicy
 from app.steps.forwarding import Started
 from app.steps.history import Filter
-from app.steps.moves import Moved, move
 from app.steps.people import Act, NotAllowed
+from app.steps.read_pace import DOCUMENTED
 from app.storage.database import Database
 from app.storage.tables import AttemptRow, AwardRow, EventRow, TransitionRow
+from app.worker.confirmer import Confirmer
 from app.worker.forwarder import Forwarder
+from app.worker.reader import Reader
 from tests.clock import Clock
 from tests.keys import KEYS
-from tests.steps.world import LEASE, World
+from tests.steps.world import AT_MOST, LEASE, World
 from tests.worker.gameball import FATES, Books, FakeGameball, Killed
 
 ACCOUNTS = st.sampled_from(["1", "2", "3"])
@@ -52,6 +54,7 @@ ACTIONS = st.sampled_from(sorted(RULES))
 LATE = st.sampled_from([0.0, 0.0, 0.0, 1.0, 30.0, 61.0, 1_000.0])
 SECONDS = st.sampled_from([0.5, 2, 6, 19, 31, 61, 130, 400, 901, 4_000, 40_000])
 ANY = st.integers(0, 30)
+LOOKS = ConfirmationPolicy((90, 240, 660, 2_700), 86_400, AT_MOST, lease_seconds=60)
 LANDED_STATES = {State.ACCEPTED, State.GRANTED, State.UNCONFIRMED}
 
 
@@ -70,12 +73,16 @@ class Installation(RuleBasedStateMachine):
         self.books = Books(self.clock)
         self.known: list[Event] = []
         self.depth = 0
+        self.gameball = FakeGameball(self.books)
+        reader = Reader(self.world.database, DOCUMENTED, self.clock.now, 1.0)
+        self.confirmer = Confirmer(reader, self.gameball, LOOKS, threads=2, poll_seconds=1)
 
     def teardown(self) -> None:
         if hasattr(self, "world"):
             try:
                 self.drain()
             finally:
+                self.confirmer.stop()
                 self.world.database.close()
                 self.folder.cleanup()
 
@@ -208,25 +215,19 @@ class Installation(RuleBasedStateMachine):
         for job in self.world.do(bulk.running):
             self.world.do(lambda c, job=job: bulk.advance(c, job, self.clock.now(), 2))  # type: ignore[misc]
 
-    @precondition(lambda self: self.world.ids())
-    @rule(which=ANY, state=st.sampled_from([State.GRANTED, State.UNCONFIRMED]))
-    def an_acceptance_is_read_back(self, which: int, state: State) -> None:
-        ids = self.world.ids()
-        attempt_id = ids[which % len(ids)]
+    @rule(reads=st.booleans())
+    def the_truth_is_looked_for(self, reads: bool) -> None:
+        self.gameball.is_readable = reads
+        self.confirmer.round()
 
-        def step(connection: Connection) -> None:
-            move(
-                connection,
-                attempt_id,
-                State.ACCEPTED,
-                state,
-                reason="read back",
-                caused_by="test",
-                now=self.clock.now(),
-            )
+    @rule()
+    def a_worker_dies_while_it_looks(self) -> None:
+        now = self.clock.now()
+        self.world.do(lambda c: confirming.take(c, LOOKS, now, 2))
 
-        with suppress(Moved):
-            self.world.do(step)
+    @rule(is_open=st.booleans(), is_shown=st.booleans())
+    def the_campaigns_change(self, is_open: bool, is_shown: bool) -> None:
+        self.books.is_open, self.books.is_shown = is_open, is_shown
 
     @rule(seconds=SECONDS)
     def time_passes(self, seconds: float) -> None:
@@ -266,13 +267,18 @@ class Installation(RuleBasedStateMachine):
         return begun[-1] + timedelta(seconds=row.hold_seconds)
 
     def check_payments(self, attempts: dict[str, Any], awarded: set[str]) -> None:
-        paid = Counter(one.attempt_id for one in self.books.landings)
+        paid = Counter(one.attempt_id for one in self.books.granted)
+        landed = {one.attempt_id for one in self.books.landings}
         assert all(count == 1 for count in paid.values()), "an attempt was paid twice"
         assert set(paid) <= awarded, "an award was freed though it had been paid"
         assert len(self.paid_awards(attempts, paid)) == len(paid), "an award was paid twice"
         for row in attempts.values():
             if State(row.state) in LANDED_STATES:
-                assert row.id in paid or self.is_on_its_way(row.id), "accepted, but never paid"
+                assert row.id in landed or self.is_on_its_way(row.id), "accepted, never landed"
+            if row.state == State.GRANTED:
+                assert row.id in paid, "granted, says who cannot know"
+            if row.state == State.NOT_GRANTED:
+                assert row.id not in paid, "granted, and denied"
 
     def is_on_its_way(self, attempt_id: str) -> bool:
         return any(one.attempt_id == attempt_id for one in self.books.on_their_way)
@@ -312,7 +318,9 @@ class Installation(RuleBasedStateMachine):
 
     def drain(self) -> None:
         """Everything works again and time passes: nothing may be left hanging."""
-        for _ in range(300):
+        self.books.is_open = self.books.is_shown = self.gameball.is_readable = True
+        accepted = {row.id for row in self.world.all(AttemptRow) if row.state == State.ACCEPTED}
+        for _ in range(1_000):
             self.clock.advance(LEASE + 1)
             self.a_bulk_job_goes_on()
             self.the_sweep_comes()
@@ -320,17 +328,17 @@ class Installation(RuleBasedStateMachine):
             if due:
                 self.work(0, "landed answered", "landed answered")
                 continue
-            waiting = [
-                row.next_at
-                for row in self.world.all(AttemptRow)
-                if row.next_at and row.state != State.ACCEPTED
-            ]
+            while self.confirmer.round():
+                pass
+            waiting = [row.next_at for row in self.world.all(AttemptRow) if row.next_at]
             if not waiting:
                 break
             self.clock.set(max(self.clock.now(), min(waiting)))
         self.nothing_is_wrong()
         states = Counter(self.world.states())
-        assert not states[State.DUE] + states[State.HELD] + states[State.UNLINKED], states
+        assert not states.keys() & {State.DUE, State.HELD, State.UNLINKED, State.ACCEPTED}, states
+        known = {i for i in accepted if self.world.state(i) is not State.UNCONFIRMED}
+        assert known == accepted, "Gameball tells, and nobody listened"
         assert len(self.world.all(EventRow)) >= len(self.known)
         assert all(row.lease_until is None for row in self.world.all(AttemptRow))
 
