@@ -1,7 +1,7 @@
 """How does a command reach the database that the environment names?"""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import click
 from sqlalchemy.exc import SQLAlchemyError
@@ -11,6 +11,7 @@ from app.settings.environment import Environment, read_environment
 from app.storage import migrate
 from app.storage.database import Database
 from app.storage.errors import StorageUnavailable
+from app.storage.hashes import hashes_if_any
 from app.storage.vault import CannotOpen
 
 
@@ -48,3 +49,17 @@ def upgrade_database(environment: Environment) -> None:
         migrate.upgrade(environment.database_url, keys)
     except CannotOpen as error:
         raise click.ClickException(str(error)) from None
+
+
+def require_keys(database: Database) -> None:
+    """Refuse to begin with keys that do not open the database: every event would be refused.
+
+    A database that does not answer now, or is of another version, is for others to complain of.
+    """
+    try:
+        with suppress(StorageUnavailable), database.read() as connection:
+            hashes_if_any(connection)
+    except CannotOpen as error:
+        raise click.ClickException(str(error)) from None
+    finally:
+        database.close()

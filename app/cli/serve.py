@@ -79,13 +79,14 @@ def _share_metrics() -> str:
 
 
 def _serve(environment: Environment, settings: dict[str, Any], *, with_worker: bool) -> None:
-    from app.cli.database import prepare
+    from app.cli.database import prepare, require_keys
     from app.cli.web_server import WebServer
     from app.service import build_service
 
     service = build_service(environment)
     prepare(environment)
     _require_current(service)
+    require_keys(service.database)
     logs.configure()
     starts_worker = with_worker and environment.has_gameball_credentials
     WebServer(service, settings, starts_worker=starts_worker).run()

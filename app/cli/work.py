@@ -7,7 +7,7 @@ import structlog
 
 from app import logs
 from app.cli.address import split_address
-from app.cli.database import prepare
+from app.cli.database import prepare, require_keys
 from app.service import build_service
 from app.settings.environment import read_environment
 from app.worker.assembly import build_worker
@@ -31,6 +31,7 @@ def command(metrics: str | None) -> None:
         raise click.ClickException("GAMEBALL_API_KEY and GAMEBALL_SECRET_KEY must be set")
     service = build_service(environment)
     prepare(environment)
+    require_keys(service.database)
     logs.configure()
     # Before any thread begins, so that none is interrupted and none that comes early is lost.
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)

@@ -16,6 +16,7 @@ from app.platforms import adapters
 from app.platforms.kit.examples import example_source, templates
 from app.sandbox.server import SandboxServer
 from app.sandbox.settings import Campaign, SandboxSettings
+from app.steps.identities import Identity, link
 from app.steps.sources import Sighting, keep
 from app.storage.database import Database
 from tests.cli.conftest import PLATFORMS, Vouch, adapter_of, any_platform, is_secret
@@ -448,6 +449,77 @@ def test_offline_calls_nobody(run: Vouch, sandbox: SandboxServer) -> None:
     checked(run, "--offline")
 
     assert sandbox.books.calls() == []
+
+
+def sealed_with(url: str, *keys: str) -> None:
+    """An identity, and with it a hash key, sealed with the first of some keys."""
+    database = Database(url, secret_keys=keys)
+    ann = Identity("twitch", keys[0], "ann", email="ann@b.test")
+    database.write(lambda c: link(c, ann, "test", utc_now()))
+    database.close()
+
+
+OLD_KEY, NEW_KEY = "the-old-key-of-sixteen", "the-new-key-of-sixteen"
+
+
+def about_keys(findings: list[dict[str, str]], level: str) -> list[str]:
+    said = texts(findings, level)
+    return [one for one in said if one.startswith("VOUCH_SECRET_KEYS") and "key 2 (" in one]
+
+
+@pytest.mark.usefixtures("_ready")
+def test_an_old_key_may_go_when_nothing_needs_it_any_more(
+    run: Vouch, monkeypatch: pytest.MonkeyPatch, sqlite_url: str
+) -> None:
+    write("")
+    sealed_with(sqlite_url, OLD_KEY)
+    monkeypatch.setenv("VOUCH_SECRET_KEYS", f"{NEW_KEY},{OLD_KEY}")
+
+    status, before = checked(run, "--offline")
+    resealed = json.loads(run("db", "reencrypt", "--json").stdout)
+    _, after = checked(run, "--offline")
+
+    assert status == 0
+    (needed,) = about_keys(before, "warning")
+    assert "2 values still need key 2" in needed
+    assert "vouch db reencrypt" in needed
+    assert resealed == {"resealed": 2}
+    (free,) = about_keys(after, "ok")
+    assert "nothing in the database needs key 2" in free
+
+
+@pytest.mark.usefixtures("_ready")
+def test_a_key_that_the_database_needs_and_nobody_has_is_an_error(
+    run: Vouch, monkeypatch: pytest.MonkeyPatch, sqlite_url: str
+) -> None:
+    write("")
+    sealed_with(sqlite_url, OLD_KEY)
+    monkeypatch.setenv("VOUCH_SECRET_KEYS", NEW_KEY)
+
+    status, findings = checked(run, "--offline")
+    reencrypted = run("db", "reencrypt")
+
+    assert status == 1
+    (told,) = [one for one in texts(findings, "error") if "which is not among these" in one]
+    assert told.startswith("VOUCH_SECRET_KEYS: 2 values")
+    assert reencrypted.exit_code == 1
+    assert "is not among ours" in reencrypted.stderr
+    assert OLD_KEY not in told + reencrypted.stderr
+
+
+@pytest.mark.usefixtures("_ready")
+@pytest.mark.parametrize("command", ["serve", "work"])
+def test_nothing_begins_with_keys_that_do_not_open_the_database(
+    run: Vouch, monkeypatch: pytest.MonkeyPatch, sqlite_url: str, command: str
+) -> None:
+    write("")
+    sealed_with(sqlite_url, OLD_KEY)
+    monkeypatch.setenv("VOUCH_SECRET_KEYS", NEW_KEY)
+
+    result = run(command)
+
+    assert result.exit_code == 1
+    assert "is not among ours: VOUCH_SECRET_KEYS" in result.stderr
 
 
 @pytest.mark.usefixtures("_ready")
