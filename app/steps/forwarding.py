@@ -2,13 +2,16 @@
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
     Row,
+    Select,
     and_,
+    bindparam,
     exists,
     func,
     insert,
@@ -78,17 +81,22 @@ def due_attempts(connection: Connection, now: datetime, limit: int) -> list[Row[
 
     Without those of customers that have one in flight: a long queue of theirs would hide the rest.
     """
-    statement = (
+    return list(connection.execute(_due(), {"now": now, "most": limit}))
+
+
+@cache
+def _due() -> Select[str, str | None]:
+    """Made once: an idle worker asks it all day."""
+    return (
         select(AttemptRow.id, AttemptRow.customer_id)
         .where(
             AttemptRow.state == State.DUE,
-            AttemptRow.next_at <= now,
+            AttemptRow.next_at <= bindparam("now"),
             ~has_one_in_flight(),
         )
         .order_by(AttemptRow.next_at)
-        .limit(limit)
+        .limit(bindparam("most"))
     )
-    return list(connection.execute(statement))
 
 
 def start(
@@ -280,8 +288,12 @@ def _lease(
     return connection.execute(statement).one_or_none()
 
 
+@cache
 def has_one_in_flight() -> ColumnElement[bool]:
-    """Whether a worker holds any attempt of the attempt's customer, itself included."""
+    """Whether a worker holds any attempt of the attempt's customer, itself included.
+
+    Made once: saying it takes SQLAlchemy longer than the database needs to find out.
+    """
     other = aliased(AttemptRow)
     return exists().where(
         other.customer_id == AttemptRow.customer_id, other.lease_until.is_not(None)

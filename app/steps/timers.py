@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, exists, func, or_, select
+from sqlalchemy import Connection, Row, bindparam, exists, func, or_, select
 
 from app.domain.attempts import State
 from app.steps.earning import ALREADY_AWARDED
@@ -19,12 +19,33 @@ STRIKES: Mapping[State, tuple[State, str]] = {
     State.CHECKING: (State.EXPIRED, "nothing proved the claim in time"),
 }
 
+# Made once: an idle worker asks them all day, and saying them takes longer than the answer.
+_ANYTHING = select(
+    or_(
+        exists().where(
+            AttemptRow.lease_until.is_not(None), AttemptRow.lease_until < bindparam("now")
+        ),
+        exists().where(AttemptRow.state.in_(STRIKES), AttemptRow.next_at <= bindparam("now")),
+    )
+)
+_CLOCKS = select(
+    *(
+        select(AttemptRow.next_at)
+        .where(AttemptRow.state == state, AttemptRow.next_at.is_not(None))
+        .order_by(AttemptRow.next_at)
+        .limit(1)
+        .scalar_subquery()
+        for state in (State.DUE, *STRIKES)
+    ),
+    select(func.min(AttemptRow.lease_until))
+    .where(AttemptRow.lease_until.is_not(None))
+    .scalar_subquery(),
+)
+
 
 def is_anything_to_sweep(connection: Connection, now: datetime) -> bool:
     """Whether a lease or a clock ran out: a read, so that an idle service writes nothing."""
-    lost = exists().where(AttemptRow.lease_until.is_not(None), AttemptRow.lease_until < now)
-    struck = exists().where(AttemptRow.state.in_(STRIKES), AttemptRow.next_at <= now)
-    return bool(connection.execute(select(or_(lost, struck))).scalar_one())
+    return bool(connection.execute(_ANYTHING, {"now": now}).scalar_one())
 
 
 def next_strike(connection: Connection) -> datetime | None:
@@ -32,16 +53,7 @@ def next_strike(connection: Connection) -> datetime | None:
 
     In the past: somebody is at it, or an attempt waits for another one of its customer.
     """
-    clocks = [
-        select(AttemptRow.next_at)
-        .where(AttemptRow.state == state, AttemptRow.next_at.is_not(None))
-        .order_by(AttemptRow.next_at)
-        .limit(1)
-        .scalar_subquery()
-        for state in (State.DUE, *STRIKES)
-    ]
-    lease = select(func.min(AttemptRow.lease_until)).where(AttemptRow.lease_until.is_not(None))
-    row = connection.execute(select(*clocks, lease.scalar_subquery())).one()
+    row = connection.execute(_CLOCKS).one()
     return min((at for at in row if at is not None), default=None)
 
 
