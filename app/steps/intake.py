@@ -12,14 +12,24 @@ from app.domain.clock import new_id
 from app.domain.events import Event
 from app.domain.evidence import Evidence
 from app.domain.rules import Rule, occurrence
+from app.steps.early import Early, look_early
 from app.steps.earning import ALREADY_AWARDED, BARRED, earn
-from app.steps.ledger import Award, earned_state, enter, is_barred
-from app.steps.locks import lock_accounts
+from app.steps.ledger import Award, award_rows, earned_state, enter, is_barred
 from app.steps.moves import remember, transition
 from app.steps.undoing import UNDONE_BEFORE, undo, undone_before
-from app.storage.bulk import insert_rows
+from app.storage.bulk import insert_rows, insert_statements
 from app.storage.hashes import Hashes, hashes_of
-from app.storage.tables import ATTEMPTS, EVENTS, IDENTITIES, AttemptRow, EventRow, IdentityRow
+from app.storage.pipeline import has_pipeline, in_one_trip
+from app.storage.tables import (
+    ATTEMPTS,
+    EVENTS,
+    IDENTITIES,
+    AttemptRow,
+    AwardRow,
+    EventRow,
+    IdentityRow,
+    TransitionRow,
+)
 from app.storage.vault import Vault, vault_of
 
 EARNED = "earned"
@@ -103,22 +113,28 @@ def receive(connection: Connection, arrivals: Sequence[Arrival]) -> Sequence[Rec
         range(len(arrivals)), key=lambda i: (arrivals[i].event.source, arrivals[i].event.key)
     )
     ids = {i: new_id(arrivals[i].event.received_at) for i in order}
-    new_ids = _insert_events(connection, [(ids[i], arrivals[i].event) for i in order])
-    fresh = {ids[i]: arrivals[i] for i in order if ids[i] in new_ids}
+    event_rows = _event_rows(connection, [(ids[i], arrivals[i].event) for i in order])
     # At once, for what is earned and for what is undone: in two steps there would be two orders.
-    decisive = [a.event for a in fresh.values() if a.rules or a.event.undone]
-    lock_accounts(connection, {(event.platform, event.actor) for event in decisive})
-    states = _make_attempts(connection, fresh)
+    accounts = {(a.event.platform, a.event.actor) for a in arrivals if a.rules or a.event.undone}
+    early = look_early(connection, event_rows, accounts) if has_pipeline(connection) else None
+    written = insert_rows(connection, EventRow, event_rows) if early is None else early.new_events
+    new_ids = set(ids.values())
+    if written < len(event_rows):
+        new_ids = _known_of(connection, new_ids)
+    fresh = {ids[i]: arrivals[i] for i in order if ids[i] in new_ids}
+    states = _make_attempts(connection, fresh, early)
     undo(connection, {i: a.event for i, a in fresh.items() if a.event.undone})
     return [Receipt(ids[i] in new_ids, tuple(states.get(ids[i], ()))) for i in range(len(arrivals))]
 
 
-def _insert_events(connection: Connection, events: Sequence[tuple[str, Event]]) -> set[str]:
+def _event_rows(
+    connection: Connection, events: Sequence[tuple[str, Event]]
+) -> list[dict[str, Any]]:
     vault, hashes = vault_of(connection), hashes_of(connection)
-    rows = [_event_row(vault, hashes, event_id, event) for event_id, event in events]
-    ids = {event_id for event_id, _ in events}
-    if insert_rows(connection, EventRow, rows) == len(rows):
-        return ids
+    return [_event_row(vault, hashes, event_id, event) for event_id, event in events]
+
+
+def _known_of(connection: Connection, ids: Iterable[str]) -> set[str]:
     return set(connection.execute(select(EventRow.id).where(EventRow.id.in_(ids))).scalars())
 
 
@@ -131,11 +147,13 @@ def _event_row(vault: Vault, hashes: Hashes, event_id: str, event: Event) -> dic
     return vault.seal_row(EVENTS, row)
 
 
-def _make_attempts(connection: Connection, fresh: Mapping[str, Arrival]) -> dict[str, list[State]]:
+def _make_attempts(
+    connection: Connection, fresh: Mapping[str, Arrival], early: Early | None
+) -> dict[str, list[State]]:
     earning = {i: a for i, a in fresh.items() if a.rules and not a.event.undone}
     if not earning:
         return {}
-    links = _links(connection, {(a.event.platform, a.event.actor) for a in earning.values()})
+    links = _links(connection, {(a.event.platform, a.event.actor) for a in earning.values()}, early)
     drafts = [
         Draft(
             new_id(arrival.event.received_at),
@@ -150,7 +168,9 @@ def _make_attempts(connection: Connection, fresh: Mapping[str, Arrival]) -> dict
     ]
     states: dict[str, list[State]] = {}
     drafts = _with_undoings(connection, drafts)
-    rest = _confirm_claims(connection, drafts, states)
+    rest = drafts
+    if early is None or early.has_claims:
+        rest = _confirm_claims(connection, drafts, states)
     _write_drafts(connection, rest, states)
     return states
 
@@ -168,17 +188,21 @@ def _with_undoings(connection: Connection, drafts: list[Draft]) -> list[Draft]:
 
 
 def _links(
-    connection: Connection, accounts: Iterable[tuple[str, str]]
+    connection: Connection, accounts: Iterable[tuple[str, str]], early: Early | None
 ) -> dict[tuple[str, str], Any]:
     wanted = set(accounts)
+    vault = vault_of(connection)
+    rows = _rows_of_links(connection, wanted) if early is None else early.links
+    found = {(row.platform, row.account_id): row for row in rows}
+    return {pair: vault.open_row(IDENTITIES, found[pair]) for pair in wanted & found.keys()}
+
+
+def _rows_of_links(connection: Connection, wanted: set[tuple[str, str]]) -> Iterable[Any]:
     parameters = {
         "accounts": list({account for _, account in wanted}),
         "platforms": list({platform for platform, _ in wanted}),
     }
-    vault = vault_of(connection)
-    rows = connection.execute(_LINKS, parameters)
-    found = {(row.platform, row.account_id): row for row in rows}
-    return {pair: vault.open_row(IDENTITIES, found[pair]) for pair in wanted & found.keys()}
+    return connection.execute(_LINKS, parameters)
 
 
 def _confirm_claims(
@@ -246,19 +270,58 @@ def _write_drafts(
         for draft in drafts
         if draft.link and draft.undone_at is None
     }
-    won = enter(connection, list(awards.values()), now)
-    barred = {i for i in awards.keys() - won if is_barred(connection, awards[i])}
-    rows, timeline = [], []
-    vault = vault_of(connection)
+    made = _as_if_all_won(connection, drafts, awards, now) if has_pipeline(connection) else None
+    if made is None:
+        won = enter(connection, list(awards.values()), now)
+        barred = {i for i in awards.keys() - won if is_barred(connection, awards[i])}
+        made = _drawn_up(vault_of(connection), drafts, won, barred)
+        insert_rows(connection, AttemptRow, made.attempts)
+        remember(connection, made.timeline)
+    for draft, row in zip(drafts, made.attempts, strict=True):
+        states.setdefault(draft.event_id, []).append(row["state"])
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """The rows of some drafts, in their order."""
+
+    attempts: list[dict[str, Any]]
+    timeline: list[dict[str, Any]]
+
+
+def _drawn_up(vault: Vault, drafts: Sequence[Draft], won: set[str], barred: set[str]) -> _Made:
+    made = _Made([], [])
     for draft in drafts:
         state, reason, next_at = _entry(draft, draft.id in won, draft.id in barred)
-        rows.append(_attempt(vault, draft, state, reason, next_at))
+        made.attempts.append(_attempt(vault, draft, state, reason, next_at))
         at = draft.event.received_at
         by = f"source:{draft.event.source}"
-        timeline.append(transition(draft.id, None, state, reason, by, at))
-        states.setdefault(draft.event_id, []).append(state)
-    insert_rows(connection, AttemptRow, rows)
-    remember(connection, timeline)
+        made.timeline.append(transition(draft.id, None, state, reason, by, at))
+    return made
+
+
+def _as_if_all_won(
+    connection: Connection, drafts: Sequence[Draft], awards: Mapping[str, Award], now: datetime
+) -> _Made | None:
+    """Write awards and attempts in one trip, as nearly always; None: undone, as one was not new."""
+    rows = award_rows(connection, list(awards.values()), now)
+    if rows is None:
+        return None
+    made = _drawn_up(vault_of(connection), drafts, set(awards), set())
+    inserts = insert_statements(connection, AwardRow, rows)
+    replies = in_one_trip(
+        connection,
+        [
+            ("SAVEPOINT as_if_all_won", ()),
+            *inserts,
+            *insert_statements(connection, AttemptRow, made.attempts),
+            *insert_statements(connection, TransitionRow, made.timeline),
+        ],
+    )
+    if sum(reply.count for reply in replies[1 : 1 + len(inserts)]) == len(rows):
+        return made
+    connection.exec_driver_sql("ROLLBACK TO SAVEPOINT as_if_all_won")
+    return None
 
 
 def _award(draft: Draft, link: Any) -> Award:

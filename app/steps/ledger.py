@@ -44,8 +44,7 @@ def enter(connection: Connection, awards: Sequence[Award], now: datetime) -> set
     """Enter awards into the ledger; the attempts whose award was not in it yet."""
     if not awards:
         return set()
-    # In one order everywhere, so that two transactions cannot wait for each other.
-    ordered = sorted(awards, key=lambda a: (a.challenge_id, a.customer_id, a.occurrence))
+    ordered = _in_order(awards)
     if any(award.bar_after_undo for award in ordered):
         return {award.attempt_id for award in ordered if _enter_unbarred(connection, award, now)}
     rows = [_row(connection, award, now) for award in ordered]
@@ -57,6 +56,20 @@ def enter(connection: Connection, awards: Sequence[Award], now: datetime) -> set
     )
     found = {tuple(row) for row in connection.execute(held)}
     return {attempt_id for attempt_id, customer in wanted if (attempt_id, customer) in found}
+
+
+def award_rows(
+    connection: Connection, awards: Sequence[Award], now: datetime
+) -> list[dict[str, Any]] | None:
+    """What `enter` would insert; None: it takes more than an INSERT to decide."""
+    if any(award.bar_after_undo for award in awards):
+        return None
+    return [_row(connection, award, now) for award in _in_order(awards)]
+
+
+def _in_order(awards: Sequence[Award]) -> list[Award]:
+    """In one order everywhere, so that two transactions cannot wait for each other."""
+    return sorted(awards, key=lambda a: (a.challenge_id, a.customer_id, a.occurrence))
 
 
 def _row(connection: Connection, award: Award, now: datetime) -> dict[str, Any]:

@@ -5,6 +5,8 @@ from collections.abc import Iterable
 
 from sqlalchemy import Connection, text
 
+LOCK_KEYS = "SELECT pg_advisory_xact_lock(k) FROM unnest(CAST(%s AS bigint[])) AS k"
+
 
 def lock_accounts(connection: Connection, accounts: Iterable[tuple[str, str]]) -> None:
     """Order an event of an account and the linking of that account, until the transaction ends.
@@ -14,12 +16,14 @@ def lock_accounts(connection: Connection, accounts: Iterable[tuple[str, str]]) -
     """
     if connection.dialect.name != "postgresql":
         return
-    keys = sorted({_key(platform, account) for platform, account in accounts})
+    keys = account_keys(accounts)
     if keys:
-        connection.execute(
-            text("SELECT pg_advisory_xact_lock(k) FROM unnest(CAST(:keys AS bigint[])) AS k"),
-            {"keys": keys},
-        )
+        connection.execute(text(LOCK_KEYS.replace("%s", ":keys")), {"keys": keys})
+
+
+def account_keys(accounts: Iterable[tuple[str, str]]) -> list[int]:
+    """What `LOCK_KEYS` takes: in one order everywhere, so that two cannot wait for each other."""
+    return sorted({_key(platform, account) for platform, account in accounts})
 
 
 def _key(platform: str, account: str) -> int:

@@ -25,24 +25,32 @@ def insert_rows(connection: Connection, kind: type[Base], rows: Sequence[Row]) -
 
     Rows that a unique constraint already holds are left out. Raises SQLAlchemy's errors.
     """
+    statements = insert_statements(connection, kind, rows)
+    return sum(connection.exec_driver_sql(text, values).rowcount for text, values in statements)
+
+
+def insert_statements(
+    connection: Connection, kind: type[Base], rows: Sequence[Row]
+) -> list[tuple[str, tuple[Any, ...]]]:
+    """What `insert_rows` runs: nearly always one statement."""
     if not rows:
-        return 0
+        return []
     table = kind.metadata.tables[kind.__tablename__]
     columns = tuple(rows[0])
     width = len(columns)
     converts = _converts(table, columns, connection.dialect)
     at_once = _MOST_PARAMETERS // width
-    written = 0
+    statements = []
     for start in range(0, len(rows), at_once):
         some = rows[start : start + at_once]
         statement = _statement(table, columns, len(some), connection.dialect.paramstyle)
-        values = [
+        values = tuple(
             value if convert is None or value is None else convert(value)
             for row in some
             for value, convert in zip(row.values(), converts, strict=True)
-        ]
-        written += connection.exec_driver_sql(statement, tuple(values)).rowcount
-    return written
+        )
+        statements.append((statement, values))
+    return statements
 
 
 @lru_cache(maxsize=512)

@@ -2,18 +2,23 @@
 
 import threading
 import time
+from collections import Counter
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
+from sqlalchemy.event import listens_for
 
 from app.domain.attempts import State
 from app.domain.evidence import Evidence
 from app.domain.rules import Repeat, Rule
-from app.steps import identities, intake, timers
+from app.steps import early, identities, intake, timers
 from app.steps.identities import Identity
 from app.steps.intake import Receipt
+from app.storage import pipeline
 from app.storage.database import Database
 from app.storage.tables import AttemptRow
 from app.storage.vault import Vault
@@ -512,3 +517,47 @@ def test_every_column_of_an_attempt_is_named_in_bulk() -> None:
     row = intake.new_attempt(Vault(KEYS), id="x")
 
     assert set(row) == {column.key for column in AttemptRow.__table__.columns}
+
+
+@pytest.mark.parametrize(
+    ("rule", "then"),
+    [
+        (EVERY, ["look", "write"]),
+        # Not all awards were new: what was written as if they were is undone, and written again.
+        (FOLLOW, ["look", "write", "ROLLBACK", "INSERT", "SELECT", "INSERT", "INSERT"]),
+    ],
+    ids=["all-new", "not-all-new"],
+)
+def test_over_postgresql_an_intake_is_a_look_and_a_write_in_one_trip_each(
+    postgres_url: str,
+    clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+    rule: Rule,
+    then: list[str],
+) -> None:
+    trips: list[str] = []
+
+    def counting(name: str) -> Callable[..., Sequence[pipeline.Reply]]:
+        def run(*arguments: Any) -> Sequence[pipeline.Reply]:
+            trips.append(name)
+            return pipeline.in_one_trip(*arguments)
+
+        return run
+
+    monkeypatch.setattr(early, "in_one_trip", counting("look"))
+    monkeypatch.setattr(intake, "in_one_trip", counting("write"))
+    database = Database(postgres_url, secret_keys=KEYS)
+    world = World(database, clock)
+    world.link()
+
+    @listens_for(database._writes, "before_cursor_execute")
+    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        trips.append(statement.split()[0])
+
+    receipts = world.receive(*[world.event() for _ in range(3)], rules=(rule,))
+    database.close()
+
+    states = [state for receipt in receipts for state in receipt.states]
+    assert trips == then
+    assert Counter(states)[State.DUE] == (3 if rule is EVERY else 1)
+    assert len(states) == 3

@@ -1,0 +1,49 @@
+"""How do several statements reach PostgreSQL in one trip?
+
+Each waits for the answer to the one before only where it needs it. Over a network trips are most
+of what a transaction takes, and on one machine they are half of it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+
+Statement = tuple[str, Sequence[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What one statement did: the rows it wrote or found."""
+
+    count: int
+    rows: Sequence[Any]
+
+
+def has_pipeline(connection: Connection) -> bool:
+    return connection.dialect.name == "postgresql"
+
+
+def in_one_trip(connection: Connection, statements: Sequence[Statement]) -> list[Reply]:
+    """Run statements one after another in the connection's transaction, and read all replies.
+
+    Raises SQLAlchemy's errors, as if it had run them itself.
+    """
+    import psycopg
+
+    raw: Any = connection.connection.driver_connection
+    try:
+        with raw.pipeline():
+            cursors = [raw.execute(text, values) for text, values in statements]
+        return [
+            Reply(cursor.rowcount, cursor.fetchall() if cursor.description else ())
+            for cursor in cursors
+        ]
+    except psycopg.Error as error:
+        if raw.closed:
+            connection.invalidate(error)
+        raise DBAPIError.instance(
+            None, None, error, psycopg.Error, hide_parameters=True, dialect=connection.dialect
+        ) from error
