@@ -91,9 +91,18 @@ def _value(config: type[SourceConfig], key: str, values: list[str]) -> Any:
         raise click.UsageError(f"--set {key}: there are {', '.join(_own_keys(config))}")
     if get_origin(field.annotation) is tuple:
         return values
+    if get_origin(field.annotation) is dict:
+        return dict(_pair(key, value) for value in values)
     if len(values) > 1:
         raise click.UsageError(f"--set {key} is given more than once")
     return values[0]
+
+
+def _pair(key: str, value: str) -> tuple[str, str]:
+    theirs, equals, ours = value.rpartition("=")
+    if not equals:
+        raise click.UsageError(f"write --set {key}=NAME=VALUE")
+    return theirs, ours
 
 
 def _own_keys(config: type[SourceConfig]) -> list[str]:

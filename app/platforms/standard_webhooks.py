@@ -20,13 +20,13 @@ from app.platforms.kit import fields
 from app.platforms.kit.adapter import Adapter
 from app.platforms.kit.callback import Callback, Forged, Malformed, Reading
 from app.platforms.kit.encodings import matches_any, unb64
+from app.platforms.kit.kinds import ACTION
 from app.platforms.kit.options import SecretRef, SourceConfig
 from app.platforms.kit.pairs import ed25519_signed
 from app.platforms.kit.places import Header, read
 from app.platforms.kit.standard import ID, TIMESTAMP, V1
 
 MOST_SIGNATURES = 16
-ACTION = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 
 
 def _key(secret: SecretStr) -> bytes | Ed25519PublicKey:
@@ -90,7 +90,7 @@ class StandardWebhooks(Adapter):
             envelope = {"action": body.get("type"), "time": body.get("timestamp")}
             body = {**fields.obj(body["data"], "data"), **envelope}
         action, undone = fields.text(body.get("action"), "action"), body.get("undone", False)
-        if not ACTION.fullmatch(action) or not isinstance(undone, bool):
+        if not re.fullmatch(ACTION, action) or not isinstance(undone, bool):
             raise Malformed("action is not one lower-case word, or undone neither true nor false")
         time = body.get("time")
         signed_at = fields.unix_time(callback.headers.get(TIMESTAMP), TIMESTAMP)

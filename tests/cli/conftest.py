@@ -104,6 +104,8 @@ def example_options(platform: str) -> list[str]:
     options: list[str] = []
     for key, value in example_source(platform).items():
         values = value if isinstance(value, list) else [value]
+        if isinstance(value, dict):
+            values = [f"{name}={one}" for name, one in value.items()]
         if key == "secrets":
             options += [part for secret in values for part in ("--secret", secret)]
         elif key not in ("name", "platform"):

@@ -11,6 +11,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from app.cli.demo.configuration import toml_value
 from app.domain.clock import utc_now
 from app.platforms import adapters
 from app.platforms.kit.examples import example_source, templates
@@ -72,7 +73,7 @@ def source(platform: str, *, secret: str = "") -> str:
         if key in ("name", "platform"):
             continue
         if not is_secret(platform, key):
-            lines.append(f"{key} = {json.dumps(value)}")
+            lines.append(f"{key} = {toml_value(value)}")
             continue
         values = value if isinstance(value, list) else [value]
         for number, one in enumerate(values):

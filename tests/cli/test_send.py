@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from app.cli.callbacks import Answered, Signed
+from app.cli.demo.configuration import toml_value
 from app.cli.sending import Outcome
 from app.platforms.kit.callback import Forged
 from app.platforms.kit.examples import example_source, signing_keys, templates
@@ -54,7 +55,7 @@ def configure(monkeypatch: pytest.MonkeyPatch, path: Path, platform: str, *, rul
         for key, value in source.items():
             if key not in ("name", "platform"):
                 told = _references(path, key, value) if is_secret(platform, key) else value
-                lines.append(f"{key} = {json.dumps(told)}")
+                lines.append(f"{key} = {toml_value(told)}")
         text += "\n".join(lines) + "\n"
     (path / "vouch.toml").write_text(text, "utf-8")
     monkeypatch.setenv("VOUCH_CONFIG", str(path / "vouch.toml"))

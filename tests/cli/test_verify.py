@@ -26,6 +26,7 @@ from tests.cli.conftest import (
     query_options,
     signed_example,
 )
+from tests.platforms.callbacks import adapter_of as configured
 from tests.platforms.callbacks import callback
 
 VECTORS: list[dict[str, Any]] = json.loads(
@@ -83,7 +84,9 @@ def options(vector: dict[str, Any]) -> list[str]:
 def signed_time(vector: dict[str, Any]) -> list[str]:
     headers = {key.lower(): value for key, value in vector.get("headers", {}).items()}
     sent = callback(vector.get("body", "").encode(), headers, query=vector.get("query", {}))
-    schemes = adapter_of(vector["adapter"]).schemes if "valid" in vector else ()
+    schemes = (
+        configured(vector["adapter"], **vector["options"]).schemes if "valid" in vector else ()
+    )
     times = [s.time.parse(sent) for s in schemes if s.time]
     return [part for at in times for part in ("--at", at.isoformat())]
 

@@ -19,7 +19,7 @@ LONGEST_AT_THE_MEDIAN = 70
 
 
 # Words that mean something else as well: a web process's threads, and who is woken (by Slack).
-AMBIGUOUS = {"threads", "line", "x", "meta", "kick", "slack"}
+AMBIGUOUS = {"threads", "line", "x", "meta", "kick", "hmac", "slack"}
 ADAPTERS = {kind.__module__ for kind in adapters().values()}
 
 

@@ -17,6 +17,7 @@ from sqlalchemy import func, select
 from structlog.testing import capture_logs
 from werkzeug.test import TestResponse
 
+from app.cli.demo.configuration import toml_value
 from app.platforms import adapters
 from app.platforms.kit.adapter import Adapter
 from app.platforms.kit.callback import Example, KeysUnavailable
@@ -49,7 +50,7 @@ def table(values: dict[str, Any]) -> str:
         held = value if isinstance(value, list) else [value]
         refers = is_secret(values["platform"], key)
         told = [f"env:{variable(values, key, i)}" if refers else v for i, v in enumerate(held)]
-        lines.append(f"{key} = {json.dumps(told if isinstance(value, list) else told[0])}")
+        lines.append(f"{key} = {toml_value(told if isinstance(value, list) else told[0])}")
     return "[[sources]]\n" + "\n".join(lines) + "\n"
 
 
@@ -227,7 +228,8 @@ def test_a_reason_that_is_kept_repeats_nothing_that_was_sent_or_configured(
     service: Service, client: FlaskClient, platform: str
 ) -> None:
     honest = signed(service, platform, next(iter(templates(platform))))
-    secrets = [one for value in example_source(platform).values() for one in flat(value)]
+    source = example_source(platform).items()
+    secrets = [one for key, value in source if is_secret(platform, key) for one in flat(value)]
     schemes = adapter_in(service, platform).schemes
     read = {header.lower() for one in schemes for header in one.headers}
 

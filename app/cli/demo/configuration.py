@@ -36,9 +36,16 @@ def _tables(folder: Path, examples: Mapping[str, Template]) -> Iterator[str]:
 
 
 def _table(name: str, values: Mapping[str, Any]) -> str:
-    """A TOML table; what JSON writes of strings, numbers and lists of them, TOML reads."""
-    lines = [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in values.items()]
+    lines = [f"{key} = {toml_value(value)}" for key, value in values.items()]
     return "\n".join([f"[[{name}]]", *lines, ""])
+
+
+def toml_value(value: object) -> str:
+    """What JSON writes of strings, numbers and lists of them, TOML reads; tables it does not."""
+    if isinstance(value, dict):
+        pairs = (f"{json.dumps(key)} = {toml_value(item)}" for key, item in value.items())
+        return f"{{ {', '.join(pairs)} }}"
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _with_secret_files(folder: Path, platform: str, source: Mapping[str, Any]) -> dict[str, Any]:

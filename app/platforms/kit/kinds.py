@@ -17,6 +17,9 @@ from app.platforms.kit.fields import (
     unix_time,
 )
 
+# How a partner that chooses its own words may write ours.
+ACTION = r"^[a-z][a-z0-9_-]{0,63}$"
+
 
 @dataclass(frozen=True, slots=True)
 class At:

@@ -17,6 +17,7 @@ from app.platforms.kit.fields import (
 )
 
 _MOST_ITEMS = 16
+TimeForm = Literal["iso", "unix", "unix_ms"]
 
 
 class Message(Protocol):
@@ -157,7 +158,7 @@ class SignedTime:
     """Where the signed time stands, and how it is written."""
 
     place: Place
-    written_as: Literal["iso", "unix", "unix_ms"]
+    written_as: TimeForm
 
     def parse(self, of: Message) -> datetime:
         """Raises `Forged`."""
@@ -168,8 +169,10 @@ class SignedTime:
             raise Forged(malformed.reason) from None
 
     def write(self, on: Example, moment: datetime) -> Example:
-        if self.written_as == "iso":
-            iso = moment.astimezone(UTC).isoformat(timespec="microseconds")
-            return self.place.write(on, iso.replace("+00:00", "Z"))
-        per_second = 1 if self.written_as == "unix" else 1000
-        return self.place.write(on, str(int(moment.timestamp() * per_second)))
+        return self.place.write(on, written(moment, self.written_as))
+
+
+def written(moment: datetime, form: TimeForm) -> str:
+    if form == "iso":
+        return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    return str(int(moment.timestamp() * (1 if form == "unix" else 1000)))

@@ -1,0 +1,105 @@
+"""How does a partner sign, and where in its JSON stands what we want to know? As configured."""
+
+from collections.abc import Callable, Mapping
+from typing import Annotated, Literal, Self
+
+from pydantic import Field as Option
+from pydantic import StringConstraints, model_validator
+
+from app.platforms.kit.encodings import unb64, unhex
+from app.platforms.kit.kinds import ACTION
+from app.platforms.kit.options import SourceConfig
+from app.platforms.kit.places import Body, Header, Item, Part, Place, SignedTime, TimeForm
+from app.platforms.kit.schemes import Digest, Encoding, HmacScheme
+from app.platforms.kit.templates import parts_of, place_of
+
+Path = Annotated[str, StringConstraints(pattern=r"^[^.\s]+(\.[^.\s]+)*$")]
+OptionalPath = Annotated[str, StringConstraints(pattern=r"^([^.\s]+(\.[^.\s]+)*)?$")]
+HeaderName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9-]+$")]
+Words = dict[str, Annotated[str, StringConstraints(pattern=ACTION)]]
+DECODED: Mapping[str, Callable[[str], bytes | None]] = {
+    "text": str.encode,
+    "hex": unhex,
+    "base64": unb64,
+}
+
+
+class PartnerSource(SourceConfig):
+    """Paths are as `dig` takes them."""
+
+    secrets_are: Literal["text", "hex", "base64"] = Option(
+        default="text", description="How the key's bytes are written."
+    )
+    header: HeaderName = Option(description="The header of the signature.")
+    item: str = Option(default="", description="Its name, where the header is like t=1,v1=abc.")
+    prefix: str = Option(default="", description="What stands before it.")
+    encoding: Encoding = "hex"
+    algorithm: Digest = "sha256"
+    signed: str = Option(
+        default="{body}", description="What is signed: text, {body}, {timestamp}, {header:NAME}."
+    )
+    timestamp: str = Option(
+        default="", description="Where the signed time stands: header:NAME, item:NAME, query:NAME."
+    )
+    timestamp_format: TimeForm = "unix"
+    event_id: str = Option(
+        default="",
+        description="Path to the event's id, or a signed header:NAME. Left out, the whole body.",
+    )
+    action: Path = Option(description="Path to the partner's word for what happened.")
+    actor: Path = Option(description="Path to the id of the account that did it.")
+    handle: OptionalPath = Option(default="", description="Path to its name, for people.")
+    target: OptionalPath = Option(default="", description="Path to what it was done to.")
+    time: OptionalPath = Option(default="", description="Path to when it happened.")
+    time_format: TimeForm = "iso"
+    actions: Words = Option(description="The partner's words, and ours for them.")
+    undone: Words = Option(default={}, description="The same, of actions taken back.")
+
+    @property
+    def timestamp_place(self) -> Place | None:
+        return place_of(self.timestamp, self.header)
+
+    @property
+    def event_id_place(self) -> Place | None:
+        """Where its id stands, unless that is in the body."""
+        return place_of(self.event_id, self.header)
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """Raises `ValueError`."""
+        named: dict[str, Part] = {"body": Body()}
+        if self.timestamp_place is not None:
+            named["timestamp"] = self.timestamp_place
+        return parts_of(self.signed, self.header, named)
+
+    @property
+    def scheme(self) -> HmacScheme:
+        timed = self.timestamp_place
+        return HmacScheme(
+            Item(self.header, self.item) if self.item else Header(self.header),
+            self.parts,
+            self.prefix,
+            SignedTime(timed, self.timestamp_format) if timed else None,
+            digest=self.algorithm,
+            encoding=self.encoding,
+        )
+
+    @model_validator(mode="after")
+    def _holds_together(self) -> Self:
+        parts, timed, where = self.parts, self.timestamp_place, self.event_id_place
+        for is_wrong, why in (
+            (Body() not in parts, "signed has no {body}: whoever saw one could make others"),
+            (self.timestamp and timed is None, "timestamp is no header:, item: or query:NAME"),
+            (timed and timed not in parts, "signed has no {timestamp}: it would prove nothing"),
+            (where and where not in parts, "event_id stands where nothing is signed"),
+            (not all(self.keys_of()), "a secret is not written as secrets_are says"),
+            (not self.actions and not self.undone, "actions has no word"),
+            (set(self.actions) & set(self.undone), "a word is both in actions and in undone"),
+        ):
+            if is_wrong:
+                raise ValueError(why)
+        return self
+
+    def keys_of(self, option: str = "secrets") -> tuple[bytes, ...]:
+        decode = DECODED[self.secrets_are]
+        return tuple(decode(key.decode()) or b"" for key in super().keys_of(option))
