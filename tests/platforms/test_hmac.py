@@ -143,6 +143,10 @@ def test_the_algorithm_is_the_configured_one(algorithm: str) -> None:
         ({"signed": "{timestamp}{body}"}, "{timestamp} is none of"),
         ({"signed": "{payload}{body}"}, "{payload} is none of"),
         ({"event_id": "header:X-Id"}, "nothing is signed"),
+        (
+            {"event_id": "header:X-Id", "signed": "{header:X-Type}{header:X-Id}{body}"},
+            "put text between",
+        ),
         ({"actions": {}, "undone": {}}, "no word"),
         ({"undone": {"liked": "like"}}, "both"),
         ({"secrets_are": "hex"}, "secrets_are"),
@@ -168,7 +172,7 @@ def test_what_could_only_look_safe_or_cannot_be_read_is_a_mistake(
     [
         {},
         {"event_id": ""},
-        {"event_id": "header:X-Id", "signed": "{header:X-Id}{query:n}{body}"},
+        {"event_id": "header:X-Id", "signed": "{header:X-Id}.{query:n}{body}"},
         {"target": "", "handle": "who.name", "time_format": "iso"},
         {
             "timestamp": "header:X-Time",

@@ -1,6 +1,7 @@
 """How does a partner sign, and where in its JSON stands what we want to know? As configured."""
 
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from typing import Annotated, Literal, Self
 
 from pydantic import Field as Option
@@ -73,6 +74,18 @@ class PartnerSource(SourceConfig):
         return parts_of(self.signed, self.header, named)
 
     @property
+    def _id_may_be_shifted(self) -> bool:
+        """Whether letters could go from the id to its neighbour, so that one proof fits two ids.
+
+        Beside the time that cannot be: with another digit it is decades away.
+        """
+        at, timed = self.event_id_place, self.timestamp_place
+        return any(
+            at in pair and not any(isinstance(part, bytes | Body) or part == timed for part in pair)
+            for pair in pairwise(self.parts)
+        )
+
+    @property
     def scheme(self) -> HmacScheme:
         timed = self.timestamp_place
         return HmacScheme(
@@ -92,6 +105,7 @@ class PartnerSource(SourceConfig):
             (self.timestamp and timed is None, "timestamp is no header:, item: or query:NAME"),
             (timed and timed not in parts, "signed has no {timestamp}: it would prove nothing"),
             (where and where not in parts, "event_id stands where nothing is signed"),
+            (self._id_may_be_shifted, "signed has event_id beside another part: put text between"),
             (not all(self.keys_of()), "a secret is not written as secrets_are says"),
             (not self.actions and not self.undone, "actions has no word"),
             (set(self.actions) & set(self.undone), "a word is both in actions and in undone"),
