@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, Row, exists, func, insert, select, text, update
+from sqlalchemy import Connection, Row, bindparam, exists, func, insert, select, text, update
 from sqlalchemy.orm import aliased
 
 from app.domain.alerts import CONFIRMED, Kind, Situation, Wrong
@@ -26,6 +26,27 @@ TAKEN_SECONDS = 60.0
 ENDED_WITHIN = timedelta(hours=1)
 # As the index has it, word by word: SQLite takes it for nothing else.
 _ENDED = "to_state IN ('dead', 'granted', 'not_granted', 'unconfirmed')"
+
+
+# Asked every other second: made once, they cost the answers only.
+_NEXT_LOOK = select(AlertWatchRow.next_look_at)
+_EARLIER = aliased(NoticeRow)
+_DUE = (
+    select(NoticeRow.__table__)
+    .where(
+        NoticeRow.next_at.is_not(None),
+        NoticeRow.next_at <= bindparam("now"),
+        # Nobody hears that it is over before hearing that it was wrong.
+        ~exists().where(
+            _EARLIER.alert_id == NoticeRow.alert_id,
+            _EARLIER.receiver == NoticeRow.receiver,
+            _EARLIER.id < NoticeRow.id,
+            _EARLIER.next_at.is_not(None),
+        ),
+    )
+    .order_by(NoticeRow.next_at, NoticeRow.id)
+    .limit(bindparam("most"))
+)
 
 
 class What(StrEnum):
@@ -58,7 +79,7 @@ def take_turn(connection: Connection, every_seconds: float, now: datetime) -> bo
 
 def is_turn(connection: Connection, now: datetime) -> bool:
     """Whether it is time that somebody looks: a read, so that waiting writes nothing."""
-    at = connection.execute(select(AlertWatchRow.next_look_at)).scalar_one_or_none()
+    at = connection.execute(_NEXT_LOOK).scalar_one_or_none()
     return at is None or at <= now
 
 
@@ -117,20 +138,7 @@ def listing(connection: Connection, limit: int) -> list[Row[Any]]:
 
 def due_notices(connection: Connection, now: datetime, limit: int) -> list[Row[Any]]:
     """The notices that are to be sent now, each receiver's in the order of what happened."""
-    earlier = aliased(NoticeRow)
-    waits = exists().where(
-        earlier.alert_id == NoticeRow.alert_id,
-        earlier.receiver == NoticeRow.receiver,
-        earlier.id < NoticeRow.id,
-        earlier.next_at.is_not(None),
-    )
-    statement = (
-        select(NoticeRow.__table__)
-        .where(NoticeRow.next_at.is_not(None), NoticeRow.next_at <= now, ~waits)
-        .order_by(NoticeRow.next_at, NoticeRow.id)
-        .limit(limit)
-    )
-    return list(connection.execute(statement))
+    return list(connection.execute(_DUE, {"now": now, "most": limit}))
 
 
 def take(connection: Connection, notice: Row[Any], now: datetime) -> Row[Any] | None:

@@ -21,6 +21,8 @@ from app.storage.tables import BulkJobRow
 # In one transaction. On SQLite a callback waits as long as one of them takes: 40 ms, measured.
 SLICE = 50
 _IS_RUNNING = BulkJobRow.ended_at.is_(None)
+# Asked every second by every process: made once, it costs the answer only.
+_RUNNING = select(BulkJobRow.id).where(_IS_RUNNING).order_by(BulkJobRow.id)
 # Whom a filter may name. Not for the audit log, and not for longer than the job needs it.
 _PERSONAL = ("customer_id", "account_id", "q")
 
@@ -92,8 +94,7 @@ def start(
 
 def running(connection: Connection) -> list[str]:
     """The jobs that are not at their end, the oldest first."""
-    statement = select(BulkJobRow.id).where(_IS_RUNNING).order_by(BulkJobRow.id)
-    return list(connection.execute(statement).scalars())
+    return list(connection.execute(_RUNNING).scalars())
 
 
 def advance(connection: Connection, job_id: str, now: datetime, size: int | None = None) -> bool:
