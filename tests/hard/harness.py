@@ -32,10 +32,19 @@ QUICK: Mapping[str, object] = {
     "jitter": 0.1,
     "probe_every": 0.5,
 }
+# Whether what is accepted was granted too is the matter of tests of its own.
+LATER = """[confirmation]
+delays = ["1h"]
+"""
 
 
 def configuration(
-    *, repeat: str = "once", rules: str = "", worker: Mapping[str, object] = {}, **gameball: object
+    *,
+    repeat: str = "once",
+    rules: str = "",
+    worker: Mapping[str, object] = {},
+    confirmation: str = LATER,
+    **gameball: object,
 ) -> str:
     """A configuration of one source and one rule; ``gameball`` changes what `QUICK` says."""
     return f"""
@@ -53,7 +62,8 @@ repeat = "{repeat}"
 [gameball]
 {_table({**QUICK, **gameball})}
 [worker]
-{_table({"poll_every": 0.1, **worker})}"""
+{_table({"poll_every": 0.1, **worker})}
+{confirmation}"""
 
 
 def _table(values: Mapping[str, object]) -> str:

@@ -124,6 +124,11 @@ class History:
         """Whether nothing is owed any more."""
         return not self.states().keys() & {"due", "held"}
 
+    def taken(self) -> int:
+        """How many attempts Gameball took, whether or not the reward was seen since."""
+        states = self.states()
+        return states["accepted"] + states["granted"]
+
     def event_keys(self) -> list[str]:
         return [key for (key,) in self._rows(select(EventRow.key))]
 

@@ -56,7 +56,8 @@ def silences(calls: list[float]) -> list[float]:
 
 
 def calls_since(books: Books, at: float) -> list[float]:
-    return sorted(call.at for call in books.calls(1_000) if call.at > at)
+    submissions = [call for call in books.calls(1_000) if call.endpoint == SOCIAL_CHALLENGES]
+    return sorted(call.at for call in submissions if call.at > at)
 
 
 @pytest.mark.parametrize(

@@ -152,7 +152,7 @@ def test_granted_is_what_the_books_say_whatever_happens(
         limits=limits,
     )
     misbehave(books, chance)
-    installation.text = configuration(**SCALED) + CONFIRMATION
+    installation.text = configuration(confirmation=CONFIRMATION, **SCALED)
     history.link(range(CUSTOMERS))
     history.receive(events(chance), RULES)
     began = time.monotonic()
