@@ -89,6 +89,17 @@ def is_anything_due(connection: Connection, now: datetime) -> bool:
     return bool(connection.execute(select(due)).scalar_one())
 
 
+def adopt(connection: Connection, now: datetime) -> int:
+    """Let accepted attempts without a next look be looked at now; how many.
+
+    A worker of the version before, in service while machines are upgraded, leaves such.
+    """
+    left = AttemptRow.state == State.ACCEPTED, AttemptRow.next_at.is_(None)
+    if connection.execute(select(AttemptRow.id).where(*left).limit(1)).first() is None:
+        return 0
+    return connection.execute(update(AttemptRow).where(*left).values(next_at=now)).rowcount
+
+
 def take(
     connection: Connection, policy: ConfirmationPolicy, now: datetime, customers: int
 ) -> list[Followed]:

@@ -1,6 +1,7 @@
 """Who looks whether accepted attempts were rewarded?"""
 
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -23,6 +24,7 @@ from app.worker.reader import Reader
 log = structlog.get_logger(__name__)
 
 _AFTER_TROUBLE_SECONDS = 1.0
+_ADOPT_EVERY_SECONDS = 600.0
 
 
 class Confirmer:
@@ -50,6 +52,7 @@ class Confirmer:
         self._threads = threads
         self._poll_seconds = poll_seconds
         self._now: Callable[[], datetime] = reader.now
+        self._adopt_at = 0.0
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="confirmer", daemon=True)
 
@@ -92,6 +95,9 @@ class Confirmer:
 
     def _taken(self) -> list[Followed]:
         now = self._now()
+        if time.monotonic() >= self._adopt_at:
+            self._database.write(lambda c: confirming.adopt(c, now))
+            self._adopt_at = time.monotonic() + _ADOPT_EVERY_SECONDS
         with self._database.read() as connection:
             slow_until = read_pace.slow_until(connection, Kind.CUSTOMERS)
             if slow_until is not None and slow_until > now:

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from app.domain.attempts import State
 from app.domain.confirmation import Proof
@@ -22,7 +22,7 @@ from app.steps import confirming, read_pace
 from app.steps.confirming import ConfirmationPolicy
 from app.steps.forwarding import Started
 from app.steps.read_pace import Kind, ReadPace
-from app.storage.tables import BaselineRow, GrantRow, ReadRow
+from app.storage.tables import AttemptRow, BaselineRow, GrantRow, ReadRow
 from app.worker.asker import Asker
 from app.worker.confirmer import Confirmer
 from app.worker.forwarder import Forwarder
@@ -479,6 +479,16 @@ def test_what_a_dead_worker_left_is_looked_at_after_the_lease(desk: Desk) -> Non
     desk.look(after=2)
 
     assert between is State.ACCEPTED
+    assert desk.world.state(attempt_id) is State.GRANTED
+
+
+def test_what_the_version_before_accepted_is_looked_at_too(desk: Desk) -> None:
+    attempt_id = desk.accepted()
+    unseen = update(AttemptRow).values(next_at=None)
+    desk.world.do(lambda c: c.execute(unseen))
+
+    desk.look()
+
     assert desk.world.state(attempt_id) is State.GRANTED
 
 
