@@ -215,11 +215,11 @@ def _credited(
     connection: Connection, attempt: Row[Any], case: Case, seen: Seen, began_at: datetime
 ) -> Judgement:
     """The judgement, its reward entered as this attempt's. What another has is no proof of it."""
-    # Whatever was not looked for is not to be looked for now.
-    seen = replace(seen, looked=frozenset(Look))
     while True:
         judged = judge(case, seen, began_at)
-        assert isinstance(judged, Judgement)  # noqa: S101 -- nothing is left to look for
+        if isinstance(judged, Look):
+            # What was enough then is not, with what was submitted or credited meanwhile.
+            return Judgement(Verdict.NOT_YET)
         if judged.grant is None or _enter(connection, attempt, judged.grant, began_at):
             return judged
         taken = (judged.grant.proof, judged.grant.reference)
