@@ -3,13 +3,12 @@
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from app.sandbox.rewards import Grant
 
-# An achievement whose call we gave up on may be registered a little after that.
-LATE = timedelta(seconds=1)
+MAY_HAVE_LANDED = frozenset({"accepted", "program_disabled", "unknown"})
 FINAL = frozenset({"granted", "not_granted", "unconfirmed", "duplicate", "refused", "dead"})
 
 
@@ -46,10 +45,6 @@ class Truth:
         return [award for award, count in counts.items() if count > 1]
 
 
-def _late(submission: Any) -> timedelta:
-    return LATE if submission.outcome == "unknown" else timedelta()
-
-
 def compare(attempts: Sequence[Any], submissions: Sequence[Any], grants: Sequence[Grant]) -> Truth:
     known = {one.id: one for one in attempts}
     by_pair: dict[tuple[str, int], list[Any]] = defaultdict(list)
@@ -60,13 +55,14 @@ def compare(attempts: Sequence[Any], submissions: Sequence[Any], grants: Sequenc
     nobodys = []
     for grant in grants:
         at = datetime.fromtimestamp(grant.accepted_at, UTC)
-        asked = {
-            one.attempt_id
+        # Those of one customer at one challenge are far apart: it was the last one before.
+        asked = [
+            one
             for one in by_pair[grant.customer_id, grant.challenge_id]
-            if one.started_at <= at <= one.ended_at + _late(one)
-        }
-        if len(asked) == 1:
-            whose[asked.pop()].append(grant)
+            if one.started_at <= at and one.outcome in MAY_HAVE_LANDED
+        ]
+        if asked:
+            whose[max(asked, key=lambda one: one.started_at).attempt_id].append(grant)
         else:
             nobodys.append(grant)
     return Truth(known, whose, nobodys)
