@@ -83,7 +83,8 @@ def test_one_customer_never_has_two_submissions_in_flight(
     assert books.report().concurrent_per_customer == 1
     assert history.states() == {"accepted": 40}
     assert history.outcomes() == {"accepted": 40}
-    assert len({row.worker for row in history.submissions()}) == 2
+    # Five at a time: on an idle machine one of the two may have been faster every time.
+    assert len({row.worker for row in history.submissions()}) in (1, 2)
     survived(attempts=40, customers=5)
 
 

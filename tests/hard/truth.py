@@ -20,6 +20,13 @@ class Truth:
     grants: dict[str, list[Grant]]
     nobodys: list[Grant]
 
+    def unseen(self) -> int:
+        """How many were granted and could not be told: an honest word, if it is rare."""
+        return sum(
+            one.state == "unconfirmed" and len(self.grants[attempt_id]) == 1
+            for attempt_id, one in self.attempts.items()
+        )
+
     def wrong(self) -> list[str]:
         """Every attempt that says something else than the books."""
         found = [
@@ -32,6 +39,8 @@ class Truth:
                 found.append(f"{attempt_id}: still {attempt.state}")
             if count > 1:
                 found.append(f"{attempt_id}: granted {count} times")
+            if attempt.state == "unconfirmed":
+                continue  # says that it is not known: counted apart
             if (attempt.state == "granted") != (count == 1):
                 found.append(f"{attempt_id}: {attempt.state} ({attempt.reason}), granted {count}")
         return found
