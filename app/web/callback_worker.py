@@ -12,7 +12,7 @@ from typing import Any
 from gunicorn.workers.gthread import TConn
 
 from app.storage.sharing import run_sharing
-from app.web.patient_worker import PatientWorker
+from app.web.patient_worker import OTHER_LENGTH, PatientWorker
 
 MOST_TOGETHER = 64
 _CALLBACK = re.compile(
@@ -20,7 +20,6 @@ _CALLBACK = re.compile(
     rb"(?:[^\r\n]+\r\n)*\r\n",
     re.IGNORECASE,
 )
-_OTHER_LENGTH = re.compile(rb"\r\n(?:transfer-encoding|expect)[ \t]*:", re.IGNORECASE)
 
 
 class CallbackWorker(PatientWorker):
@@ -86,6 +85,6 @@ class _Done:
 def is_whole_callback(data: bytes) -> bool:
     """Whether a callback can be read to its end without waiting for its sender."""
     head = _CALLBACK.match(data)
-    if head is None or _OTHER_LENGTH.search(data, 0, head.end()):
+    if head is None or OTHER_LENGTH.search(data, 0, head.end()):
         return False
     return len(data) - head.end() >= int(head[1])

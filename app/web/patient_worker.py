@@ -23,7 +23,7 @@ READ_SECONDS = 10.0
 LARGE_SECONDS = 30.0
 MOST_BUFFERED = 65_536
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,9})[ \t]*\r\n", re.IGNORECASE)
-_OTHER_LENGTH = re.compile(rb"\r\n(?:transfer-encoding|expect)[ \t]*:", re.IGNORECASE)
+OTHER_LENGTH = re.compile(rb"\r\n(?:transfer-encoding|expect)[ \t]*:", re.IGNORECASE)
 
 
 class PatientWorker(ThreadWorker):  # type: ignore[misc]
@@ -153,7 +153,7 @@ def missing_bytes(data: bytes) -> int | None:
     if end < 0:
         return 1 if len(data) < MOST_BUFFERED else None
     head = data[: end + 4]
-    if _OTHER_LENGTH.search(head):
+    if OTHER_LENGTH.search(head):
         return None
     length = _LENGTH.search(head)
     missing = len(head) + (int(length[1]) if length else 0) - len(data)
