@@ -191,10 +191,14 @@ class Service:
 
     def forwarding_policy(self) -> ForwardingPolicy:
         settings = self.configuration.gameball
+        longest = self.account().longest_call_seconds
+        retries = settings.policy()
+        # A repeat may reach Gameball as late as its call lasts, and must be inside the window then.
+        inside = max(0.0, retries.window_at_least_seconds - longest)
         return ForwardingPolicy(
             Pace(settings.per_second, settings.per_30_seconds, settings.probe_every),
-            settings.policy(),
-            self.account().longest_call_seconds + _LEASE_MARGIN_SECONDS,
+            replace(retries, window_at_least_seconds=inside),
+            longest + _LEASE_MARGIN_SECONDS,
             self.configuration.confirmation.delays[0],
         )
 

@@ -1,4 +1,4 @@
-"""Is a reload of the configuration noted, and does nothing hang on the note?"""
+"""Does a reload of the configuration hang on nothing, and do settings mean what they say?"""
 
 import json
 
@@ -59,3 +59,20 @@ def test_a_reload_does_not_wait_for_a_database_that_is_away(
 
     assert service.reload()
     assert service.configuration.gameball.per_second == 20
+
+
+@pytest.mark.parametrize(
+    ("window", "inside"),
+    [("30s", 18.0), ("12s", 0.0), ("1s", 0.0)],
+)
+def test_a_repeat_is_sent_without_a_look_only_if_its_call_ends_inside_the_window(
+    make_service: MakeService, window: str, inside: float
+) -> None:
+    gameball = f'[gameball]\nconnect_timeout = 2\nread_timeout = 10\nwindow_at_least = "{window}"\n'
+    service = make_service(
+        TEXT + gameball, TWITCH_SECRET="a-secret-of-ours", VOUCH_SECRET_KEYS="a-key-for-claims"
+    )
+
+    policy = service.forwarding_policy()
+
+    assert policy.retries.window_at_least_seconds == inside

@@ -29,7 +29,7 @@ RULES = tuple(
     Rule(number, "twitch", f"act-{repeat}", repeat=repeat) for repeat, number in CHALLENGES.items()
 )
 # Gameball's dedup window and delays, and ours, scaled down from minutes to seconds.
-DEDUP, AT_LEAST, AT_MOST = 2.1, 1.4, 3.2
+DEDUP, AT_LEAST, AT_MOST = 2.1, 2.0, 3.2
 SCALED: Mapping[str, Any] = {
     "read_timeout": 1.0,
     "window_at_least": AT_LEAST,
