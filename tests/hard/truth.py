@@ -19,13 +19,30 @@ class Truth:
     attempts: dict[str, Any]
     grants: dict[str, list[Grant]]
     nobodys: list[Grant]
+    submissions: dict[tuple[str, int], list[Any]]
 
-    def unseen(self) -> int:
-        """How many were granted and could not be told: an honest word, if it is rare."""
-        return sum(
-            one.state == "unconfirmed" and len(self.grants[attempt_id]) == 1
+    def unseen(self) -> list[str]:
+        """Those that were granted and could not be told, with all that may be the cause."""
+        return [
+            self._told(one)
             for attempt_id, one in self.attempts.items()
-        )
+            if one.state == "unconfirmed" and len(self.grants[attempt_id]) == 1
+        ]
+
+    def _told(self, attempt: Any) -> str:
+        """What happened to one customer at one challenge, in the order in which it did."""
+        pair = attempt.customer_id, attempt.challenge_id
+        happened = [
+            (one.started_at, f"until {one.ended_at:%T.%f} {one.attempt_id} {one.outcome}")
+            for one in self.submissions[pair]
+        ] + [
+            (datetime.fromtimestamp(grant.at, UTC), f"grant {grant.number} of {attempt_id}")
+            for attempt_id, grants in self.grants.items()
+            for grant in grants
+            if (grant.customer_id, grant.challenge_id) == pair
+        ]
+        told = "".join(f"\n  {at:%T.%f} {what}" for at, what in sorted(happened))
+        return f"{attempt.id}: {attempt.state} ({attempt.reason}), {pair}{told}"
 
     def wrong(self) -> list[str]:
         """Every attempt that says something else than the books."""
@@ -74,4 +91,4 @@ def compare(attempts: Sequence[Any], submissions: Sequence[Any], grants: Sequenc
             whose[max(asked, key=lambda one: one.started_at).attempt_id].append(grant)
         else:
             nobodys.append(grant)
-    return Truth(known, whose, nobodys)
+    return Truth(known, whose, nobodys, by_pair)
