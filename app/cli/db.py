@@ -76,7 +76,9 @@ def reencrypt(as_json: bool) -> None:
     if as_json:
         print_json({"resealed": resealed})
     else:
-        click.echo(f"{resealed} values were sealed with an older key; none is now.")
+        click.echo(
+            f"{resealed} values were sealed with an older key or with none; no value is now."
+        )
 
 
 @command.command("copy")

@@ -15,7 +15,15 @@ from app.domain.confirmation import Case, Grant, Judgement, Look, Proof, Seen, S
 from app.steps.forwarding import has_one_in_flight
 from app.steps.ledger import insert_new
 from app.steps.moves import move
-from app.storage.tables import AttemptRow, BaselineRow, GrantRow, SubmissionRow, TransitionRow
+from app.storage.tables import (
+    GRANTS,
+    AttemptRow,
+    BaselineRow,
+    GrantRow,
+    SubmissionRow,
+    TransitionRow,
+)
+from app.storage.vault import vault_of
 
 # What a submission may have been rewarded for, if nothing told that it was not.
 _MAY_HAVE_LANDED = tuple(
@@ -234,10 +242,11 @@ def _enter(connection: Connection, attempt: Row[Any], grant: Grant, now: datetim
         "reference": grant.reference,
         "granted_at": grant.at,
         "points": grant.points,
-        "coupon": grant.coupon,
+        "coupon_code": grant.coupon,
         "seen_at": now,
     }
-    entered = connection.execute(insert_new(connection, GrantRow, GrantRow.attempt_id), row)
+    sealed = vault_of(connection).seal_row(GRANTS, row)
+    entered = connection.execute(insert_new(connection, GrantRow, GrantRow.attempt_id), sealed)
     return entered.first() is not None
 
 

@@ -184,7 +184,7 @@ def _strip_attempts(connection: Connection, ids: Sequence[str], now: datetime) -
         connection.execute(
             update(GrantRow)
             .where(GrantRow.attempt_id == grant.attempt_id)
-            .values(customer_id="", reference=grant.attempt_id, coupon=None)
+            .values(customer_id="", reference=grant.attempt_id, coupon=None, coupon_code=None)
         )
 
 

@@ -27,6 +27,7 @@ from app.storage.hashes import Hashes, hashes_if_any
 from app.storage.tables import (
     ATTEMPTS,
     EVENTS,
+    GRANTS,
     AttemptRow,
     BarRow,
     BaselineRow,
@@ -35,7 +36,7 @@ from app.storage.tables import (
     SubmissionRow,
     TransitionRow,
 )
-from app.storage.vault import vault_of
+from app.storage.vault import Vault, vault_of
 
 SHORTEST_PREFIX = 3
 _SHORTEST_ID_PREFIX = 8
@@ -77,7 +78,7 @@ class Whole:
     attempt: Any
     event: Any
     baseline: Row[Any] | None
-    grant: Row[Any] | None
+    grant: Any
     timeline: Sequence[Row[Any]]
     submissions: Sequence[Row[Any]]
     is_barring: bool = False
@@ -89,7 +90,7 @@ _SHOWN = (
     AttemptRow.email.is_not(None).label("has_email"),
     AttemptRow.mobile.is_not(None).label("has_mobile"),
     GrantRow.points.label("granted_points"),
-    GrantRow.coupon.label("granted_coupon"),
+    GrantRow.coupon_code.label("granted_coupon"),
 )
 _GRANTS = outerjoin(AttemptRow, GrantRow, GrantRow.attempt_id == AttemptRow.id)
 
@@ -106,7 +107,7 @@ def page(
         statement = statement.where(AttemptRow.id < before)
     vault = vault_of(connection)
     rows = connection.execute(statement.order_by(AttemptRow.id.desc()).limit(limit))
-    return [vault.open_row(ATTEMPTS, row) for row in rows]
+    return [_opened(vault, row) for row in rows]
 
 
 def pages(database: Database, wanted: Filter, size: int = 500) -> Iterator[list[Any]]:
@@ -147,7 +148,7 @@ def find(connection: Connection, attempt_id: str) -> Any:
     """One attempt as `page` lists it; None: no such."""
     statement = select(*_SHOWN).select_from(_GRANTS).where(AttemptRow.id == attempt_id)
     row = connection.execute(statement).one_or_none()
-    return row and vault_of(connection).open_row(ATTEMPTS, row)
+    return row and _opened(vault_of(connection), row)
 
 
 def in_full(connection: Connection, attempt_id: str) -> Whole | None:
@@ -156,15 +157,25 @@ def in_full(connection: Connection, attempt_id: str) -> Whole | None:
         return None
     found = select(EventRow.__table__).where(EventRow.id == attempt.event_id)
     event = connection.execute(found).one_or_none()
+    grant = _one_of(connection, attempt_id, GrantRow)
+    vault = vault_of(connection)
     return Whole(
         attempt,
-        event and vault_of(connection).open_row(EVENTS, event),
+        event and vault.open_row(EVENTS, event),
         _one_of(connection, attempt_id, BaselineRow),
-        _one_of(connection, attempt_id, GrantRow),
+        grant and vault.open_row(GRANTS, grant),
         _of(connection, attempt_id, TransitionRow),
         _of(connection, attempt_id, SubmissionRow),
         connection.execute(select(exists().where(BarRow.attempt_id == attempt_id))).scalar_one(),
     )
+
+
+def _opened(vault: Vault, row: Row[Any]) -> Any:
+    """A line of the history, with what its grant keeps sealed."""
+    shown = vault.open_row(ATTEMPTS, row)
+    grant = {"attempt_id": row.id, "coupon_code": row.granted_coupon}
+    shown.granted_coupon = vault.open_values(GRANTS, grant)["coupon_code"]
+    return shown
 
 
 def _one_of(

@@ -116,7 +116,9 @@ COLUMNS: Mapping[str, Mapping[str, Tells]] = {
         "reference": P,
         "granted_at": N,
         "points": N,
+        # What the version before wrote, until it is sealed.
         "coupon": P,
+        "coupon_code": S,
         "seen_at": N,
     },
     "reads": {"id": N, "kind": N, "count": N, "started_at": N, "until": N},

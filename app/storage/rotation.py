@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, LargeBinary, Row, Table, func, literal, select, tuple_, update
 
+from app.storage import unsealed
 from app.storage.database import Database
 from app.storage.tables import Base
 from app.storage.types import Sealed
@@ -27,13 +28,13 @@ def keys_needed(database: Database) -> Counter[bytes]:
 def reseal(
     database: Database, told: Callable[[str, int], None] = lambda _table, _rows: None
 ) -> int:
-    """Seal with the newest key whatever is sealed with an older one; how many values.
+    """Seal with the newest key whatever is sealed with an older one, or not yet; how many values.
 
     While the service runs, in short transactions; cut off, it goes on where it was. ``told`` hears
     of each table and how many of its rows were seen. Raises `CannotOpen` when a key is missing.
     """
     newest = database.vault.newest_prefix
-    resealed = 0
+    resealed = _seal_the_rest(database)
     for table in _tables():
         seen = 0
         for page in _pages(database, table):
@@ -43,6 +44,14 @@ def reseal(
             seen += len(page)
         told(table.name, seen)
     return resealed
+
+
+def _seal_the_rest(database: Database) -> int:
+    """What a version left in clear that did not seal it; how many values."""
+    sealed = 0
+    while some := database.write(lambda c: unsealed.seal_some(c, _PAGE)):
+        sealed += some
+    return sealed
 
 
 def _reseal_page(database: Database, table: Table, rows: Sequence[Row[Any]]) -> int:

@@ -265,11 +265,15 @@ class BaselineRow(Base):
 class GrantRow(Base):
     """One reward that Gameball shows, credited to one attempt and to no other.
 
-    ``reference`` tells it from the customer's others of the same proof.
+    ``reference`` tells it from the customer's others of the same proof. ``coupon`` is in clear:
+    only the version before writes it, and `app.storage.unsealed` makes it a ``coupon_code``.
     """
 
     __tablename__ = "grants"
-    __table_args__ = (UniqueConstraint("customer_id", "proof", "reference"),)
+    __table_args__ = (
+        UniqueConstraint("customer_id", "proof", "reference"),
+        _partial("ix_grants_unsealed", "attempt_id", where="coupon IS NOT NULL"),
+    )
 
     attempt_id: Mapped[str] = mapped_column(
         Uuid(as_uuid=False), ForeignKey("attempts.id"), primary_key=True
@@ -280,6 +284,7 @@ class GrantRow(Base):
     granted_at: Mapped[Moment | None]
     points: Mapped[float | None]
     coupon: Mapped[Text | None]
+    coupon_code: Mapped[Secret | None]
     seen_at: Mapped[Moment]
 
 
@@ -529,4 +534,4 @@ def table_of(kind: type[Base]) -> Table:
 
 EVENTS, ATTEMPTS = table_of(EventRow), table_of(AttemptRow)
 IDENTITIES, HASH_KEYS = table_of(IdentityRow), table_of(HashKeyRow)
-ERASURES = table_of(ErasureRow)
+ERASURES, GRANTS = table_of(ErasureRow), table_of(GrantRow)

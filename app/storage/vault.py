@@ -91,13 +91,17 @@ class Vault:
 
     def open_row(self, table: Table, row: Any) -> Any:
         """The same row, with its sealed columns opened; those it was not asked for stay away."""
-        values = dict(row._mapping)
+        return SimpleNamespace(**self.open_values(table, row._mapping))
+
+    def open_values(self, table: Table, values: Mapping[str, Any]) -> dict[str, Any]:
+        """What `seal_row` sealed. The primary key must be among the values."""
+        opened = dict(values)
         for name, is_text in sealed_columns(table):
-            value = values.get(name)
+            value = opened.get(name)
             if value is not None:
                 raw = self.open(value, place(table, values, name))
-                values[name] = raw.decode() if is_text else raw
-        return SimpleNamespace(**values)
+                opened[name] = raw.decode() if is_text else raw
+        return opened
 
 
 def key_name(sealed: bytes) -> str:

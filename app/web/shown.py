@@ -205,7 +205,8 @@ def _confirmation(whole: Whole) -> Confirmation:
         and Granted(
             at=grant.granted_at,
             points=_plain(grant.points),
-            **_fields(grant, Granted, but=("at", "points")),
+            coupon=grant.coupon_code,
+            **_fields(grant, Granted, but=("at", "points", "coupon")),
         ),
     )
 

@@ -9,6 +9,7 @@ import structlog
 from app.service import Service
 from app.steps import bulk, erasure, retention
 from app.steps.retention import Kept
+from app.storage import unsealed
 from app.storage.errors import StorageUnavailable
 
 log = structlog.get_logger(__name__)
@@ -31,6 +32,7 @@ class Chores:
         self._every_seconds = every_seconds
         self._stopping = threading.Event()
         self._purge_at = dict.fromkeys(Kept, 0.0)
+        self._seal_at = 0.0
         self._thread = threading.Thread(target=self._run, name="chores", daemon=True)
 
     def start(self) -> None:
@@ -47,6 +49,7 @@ class Chores:
             self._tried(self._bulk)
             self._tried(self._erase)
             self._tried(self._purge)
+            self._tried(self._seal)
 
     def _tried(self, chore: Callable[[], None]) -> None:
         try:
@@ -98,3 +101,18 @@ class Chores:
                 )
             else:
                 self._purge_at[kind] = time.monotonic() + _LOOK_AGAIN_SECONDS
+
+    def _seal(self) -> None:
+        """Seal a little of what a version left in clear that did not seal it.
+
+        One may still be in service beside us, while machines are upgraded.
+        """
+        if time.monotonic() < self._seal_at:
+            return
+        database = self._service.database
+        with database.read() as connection:
+            is_left = unsealed.is_any_left(connection)
+        if is_left:
+            database.write(lambda c: unsealed.seal_some(c, PURGED_AT_ONCE))
+        else:
+            self._seal_at = time.monotonic() + _LOOK_AGAIN_SECONDS

@@ -11,7 +11,7 @@ from app.domain.attempts import State
 from app.domain.confirmation import Proof
 from app.service import Service
 from app.steps import confirming
-from app.storage.tables import GrantRow
+from app.storage.tables import GRANTS
 from tests.history.conftest import NOW, Caller, Past
 
 
@@ -26,10 +26,11 @@ def granted(past: Past, service: Service) -> str:
         "reference": "11034736",
         "granted_at": NOW,
         "points": 70.0,
-        "coupon": "SUMMER-1",
+        "coupon_code": "SUMMER-1",
         "seen_at": NOW,
     }
-    service.database.write(lambda c: c.execute(insert(GrantRow), row))
+    sealed = service.database.vault.seal_row(GRANTS, row)
+    service.database.write(lambda c: c.execute(insert(GRANTS), sealed))
     service.database.write(lambda c: confirming.keep_baseline(c, attempt_id, 2, NOW))
     return attempt_id
 

@@ -16,12 +16,12 @@ from app.platforms.kit.examples import templates
 from app.sandbox.calls import SOCIAL_CHALLENGES
 from app.sandbox.faults import Fault
 from app.sandbox.server import SandboxServer
-from app.sandbox.settings import SandboxSettings
+from app.sandbox.settings import Campaign, SandboxSettings
 from app.service import Service
 from app.steps.keys import Role
-from app.storage.tables import Base
+from app.storage.tables import Base, GrantRow
 from app.web import create_app
-from app.worker.assembly import build_dispatcher
+from app.worker.assembly import build_confirmer, build_dispatcher
 from tests.clock import Clock
 from tests.conftest import MakeService
 from tests.web.shop import Shop, identity_path, new_key
@@ -32,7 +32,8 @@ MOBILE = "+49 151 7777 4242"
 HANDLE = "CanaryHandle77"
 STATEMENT = "canary statement of a customer"
 POSTED = "canary text of a post"
-PERSONAL = (EMAIL, MOBILE, HANDLE, HANDLE.lower(), STATEMENT, POSTED)
+COUPON = "CANARY-COUPON"
+PERSONAL = (EMAIL, MOBILE, HANDLE, HANDLE.lower(), STATEMENT, POSTED, COUPON)
 # Pseudonyms: in the database, for searching; in no log, metric or error.
 CUSTOMER, ACCOUNT = "canary-customer-1", "7700112233"
 # Secrets: nowhere at all, sealed or not.
@@ -52,6 +53,10 @@ retry_delays = [0.05, 0.05, 0.05]
 missing_customer_delays = [0.05]
 window_at_least = 20
 window_at_most = 20
+
+# Then it is a record with the coupon's code that proves a reward, and no count.
+[confirmation]
+read_before = "never"
 
 [[sources]]
 name = "twitch"
@@ -92,13 +97,14 @@ class Installation:
 
 
 @pytest.fixture
-def sandbox() -> Iterator[SandboxServer]:
+def sandbox(clock: Clock) -> Iterator[SandboxServer]:
     settings = SandboxSettings(
         grant_delay_seconds=0,
         api_key=SECRETS["GAMEBALL_API_KEY"],
         secret_key=SECRETS["GAMEBALL_SECRET_KEY"],
+        campaigns=tuple(Campaign(n, f"Campaign {n}", points=0, coupon=COUPON) for n in (1, 2)),
     )
-    with SandboxServer(settings, seed=1) as server:
+    with SandboxServer(settings, now=lambda: clock.now().timestamp(), seed=1) as server:
         yield server
 
 
@@ -137,6 +143,7 @@ def live(used: Installation) -> None:
     used.call("POST", "/v1/claims", json=claim)
     misbehave(used, token)
     forward(used)
+    confirm(used)
     read(used, viewer)
 
 
@@ -197,6 +204,25 @@ def forward(used: Installation) -> None:
             time.sleep(0.05)
     finally:
         dispatcher.stop()
+
+
+def confirm(used: Installation) -> None:
+    """Look at what was accepted, until the coupon that it was rewarded with is known."""
+    confirmer = build_confirmer(used.service)
+    try:
+        for _ in range(100):
+            used.clock.advance(60)
+            confirmer.round()
+            if is_coupon_known(used.service):
+                break
+    finally:
+        confirmer.stop()
+
+
+def is_coupon_known(service: Service) -> bool:
+    with service.database.read() as connection:
+        known = select(GrantRow.attempt_id).where(GrantRow.coupon_code.is_not(None))
+        return connection.execute(known).first() is not None
 
 
 def read(used: Installation, viewer: str) -> None:

@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from app.domain.answers import Answer, Outcome
 from app.domain.attempts import State
@@ -17,13 +18,17 @@ from app.storage.tables import (
     AwardRow,
     Base,
     ErasureRow,
+    GrantRow,
     IdentityRow,
 )
 from tests.steps.world import FOLLOW, World, believed
 
 # Every name that this person goes by; none occurs in anything else.
-NAMES = ("ann-of-the-shop", "account-of-ann", "ann_plays", "ann@b.test", "+49 30 7", "ann's post")
-CUSTOMER, ACCOUNT, HANDLE, EMAIL, MOBILE, POST = NAMES
+NAMES = (
+    *("ann-of-the-shop", "account-of-ann", "ann_plays", "ann@b.test", "+49 30 7", "ann's post"),
+    *("SUMMER-OF-ANN", "11034736-of-ann"),
+)
+CUSTOMER, ACCOUNT, HANDLE, EMAIL, MOBILE, POST, COUPON, REWARD = NAMES
 HELD = replace(FOLLOW, challenge_id=2, hold_seconds=3_600)
 CHECKED = replace(FOLLOW, challenge_id=3, action="post")
 
@@ -49,6 +54,7 @@ def live(world: World) -> str:
     refusal = Answer(Outcome.NO_CUSTOMER, 404, 4004, f"no customer {CUSTOMER}", request_id=EMAIL)
     world.submit(paid, refusal)
     world.submit(paid, Outcome.ACCEPTED)
+    world.granted(paid, reference=REWARD, coupon_code=COUPON)
     event = world.event(actor=ACCOUNT, actor_handle=HANDLE, payload=EMAIL.encode(), target=POST)
     world.receive(event, rules=(HELD,))
     world.receive(world.event(actor=ACCOUNT, key=f"follow:{ACCOUNT}", action="like"), rules=())
@@ -102,9 +108,9 @@ def test_what_happened_stays_for_the_books(world: World) -> None:
     after = world.all(AttemptRow)
     assert [(row.id, row.challenge_id, row.platform) for row in after] == before
     assert {row.erased_at for row in after} == {world.now}
-    assert world.timeline(paid) == ["unlinked", "due", "accepted", "unconfirmed"]
+    assert world.timeline(paid) == ["unlinked", "due", "accepted"]
     assert [row.outcome for row in world.submissions(paid)] == ["no_customer", "accepted"]
-    assert sorted(world.states()) == ["unconfirmed", "withdrawn", "withdrawn"]
+    assert sorted(world.states()) == ["granted", "withdrawn", "withdrawn"]
 
 
 def test_an_erased_customer_cannot_be_paid_twice(world: World) -> None:
@@ -118,6 +124,28 @@ def test_an_erased_customer_cannot_be_paid_twice(world: World) -> None:
 
     states = {row.customer_id: row.state for row in world.all(AttemptRow) if row.customer_id}
     assert states == {CUSTOMER: "duplicate", "somebody-else": "due"}
+
+
+def test_a_coupon_that_the_version_before_left_in_clear_goes_too(world: World) -> None:
+    paid = live(world)
+    world.do(lambda c: c.execute(update(GrantRow).values(coupon=COUPON, coupon_code=None)))
+
+    erase(world)
+
+    [grant] = world.all(GrantRow)
+    assert (grant.attempt_id, grant.coupon) == (paid, None)
+    assert told(world) == set()
+
+
+def test_an_accepted_attempt_ends_unconfirmed(world: World) -> None:
+    world.link(ACCOUNT, CUSTOMER)
+    world.receive(world.event(actor=ACCOUNT))
+    [attempt_id] = world.ids()
+    world.submit(attempt_id, Outcome.ACCEPTED)
+
+    erase(world)
+
+    assert world.timeline(attempt_id) == ["due", "accepted", "unconfirmed"]
 
 
 def test_an_events_key_stays_known(world: World) -> None:

@@ -5,11 +5,12 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, insert, select, update
 
 from app.domain.answers import Answer, Outcome
 from app.domain.attempts import State
 from app.domain.clock import new_id
+from app.domain.confirmation import Proof
 from app.domain.events import Event
 from app.domain.evidence import Evidence
 from app.domain.retries import Decision, RetryPolicy
@@ -22,6 +23,7 @@ from app.steps.intake import Arrival, Receipt
 from app.steps.pace import Pace
 from app.storage.database import Database
 from app.storage.tables import (
+    GRANTS,
     AttemptRow,
     AwardRow,
     EventRow,
@@ -233,6 +235,21 @@ class World:
                 update(AttemptRow).where(AttemptRow.id == attempt_id).values(state=state)
             )
         )
+
+    def granted(self, attempt_id: str, **changes: Any) -> None:
+        """The grant that a look would have found, with a coupon."""
+        row = {
+            "attempt_id": attempt_id,
+            "customer_id": self.attempt(attempt_id).customer_id,
+            "proof": Proof.ACTIVITY,
+            "reference": attempt_id,
+            "coupon_code": "SUMMER-1",
+            "seen_at": self.now,
+            **changes,
+        }
+        sealed = self.database.vault.seal_row(GRANTS, row)
+        self.do(lambda c: c.execute(insert(GRANTS), sealed))
+        self.confirmed_as(attempt_id, State.GRANTED)
 
     def free_award(self, attempt_id: str) -> None:
         self.do(lambda c: ledger.release(c, attempt_id))

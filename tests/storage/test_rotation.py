@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from app.storage import rotation
 from app.storage.database import Database
 from app.storage.rotation import keys_needed, reseal
-from app.storage.tables import AttemptRow, EventRow, IdentityRow
+from app.storage.tables import AttemptRow, EventRow, GrantRow, IdentityRow
 from app.storage.vault import CannotOpen, Vault
 from tests.clock import Clock
 from tests.steps.world import World
@@ -36,10 +36,12 @@ def live(world: World, customers: int = 1) -> None:
         account = str(number)
         world.link(account, f"customer-{number}", handle="jo", email="jo@b.test", mobile="+49 30 1")
         world.receive(world.event(actor=account, actor_handle="jo"))
+        [made] = [row.id for row in world.all(AttemptRow) if row.account_id == account]
+        world.granted(made)
 
 
 def told(world: World) -> list[Any]:
-    return [world.all(kind) for kind in (EventRow, AttemptRow, IdentityRow)]
+    return [world.all(kind) for kind in (EventRow, AttemptRow, IdentityRow, GrantRow)]
 
 
 def test_the_keys_that_are_needed_are_counted_by_value(old: World, new: World) -> None:
@@ -48,8 +50,9 @@ def test_the_keys_that_are_needed_are_counted_by_value(old: World, new: World) -
 
     needed = keys_needed(new.database)
 
-    # The hash key; the identity's three; the event's handle and payload; the attempt's contacts.
-    assert needed == {Vault([OLD]).newest_prefix: 8, Vault([NEW]).newest_prefix: 1}
+    # The hash key; the identity's three; the event's handle and payload; the attempt's contacts;
+    # the grant's coupon.
+    assert needed == {Vault([OLD]).newest_prefix: 9, Vault([NEW]).newest_prefix: 1}
 
 
 def test_resealing_makes_the_old_key_needless(
@@ -63,13 +66,23 @@ def test_resealing_makes_the_old_key_needless(
 
     resealed = reseal(new.database)
 
-    assert resealed == 7 * 7 + 1 + 1
+    assert resealed == 7 * 8 + 1 + 1
     assert set(keys_needed(new.database)) == {Vault([NEW]).newest_prefix}
     alone = World(Database(database_url, secret_keys=[NEW]), clock)
     assert told(alone) == before
     assert not alone.receive(event)[0].is_new
     assert reseal(alone.database) == 0
     alone.database.close()
+
+
+def test_what_was_never_sealed_is_sealed_with_the_newest_key(new: World) -> None:
+    new.granted(new.owed())
+    new.do(lambda c: c.execute(update(GrantRow).values(coupon="SUMMER-1", coupon_code=None)))
+
+    assert reseal(new.database) == 1
+
+    [grant] = new.all(GrantRow)
+    assert (grant.coupon, grant.coupon_code) == (None, "SUMMER-1")
 
 
 def test_resealing_goes_on_where_it_was_cut_off(
@@ -92,7 +105,7 @@ def test_resealing_goes_on_where_it_was_cut_off(
     halfway = keys_needed(new.database)
     rest = reseal(new.database)
 
-    assert 0 < halfway[Vault([OLD]).newest_prefix] < 36
+    assert 0 < halfway[Vault([OLD]).newest_prefix] < 41
     assert rest == halfway[Vault([OLD]).newest_prefix]
 
 

@@ -6,11 +6,12 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import String, update
 
 from app.domain.answers import Outcome
 from app.service import Service
 from app.steps import erasure
-from app.storage.tables import ErasureRow, EventRow
+from app.storage.tables import ErasureRow, EventRow, GrantRow
 from app.worker import chores
 from app.worker.chores import Chores
 from tests.clock import Clock
@@ -84,3 +85,18 @@ def test_an_erasure_waits_for_what_is_in_flight(
     until(lambda: world.all(ErasureRow)[0].completed_at is not None)
     assert before is None
     assert world.states() == ["unconfirmed"]
+
+
+def test_coupons_that_the_version_before_left_in_clear_are_sealed_slice_by_slice(
+    world: World, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chores, "PURGED_AT_ONCE", 2)
+    for customer in "abcde":
+        world.granted(world.owed(customer, customer))
+    in_clear = {"coupon": GrantRow.attempt_id.cast(String), "coupon_code": None}
+    world.do(lambda c: c.execute(update(GrantRow).values(in_clear)))
+
+    request.getfixturevalue("_working")
+
+    until(lambda: all(row.coupon is None for row in world.all(GrantRow)))
+    assert len({row.coupon_code for row in world.all(GrantRow)}) == 5

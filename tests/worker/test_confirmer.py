@@ -158,7 +158,7 @@ def test_a_reward_is_found_by_its_transaction_with_what_was_granted(desk: Desk) 
 
     assert desk.world.timeline(attempt_id) == ["due", "accepted", "granted"]
     grant = desk.grant(attempt_id)
-    assert (grant.proof, grant.points, grant.coupon) == (Proof.TRANSACTION, 70, None)
+    assert (grant.proof, grant.points, grant.coupon_code) == (Proof.TRANSACTION, 70, None)
     assert grant.granted_at is not None
     assert desk.reason(attempt_id) == "Gameball shows the reward's transaction: 70 points"
     assert desk.world.attempt(attempt_id).next_at is None
@@ -193,7 +193,7 @@ def test_a_coupon_is_found_among_the_activities(desk: Desk) -> None:
 
     grant = desk.grant(attempt_id)
     assert (grant.proof, grant.points) == (Proof.ACTIVITY, 0)
-    assert grant.coupon.startswith("SUMMER")
+    assert grant.coupon_code.startswith("SUMMER")
 
 
 def test_a_hidden_campaigns_reward_is_found(sqlite_desk: Desk) -> None:
