@@ -11,11 +11,15 @@ from app.cli.database import open_database
 from app.cli.filters import filter_options, wanted_filter, wanted_page
 from app.cli.output import json_option, print_json
 from app.steps import history
+from app.steps.keys import Role
 from app.steps.people import Act
 from app.web import shown
 from app.web.export import Format, chunks
 from app.web.filters import MAX_LIMIT, cursor_after
 from app.web.shapes import Shape
+
+# Whoever has the database and its keys at hand sees everything.
+_AT_THE_DATABASE = Role.ADMIN
 
 
 @click.group()
@@ -35,7 +39,7 @@ def list_attempts(as_json: bool, **criteria: Any) -> None:
     page = wanted_page(criteria)
     with open_database() as database, database.read() as connection:
         found = history.page(connection, page.wanted(), page.limit + 1, page.cursor)
-    items = [shown.attempt(row) for row in found[: page.limit]]
+    items = [shown.attempt(row, _AT_THE_DATABASE) for row in found[: page.limit]]
     cursor = cursor_after(items[-1].id) if len(found) > page.limit else None
     if as_json:
         print_json({"items": [_json(item) for item in items], "nextCursor": cursor})
@@ -59,7 +63,7 @@ def show(attempt_id: str, as_json: bool) -> None:
             whole = history.in_full(connection, found_id)
     if whole is None:
         raise click.ClickException(f"no attempt has the id {attempt_id}")
-    found = shown.attempt_in_full(whole)
+    found = shown.attempt_in_full(whole, _AT_THE_DATABASE)
     if as_json:
         print_json(_json(found))
     else:
@@ -116,7 +120,8 @@ def export(written_as: str, output: TextIO, **criteria: Any) -> None:
     """Write attempts to a file, newest first, however many there are."""
     wanted = wanted_filter(criteria)
     with open_database() as database:
-        for chunk in chunks(Format(written_as), history.pages(database, wanted)):
+        pages = history.pages(database, wanted)
+        for chunk in chunks(Format(written_as), pages, _AT_THE_DATABASE):
             output.write(chunk)
 
 

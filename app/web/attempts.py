@@ -49,7 +49,7 @@ def listing() -> Response:
     query = query_as(AttemptQuery)
     with service().database.read() as connection:
         found = history.page(connection, query.wanted(), query.limit + 1, query.cursor)
-    items = [shown.attempt(row) for row in found[: query.limit]]
+    items = [shown.attempt(row, caller().role) for row in found[: query.limit]]
     has_more = len(found) > query.limit
     return reply(
         AttemptPage(items=items, next_cursor=cursor_after(items[-1].id) if has_more else None)
@@ -69,7 +69,7 @@ def whole_attempt(attempt_id: UUID) -> Response:
         whole = history.in_full(connection, str(attempt_id))
     if whole is None:
         raise _no_such()
-    return reply(shown.attempt_in_full(whole))
+    return reply(shown.attempt_in_full(whole, caller().role))
 
 
 @blueprint.get("/v1/attempts/export")
@@ -89,8 +89,8 @@ def export() -> Response:
         "Content-Disposition": f'attachment; filename="{name}"',
         "X-Content-Type-Options": "nosniff",
     }
-    media_type = MEDIA_TYPES[query.written_as]
-    return Response(chunks(query.written_as, _begun(pages)), 200, headers, content_type=media_type)
+    file = chunks(query.written_as, _begun(pages), caller().role)
+    return Response(file, 200, headers, content_type=MEDIA_TYPES[query.written_as])
 
 
 @blueprint.post("/v1/attempts/<uuid:attempt_id>/replay")
@@ -151,7 +151,7 @@ def _acted(act: Act, event: str, attempt_id: str) -> Response:
     if row is None:
         raise _no_such()
     log.info(event, attempt=attempt_id, by=by)
-    return reply(shown.attempt(row))
+    return reply(shown.attempt(row, caller().role))
 
 
 def _no_such() -> Problem:

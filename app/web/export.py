@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Row
 
+from app.steps.keys import Role
 from app.web.replies import as_json, json_text
 from app.web.shown import Attempt, attempt
 
@@ -30,13 +31,13 @@ _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 Page = Sequence[Row[Any]]
 
 
-def chunks(written_as: Format, pages: Iterable[Page]) -> Iterator[str]:
-    """The file's text, a page of attempts at a time. A CSV begins with its header."""
+def chunks(written_as: Format, pages: Iterable[Page], to: Role) -> Iterator[str]:
+    """The file's text for a role, a page of attempts at a time. A CSV begins with its header."""
     if written_as is Format.CSV:
         yield _csv_text([_COLUMNS])
     write = _WRITERS[written_as]
     for page in pages:
-        yield write([attempt(row) for row in page])
+        yield write([attempt(row, to) for row in page])
 
 
 def _csv(attempts: Iterable[Attempt]) -> str:

@@ -5,18 +5,33 @@ import json
 from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 from pydantic import Field
+from pydantic.fields import FieldInfo
 
 from app.domain.answers import Outcome
 from app.domain.attempts import State
 from app.domain.confirmation import Proof
 from app.domain.evidence import Evidence
 from app.steps.history import Whole
+from app.steps.keys import INCLUDES, Role
 from app.web.shapes import Shape
 
 MAX_DEPTH = 100
+# The role that sees what is personal; and how a field says so, also in the OpenAPI document.
+SEES_PERSONAL = Role.OPERATOR
+_NEEDS_ROLE = "x-needs-role"
+
+S = TypeVar("S", bound=Shape)
+
+
+def _personal(description: str) -> Any:
+    """A field with a person's own words, a name of theirs, or what is theirs to spend."""
+    return Field(
+        description=f"{description} Null to a {Role.VIEWER}.",
+        json_schema_extra={_NEEDS_ROLE: SEES_PERSONAL},
+    )
 
 
 class Attempt(Shape):
@@ -40,10 +55,10 @@ class Attempt(Shape):
     undone_at: datetime | None = Field(description="When the account took the action back.")
     erased_at: datetime | None = Field(description="When the customer was erased.")
     event_id: str | None
-    claimed: dict[str, Any] | None = Field(description="The customer's own statement.")
+    claimed: dict[str, Any] | None = _personal("The customer's own statement.")
     in_flight: bool = Field(description="A submission of it is running.")
     granted_points: float | int | None = Field(description="What Gameball granted, if it said so.")
-    granted_coupon: str | None = Field(description="The code of the coupon that it granted.")
+    granted_coupon: str | None = _personal("The code of the coupon that it granted.")
 
 
 class Granted(Shape):
@@ -51,7 +66,7 @@ class Granted(Shape):
 
     at: datetime | None = Field(description="When Gameball granted it; null: it did not say.")
     points: float | int | None = Field(description="Null: Gameball did not say.")
-    coupon: str | None = Field(description="The coupon's code.")
+    coupon: str | None = _personal("The coupon's code.")
     proof: Proof = Field(description="What shows it.")
     reference: str = Field(description="Gameball's id of that record; or challenge:count.")
     seen_at: datetime
@@ -100,11 +115,11 @@ class Event(Shape):
     action: str
     undone: bool
     actor: str | None
-    actor_handle: str | None
+    actor_handle: str | None = _personal("The name that the actor goes by.")
     target: str | None
     occurred_at: datetime
     received_at: datetime
-    payload: Payload | None = Field(description="Null once its time is over.")
+    payload: Payload | None = _personal("Null once its time is over.")
 
 
 class Transition(Shape):
@@ -147,13 +162,14 @@ class AttemptInFull(Attempt):
     submissions: list[Submission]
 
 
-def attempt(row: Any) -> Attempt:
-    return Attempt(**_attempt_fields(row))
+def attempt(row: Any, to: Role) -> Attempt:
+    """A line of the history, as a role may see it."""
+    return _as_seen_by(to, Attempt(**_attempt_fields(row)))
 
 
-def attempt_in_full(whole: Whole) -> AttemptInFull:
+def attempt_in_full(whole: Whole, to: Role) -> AttemptInFull:
     row = whole.attempt
-    return AttemptInFull(
+    shown = AttemptInFull(
         **_attempt_fields(row),
         has_email=row.has_email,
         has_mobile=row.has_mobile,
@@ -163,6 +179,7 @@ def attempt_in_full(whole: Whole) -> AttemptInFull:
         timeline=[Transition(**_fields(one, Transition)) for one in whole.timeline],
         submissions=[Submission(**_fields(one, Submission)) for one in whole.submissions],
     )
+    return _as_seen_by(to, shown)
 
 
 def payload(raw: bytes) -> Payload:
@@ -177,6 +194,26 @@ def payload(raw: bytes) -> Payload:
     if not _is_within(content, MAX_DEPTH):
         return Payload(format=PayloadFormat.TEXT, content=text)
     return Payload(format=PayloadFormat.JSON, content=content)
+
+
+def _as_seen_by(role: Role, shown: S) -> S:
+    return shown if SEES_PERSONAL in INCLUDES[role] else _impersonal(shown)
+
+
+def _impersonal(shown: S) -> S:
+    changes: dict[str, Any] = {}
+    for name, field in type(shown).model_fields.items():
+        value = getattr(shown, name)
+        if _is_personal(field):
+            changes[name] = None
+        elif isinstance(value, Shape):
+            changes[name] = _impersonal(value)
+    return shown.model_copy(update=changes)
+
+
+def _is_personal(field: FieldInfo) -> bool:
+    extra = field.json_schema_extra
+    return isinstance(extra, dict) and _NEEDS_ROLE in extra
 
 
 def _is_within(content: object, depth: int) -> bool:

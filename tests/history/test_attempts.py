@@ -112,12 +112,12 @@ def test_a_revoked_key_is_refused_at_once(service: Service, viewer: Caller) -> N
 # The list
 
 
-def test_a_line_of_the_history_says_all_that_a_list_needs(viewer: Caller, past: Past) -> None:
+def test_a_line_of_the_history_says_all_that_a_list_needs(operator: Caller, past: Past) -> None:
     attempt_id = past.attempt(
         email="jane@example.com", mobile="+20100", claimed='{"handle": "jane"}', reason="earned"
     )
 
-    (line,) = viewer.get("/v1/attempts").json["items"]  # type: ignore[index]
+    (line,) = operator.get("/v1/attempts").json["items"]  # type: ignore[index]
 
     made = line["createdAt"]
     assert made.endswith("Z")
@@ -355,14 +355,14 @@ def test_a_name_given_twice_is_refused(viewer: Caller) -> None:
 # One attempt
 
 
-def test_one_attempt_is_shown_with_all_that_is_known(service: Service, viewer: Caller) -> None:
+def test_one_attempt_is_shown_with_all_that_is_known(service: Service, operator: Caller) -> None:
     receive_follow(service, "jane", "jane_doe")
     identity = Identity("twitch", "jane", "customer-9", email="j@example.com")
     service.database.write(lambda c: link(c, identity, "key:1 backend", service.now()))
-    (attempt_id,) = ids(viewer.get("/v1/attempts"))
+    (attempt_id,) = ids(operator.get("/v1/attempts"))
     submit(service, attempt_id, Answer(Outcome.PERMANENT, 400, 4321, "no such thing", "r-1"))
 
-    answer = viewer.get(f"/v1/attempts/{attempt_id}")
+    answer = operator.get(f"/v1/attempts/{attempt_id}")
 
     whole = json.loads(answer.text)
     assert whole["state"] == "dead"

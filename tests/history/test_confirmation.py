@@ -35,13 +35,15 @@ def granted(past: Past, service: Service) -> str:
     return attempt_id
 
 
-def in_full(viewer: Caller, attempt_id: str) -> dict[str, Any]:
-    shown: dict[str, Any] = viewer.get(f"/v1/attempts/{attempt_id}").json  # type: ignore[assignment]
+def in_full(caller: Caller, attempt_id: str) -> dict[str, Any]:
+    shown: dict[str, Any] = caller.get(f"/v1/attempts/{attempt_id}").json  # type: ignore[assignment]
     return shown
 
 
-def test_an_attempt_tells_what_was_granted_and_what_shows_it(viewer: Caller, granted: str) -> None:
-    assert in_full(viewer, granted)["confirmation"] == {
+def test_an_attempt_tells_what_was_granted_and_what_shows_it(
+    operator: Caller, granted: str
+) -> None:
+    assert in_full(operator, granted)["confirmation"] == {
         "countedBefore": 2,
         "nextLookAt": None,
         "granted": {
@@ -66,12 +68,12 @@ def test_an_accepted_attempt_tells_when_it_is_looked_at(viewer: Caller, past: Pa
 
 
 def test_a_list_and_an_export_tell_what_was_granted(
-    viewer: Caller, past: Past, granted: str
+    operator: Caller, past: Past, granted: str
 ) -> None:
     past.attempt(State.NOT_GRANTED)
 
-    listed = viewer.get("/v1/attempts").json["items"]  # type: ignore[index]
-    exported = viewer.get("/v1/attempts/export", format="csv").text
+    listed = operator.get("/v1/attempts").json["items"]  # type: ignore[index]
+    exported = operator.get("/v1/attempts/export", format="csv").text
 
     assert [(one["grantedPoints"], one["grantedCoupon"]) for one in listed] == [
         (None, None),

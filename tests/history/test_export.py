@@ -10,6 +10,7 @@ from sqlalchemy import text
 
 from app.domain.attempts import State
 from app.service import Service
+from app.steps.keys import Role
 from app.web.export import Format, chunks
 from tests.history.conftest import NOW, Caller, Past
 from tests.history.test_attempts import problem
@@ -24,10 +25,10 @@ def read_csv(raw: str) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(raw, newline="")))
 
 
-def test_a_csv_has_every_attempt_and_every_column(viewer: Caller, past: Past) -> None:
+def test_a_csv_has_every_attempt_and_every_column(operator: Caller, past: Past) -> None:
     made = past.attempts(3, claimed='{"handle": "jane"}')
 
-    answer = viewer.get("/v1/attempts/export", format="csv")
+    answer = operator.get("/v1/attempts/export", format="csv")
 
     assert answer.content_type == "text/csv; charset=utf-8"
     assert answer.headers["Content-Disposition"] == (
@@ -110,7 +111,7 @@ def test_a_file_is_written_as_it_is_read(kind: Format) -> None:
             read.append(number)
             yield []
 
-    written = chunks(kind, pages())
+    written = chunks(kind, pages(), Role.VIEWER)
     next(written)
 
     assert read == ([] if kind is Format.CSV else [0])
