@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
-from sqlalchemy import Row
 
 from app.cli.caller import caused_by
 from app.cli.database import open_database
@@ -102,7 +101,7 @@ def _filtered(
     return {"matched": matched, _WORDS[act][0]: ended.done, "refused": {}, "bulk": job.id}
 
 
-def _carried_out(database: Database, job: Row[Any]) -> Row[Any]:
+def _carried_out(database: Database, job: Any) -> Any:
     """Work on a job until it is at its end; a running service may be at it as well."""
     while True:
         is_ours = database.write(lambda c: bulk.advance(c, job.id, utc_now()))

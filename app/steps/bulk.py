@@ -16,7 +16,8 @@ from app.steps import history
 from app.steps.audit import Change, record
 from app.steps.history import Filter
 from app.steps.people import BEGINS_IN, Act, act_on_each
-from app.storage.tables import BulkJobRow
+from app.storage.tables import BULK_JOBS, BulkJobRow
+from app.storage.vault import vault_of
 
 # In one transaction. On SQLite a callback waits as long as one of them takes: 40 ms, measured.
 SLICE = 50
@@ -25,6 +26,10 @@ _IS_RUNNING = BulkJobRow.ended_at.is_(None)
 _RUNNING = select(BulkJobRow.id).where(_IS_RUNNING).order_by(BulkJobRow.id)
 # Whom a filter may name. Not for the audit log, and not for longer than the job needs it.
 _PERSONAL = ("customer_id", "account_id", "q")
+_NAMED = "(named)"
+# Stands for a name while the job runs. No text: a process of the version before, which knows no
+# sealed names, must fail at it, rather than find nobody of this name and call the job done.
+_SEALED = {"sealed": True}
 
 
 class WrongStates(Exception):  # noqa: N818 -- reads as the claim it makes
@@ -59,16 +64,18 @@ def start(
     matched: int,
     caused_by: str,
     now: datetime,
-) -> Row[Any]:
+) -> Any:
     """Write down what is to be done, to the attempts that are there now; the job.
 
     ``matched``: what `count` said. Nothing is done yet: `advance` does it, slice by slice.
     """
-    narrow = narrowed(act, wanted)
+    said = _plain(narrowed(act, wanted))
+    named = {name: value for name, value in said.items() if name in _PERSONAL}
     row = {
         "id": new_id(now),
         "act": act,
-        "wanted": json.dumps(_plain(narrow)),
+        "wanted": json.dumps({**said, **dict.fromkeys(named, _SEALED)}),
+        "named": json.dumps(named) if named else None,
         "caused_by": caused_by[:200],
         "created_at": now,
         "before_id": _before(now),
@@ -77,7 +84,8 @@ def start(
         "done": 0,
         "stopped": False,
     }
-    connection.execute(insert(BulkJobRow).values(row))
+    sealed = vault_of(connection).seal_row(BULK_JOBS, row)
+    connection.execute(insert(BulkJobRow).values(sealed))
     record(
         connection,
         Change.BULK_STARTED,
@@ -86,7 +94,7 @@ def start(
         subject=str(row["id"]),
         customer_id=wanted.customer_id,
         act=act,
-        filter=_impersonal(_plain(narrow)),
+        filter=_impersonal(said),
         matched=matched,
     )
     return _found(connection, str(row["id"]))
@@ -105,11 +113,12 @@ def advance(connection: Connection, job_id: str, now: datetime, size: int | None
     """
     size = size or SLICE
     # Not waited for: whoever holds it is doing the slice.
-    statement = select(BulkJobRow.__table__).where(BulkJobRow.id == job_id, _IS_RUNNING)
+    statement = select(BULK_JOBS).where(BulkJobRow.id == job_id, _IS_RUNNING)
     job = connection.execute(statement.with_for_update(skip_locked=True)).one_or_none()
     if job is None:
         return False
-    page = history.page(connection, _filter(job.wanted), size, job.before_id)
+    meant = _filter(_said(_opened(connection, job)))
+    page = history.page(connection, meant, size, job.before_id)
     act = Act(job.act)
     reason = f"{act} of many by a person (bulk {job.id})"
     ids = [row.id for row in page]
@@ -125,9 +134,9 @@ def advance(connection: Connection, job_id: str, now: datetime, size: int | None
     return not is_last
 
 
-def stop(connection: Connection, job_id: str, by: str, now: datetime) -> Row[Any] | None:
+def stop(connection: Connection, job_id: str, by: str, now: datetime) -> Any:
     """Let no further slice begin; what was done stays done. None: no such job."""
-    statement = select(BulkJobRow.__table__).where(BulkJobRow.id == job_id)
+    statement = select(BULK_JOBS).where(BulkJobRow.id == job_id)
     job = connection.execute(statement.with_for_update()).one_or_none()
     if job is None or job.ended_at is not None:
         return job
@@ -138,27 +147,28 @@ def stop(connection: Connection, job_id: str, by: str, now: datetime) -> Row[Any
     return _found(connection, job_id)
 
 
-def find(connection: Connection, job_id: str) -> Row[Any] | None:
-    statement = select(BulkJobRow.__table__).where(BulkJobRow.id == job_id)
-    return connection.execute(statement).one_or_none()
+def find(connection: Connection, job_id: str) -> Any:
+    statement = select(BULK_JOBS).where(BulkJobRow.id == job_id)
+    job = connection.execute(statement).one_or_none()
+    return job and _opened(connection, job)
 
 
-def listing(connection: Connection, limit: int) -> list[Row[Any]]:
+def listing(connection: Connection, limit: int) -> list[Any]:
     """The newest jobs first."""
-    statement = select(BulkJobRow.__table__).order_by(BulkJobRow.id.desc()).limit(limit)
-    return list(connection.execute(statement))
+    statement = select(BULK_JOBS).order_by(BulkJobRow.id.desc()).limit(limit)
+    return [_opened(connection, job) for job in connection.execute(statement)]
 
 
-def progress_of(job: Row[Any]) -> Progress:
+def progress_of(job: Any) -> Progress:
     if job.ended_at is None:
         return Progress.RUNNING
     return Progress.STOPPED if job.stopped else Progress.ENDED
 
 
-def criteria_of(job: Row[Any]) -> Mapping[str, Any]:
+def criteria_of(job: Any, *, with_names: bool) -> Mapping[str, Any]:
     """The filter as it was meant, without what it leaves open."""
-    said: dict[str, Any] = json.loads(job.wanted)
-    return said
+    said = _said(job)
+    return said if with_names else _impersonal(said)
 
 
 def _before(now: datetime) -> str:
@@ -166,7 +176,16 @@ def _before(now: datetime) -> str:
     return least_id(now + timedelta(milliseconds=1))
 
 
-def _found(connection: Connection, job_id: str) -> Row[Any]:
+def _opened(connection: Connection, job: Row[Any]) -> Any:
+    return vault_of(connection).open_row(BULK_JOBS, job)
+
+
+def _said(job: Any) -> dict[str, Any]:
+    """The filter in plain words, with whom it names as long as that is known."""
+    return {**json.loads(job.wanted), **json.loads(job.named or "{}")}
+
+
+def _found(connection: Connection, job_id: str) -> Any:
     job = find(connection, job_id)
     if job is None:
         raise LookupError("the job is neither new nor known")
@@ -194,11 +213,12 @@ def _record_end(
 
 
 def _ended(job: Row[Any], now: datetime) -> dict[str, Any]:
-    return {"ended_at": now, "wanted": json.dumps(_impersonal(json.loads(job.wanted)))}
+    wanted = json.dumps(_impersonal(json.loads(job.wanted)))
+    return {"ended_at": now, "wanted": wanted, "named": None}
 
 
 def _impersonal(said: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: "(named)" if name in _PERSONAL else value for name, value in said.items()}
+    return {name: _NAMED if name in _PERSONAL else value for name, value in said.items()}
 
 
 def _plain(wanted: Filter) -> dict[str, Any]:
@@ -210,8 +230,8 @@ def _plain(wanted: Filter) -> dict[str, Any]:
     }
 
 
-def _filter(written: str) -> Filter:
-    said: dict[str, Any] = json.loads(written)
+def _filter(written: Mapping[str, Any]) -> Filter:
+    said = dict(written)
     for name in ("from_at", "to_at"):
         if name in said:
             said[name] = datetime.fromisoformat(said[name])

@@ -182,8 +182,9 @@ COLUMNS: Mapping[str, Mapping[str, Tells]] = {
     "bulk_jobs": {
         "id": N,
         "act": N,
-        # A filter: whose attempts.
+        # The version before wrote into it whom the filter names, until its job is over.
         "wanted": P,
+        "named": S,
         "caused_by": A,
         "created_at": N,
         "before_id": N,

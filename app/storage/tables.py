@@ -345,7 +345,10 @@ class KeyRow(Base):
 
 
 class BulkJobRow(Base):
-    """One act on many attempts. The next slice begins with those older than ``before_id``."""
+    """One act on many attempts. The next slice begins with those older than ``before_id``.
+
+    ``named``: whom the filter ``wanted`` names, until the job is over.
+    """
 
     __tablename__ = "bulk_jobs"
     __table_args__ = (_partial("ix_bulk_jobs_running", "id", where="ended_at IS NULL"),)
@@ -353,6 +356,7 @@ class BulkJobRow(Base):
     id: Mapped[Id]
     act: Mapped[str] = mapped_column(String(16))
     wanted: Mapped[str] = mapped_column(String(4_000))
+    named: Mapped[Secret | None]
     caused_by: Mapped[str] = mapped_column(String(200))
     created_at: Mapped[Moment]
     before_id: Mapped[str] = mapped_column(Uuid(as_uuid=False))
@@ -535,3 +539,4 @@ def table_of(kind: type[Base]) -> Table:
 EVENTS, ATTEMPTS = table_of(EventRow), table_of(AttemptRow)
 IDENTITIES, HASH_KEYS = table_of(IdentityRow), table_of(HashKeyRow)
 ERASURES, GRANTS = table_of(ErasureRow), table_of(GrantRow)
+BULK_JOBS = table_of(BulkJobRow)

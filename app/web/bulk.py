@@ -8,7 +8,6 @@ from uuid import UUID
 import structlog
 from flask import Blueprint, Response
 from pydantic import Field
-from sqlalchemy import Row
 
 from app.domain.attempts import State
 from app.service import Service
@@ -25,6 +24,7 @@ from app.web.openapi import operation
 from app.web.problems import Problem
 from app.web.replies import reply
 from app.web.shapes import Shape, body_as
+from app.web.shown import SEES_PERSONAL
 
 log = structlog.get_logger(__name__)
 blueprint = Blueprint("bulk", __name__)
@@ -61,7 +61,10 @@ class BulkJob(Shape):
     skipped: int = Field(
         description="Of these, left: another attempt was paid, one is in flight, or it moved."
     )
-    filter: dict[str, Any] = Field(description="Which attempts are meant.")
+    filter: dict[str, Any] = Field(
+        description="Which attempts are meant. Whom it names, only operators see, and only until it"
+        " is over."
+    )
     created_at: datetime
     ended_at: datetime | None
 
@@ -137,7 +140,7 @@ def stop(job_id: UUID) -> Response:
     return reply(job(_known(found)))
 
 
-def job(row: Row[Any]) -> BulkJob:
+def job(row: Any) -> BulkJob:
     return BulkJob(
         id=row.id,
         act=row.act,
@@ -153,12 +156,13 @@ def job(row: Row[Any]) -> BulkJob:
     )
 
 
-def _criteria(row: Row[Any]) -> dict[str, Any]:
-    """Under the names that the request has for them."""
+def _criteria(row: Any) -> dict[str, Any]:
+    """Under the names that the request has for them, as the caller may see them."""
+    criteria = bulk.criteria_of(row, with_names=caller().may(SEES_PERSONAL))
     fields = AttemptFilter.model_fields
     aliases = {name: str(field.serialization_alias) for name, field in fields.items()}
     names = {**aliases, "states": aliases["state"]}
-    return {names[name]: value for name, value in bulk.criteria_of(row).items()}
+    return {names[name]: value for name, value in criteria.items()}
 
 
 def _begun(act: Act) -> Response:
@@ -176,7 +180,7 @@ def _begun(act: Act) -> Response:
     return reply(job(_work_on(service(), begun)), 202)
 
 
-def _work_on(ours: Service, begun: Row[Any]) -> Row[Any]:
+def _work_on(ours: Service, begun: Any) -> Any:
     """Do as much of it as there is time for. The rest is the chores', and so is any trouble."""
     give_up = time.monotonic() + AT_ONCE_SECONDS
     try:
@@ -207,7 +211,7 @@ def _invalid(field: str, problem: str) -> Problem:
     return Problem("invalid", "See errors.", errors=[{"field": field, "problem": problem}])
 
 
-def _known(row: Row[Any] | None) -> Row[Any]:
+def _known(row: Any) -> Any:
     if row is None:
         raise Problem("unknown", "No bulk job has this id.")
     return row

@@ -191,6 +191,25 @@ def test_a_job_that_takes_longer_is_carried_on_and_shows_how_far_it_is(
     assert viewer.get("/v1/bulk").json == {"items": [ended]}
 
 
+def test_whom_a_job_names_only_operators_see_and_only_until_it_is_over(
+    service: Service,
+    operator: Caller,
+    viewer: Caller,
+    past: Past,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    unfinished(service, past, monkeypatch, 3)
+
+    begun = operator.post("/v1/attempts/replay", {"customerId": "customer-1"}).json
+    path = f"/v1/bulk/{begun['id']}"  # type: ignore[index]
+    running = [one.get(path).json["filter"]["customerId"] for one in (operator, viewer)]  # type: ignore[index]
+    Chores(service)._bulk()
+    ended = [one.get(path).json["filter"]["customerId"] for one in (operator, viewer)]  # type: ignore[index]
+
+    assert running == ["customer-1", "(named)"]
+    assert ended == ["(named)", "(named)"]
+
+
 def test_a_job_can_be_stopped(
     service: Service, operator: Caller, past: Past, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,7 +18,10 @@ from app.sandbox.faults import Fault
 from app.sandbox.server import SandboxServer
 from app.sandbox.settings import Campaign, SandboxSettings
 from app.service import Service
+from app.steps import bulk
+from app.steps.history import Filter
 from app.steps.keys import Role
+from app.steps.people import Act
 from app.storage.tables import Base, GrantRow
 from app.web import create_app
 from app.worker.assembly import build_confirmer, build_dispatcher
@@ -144,6 +147,7 @@ def live(used: Installation) -> None:
     misbehave(used, token)
     forward(used)
     confirm(used)
+    search_in_bulk(used)
     read(used, viewer)
 
 
@@ -225,11 +229,19 @@ def is_coupon_known(service: Service) -> bool:
         return connection.execute(known).first() is not None
 
 
+def search_in_bulk(used: Installation) -> None:
+    """A bulk job that runs, and looks for somebody by their handle."""
+    now, wanted = used.service.now(), Filter(q=HANDLE)
+    used.service.database.write(
+        lambda c: bulk.start(c, Act.REPLAY, wanted, 1, "key:1 operator", now)
+    )
+
+
 def read(used: Installation, viewer: str) -> None:
     used.call("GET", "/v1/attempts", viewer, query_string={"q": HANDLE})
     for line in used.call("GET", "/v1/attempts", viewer).json["items"]:  # type: ignore[index]
         used.call("GET", f"/v1/attempts/{line['id']}", viewer)
-    for path in ("/metrics", "/healthz", "/readyz", "/v1/sources", "/openapi.json"):
+    for path in ("/metrics", "/healthz", "/readyz", "/v1/sources", "/v1/bulk", "/openapi.json"):
         used.call("GET", path, viewer)
     for written_as in ("csv", "ndjson"):
         answer = used.shop.call(

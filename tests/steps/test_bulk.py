@@ -7,17 +7,18 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select, update
 
 from app.domain.answers import Outcome
 from app.domain.attempts import CANCELLABLE, REPLAYABLE, State
 from app.domain.evidence import Evidence
-from app.steps import bulk
+from app.steps import bulk, history
 from app.steps.bulk import Progress, WrongStates, progress_of
 from app.steps.forwarding import must_look_first
 from app.steps.history import Filter
 from app.steps.people import Act
-from app.storage.tables import AuditRow, BulkJobRow
+from app.storage.errors import StorageUnavailable
+from app.storage.tables import BULK_JOBS, AuditRow, BulkJobRow
 from tests.moments import MOMENTS
 from tests.steps.world import World
 
@@ -213,6 +214,56 @@ def test_only_what_the_filter_means_is_touched(world: World) -> None:
     assert [world.state(one) for one in (mine, other)] == [State.DUE, State.DEAD]
 
 
+@pytest.mark.parametrize("name", ["customer_id", "account_id", "q"])
+def test_whom_a_running_job_names_is_sealed(world: World, name: str) -> None:
+    dead(world, 2, "sought-")
+    job_id = begun(world, wanted=Filter(**{name: "sought-1"}))  # type: ignore[arg-type]
+    stored = kept(world)
+    with world.database.read() as connection:
+        known = bulk.criteria_of(bulk.find(connection, job_id), with_names=True)
+        told = bulk.criteria_of(bulk.find(connection, job_id), with_names=False)
+
+    finish(world, job_id)
+
+    assert "sought" not in stored
+    assert (known[name], told[name]) == ("sought-1", "(named)")
+    assert counts(world, job_id) == (1, 1, 1)
+    assert job(world, job_id).named is None
+
+
+def kept(world: World) -> str:
+    """The jobs, as whoever reads the database without our keys reads them."""
+    with world.database.read() as connection:
+        return str(connection.execute(select(BULK_JOBS)).all())
+
+
+def test_a_process_of_the_version_before_leaves_a_job_alone_that_names_somebody(
+    world: World,
+) -> None:
+    """It would look for whoever is called so, find nobody, and call the job done."""
+    dead(world, 1)
+    job_id = begun(world, wanted=Filter(customer_id="a0"))
+    wanted = json.loads(job(world, job_id).wanted)
+
+    def as_it_does(connection: Connection) -> None:
+        history.page(connection, bulk._filter(wanted), 1)
+
+    with pytest.raises(StorageUnavailable):
+        world.do(as_it_does)
+
+
+def test_a_job_that_the_version_before_began_is_carried_on_and_forgets(world: World) -> None:
+    mine, other = dead(world, 2)
+    job_id = begun(world, wanted=Filter(challenge_id=1))
+    in_clear = {**json.loads(job(world, job_id).wanted), "customer_id": "a0"}
+    world.do(lambda c: c.execute(update(BulkJobRow).values(wanted=json.dumps(in_clear))))
+
+    finish(world, job_id)
+
+    assert [world.state(one) for one in (mine, other)] == [State.DUE, State.DEAD]
+    assert "a0" not in job(world, job_id).wanted
+
+
 def test_a_job_forgets_whom_it_named_once_it_is_over(world: World) -> None:
     dead(world, 3)
     ended = begun(world, wanted=Filter(customer_id="a0"))
@@ -288,7 +339,7 @@ def test_states_that_do_not_allow_it_are_refused(act: Act, allowed: frozenset[St
     )
 )
 def test_a_filter_is_read_as_it_was_written(wanted: Filter) -> None:
-    assert bulk._filter(json.dumps(bulk._plain(wanted))) == wanted
+    assert bulk._filter(json.loads(json.dumps(bulk._plain(wanted)))) == wanted
 
 
 def test_every_criterion_of_a_search_can_be_kept() -> None:
@@ -297,4 +348,4 @@ def test_every_criterion_of_a_search_can_be_kept() -> None:
     told |= {"from_at": None, "to_at": None}  # type: ignore[dict-item]
     wanted = Filter(**told)  # type: ignore[arg-type]
 
-    assert bulk._filter(json.dumps(bulk._plain(wanted))) == wanted
+    assert bulk._filter(json.loads(json.dumps(bulk._plain(wanted)))) == wanted
