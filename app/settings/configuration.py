@@ -255,6 +255,14 @@ class RetentionSection(Section):
         description="All of an event but its key's hash. Danger: what is undone later than that "
         "is not recognised.",
     )
+    bulk_jobs: Duration = Field(
+        default=94_608_000,
+        ge=86_400,
+        description="Bulk jobs that are over. Timelines of attempts name them.",
+    )
+    alerts: Duration = Field(
+        default=31_536_000, ge=86_400, description="Alerts that were cleared, and who was told."
+    )
     audit: Duration = Field(
         default=157_680_000, ge=2_592_000, description="Entries of the audit log."
     )

@@ -6,20 +6,23 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, Select, delete, func, literal, or_, select, update
+from sqlalchemy import Connection, Select, delete, exists, func, literal, or_, select, update
 
 from app.domain.attempts import OPEN
 from app.domain.clock import least_id
 from app.steps import audit
 from app.steps.ledger import insert_new
 from app.storage.tables import (
+    AlertRow,
     AttemptRow,
     AuditRow,
     AwardRow,
     BarRow,
     BaselineRow,
+    BulkJobRow,
     EventRow,
     GrantRow,
+    NoticeRow,
     PurgeRow,
     SubmissionRow,
     TransitionRow,
@@ -34,6 +37,8 @@ class Kept(StrEnum):
     EVENTS = "events"
     ATTEMPTS = "attempts"
     AUDIT = "audit"
+    BULK_JOBS = "bulk_jobs"
+    ALERTS = "alerts"
 
 
 # What is left of an event that is let go: that it was ours once, by a hash.
@@ -153,6 +158,30 @@ def _let_go_of_attempts(connection: Connection, ids: Sequence[str]) -> None:
     connection.execute(delete(AttemptRow).where(AttemptRow.id.in_(ids)))
 
 
+def _over(older_than: datetime) -> Select[Any]:
+    """Bulk jobs that have been over since before a time."""
+    return select(BulkJobRow.id).where(BulkJobRow.ended_at < older_than).order_by(BulkJobRow.id)
+
+
+def _let_go_of_bulk_jobs(connection: Connection, ids: Sequence[str]) -> None:
+    connection.execute(delete(BulkJobRow).where(BulkJobRow.id.in_(ids)))
+
+
+def _cleared(older_than: datetime) -> Select[Any]:
+    """Alerts that were cleared before a time, and of which nobody is still to be told."""
+    is_waiting = exists().where(NoticeRow.alert_id == AlertRow.id, NoticeRow.next_at.is_not(None))
+    return (
+        select(AlertRow.id)
+        .where(AlertRow.cleared_at < older_than, ~is_waiting)
+        .order_by(AlertRow.id)
+    )
+
+
+def _let_go_of_alerts(connection: Connection, ids: Sequence[int]) -> None:
+    connection.execute(delete(NoticeRow).where(NoticeRow.alert_id.in_(ids)))
+    connection.execute(delete(AlertRow).where(AlertRow.id.in_(ids)))
+
+
 _LETTINGS: Mapping[Kept, _Letting] = {
     Kept.PAYLOADS: _Letting(
         lambda before: _events_after_the_last(Kept.PAYLOADS, before), _let_go_of_payloads
@@ -162,6 +191,8 @@ _LETTINGS: Mapping[Kept, _Letting] = {
         lambda before: _events_after_the_last(Kept.EVENTS, before), _let_go_of_events
     ),
     Kept.ATTEMPTS: _Letting(_ended, _let_go_of_attempts),
+    Kept.BULK_JOBS: _Letting(_over, _let_go_of_bulk_jobs),
+    Kept.ALERTS: _Letting(_cleared, _let_go_of_alerts),
 }
 
 

@@ -7,19 +7,25 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection
 
+from app.domain.alerts import Kind, Wrong
 from app.domain.answers import Outcome
 from app.domain.attempts import State
 from app.domain.evidence import Evidence
-from app.steps import audit, retention
+from app.steps import alerts, audit, bulk, retention
 from app.steps.audit import Change
+from app.steps.history import Filter
 from app.steps.intake import Receipt
+from app.steps.people import Act
 from app.steps.retention import Kept
 from app.storage.tables import (
+    AlertRow,
     AttemptRow,
     AuditRow,
     AwardRow,
+    BulkJobRow,
     EventRow,
     IdentityRow,
+    NoticeRow,
     SubmissionRow,
     TransitionRow,
 )
@@ -158,18 +164,81 @@ def test_the_audit_log_has_its_own_time(world: World) -> None:
     assert [row.change for row in world.all(AuditRow)] == ["key.revoked"]
 
 
+def bulk_job(world: World) -> str:
+    job = world.do(lambda c: bulk.start(c, Act.REPLAY, Filter(), 0, "key:2 sam", world.now))
+    return str(job.id)
+
+
+def finish(world: World, job_id: str) -> None:
+    assert not world.do(lambda c: bulk.advance(c, job_id, world.now))
+
+
+def test_a_bulk_job_is_let_go_after_its_end_and_never_before(world: World) -> None:
+    over, running = bulk_job(world), bulk_job(world)
+    world.clock.advance(1_100 * DAY)
+    finish(world, over)
+    early = purge(world, Kept.BULK_JOBS, 1_095)
+    world.clock.advance(1_100 * DAY)
+
+    assert (early, purge(world, Kept.BULK_JOBS, 1_095)) == (0, 1)
+    assert [row.id for row in world.all(BulkJobRow)] == [running]
+
+
+def settle(world: World, wrong: Wrong) -> None:
+    world.do(lambda c: alerts.settle(c, wrong, ["pager"], world.now))
+
+
+def tell(world: World) -> None:
+    """Send every notice that is waiting."""
+    for notice in world.all(NoticeRow):
+        world.do(lambda c, one=notice.id: alerts.sent(c, one, world.now))  # type: ignore[misc]
+
+
+BACKLOG: Wrong = {(Kind.BACKLOG, ""): "no worker runs"}
+
+
+def test_a_cleared_alert_is_let_go_with_its_notices_and_an_open_one_stays(world: World) -> None:
+    settle(world, BACKLOG)
+    settle(world, {})
+    settle(world, BACKLOG)
+    tell(world)
+    world.clock.advance(366 * DAY)
+
+    assert purge(world, Kept.ALERTS, 365) == 1
+
+    [still] = world.all(AlertRow)
+    assert still.cleared_at is None
+    assert {notice.alert_id for notice in world.all(NoticeRow)} == {still.id}
+
+
+def test_an_alert_that_somebody_is_still_to_be_told_of_is_kept(world: World) -> None:
+    settle(world, BACKLOG)
+    settle(world, {})
+    world.clock.advance(366 * DAY)
+    early = purge(world, Kept.ALERTS, 365)
+    tell(world)
+
+    assert (early, purge(world, Kept.ALERTS, 365)) == (0, 1)
+    assert world.all(AlertRow) == world.all(NoticeRow) == []
+
+
 @pytest.mark.parametrize("kind", Kept)
 def test_a_count_changes_nothing_and_agrees(world: World, kind: Kept) -> None:
+    tables = (EventRow, AttemptRow, AuditRow, BulkJobRow, AlertRow)
     world.link(email="ann@b.test")
     paid(world)
     world.do(lambda c: audit.record(c, Change.KEY_CREATED, by="cli:sam", now=world.now))
+    finish(world, bulk_job(world))
+    settle(world, BACKLOG)
+    settle(world, {})
+    tell(world)
     world.clock.advance(2_000 * DAY)
-    before = [world.all(table) for table in (EventRow, AttemptRow, AuditRow)]
+    before = [world.all(table) for table in tables]
 
     with world.database.read() as connection:
         counted = retention.count(connection, kind, world.now - timedelta(days=1_900))
 
-    assert [world.all(table) for table in (EventRow, AttemptRow, AuditRow)] == before
+    assert [world.all(table) for table in tables] == before
     assert counted == purge(world, kind, 1_900) > 0
 
 
