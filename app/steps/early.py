@@ -14,12 +14,9 @@ from app.storage.tables import EventRow, IdentityRow
 
 _COLUMNS = tuple(column.name for column in IdentityRow.__table__.columns)
 _LINKS = (
-    f"SELECT {', '.join(_COLUMNS)} FROM identities"  # noqa: S608 -- names of ours
-    " WHERE account_id = ANY(%s) AND platform = ANY(%s)"
-)
-_HAS_CLAIMS = (
-    "SELECT EXISTS (SELECT 1 FROM attempts WHERE state = 'checking' AND customer_id IN"
-    " (SELECT customer_id FROM identities WHERE account_id = ANY(%s) AND platform = ANY(%s)))"
+    f"SELECT {', '.join(_COLUMNS)}, EXISTS"  # noqa: S608 -- names of ours
+    " (SELECT 1 FROM attempts a WHERE a.state = 'checking' AND a.customer_id = i.customer_id)"
+    " FROM identities i WHERE account_id = ANY($1) AND platform = ANY($2)"
 )
 
 
@@ -41,13 +38,12 @@ def look_early(
     wanted = set(accounts)
     inserts = insert_statements(connection, EventRow, event_rows)
     names = [account for _, account in wanted], list({platform for platform, _ in wanted})
-    *written, _locked, links, claims = in_one_trip(
-        connection,
-        [*inserts, (LOCK_KEYS, (account_keys(wanted),)), (_LINKS, names), (_HAS_CLAIMS, names)],
+    *written, _locked, links = in_one_trip(
+        connection, [*inserts, (LOCK_KEYS, (account_keys(wanted),)), (_LINKS, names)]
     )
-    rows = [dict(zip(_COLUMNS, row, strict=True)) for row in links.rows]
+    found = [dict(zip(_COLUMNS, row, strict=False)) for row in links.rows]
     return Early(
         sum(reply.count for reply in written),
-        [SimpleNamespace(_mapping=row, **row) for row in rows],
-        bool(claims.rows[0][0]),
+        [SimpleNamespace(_mapping=row, **row) for row in found],
+        any(row[-1] for row in links.rows),
     )

@@ -17,7 +17,7 @@ from app.steps.earning import ALREADY_AWARDED, BARRED, earn
 from app.steps.ledger import Award, award_rows, earned_state, enter, is_barred
 from app.steps.moves import remember, transition
 from app.steps.undoing import UNDONE_BEFORE, undo, undone_before
-from app.storage.bulk import insert_rows, insert_statements
+from app.storage.bulk import insert_if_all_new, insert_rows
 from app.storage.hashes import Hashes, hashes_of
 from app.storage.pipeline import has_pipeline, in_one_trip
 from app.storage.tables import (
@@ -270,9 +270,8 @@ def _write_drafts(
         for draft in drafts
         if draft.link and draft.undone_at is None
     }
-    made = _as_if_all_won(connection, drafts, awards, now) if has_pipeline(connection) else None
+    won, made = _won_and_written(connection, drafts, awards, now)
     if made is None:
-        won = enter(connection, list(awards.values()), now)
         barred = {i for i in awards.keys() - won if is_barred(connection, awards[i])}
         made = _drawn_up(vault_of(connection), drafts, won, barred)
         insert_rows(connection, AttemptRow, made.attempts)
@@ -300,28 +299,30 @@ def _drawn_up(vault: Vault, drafts: Sequence[Draft], won: set[str], barred: set[
     return made
 
 
-def _as_if_all_won(
+def _won_and_written(
     connection: Connection, drafts: Sequence[Draft], awards: Mapping[str, Award], now: datetime
-) -> _Made | None:
-    """Write awards and attempts in one trip, as nearly always; None: undone, as one was not new."""
-    rows = award_rows(connection, list(awards.values()), now)
-    if rows is None:
-        return None
+) -> tuple[set[str], _Made | None]:
+    """Enter the awards into the ledger, and if all were new, as nearly always, write the rest.
+
+    Which were new, and what was written. Over PostgreSQL that is one statement.
+    """
+    rows = award_rows(connection, list(awards.values()), now) if awards else None
+    if rows is None or not has_pipeline(connection):
+        return enter(connection, list(awards.values()), now), None
     made = _drawn_up(vault_of(connection), drafts, set(awards), set())
-    inserts = insert_statements(connection, AwardRow, rows)
-    replies = in_one_trip(
+    ledger, attempts = (AwardRow, rows), (AttemptRow, made.attempts)
+    statement = insert_if_all_new(
         connection,
-        [
-            ("SAVEPOINT as_if_all_won", ()),
-            *inserts,
-            *insert_statements(connection, AttemptRow, made.attempts),
-            *insert_statements(connection, TransitionRow, made.timeline),
-        ],
+        ledger,
+        "attempt_id",
+        attempts,
+        (TransitionRow, made.timeline),
     )
-    if sum(reply.count for reply in replies[1 : 1 + len(inserts)]) == len(rows):
-        return made
-    connection.exec_driver_sql("ROLLBACK TO SAVEPOINT as_if_all_won")
-    return None
+    if statement is None:
+        return enter(connection, list(awards.values()), now), None
+    (reply,) = in_one_trip(connection, [statement])
+    won = {str(attempt_id) for (attempt_id,) in reply.rows}
+    return won, made if len(won) == len(rows) else None
 
 
 def _award(draft: Draft, link: Any) -> Award:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from sqlalchemy import Connection, text
 
-LOCK_KEYS = "SELECT pg_advisory_xact_lock(k) FROM unnest(CAST(%s AS bigint[])) AS k"
+LOCK_KEYS = "SELECT pg_advisory_xact_lock(k) FROM unnest(CAST($1 AS bigint[])) AS k"
 
 
 def lock_accounts(connection: Connection, accounts: Iterable[tuple[str, str]]) -> None:
@@ -18,7 +18,7 @@ def lock_accounts(connection: Connection, accounts: Iterable[tuple[str, str]]) -
         return
     keys = account_keys(accounts)
     if keys:
-        connection.execute(text(LOCK_KEYS.replace("%s", ":keys")), {"keys": keys})
+        connection.execute(text(LOCK_KEYS.replace("$1", ":keys")), {"keys": keys})
 
 
 def account_keys(accounts: Iterable[tuple[str, str]]) -> list[int]:

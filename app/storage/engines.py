@@ -119,6 +119,8 @@ def _postgres(url: str, pool_size: int, vault: Vault) -> Engine:
         url,
         pool_size=pool_size,
         max_overflow=0,
+        # The one used last: the driver has prepared its statements there.
+        pool_use_lifo=True,
         pool_timeout=5,
         # Errors, and with them our log, would quote the values of a statement.
         hide_parameters=True,

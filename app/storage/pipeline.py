@@ -1,7 +1,8 @@
 """How do several statements reach PostgreSQL in one trip?
 
 Each waits for the answer to the one before only where it needs it. Over a network trips are most
-of what a transaction takes, and on one machine they are half of it.
+of what a transaction takes, and on one machine they are half of it. Statements are in PostgreSQL's
+own words, `$1` for a value: the driver would look a long text through for its own each time.
 """
 
 from collections.abc import Sequence
@@ -36,7 +37,7 @@ def in_one_trip(connection: Connection, statements: Sequence[Statement]) -> list
     raw: Any = connection.connection.driver_connection
     try:
         with raw.pipeline():
-            cursors = [raw.execute(text, values) for text, values in statements]
+            cursors = [psycopg.RawCursor(raw).execute(text, values) for text, values in statements]
         return [
             Reply(cursor.rowcount, cursor.fetchall() if cursor.description else ())
             for cursor in cursors

@@ -26,9 +26,9 @@ def test_each_statement_has_its_own_reply(database: Database) -> None:
             c,
             [
                 MAKE,
-                ("INSERT INTO pairs VALUES (%s, %s), (%s, %s)", (1, "one", 2, "two")),
-                ("INSERT INTO pairs VALUES (%s, %s) ON CONFLICT DO NOTHING", (1, "again")),
-                ("SELECT b FROM pairs WHERE a = ANY(%s) ORDER BY a", ([1, 2],)),
+                ("INSERT INTO pairs VALUES ($1, $2), ($3, $4)", (1, "one", 2, "two")),
+                ("INSERT INTO pairs VALUES ($1, $2) ON CONFLICT DO NOTHING", (1, "again")),
+                ("SELECT b FROM pairs WHERE a = ANY($1) ORDER BY a", ([1, 2],)),
             ],
         )
     )
@@ -44,7 +44,7 @@ def test_a_statement_that_fails_undoes_the_transaction_and_is_sqlalchemys_error(
     database.write(lambda c: in_one_trip(c, [MAKE]) and None)
 
     def fail(connection: Connection) -> None:
-        insert = ("INSERT INTO pairs VALUES (%s, %s)", (1, "one"))
+        insert = ("INSERT INTO pairs VALUES ($1, $2)", (1, "one"))
         try:
             in_one_trip(connection, [insert, insert, ("SELECT 1", ())])
         except DBAPIError as error:
