@@ -44,6 +44,11 @@ class WebServer(BaseApplication):  # type: ignore[misc]
         self.worker: Worker | None = None
         super().__init__()
 
+    @property
+    def gathers_callbacks(self) -> bool:
+        """Whether callbacks wait for each other's commits; the writer on SQLite gathers itself."""
+        return not self.service.database.is_embedded
+
     def load_config(self) -> None:
         for name, value in self.settings.items():
             if name in self.cfg.settings:

@@ -5,6 +5,7 @@ work, is what a callback would cost most (bench/intake).
 """
 
 import re
+import time
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -15,6 +16,8 @@ from app.storage.sharing import run_sharing
 from app.web.patient_worker import OTHER_LENGTH, PatientWorker
 
 MOST_TOGETHER = 64
+# A commit that takes longer waits for something else than the disk: nobody waits for it then.
+SLOW_SECONDS = 0.1
 _CALLBACK = re.compile(
     rb"POST /webhooks/[^\r\n]*\r\n(?:[^\r\n]+\r\n)*?content-length:[ \t]*(\d{1,5})[ \t]*\r\n"
     rb"(?:[^\r\n]+\r\n)*\r\n",
@@ -23,12 +26,18 @@ _CALLBACK = re.compile(
 
 
 class CallbackWorker(PatientWorker):
-    """Whole callbacks that are there together share a thread; every other request has its own."""
+    """Whole callbacks that are there together share a thread; every other request has its own.
+
+    Where its application says ``gathers_callbacks``, those that arrive during a commit wait for its
+    end, so that the next one is for all of them.
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._whole: list[TConn] = []
         self._read_now: Sequence[TConn] | None = None
+        self._begun_at: dict[int, float] = {}
+        self._gathers: bool = self.app.gathers_callbacks
 
     def serve_whole(self, conn: TConn, data: bytes) -> None:
         if is_whole_callback(data):
@@ -37,15 +46,20 @@ class CallbackWorker(PatientWorker):
             super().serve_whole(conn, data)
 
     def wait_for_and_dispatch_events(self, timeout: float) -> None:
-        super().wait_for_and_dispatch_events(timeout)
+        super().wait_for_and_dispatch_events(min(timeout, SLOW_SECONDS) if self._whole else timeout)
         self._begin_group()
 
     def _begin_group(self) -> None:
-        """Serve what is there, unless a group is just being read: then the next is the larger."""
-        if self._whole and self._read_now is None:
+        """Serve what is there, unless the next group is the larger for waiting."""
+        if self._whole and self._read_now is None and not self._is_worth_waiting():
             group, self._whole = self._whole[:MOST_TOGETHER], self._whole[MOST_TOGETHER:]
             self._read_now = group
+            self._begun_at[id(group)] = time.monotonic()
             self.tpool.submit(self._serve, group)
+
+    def _is_worth_waiting(self) -> bool:
+        begun_at = self._begun_at.values()
+        return self._gathers and any(time.monotonic() < at + SLOW_SECONDS for at in begun_at)
 
     def _serve(self, group: Sequence[TConn]) -> None:
         """In a thread of the pool. While the group waits for its commit, the next may be read."""
@@ -59,12 +73,13 @@ class CallbackWorker(PatientWorker):
     def _end_reading(self, group: Sequence[TConn]) -> None:
         if self._read_now is group:
             self._read_now = None
-            self._begin_group()
+        self._begin_group()
 
     def _finish_group(self, group: Sequence[TConn], ends: Sequence[Any]) -> None:
-        self._end_reading(group)
+        del self._begun_at[id(group)]
         for conn, end in zip(group, ends, strict=True):
             self.finish_request(conn, _Done(end))
+        self._end_reading(group)
 
 
 class _Done:

@@ -7,7 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
+from sqlalchemy import Connection
 
+from app.steps.locks import lock_accounts
+from app.storage.database import Database
 from tests.hard.conftest import Survived
 from tests.hard.harness import Installation, wait_until
 from tests.hard.history import History
@@ -87,3 +90,32 @@ def test_a_caller_that_is_slow_holds_up_nobody(
     assert len(history.event_keys()) == 20
     assert took < 5
     survived(slow_callers=10, others_answered_within=f"{took:.2f} s")
+
+
+@pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
+def test_a_commit_that_waits_for_somebody_holds_up_nobody(
+    installation: Installation, history: History, database_url: str, survived: Survived
+) -> None:
+    """Callbacks wait for each other's commits, to share the next one, but not for long."""
+    history.link(range(100))
+    web = installation.serve()
+    database = Database(database_url)
+    with connections(web.port, 1) as held, connections(web.port, 10) as callers:
+
+        def keep_out(connection: Connection) -> float:
+            lock_accounts(connection, [("twitch", "account-0")])
+            held[0].sendall(follow("event-0", "account-0").as_bytes())
+            time.sleep(0.5)
+            began = time.monotonic()
+            for number in range(3):
+                some = [10 * number + n for n in range(1, 11)]
+                answers = [follow(f"event-{n}", f"account-{n}") for n in some]
+                assert send_at_once(callers, answers) == [204] * 10
+            return time.monotonic() - began
+
+        took = database.write(keep_out)
+        assert status(held[0]) == 204
+    database.close()
+    assert len(history.event_keys()) == 31
+    assert took < 2
+    survived(held_up=1, others_answered_within=f"{took:.2f} s")
