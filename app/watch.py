@@ -12,7 +12,7 @@ import structlog
 from app.platforms.kit.callback import Grant
 from app.platforms.kit.fields import label
 from app.steps import sources
-from app.steps.sources import Sighting
+from app.steps.sources import Sighting, minute_of
 from app.storage.database import Database
 from app.storage.errors import StorageUnavailable
 
@@ -39,6 +39,7 @@ class Watch:
             seen = self._sighting(source)
             seen.callback_at = at
             seen.refusals = 0
+            seen.believed_in[minute_of(at)] += 1
 
     def proved(self, source: str, at: datetime, grant: Grant | None = None) -> None:
         """A handshake that was answered, and the subscription it granted."""
@@ -54,6 +55,7 @@ class Watch:
             seen.refused_at, seen.refusal_kind = at, kind
             seen.refusal_reason = label(reason) or ""
             seen.refusals += 1
+            seen.refused_in[minute_of(at)] += 1
 
     def noticed(self, source: str, at: datetime, notice: str) -> None:
         """A word of the platform about the subscription itself."""

@@ -6,17 +6,20 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
-from app.domain.sources import Seen
+from app.domain.clock import utc_now
+from app.domain.sources import LONGEST_WINDOW_SECONDS, Expected, RefusalLimit, Seen
 from app.platforms.kit.callback import Grant
-from app.steps.sources import seen_of
+from app.steps.sources import judged_seen, seen_of
 from app.storage.database import Database
 from app.storage.errors import StorageUnavailable
+from app.storage.tables import SourceMinuteRow
 from app.watch import Watch
 from tests.clock import START
 from tests.keys import KEYS
@@ -132,6 +135,43 @@ def test_a_reason_is_kept_as_one_printable_line_of_bounded_length(
     assert len(reason) <= 255
 
 
+def test_callbacks_are_counted_by_the_minute(database: CountedDatabase) -> None:
+    watch = Watch(database, NEVER)
+    limit = RefusalLimit(0.5, 1, within_seconds=600)
+    for minutes, refusals in ((0, 5), (9, 2), (10, 1)):
+        at = START + timedelta(minutes=minutes)
+        watch.believed("twitch", at)
+        for _ in range(refusals):
+            watch.refused("twitch", at, "forged", "r")
+        watch.flush()
+
+    counts = [counted(database, limit, START + timedelta(minutes=m)) for m in (0, 10, 30)]
+
+    assert counts == [(3, 8), (2, 3), (0, 0)]
+    watch.close()
+
+
+def counted(database: Database, limit: RefusalLimit, now: datetime) -> tuple[int, int]:
+    """How many were believed and refused within the window, and since."""
+    with database.read() as connection:
+        found = judged_seen(connection, {"twitch": Expected(refusals=limit)}, now)["twitch"]
+    return found.believed, found.refused
+
+
+def test_a_minute_is_forgotten_after_the_longest_window(database: CountedDatabase) -> None:
+    watch = Watch(database, NEVER)
+    for seconds in (0, 60, LONGEST_WINDOW_SECONDS + 60):
+        watch.refused("twitch", START + timedelta(seconds=seconds), "forged", "r")
+        watch.refused("other", START, "forged", "r")
+        watch.flush()
+
+    with database.read() as connection:
+        kept = connection.execute(select(SourceMinuteRow.source, SourceMinuteRow.refused)).all()
+
+    assert sorted(kept) == [("other", 3), ("twitch", 1), ("twitch", 1)]
+    watch.close()
+
+
 def test_threads_lose_nothing(database: CountedDatabase) -> None:
     watch = Watch(database, 0.001)
 
@@ -192,6 +232,7 @@ def test_several_web_processes_agree(database_url: str, tmp_path: Path) -> None:
 
     database = Database(database_url, secret_keys=KEYS)
     found = seen(database)
+    _, refused = counted(database, RefusalLimit(0.5, 1, 3_600), utc_now())
     database.close()
-    assert found.refusals_in_a_row == 120
+    assert found.refusals_in_a_row == refused == 120
     assert found.refusal_kind == "forged"

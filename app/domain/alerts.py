@@ -42,9 +42,11 @@ Wrong = Mapping[tuple[Kind, str], str]
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """From where on it is wrong. Zero: never."""
+    """From where on it is wrong, of what ended within a window. Zero: never."""
 
-    dead_per_hour: int
+    within_seconds: float
+    dead_share: float
+    dead_of_at_least: int
     backlog_seconds: float
     granted_share: float
     granted_of_at_least: int
@@ -52,7 +54,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """How things are. ``ended``: attempts by the state that they came to in the last hour."""
+    """How things are. ``ended``: attempts by the state that they came to within the window."""
 
     paused_at: datetime | None = None
     pause_reason: str | None = None
@@ -98,9 +100,14 @@ def _facts(pause_reason: str) -> list[str]:
 
 
 def _dead(situation: Situation, limits: Limits) -> Iterator[tuple[Kind, str, str]]:
-    count = situation.ended.get(State.DEAD, 0)
-    if limits.dead_per_hour and count >= limits.dead_per_hour:
-        text = f"{count} attempts died within an hour: `vouch attempts list --state dead` says why"
+    count, dead = sum(situation.ended.values()), situation.ended.get(State.DEAD, 0)
+    if not limits.dead_share or count < limits.dead_of_at_least:
+        return
+    if dead >= limits.dead_share * count:
+        text = (
+            f"{dead} of {count} attempts that ended within {_span(limits)} died: `vouch attempts "
+            "list --state dead` says why"
+        )
         yield Kind.ATTEMPTS_DEAD, "", text
 
 
@@ -119,8 +126,8 @@ def _confirmation(situation: Situation, limits: Limits) -> Iterator[tuple[Kind, 
     if known < limits.granted_of_at_least or granted >= limits.granted_share * known:
         return
     text = (
-        f"only {granted} of {known} accepted attempts were granted within an hour: is the campaign "
-        "on, and are its customers eligible?"
+        f"only {granted} of {known} accepted attempts were granted within {_span(limits)}: is the "
+        "campaign on, and are its customers eligible?"
     )
     yield Kind.CONFIRMATION_FALLING, "", text
 
@@ -129,6 +136,10 @@ def _sources(situation: Situation) -> Iterator[tuple[Kind, str, str]]:
     for source, troubles in sorted(situation.troubles.items()):
         for trouble in troubles:
             yield OF_AILMENTS[trouble.ailment], source, f"source {source}: {trouble.text}"
+
+
+def _span(limits: Limits) -> timedelta:
+    return timedelta(seconds=limits.within_seconds)
 
 
 def _told(moment: datetime) -> str:

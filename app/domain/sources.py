@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-# So many refusals without one callback between them are no stray request of a stranger.
-REFUSALS_THAT_WORRY = 10
+# Over no longer a time can refusals be counted: what is older is forgotten.
+LONGEST_WINDOW_SECONDS = 86_400
 # A subscription is renewed at half of its time; this share of it is left when that has failed.
 SHARE_THAT_WORRIES = 0.25
 
@@ -54,7 +54,8 @@ class Seen:
     """What was seen of a source until now.
 
     ``callback_at`` is any callback that was believed, ``event_at`` only one that told us something
-    new. ``refusals_in_a_row`` counts those since the last that was believed.
+    new. ``refusals_in_a_row`` counts those since the last that was believed; ``believed`` and
+    ``refused``, callbacks within the window that refusals are judged by.
     """
 
     event_at: datetime | None = None
@@ -67,6 +68,8 @@ class Seen:
     notice_at: datetime | None = None
     notice: str | None = None
     subscriptions: tuple[Subscription, ...] = ()
+    believed: int = 0
+    refused: int = 0
 
     @property
     def heard_at(self) -> datetime | None:
@@ -84,12 +87,22 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
+class RefusalLimit:
+    """From which share of the callbacks within a window on refusing them is wrong; zero: never."""
+
+    share: float
+    of_at_least: int
+    within_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Expected:
     """What a source does while all is well, as far as anybody said so."""
 
     silent_after_seconds: float | None = None
     handshake_within_seconds: float | None = None
     topics: tuple[str, ...] = ()
+    refusals: RefusalLimit | None = None
 
 
 def troubles(seen: Seen, expected: Expected, now: datetime) -> list[Trouble]:
@@ -97,7 +110,7 @@ def troubles(seen: Seen, expected: Expected, now: datetime) -> list[Trouble]:
     order = list(Ailment)
     found = (
         *_revoked(seen),
-        *_refusing(seen),
+        *_refusing(seen, expected.refusals),
         *_silent(seen, expected, now),
         *_handshake_overdue(seen, expected, now),
         *_lapses(seen, expected, now),
@@ -113,11 +126,15 @@ def _revoked(seen: Seen) -> Iterator[Trouble]:
         yield Trouble(Ailment.REVOKED, text)
 
 
-def _refusing(seen: Seen) -> Iterator[Trouble]:
-    if seen.refusals_in_a_row >= REFUSALS_THAT_WORRY:
+def _refusing(seen: Seen, limit: RefusalLimit | None) -> Iterator[Trouble]:
+    count = seen.believed + seen.refused
+    if limit is None or not limit.share or count < limit.of_at_least:
+        return
+    if seen.refused >= limit.share * count:
+        within = timedelta(seconds=limit.within_seconds)
         text = (
-            f"the last {seen.refusals_in_a_row} callbacks were refused, most recently because: "
-            f"{seen.refusal_reason}. The secret is wrong, or a stranger calls"
+            f"{seen.refused} of {count} callbacks within {within} were refused, most recently "
+            f"because: {seen.refusal_reason}. The secret is wrong, or a stranger calls"
         )
         yield Trouble(Ailment.REFUSING, text)
 

@@ -4,7 +4,7 @@ import contextlib
 import os
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -15,6 +15,7 @@ from app.domain.alerts import Limits
 from app.domain.evidence import Evidence
 from app.domain.retries import RetryPolicy
 from app.domain.rules import Repeat, Rule
+from app.domain.sources import LONGEST_WINDOW_SECONDS, Expected, RefusalLimit
 from app.platforms import adapters
 from app.platforms.kit.adapter import Adapter
 from app.platforms.kit.options import NAME_PATTERN
@@ -207,8 +208,31 @@ class ConfirmationSection(Section):
 class AlertsSection(Section):
     """When somebody is woken. Nobody is, unless there is a ``[[receivers]]`` table."""
 
-    dead_per_hour: int = Field(
-        default=10, ge=0, description="Attempts that became `dead` within an hour; 0: never."
+    within: Duration = Field(
+        default=3_600,
+        ge=300,
+        le=LONGEST_WINDOW_SECONDS,
+        description="The window over which all shares are taken.",
+    )
+    dead_share: float = Field(
+        default=0.2,
+        ge=0,
+        le=1,
+        description="Of the attempts that came to an end within the window, the share that became "
+        "`dead`, from which on it is wrong; 0: never.",
+    )
+    dead_of_at_least: int = Field(
+        default=10, ge=1, description="Of fewer such attempts nothing is concluded."
+    )
+    refused_share: float = Field(
+        default=0.5,
+        ge=0,
+        le=1,
+        description="Of a source's callbacks within the window, the share that was refused, from "
+        "which on it is wrong; 0: never.",
+    )
+    refused_of_at_least: int = Field(
+        default=10, ge=1, description="Of fewer such callbacks nothing is concluded."
     )
     backlog_older_than: Duration = Field(
         default=900, description="How long an attempt has been due and not submitted; 0: never."
@@ -217,7 +241,7 @@ class AlertsSection(Section):
         default=0.5,
         ge=0,
         le=1,
-        description="Of the accepted attempts whose reward was looked for within an hour, the "
+        description="Of the accepted attempts whose truth became known within the window, the "
         "share that was granted, below which it is wrong; 0: never.",
     )
     granted_of_at_least: int = Field(
@@ -226,11 +250,16 @@ class AlertsSection(Section):
 
     def limits(self) -> Limits:
         return Limits(
-            self.dead_per_hour,
+            self.within,
+            self.dead_share,
+            self.dead_of_at_least,
             self.backlog_older_than,
             self.granted_share,
             self.granted_of_at_least,
         )
+
+    def refusals(self) -> RefusalLimit:
+        return RefusalLimit(self.refused_share, self.refused_of_at_least, self.within)
 
 
 class RetentionSection(Section):
@@ -303,6 +332,15 @@ class Configuration:
     worker: WorkerSection
     alerts: AlertsSection
     receivers: tuple[Receiver, ...]
+
+    @property
+    def expected(self) -> dict[str, Expected]:
+        """What each source does while all is well."""
+        refusals = self.alerts.refusals()
+        return {
+            name: replace(adapter.expected, refusals=refusals)
+            for name, adapter in self.sources.items()
+        }
 
 
 class FileModel(Section):

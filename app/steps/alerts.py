@@ -15,7 +15,7 @@ from app.domain.clock import new_id
 from app.domain.sources import Expected, troubles
 from app.steps import health
 from app.steps.ledger import insert_new
-from app.steps.sources import seen_of
+from app.steps.sources import judged_seen
 from app.storage.tables import AlertRow, AlertWatchRow, NoticeRow, TransitionRow
 
 MAX_TEXT = 500
@@ -23,7 +23,6 @@ MAX_TEXT = 500
 RETRY_SECONDS = (5, 30, 120, 600, 3_600, 21_600, 86_400)
 # Longer than one call may take: whoever took a notice and died gives it back by this.
 TAKEN_SECONDS = 60.0
-ENDED_WITHIN = timedelta(hours=1)
 # As the index has it, word by word: SQLite takes it for nothing else.
 _ENDED = "to_state IN ('dead', 'granted', 'not_granted', 'unconfirmed')"
 
@@ -83,15 +82,17 @@ def is_turn(connection: Connection, now: datetime) -> bool:
     return at is None or at <= now
 
 
-def situation(connection: Connection, expected: Mapping[str, Expected], now: datetime) -> Situation:
-    """How things are, of these sources and what is expected of each."""
+def situation(
+    connection: Connection, expected: Mapping[str, Expected], within_seconds: float, now: datetime
+) -> Situation:
+    """How things are, of these sources and what is expected of each; what ended within a time."""
     forwarding = health.forwarding(connection)
-    seen = seen_of(connection, expected)
+    seen = judged_seen(connection, expected, now)
     return Situation(
         forwarding.paused_at,
         forwarding.pause_reason,
         forwarding.oldest_due_at,
-        _ended(connection, now - ENDED_WITHIN),
+        _ended(connection, now - timedelta(seconds=within_seconds)),
         {name: troubles(seen[name], expected[name], now) for name in expected},
     )
 

@@ -1,17 +1,27 @@
 """What was seen of each source, by all processes together?"""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, or_, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, func, or_, select, update
 
-from app.domain.sources import Seen, Subscription
+from app.domain.sources import (
+    LONGEST_WINDOW_SECONDS,
+    Expected,
+    Seen,
+    Subscription,
+)
 from app.steps.health import last_event_at
 from app.steps.ledger import insert_new
-from app.storage.tables import SourceRow, SubscriptionRow
+from app.storage.tables import SourceMinuteRow, SourceRow, SubscriptionRow
 
+_COUNTED = select(
+    func.coalesce(func.sum(SourceMinuteRow.believed), 0).label("believed"),
+    func.coalesce(func.sum(SourceMinuteRow.refused), 0).label("refused"),
+).where(SourceMinuteRow.source == bindparam("source"), SourceMinuteRow.minute > bindparam("since"))
 _TOPICS = select(SubscriptionRow.__table__).order_by(SubscriptionRow.topic)
 
 
@@ -19,7 +29,8 @@ _TOPICS = select(SubscriptionRow.__table__).order_by(SubscriptionRow.topic)
 class Sighting:
     """What one process saw of one source since it last wrote that down; the last of each kind.
 
-    ``refusals`` counts those since the last callback that was believed.
+    ``refusals`` counts those since the last callback that was believed; ``believed_in`` and
+    ``refused_in``, callbacks by the minute.
     """
 
     callback_at: datetime | None = None
@@ -31,12 +42,16 @@ class Sighting:
     notice_at: datetime | None = None
     notice: str = ""
     granted_seconds: dict[str, float] = field(default_factory=dict)
+    believed_in: Counter[datetime] = field(default_factory=Counter)
+    refused_in: Counter[datetime] = field(default_factory=Counter)
 
     def absorb(self, later: "Sighting") -> None:
         """Add what was seen after this."""
         self.refusals = later.refusals + (0 if later.callback_at else self.refusals)
         self.callback_at = later.callback_at or self.callback_at
         self.granted_seconds |= later.granted_seconds
+        self.believed_in += later.believed_in
+        self.refused_in += later.refused_in
         self.handshake_at = later.handshake_at or self.handshake_at
         if later.refused_at:
             self.refused_at, self.refusal_kind = later.refused_at, later.refusal_kind
@@ -58,6 +73,8 @@ def keep(connection: Connection, sightings: Mapping[str, Sighting]) -> None:
         _keep_last(connection, source, "refused_at", seen.refused_at, **refusal)
         _keep_last(connection, source, "notice_at", seen.notice_at, notice=seen.notice)
         _count(connection, source, seen)
+        for minute in sorted({*seen.believed_in, *seen.refused_in}):
+            _count_in(connection, source, minute, seen)
         for topic in sorted(seen.granted_seconds):
             _grant(connection, source, topic, seen)
 
@@ -81,6 +98,21 @@ def _count(connection: Connection, source: str, seen: Sighting) -> None:
     connection.execute(update(SourceRow).where(SourceRow.source == source).values(values))
 
 
+def _count_in(connection: Connection, source: str, minute: datetime, seen: Sighting) -> None:
+    ours = SourceMinuteRow.source == source
+    row = {"source": source, "minute": minute, "believed": 0, "refused": 0}
+    insert = insert_new(connection, SourceMinuteRow, SourceMinuteRow.minute)
+    if connection.execute(insert, row).first() is not None:
+        forgotten = minute - timedelta(seconds=LONGEST_WINDOW_SECONDS)
+        connection.execute(delete(SourceMinuteRow).where(ours, SourceMinuteRow.minute < forgotten))
+    values = {
+        "believed": SourceMinuteRow.believed + seen.believed_in[minute],
+        "refused": SourceMinuteRow.refused + seen.refused_in[minute],
+    }
+    this = update(SourceMinuteRow).where(ours, SourceMinuteRow.minute == minute)
+    connection.execute(this.values(values))
+
+
 def _grant(connection: Connection, source: str, topic: str, seen: Sighting) -> None:
     at, seconds = seen.handshake_at, seen.granted_seconds[topic]
     if at is None:
@@ -91,6 +123,23 @@ def _grant(connection: Connection, source: str, topic: str, seen: Sighting) -> N
     is_later = or_(SubscriptionRow.granted_at.is_(None), SubscriptionRow.granted_at < at)
     values = {"granted_at": at, "lapses_at": ends, "answer": None}
     connection.execute(update(SubscriptionRow).where(*ours, is_later).values(values))
+
+
+def minute_of(moment: datetime) -> datetime:
+    return moment.replace(second=0, microsecond=0)
+
+
+def judged_seen(
+    connection: Connection, expected: Mapping[str, Expected], now: datetime
+) -> dict[str, Seen]:
+    """What was seen of each of these sources, with what their refusals are judged by."""
+    seen = seen_of(connection, expected)
+    for name, one in expected.items():
+        if one.refusals is not None:
+            since = now - timedelta(seconds=one.refusals.within_seconds)
+            counted = connection.execute(_COUNTED, {"source": name, "since": since}).one()
+            seen[name] = replace(seen[name], believed=counted.believed, refused=counted.refused)
+    return seen
 
 
 def seen_of(connection: Connection, sources: Iterable[str]) -> dict[str, Seen]:

@@ -161,6 +161,7 @@ COLUMNS: Mapping[str, Mapping[str, Tells]] = {
         "notice_at": N,
         "notice": N,
     },
+    "source_minutes": {"source": N, "minute": N, "believed": N, "refused": N},
     "subscriptions": {
         "source": N,
         "topic": N,

@@ -476,6 +476,17 @@ class SourceRow(Base):
     notice: Mapped[Text | None]
 
 
+class SourceMinuteRow(Base):
+    """How many callbacks of a source were believed and refused in one minute, by all processes."""
+
+    __tablename__ = "source_minutes"
+
+    source: Mapped[str] = mapped_column(String(64), primary_key=True)
+    minute: Mapped[datetime] = mapped_column(UtcDateTime, primary_key=True)
+    believed: Mapped[int]
+    refused: Mapped[int]
+
+
 class SubscriptionRow(Base):
     """A platform's promise to tell a source of a topic, for a time.
 

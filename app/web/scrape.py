@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from app.domain.attempts import State
 from app.service import Service
 from app.steps import health
-from app.steps.sources import seen_of
+from app.steps.sources import judged_seen
 from app.storage.errors import StorageUnavailable
 from app.web.scrape_sources import source_gauges
 
@@ -47,10 +47,10 @@ class DatabaseCollector(Collector):
         yield from _waits(connection, now)
         yield from _forwarding(health.forwarding(connection), now)
         yield from self._windows(connection, now)
-        adapters = self._service.configuration.sources
-        found = seen_of(connection, adapters)
-        seen = {name: found[name].within(one.topics) for name, one in adapters.items()}
-        yield from source_gauges(adapters, seen, now)
+        expected = self._service.configuration.expected
+        found = judged_seen(connection, expected, now)
+        seen = {name: found[name].within(one.topics) for name, one in expected.items()}
+        yield from source_gauges(expected, seen, now)
 
     def _attempts(self, connection: Connection) -> GaugeMetricFamily:
         family = GaugeMetricFamily("vouch_attempts", "Attempts by state.", labels=["state"])

@@ -5,8 +5,7 @@ from datetime import datetime
 
 from prometheus_client.core import GaugeMetricFamily
 
-from app.domain.sources import Ailment, Seen, troubles
-from app.platforms.kit.adapter import Adapter
+from app.domain.sources import Ailment, Expected, Seen, troubles
 
 # Each moment is told in seconds since 1970, and not at all where there was none.
 MOMENTS = {
@@ -20,7 +19,7 @@ MOMENTS = {
 
 
 def source_gauges(
-    adapters: Mapping[str, Adapter], seen: Mapping[str, Seen], now: datetime
+    expected: Mapping[str, Expected], seen: Mapping[str, Seen], now: datetime
 ) -> Iterator[GaugeMetricFamily]:
     for moment, (name, told) in MOMENTS.items():
         yield _moments(f"{name}_timestamp_seconds", f"{told}, in seconds since 1970.", moment, seen)
@@ -32,9 +31,9 @@ def source_gauges(
         "Whether something is wrong with a source: 1, or 0.",
         labels=["source", "ailment"],
     )
-    for source, adapter in adapters.items():
+    for source, usual in expected.items():
         row.add_metric([source], seen[source].refusals_in_a_row)
-        found = {trouble.ailment for trouble in troubles(seen[source], adapter.expected, now)}
+        found = {trouble.ailment for trouble in troubles(seen[source], usual, now)}
         for ailment in Ailment:
             ill.add_metric([source, ailment], float(ailment in found))
     yield from (row, ill)

@@ -5,10 +5,10 @@ from datetime import datetime, timedelta
 from flask import Blueprint, Response, url_for
 from pydantic import Field
 
-from app.domain.sources import Ailment, Seen, Subscription, Trouble, troubles
+from app.domain.sources import Ailment, Expected, Seen, Subscription, Trouble, troubles
 from app.platforms.kit.adapter import Adapter
 from app.steps.keys import Role
-from app.steps.sources import seen_of
+from app.steps.sources import judged_seen
 from app.web.access import requires
 from app.web.context import service
 from app.web.openapi import operation
@@ -89,15 +89,19 @@ class Sources(Shape):
     tag="history",
 )
 def sources() -> Response:
-    adapters = sorted(service().configuration.sources.items())
+    configuration, now = service().configuration, service().now()
+    expected = configuration.expected
     with service().database.read() as connection:
-        seen = seen_of(connection, [name for name, _ in adapters])
-    now = service().now()
-    return reply(Sources(items=[_source(adapter, seen[name], now) for name, adapter in adapters]))
+        seen = judged_seen(connection, expected, now)
+    items = [
+        _source(adapter, expected[name], seen[name], now)
+        for name, adapter in sorted(configuration.sources.items())
+    ]
+    return reply(Sources(items=items))
 
 
-def _source(adapter: Adapter, seen: Seen, now: datetime) -> Source:
-    name, expected = adapter.source.name, adapter.expected
+def _source(adapter: Adapter, expected: Expected, seen: Seen, now: datetime) -> Source:
+    name = adapter.source.name
     seen = seen.within(expected.topics)
     return Source(
         name=name,

@@ -73,7 +73,8 @@ class Alerter:
         # Read by itself: on SQLite every callback waits for a write.
         with self._database.read() as connection:
             now = self._now()
-            situation = alerts.situation(connection, self._expected, now)
+            within_seconds = self._limits.within_seconds
+            situation = alerts.situation(connection, self._expected, within_seconds, now)
         found = wrong(situation, self._limits, now)
         changed = self._database.write(
             lambda c: alerts.settle(c, found, self._receivers, self._now())

@@ -66,7 +66,7 @@ def build_alerter(service: Service) -> Alerter:
         service.database,
         configuration.receivers,
         configuration.alerts.limits(),
-        {name: adapter.expected for name, adapter in configuration.sources.items()},
+        configuration.expected,
         service.now,
     )
 

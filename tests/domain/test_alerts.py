@@ -12,8 +12,15 @@ from app.domain.attempts import State
 from app.domain.sources import Ailment, Trouble
 from tests.clock import START
 
-LIMITS = Limits(dead_per_hour=10, backlog_seconds=900, granted_share=0.5, granted_of_at_least=20)
-OFF = Limits(0, 0, 0, 1)
+LIMITS = Limits(
+    within_seconds=1_800,
+    dead_share=0.25,
+    dead_of_at_least=8,
+    backlog_seconds=900,
+    granted_share=0.5,
+    granted_of_at_least=20,
+)
+OFF = Limits(1_800, 0, 1, 0, 0, 1)
 
 
 def kinds(limits: Limits = LIMITS, **situation: Any) -> list[Kind]:
@@ -56,9 +63,24 @@ def test_a_pause_says_why_without_what_gameball_said_of_anybody() -> None:
     assert "77" not in text
 
 
-@pytest.mark.parametrize(("count", "raised"), [(9, False), (10, True), (11, True)])
-def test_attempts_that_die_are_counted(count: int, raised: bool) -> None:
-    assert kinds(ended={State.DEAD: count}) == [Kind.ATTEMPTS_DEAD] * raised
+@pytest.mark.parametrize(
+    ("dead", "others", "raised"),
+    [(1, 7, False), (2, 6, True), (7, 0, False), (8, 0, True), (99, 300, False), (100, 300, True)],
+)
+def test_it_is_the_share_of_attempts_that_die_which_wakes(
+    dead: int, others: int, raised: bool
+) -> None:
+    ended = {State.DEAD: dead, State.GRANTED: others}
+
+    assert kinds(ended=ended) == [Kind.ATTEMPTS_DEAD] * raised
+
+
+def test_a_share_says_of_how_many_and_within_what_time() -> None:
+    dead = told(ended={State.DEAD: 3, State.GRANTED: 9})
+    granted = told(ended={State.GRANTED: 9, State.NOT_GRANTED: 11})
+
+    assert "3 of 12 attempts that ended within 0:30:00 died" in dead
+    assert "9 of 20 accepted attempts were granted within 0:30:00" in granted
 
 
 @pytest.mark.parametrize(("seconds", "raised"), [(900, False), (901, True)])
@@ -76,7 +98,7 @@ def test_a_backlog_is_as_old_as_its_oldest(seconds: int, raised: bool) -> None:
         ({State.GRANTED: 9, State.UNCONFIRMED: 11}, True),
         ({State.NOT_GRANTED: 19}, False),
         ({State.NOT_GRANTED: 20}, True),
-        ({State.GRANTED: 20, State.DEAD: 5}, False),
+        ({State.GRANTED: 20, State.DEAD: 6}, False),
         ({}, False),
     ],
 )

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.domain.sources import (
-    REFUSALS_THAT_WORRY,
     Ailment,
     Expected,
+    RefusalLimit,
     Seen,
     Subscription,
     troubles,
@@ -72,15 +72,42 @@ def test_a_revocation_stands_until_the_endpoint_is_proved_or_heard_again(
     assert ailments(seen) == ([Ailment.REVOKED] if is_revoked else [])
 
 
-def test_many_refusals_in_a_row_are_told_with_the_last_reason() -> None:
-    few = Seen(refusals_in_a_row=REFUSALS_THAT_WORRY - 1, refusal_reason="no header")
-    many = Seen(refusals_in_a_row=REFUSALS_THAT_WORRY, refusal_reason="no header")
+@pytest.mark.parametrize(
+    ("refused", "believed", "is_refusing"),
+    [
+        (9, 0, False),
+        (10, 0, True),
+        (5, 5, True),
+        (5, 6, False),
+        (0, 10, False),
+        (500, 501, False),
+        (501, 500, True),
+    ],
+)
+def test_it_is_the_share_of_refused_callbacks_that_worries(
+    refused: int, believed: int, is_refusing: bool
+) -> None:
+    seen = Seen(refused=refused, believed=believed, refusals_in_a_row=refused)
 
-    found = troubles(many, Expected(), NOW)
+    found = ailments(seen, refusals=RefusalLimit(0.5, of_at_least=10, within_seconds=3_600))
 
-    assert ailments(few) == []
-    assert [trouble.ailment for trouble in found] == [Ailment.REFUSING]
-    assert "no header" in found[0].text
+    assert found == ([Ailment.REFUSING] if is_refusing else [])
+
+
+def test_refusals_are_told_with_how_many_and_the_last_reason() -> None:
+    limit = RefusalLimit(0.5, of_at_least=10, within_seconds=3_600)
+
+    [found] = troubles(
+        Seen(refused=9, believed=3, refusal_reason="no header"), Expected(refusals=limit), NOW
+    )
+
+    assert "9 of 12 callbacks within 1:00:00 were refused" in found.text
+    assert "no header" in found.text
+
+
+@pytest.mark.parametrize("refusals", [None, RefusalLimit(0, 1, 3_600)])
+def test_refusals_that_nobody_minds_are_none(refusals: RefusalLimit | None) -> None:
+    assert ailments(Seen(refused=99), refusals=refusals) == []
 
 
 def test_a_handshake_that_should_have_come_again_is_missed() -> None:

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from app.domain.sources import REFUSALS_THAT_WORRY
 from app.platforms.kit.callback import Example, Grant
 from app.service import Service
+from app.settings.configuration import AlertsSection
 from app.steps import health
 from tests.history.conftest import Caller, Clock, follow
 from tests.history.test_history import explain, receive_follow
@@ -16,6 +16,7 @@ from tests.history.test_metrics import anyone, scraped
 __all__ = ["anyone"]
 
 SECONDS = timedelta(seconds=1)
+ENOUGH = AlertsSection().refused_of_at_least
 
 
 def listed(service: Service, viewer: Caller) -> list[Any]:
@@ -85,18 +86,33 @@ def test_a_refusal_is_shown_with_its_reason_and_makes_no_write(
     body, headers = follow(service, "jane")
     with monkeypatch.context() as patched:
         patched.setattr(service.database, "write_each", None)
-        for _ in range(REFUSALS_THAT_WORRY):
+        for _ in range(ENOUGH):
             forged = viewer.client.post("/webhooks/twitch", data=body + b" ", headers=headers)
             assert forged.status_code == 403
 
     source = listed(service, viewer)[0]
 
     refusal = source["lastRefusal"]
-    assert (refusal["kind"], refusal["inARow"]) == ("forged", REFUSALS_THAT_WORRY)
+    assert (refusal["kind"], refusal["inARow"]) == ("forged", ENOUGH)
     assert refusal["reason"].startswith(
         "the header Twitch-Eventsub-Message-Signature does not match"
     )
     assert [trouble["ailment"] for trouble in source["troubles"]] == ["refusing"]
+
+
+def test_few_refusals_among_many_honest_callbacks_are_no_trouble(
+    service: Service, viewer: Caller
+) -> None:
+    body, headers = follow(service, "jane")
+    for _ in range(ENOUGH):
+        viewer.client.post("/webhooks/twitch", data=body, headers=headers)
+    for _ in range(ENOUGH - 1):
+        viewer.client.post("/webhooks/twitch", data=b"{}")
+
+    source = listed(service, viewer)[0]
+
+    assert source["lastRefusal"]["inARow"] == ENOUGH - 1
+    assert source["troubles"] == []
 
 
 def test_one_honest_callback_ends_the_row_of_refusals(service: Service, viewer: Caller) -> None:
@@ -167,7 +183,7 @@ def test_a_scrape_shows_when_the_first_wanted_subscription_ends(
 def test_a_scrape_shows_the_same(service: Service, anyone: Caller, clock: Clock) -> None:
     receive_follow(service, "jane")
     heard_at = clock.at
-    for _ in range(REFUSALS_THAT_WORRY):
+    for _ in range(ENOUGH):
         anyone.client.post("/webhooks/twitch-eu", data=b"{}")
     service.watch.flush()
 
@@ -176,6 +192,6 @@ def test_a_scrape_shows_the_same(service: Service, anyone: Caller, clock: Clock)
     name = "vouch_source_last_event_timestamp_seconds"
     assert samples[name, ("twitch",)] == pytest.approx(heard_at.timestamp(), abs=1)
     assert (name, ("twitch-eu",)) not in samples
-    assert samples["vouch_source_refusals_in_a_row", ("twitch-eu",)] == REFUSALS_THAT_WORRY
+    assert samples["vouch_source_refusals_in_a_row", ("twitch-eu",)] == ENOUGH
     assert samples["vouch_source_trouble", ("refusing", "twitch-eu")] == 1
     assert samples["vouch_source_trouble", ("refusing", "twitch")] == 0

@@ -11,9 +11,10 @@ from sqlalchemy.event import listen
 from app.domain.alerts import Kind, Wrong
 from app.domain.answers import Outcome
 from app.domain.attempts import State
-from app.domain.sources import Ailment, Expected
+from app.domain.sources import Ailment, Expected, RefusalLimit
 from app.steps import alerts
 from app.steps.alerts import RETRY_SECONDS, TAKEN_SECONDS, Changed, What
+from app.steps.sources import Sighting, keep, minute_of
 from app.storage.tables import AlertRow, NoticeRow
 from tests.steps.world import World
 
@@ -121,19 +122,23 @@ def test_whose_turn_it_is_can_be_asked_without_writing(world: World) -> None:
 # How things are.
 
 
-def situation(world: World, expected: dict[str, Expected] | None = None) -> Any:
+def situation(
+    world: World, expected: dict[str, Expected] | None = None, within: float = 3_600
+) -> Any:
     with world.database.read() as connection:
-        return alerts.situation(connection, expected or {}, world.now)
+        return alerts.situation(connection, expected or {}, within, world.now)
 
 
-def test_attempts_that_died_within_the_hour_are_counted(world: World) -> None:
+@pytest.mark.parametrize("within", [300, 3_600, 86_400])
+def test_what_ended_within_the_window_is_counted(world: World, within: float) -> None:
     for number in range(2):
         world.submit(world.owed(f"a{number}", f"a{number}"), Outcome.PERMANENT)
-    counted = situation(world).ended
-    world.clock.advance(3_601)
+    world.clock.advance(within - 1)
+    counted = situation(world, within=within).ended
+    world.clock.advance(2)
 
     assert counted[State.DEAD] == 2
-    assert situation(world).ended[State.DEAD] == 0
+    assert situation(world, within=within).ended[State.DEAD] == 0
 
 
 def test_a_note_that_an_action_was_undone_counts_for_nothing(world: World) -> None:
@@ -178,6 +183,21 @@ def test_a_silent_source_is_seen(world: World) -> None:
     found = situation(world, {"twitch": Expected(silent_after_seconds=60)})
 
     assert [one.ailment for one in found.troubles["twitch"]] == [Ailment.SILENT]
+
+
+def test_a_source_that_refuses_much_of_what_comes_is_seen(world: World) -> None:
+    expected = Expected(refusals=RefusalLimit(0.5, of_at_least=2, within_seconds=3_600))
+    minute = minute_of(world.now)
+    seen = Sighting(world.now, None, world.now, "forged", "no header", 1)
+    seen.believed_in[minute] = seen.refused_in[minute] = 1
+    world.do(lambda c: keep(c, {"twitch": seen}))
+
+    found = situation(world, {"twitch": expected})
+    world.clock.advance(3_600)
+    later = situation(world, {"twitch": expected})
+
+    assert [one.ailment for one in found.troubles["twitch"]] == [Ailment.REFUSING]
+    assert later.troubles["twitch"] == []
 
 
 # Telling.

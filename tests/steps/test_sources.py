@@ -5,12 +5,13 @@ from functools import partial
 
 from sqlalchemy import Connection
 
-from app.domain.sources import Seen, Subscription
-from app.steps.sources import Sighting, keep, seen_of
+from app.domain.sources import Expected, RefusalLimit, Seen, Subscription
+from app.steps.sources import Sighting, judged_seen, keep, minute_of, seen_of
 from app.storage.database import Database
 from tests.clock import START
 
 LATER = START + timedelta(minutes=1)
+MINUTE = minute_of(START)
 TOPIC = "https://hub.example/topic"
 
 
@@ -97,16 +98,22 @@ def test_sources_do_not_mix(database: Database) -> None:
 
 def test_what_is_absorbed_is_what_would_have_been_kept(database: Database) -> None:
     before = Sighting(START, None, START, "forged", "a", 5, None, "", {"a": 1.0})
+    before.believed_in[MINUTE], before.refused_in[MINUTE] = 1, 5
     after = Sighting(None, LATER, LATER, "forged", "b", 2, LATER, "n", {TOPIC: 60.0})
+    after.refused_in.update({MINUTE: 1, minute_of(LATER): 1})
     apart = kept(database, before, after, source="apart")
 
     before.absorb(after)
     together = kept(database, before, source="together")
+    expected = Expected(refusals=RefusalLimit(0.5, 1, within_seconds=3_600))
+    with database.read() as connection:
+        judged = judged_seen(connection, dict.fromkeys(("apart", "together"), expected), LATER)
 
     assert together.refusals_in_a_row == apart.refusals_in_a_row == 7
     assert (together.callback_at, together.handshake_at) == (START, LATER)
     assert (together.refused_at, together.refusal_reason) == (LATER, "b")
     assert together.notice == apart.notice == "n"
+    assert {(one.believed, one.refused) for one in judged.values()} == {(1, 7)}
 
 
 def test_a_believed_callback_among_what_is_absorbed_starts_the_count_anew() -> None:

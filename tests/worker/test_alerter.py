@@ -21,7 +21,14 @@ from tests.clock import Clock
 from tests.keys import KEYS
 from tests.steps.world import World
 
-LIMITS = Limits(dead_per_hour=1, backlog_seconds=900, granted_share=0.5, granted_of_at_least=20)
+LIMITS = Limits(
+    within_seconds=3_600,
+    dead_share=0.2,
+    dead_of_at_least=1,
+    backlog_seconds=900,
+    granted_share=0.5,
+    granted_of_at_least=20,
+)
 
 
 def named(name: str) -> Receiver:

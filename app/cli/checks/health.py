@@ -1,14 +1,14 @@
 """How are the sources, as far as the database knows?"""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 
 from app.cli.checks.configured import Configured
 from app.cli.checks.findings import Finding, ok, warning
 from app.domain.clock import utc_now
-from app.domain.sources import Seen, troubles
+from app.domain.sources import Expected, Seen, troubles
 from app.settings.environment import Environment
-from app.steps.sources import seen_of
+from app.steps.sources import judged_seen
 from app.storage.database import Database
 from app.storage.engines import sqlite_path
 from app.storage.errors import StorageUnavailable
@@ -17,28 +17,29 @@ from app.storage.migrate import is_current
 
 def check_health(environment: Environment, configured: Configured) -> Iterator[Finding]:
     """Nothing to say of a database that is not there or not ours: `check_storage` does."""
-    adapters = configured.configuration.sources
-    seen = _seen(environment, list(adapters))
-    now = utc_now()
-    for position, (name, adapter) in enumerate(adapters.items()):
+    expected, now = configured.configuration.expected, utc_now()
+    seen = _seen(environment, expected, now)
+    for position, (name, usual) in enumerate(expected.items()):
         if name not in seen:
             continue
         place = configured.place("sources", position, "name")
-        found = troubles(seen[name], adapter.expected, now)
+        found = troubles(seen[name], usual, now)
         for trouble in found:
             yield warning(place, f"{name!r} is {trouble.ailment}: {trouble.text}")
         if not found and seen[name].heard_at:
             yield ok(place, f"{name!r}: {_told(seen[name])}")
 
 
-def _seen(environment: Environment, names: list[str]) -> dict[str, Seen]:
+def _seen(
+    environment: Environment, expected: Mapping[str, Expected], now: datetime
+) -> dict[str, Seen]:
     # To open an embedded database is to make it.
     if environment.is_embedded and not sqlite_path(environment.database_url).is_file():
         return {}
     database = Database(environment.database_url, pool_size=1)
     try:
         with database.read() as connection:
-            return seen_of(connection, names) if is_current(connection) else {}
+            return judged_seen(connection, expected, now) if is_current(connection) else {}
     except StorageUnavailable:
         return {}
     finally:
