@@ -1,12 +1,9 @@
 """How do the tests run `vouch`, and what stands on the other end of what it calls?"""
 
-import threading
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import urlencode
 
 import pytest
 from click.testing import CliRunner, Result
@@ -15,9 +12,10 @@ from app.cli import vouch
 from app.domain.clock import utc_now
 from app.platforms import adapters
 from app.platforms.kit.adapter import Adapter
-from app.platforms.kit.callback import Callback, Example
+from app.platforms.kit.callback import Example
 from app.platforms.kit.examples import example_source, templates
 from app.settings.environment import VARIABLES
+from tests.receiver import Receiver, listening
 
 PLATFORMS = sorted(adapters())
 any_platform = pytest.mark.parametrize("platform", PLATFORMS)
@@ -44,48 +42,10 @@ def run() -> Vouch:
     return run
 
 
-@dataclass
-class Receiver:
-    """A service that answers every callback alike, and keeps what it was sent."""
-
-    url: str
-    status: int = 204
-    body: bytes = b""
-    received: list[tuple[str, Callback]] = field(default_factory=list)
-
-    @property
-    def callbacks(self) -> list[Callback]:
-        return [callback for _, callback in self.received]
-
-
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            headers = {name.lower(): value for name, value in self.headers.items()}
-            address = urlsplit(self.path)
-            query = dict(parse_qsl(address.query))
-            kept = Callback("POST", headers, query, body, utc_now())
-            service.received.append((address.path, kept))
-            self.send_response(service.status)
-            self.send_header("Content-Length", str(len(service.body)))
-            self.end_headers()
-            self.wfile.write(service.body)
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-            """Quiet."""
-
-    class Server(ThreadingHTTPServer):
-        request_queue_size = 64
-
-    with Server(("127.0.0.1", 0), Handler) as server:
-        service = Receiver(f"http://127.0.0.1:{server.server_port}")
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-        thread.start()
+    with listening() as service:
         yield service
-        server.shutdown()
-        thread.join()
 
 
 def adapter_of(platform: str) -> Adapter:

@@ -9,7 +9,8 @@ from app.domain.alerts import Kind
 from app.domain.clock import utc_now
 from app.steps import alerts
 from app.storage.database import Database
-from tests.cli.conftest import Receiver, Vouch
+from tests.cli.conftest import Vouch
+from tests.receiver import Receiver
 
 SECRET = "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz"
 WEBHOOK = '[[receivers]]\nname = "on-call"\nurl = "env:HOOK"\nsecret = "env:SECRET"\n'

@@ -14,7 +14,6 @@ from app.platforms.kit.callback import Forged
 from app.platforms.kit.examples import example_source, signing_keys, templates
 from tests.cli.conftest import (
     PLATFORMS,
-    Receiver,
     Vouch,
     adapter_of,
     any_platform,
@@ -22,6 +21,7 @@ from tests.cli.conftest import (
     is_secret,
 )
 from tests.platforms.test_pairs import public_half
+from tests.receiver import Receiver
 
 CASES = [(platform, name) for platform in PLATFORMS for name in templates(platform)]
 UNDONE = [(p, n) for p, n in CASES if any(e.get("undone") for e in templates(p)[n].expect)]

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Connection, func, insert, select, update
@@ -17,6 +18,7 @@ from app.steps.intake import Arrival, receive
 from app.steps.people import Act
 from app.storage.database import Database
 from app.storage.tables import (
+    AlertWatchRow,
     AttemptRow,
     AwardRow,
     BulkJobRow,
@@ -28,6 +30,7 @@ from app.storage.tables import (
 
 # Those of the installation's processes.
 KEYS = ("hard-claim-key-0123456789",)
+LONG_AGO = datetime(2001, 1, 1, tzinfo=UTC)
 
 
 class History:
@@ -152,6 +155,15 @@ class History:
     def outcomes(self) -> Counter[str]:
         """How many submissions ended how; one in flight counts as such."""
         return Counter(row.outcome or "in flight" for row in self.submissions())
+
+    def let_somebody_look(self) -> None:
+        """Let it be time to look whether anything is wrong, without waiting for it."""
+        self._write(lambda c: c.execute(update(AlertWatchRow).values(next_look_at=LONG_AGO)))
+
+    def somebody_looked(self) -> bool:
+        """Whether somebody took the turn since it was `let_somebody_look`."""
+        times = [at for (at,) in self._rows(select(AlertWatchRow.next_look_at))]
+        return bool(times) and times[0] > LONG_AGO
 
     def forwarding(self) -> Any:
         return self._rows(select(ForwardingRow.__table__))[0]

@@ -2,6 +2,7 @@
 
 import http.client
 import itertools
+import json
 import threading
 import time
 from collections.abc import Iterator
@@ -10,7 +11,8 @@ from dataclasses import dataclass, field, replace
 
 from app.domain.clock import utc_now
 from app.platforms import adapters
-from app.platforms.kit.examples import templates
+from app.platforms.kit.callback import Example
+from app.platforms.kit.examples import handshakes, templates
 from tests.hard.harness import TWITCH_SECRET
 
 PATH = "/webhooks/twitch"
@@ -32,12 +34,26 @@ class Message:
 
 def follow(key: str, actor: str, *, padding: int = 0) -> Message:
     """A follow as Twitch signs it now, with so many bytes of what nobody reads."""
+    example = templates("twitch")["follow"].fill(actor=actor, target="1", key=key, now=utc_now())
+    return _signed(key, replace(example, body=example.body + b" " * padding))
+
+
+def notice(status: str) -> Message:
+    """What Twitch says of a subscription that it ends."""
+    body = {"subscription": {"status": status, "type": "channel.follow", "version": "2"}}
+    headers = {"Twitch-Eventsub-Message-Id": f"notice-{status}"}
+    return _signed(status, Example(json.dumps(body).encode(), headers))
+
+
+def handshake() -> Message:
+    """Twitch asks whether the endpoint is ours."""
+    return _signed("handshake", handshakes("twitch")["callback-verification"].asked)
+
+
+def _signed(key: str, example: Example) -> Message:
     kind = adapters()["twitch"]
     adapter = kind(kind.config(name="twitch", platform="twitch", secrets=(TWITCH_SECRET,)))
-    now = utc_now()
-    example = templates("twitch")["follow"].fill(actor=actor, target="1", key=key, now=now)
-    example = replace(example, body=example.body + b" " * padding)
-    return Message(key, dict(adapter.sign(example, now).headers), example.body)
+    return Message(key, dict(adapter.sign(example, utc_now()).headers), example.body)
 
 
 def post(port: int, message: Message, timeout: float = 15) -> int:
