@@ -5,6 +5,7 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -52,6 +53,7 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 
 WriteConfig = Callable[[str], Path]
 MakeService = Callable[..., Service]
+NewDatabase = Callable[[], AbstractContextManager[str]]
 
 
 @pytest.fixture
@@ -109,18 +111,32 @@ def database_url(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def sqlite_url(tmp_path: Path, sqlite_template: Path) -> str:
     """A migrated, empty SQLite database."""
-    path = tmp_path / "vouch.db"
-    shutil.copyfile(sqlite_template, path)
-    return f"sqlite:///{path}"
+    return _copied(sqlite_template, tmp_path)
 
 
 @pytest.fixture
 def postgres_url(postgres_server: str, postgres_template: str) -> Iterator[str]:
     """A migrated, empty PostgreSQL database."""
-    name = _new_name()
-    _administer(postgres_server, "CREATE DATABASE {} TEMPLATE {}", name, postgres_template)
-    yield _database(postgres_server, name)
-    _administer(postgres_server, "DROP DATABASE {} WITH (FORCE)", name)
+    with _created(postgres_server, postgres_template) as url:
+        yield url
+
+
+@pytest.fixture
+def new_sqlite(sqlite_template: Path) -> NewDatabase:
+    """As `sqlite_url`, for tests that need one after another."""
+
+    @contextmanager
+    def make() -> Iterator[str]:
+        with tempfile.TemporaryDirectory() as folder:
+            yield _copied(sqlite_template, Path(folder))
+
+    return make
+
+
+@pytest.fixture
+def new_postgres(postgres_server: str, postgres_template: str) -> NewDatabase:
+    """As `postgres_url`, for tests that need one after another."""
+    return lambda: _created(postgres_server, postgres_template)
 
 
 @pytest.fixture(scope="session")
@@ -160,6 +176,22 @@ def postgres_server() -> Iterator[str]:
         yield uri
     finally:
         server.cleanup()
+
+
+def _copied(template: Path, folder: Path) -> str:
+    path = folder / "vouch.db"
+    shutil.copyfile(template, path)
+    return f"sqlite:///{path}"
+
+
+@contextmanager
+def _created(server: str, template: str) -> Iterator[str]:
+    name = _new_name()
+    _administer(server, "CREATE DATABASE {} TEMPLATE {}", name, template)
+    try:
+        yield _database(server, name)
+    finally:
+        _administer(server, "DROP DATABASE {} WITH (FORCE)", name)
 
 
 def _new_name() -> str:
