@@ -1,6 +1,8 @@
 """How is each database opened, so that what we acknowledged survives a loss of power?"""
 
+import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +77,7 @@ def lone_engine(url: str) -> Engine:
 def _sqlite(
     url: str, begin: str, pool_size: int, vault: Vault, *, is_alone: bool = False
 ) -> Engine:
-    sqlite_path(url).parent.mkdir(parents=True, exist_ok=True)
+    _make_private(sqlite_path(url).resolve())
     engine = create_engine(
         url,
         pool_size=pool_size,
@@ -112,6 +114,18 @@ def _sqlite(
         connection.exec_driver_sql(begin)
 
     return engine
+
+
+def _make_private(path: Path) -> None:
+    """Make a database that is not there yet its owner's alone, whatever the umask is.
+
+    What SQLite makes beside it, its log and its index, gets the mode of the database.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # One that is there keeps its mode, and is not opened: to close it would give up the locks that
+    # this process holds on it. What else is wrong with the path, SQLite says in its own words.
+    with suppress(OSError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
 
 
 def _postgres(url: str, pool_size: int, vault: Vault) -> Engine:

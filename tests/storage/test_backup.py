@@ -30,6 +30,7 @@ def test_the_copy_is_the_database(sqlite_url: str, tmp_path: Path) -> None:
 
 def test_only_its_owner_may_read_it(sqlite_url: str, tmp_path: Path) -> None:
     before = os.umask(0)
+    sqlite_path(sqlite_url).chmod(0o644)
     try:
         back_up(sqlite_path(sqlite_url), tmp_path / "copy.db")
     finally:

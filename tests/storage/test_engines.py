@@ -1,6 +1,8 @@
 """Does what we acknowledged survive, and do readers never wait?"""
 
-from collections.abc import Callable
+import os
+import stat
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,7 @@ from sqlalchemy import Engine, text, update
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from app.storage.engines import is_sqlite, read_engine, sqlite_path, write_engine
+from app.storage.migrate import upgrade
 from app.storage.tables import ForwardingRow
 
 FULL = 2
@@ -88,6 +91,68 @@ def test_the_folder_of_an_embedded_database_is_made(tmp_path: Path) -> None:
         engine.dispose()
 
     assert path.is_file()
+
+
+@pytest.fixture
+def _anything_goes() -> Iterator[None]:
+    """The most careless umask there is."""
+    before = os.umask(0)
+    yield
+    os.umask(before)
+
+
+def modes(folder: Path) -> dict[str, int]:
+    """What is in a folder, and who may do what with it."""
+    return {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()}
+
+
+def write_to(path: Path) -> dict[str, int]:
+    """Write to a database; what is there while it is open."""
+    engine = write_engine(f"sqlite:///{path}")
+    try:
+        with engine.begin() as connection:
+            connection.execute(text("CREATE TABLE one (id INTEGER)"))
+        return modes(path.parent.resolve())
+    finally:
+        engine.dispose()
+
+
+@pytest.mark.usefixtures("_anything_goes")
+def test_a_new_database_is_its_owners_alone_with_all_that_sqlite_makes_beside_it(
+    tmp_path: Path,
+) -> None:
+    found = write_to(tmp_path / "vouch.db")
+
+    assert found == dict.fromkeys(("vouch.db", "vouch.db-wal", "vouch.db-shm"), 0o600)
+
+
+@pytest.mark.usefixtures("_anything_goes")
+def test_a_new_database_behind_a_link_is_its_owners_alone(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    (tmp_path / "vouch.db").symlink_to(folder / "real.db")
+
+    write_to(tmp_path / "vouch.db")
+
+    assert modes(folder)["real.db"] == 0o600
+
+
+@pytest.mark.parametrize("mode", [0o400, 0o600, 0o640, 0o644])
+def test_a_database_that_is_there_keeps_its_mode(tmp_path: Path, mode: int) -> None:
+    path = tmp_path / "vouch.db"
+    path.touch()
+    path.chmod(mode)
+
+    write_engine(f"sqlite:///{path}").dispose()
+
+    assert modes(tmp_path) == {"vouch.db": mode}
+
+
+@pytest.mark.usefixtures("_anything_goes")
+def test_a_migrated_database_is_its_owners_alone(tmp_path: Path) -> None:
+    upgrade(f"sqlite:///{tmp_path / 'vouch.db'}")
+
+    assert set(modes(tmp_path).values()) == {0o600}
 
 
 @pytest.mark.parametrize(
