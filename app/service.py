@@ -169,8 +169,8 @@ class Service:
 
     def confirmation_policy(self) -> ConfirmationPolicy:
         settings = self.configuration.confirmation
-        # Three places to look at, each in up to three tries or pages, and the campaigns' names.
-        lease_seconds = 10 * self.account().longest_call_seconds + _LEASE_MARGIN_SECONDS
+        # Three places to look at and the campaigns' names, each in up to three tries or pages.
+        lease_seconds = 12 * self.account().longest_call_seconds + _LEASE_MARGIN_SECONDS
         return ConfirmationPolicy(
             settings.delays,
             settings.give_up_after,

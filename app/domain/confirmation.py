@@ -82,7 +82,8 @@ class Case:
     ``baseline``: Gameball's count before the first submission, where it can only have gone up by
     this attempt since. ``settles_at``: from when on a grant is surely visible. ``taken``: proof and
     reference of each grant that was credited to an attempt. ``rivals``: how many others may have
-    reached Gameball at the same time, which happens only after a restored backup.
+    reached Gameball at the same time, which happens only after a restored backup. ``due_at``: when
+    this look should have been.
     """
 
     challenge_id: int
@@ -94,6 +95,7 @@ class Case:
     was_disabled: bool = False
     taken: frozenset[tuple[Proof, str]] = frozenset()
     rivals: int = 0
+    due_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,8 @@ class Seen:
     """What Gameball showed of one customer's campaign.
 
     ``progress`` None: it could not be read. ``looked``: where else one looked; ``answered``: what
-    of that was read to its end; ``whole``: where what is not shown is surely not there.
+    of that was read to its end, and whose it is known; ``whole``: where what is not shown is
+    surely not there.
     """
 
     progress: Progress | None = None
@@ -159,6 +162,16 @@ def has_landed(case: Case, seen: Seen, now: datetime) -> bool | None:
     return False if is_still or _would_show(seen, is_still=False) else None
 
 
+def may_be_of(case: Case, grants: Sequence[Grant]) -> Sequence[Grant]:
+    """Those that no other attempt has, and of a time in which they can only be this one's."""
+    return [
+        grant
+        for grant in grants
+        if (grant.proof, grant.reference) not in case.taken
+        and any(grant.is_in(span) for span in case.spans)
+    ]
+
+
 def is_ineligible(progress: Progress | None) -> bool:
     """Whether Gameball itself says that the customer cannot achieve the campaign (now)."""
     return progress is not None and progress.can_achieve is False
@@ -202,13 +215,7 @@ def _risen(case: Case, seen: Seen) -> Grant | None:
 
 def _records(case: Case, seen: Seen, proof: Proof) -> Sequence[Grant]:
     """What can only be this attempt's, or one of its rivals'."""
-    return [
-        grant
-        for grant in seen.records
-        if grant.proof is proof
-        and (proof, grant.reference) not in case.taken
-        and any(grant.is_in(span) for span in case.spans)
-    ]
+    return may_be_of(case, [grant for grant in seen.records if grant.proof is proof])
 
 
 def _count_stands_still(case: Case, progress: Progress | None) -> bool:
@@ -232,8 +239,9 @@ def _without_a_record(case: Case, seen: Seen, now: datetime, *, is_still: bool) 
     if now < case.give_up_at:
         return Judgement(Verdict.NOT_YET)
     is_answered = progress is not None and seen.answered >= set(Look)
-    if not is_answered and now < case.give_up_at + (case.give_up_at - case.accepted_at):
-        # Gameball, not the reward, may be what is missing.
+    looked_at = now if case.due_at is None else min(now, case.due_at)
+    if not is_answered and looked_at < case.give_up_at + (case.give_up_at - case.accepted_at):
+        # Gameball, not the reward, may be what is missing. A late look is not the only one.
         return Judgement(Verdict.NOT_YET)
     return Judgement(Verdict.UNCONFIRMED, _reason(case, _unknown(seen)))
 
@@ -257,7 +265,10 @@ def _unknown(seen: Seen) -> str:
             "and no record of a reward"
         )
     if not seen.answered >= set(Look):
-        return "the customer's transactions or activities could not be read as a whole"
+        return (
+            "the customer's transactions or activities, or the account's campaigns could not be "
+            "read as a whole"
+        )
     return f"achieved {progress.achieved} times, but no record tells whether by this attempt"
 
 

@@ -121,7 +121,7 @@ def take(
     soon = now + timedelta(seconds=policy.together_seconds)
     # Skipped, what another worker is taking: nobody waits for anybody here.
     found = connection.execute(
-        select(AttemptRow.id)
+        select(AttemptRow.id, AttemptRow.next_at)
         .where(
             AttemptRow.customer_id.in_(wanted),
             AttemptRow.state == State.ACCEPTED,
@@ -129,15 +129,19 @@ def take(
         )
         .with_for_update(skip_locked=True)
     )
+    due_at = {row.id: row.next_at for row in found}
     lease_until = now + timedelta(seconds=policy.lease_seconds)
     leased = _rows(
         connection,
         update(AttemptRow)
-        .where(AttemptRow.id.in_(found.scalars().all()))
+        .where(AttemptRow.id.in_(due_at))
         .values(next_at=lease_until)
         .returning(*_KNOWN),
     )
-    cases = _cases(connection, leased, policy)
+    cases = {
+        attempt_id: replace(case, due_at=due_at[attempt_id])
+        for attempt_id, case in _cases(connection, leased, policy).items()
+    }
     return [Followed(row.id, row.customer_id, cases[row.id], lease_until) for row in leased]
 
 
@@ -157,7 +161,7 @@ def record(
     attempt = _still_ours(connection, followed)
     if attempt is None:
         return State.ACCEPTED
-    case = _cases(connection, [attempt], policy)[attempt.id]
+    case = replace(_cases(connection, [attempt], policy)[attempt.id], due_at=followed.case.due_at)
     judged = _credited(connection, attempt, case, seen, began_at)
     to_state = _ENDS.get(judged.verdict)
     if to_state is None:

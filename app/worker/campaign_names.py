@@ -17,13 +17,36 @@ KEPT_SECONDS = 600.0
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """A campaign's name as `activities.key_of` writes it, whether no other has the same, and what
-    it gives, which its progress does not tell where it is hidden.
+    """A campaign's name as `activities.key_of` writes it, and what it gives, which its progress
+    does not tell where it is hidden.
+
+    ``is_alone``: whether no other campaign has the same name; None: that cannot be known now.
     """
 
     key: str | None
-    is_alone: bool = False
+    is_alone: bool | None = None
     points: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """The account's campaigns as they were last read.
+
+    ``are_fresh``: which still holds. ``are_held_back``: the pace kept them from being read now.
+    """
+
+    campaigns: Mapping[int, Campaign]
+    are_fresh: bool
+    are_held_back: bool
+
+    def find(self, challenge_id: int, shown: str | None) -> Named:
+        """``shown``: the name that the campaign's progress has, if it is known."""
+        campaign = self.campaigns.get(challenge_id)
+        name = campaign.name if campaign else shown
+        own = key_of(name) if name else None
+        others = {key_of(one.name) for one in self.campaigns.values() if one.id != challenge_id}
+        is_alone = own not in others if self.are_fresh else None
+        return Named(own, is_alone, campaign.points if campaign else None)
 
 
 @dataclass(slots=True)
@@ -35,28 +58,33 @@ class CampaignNames:
     _read_at: float = float("-inf")
     _lock: Lock = field(default_factory=Lock)
 
-    def find(self, challenge_id: int, shown: str | None, reader: Reader) -> Named:
-        """``shown``: the name that the campaign's progress has, if it is known."""
+    def read(self, reader: Reader, tries: int) -> Names:
+        """What is known of them; where that is too old, read in at most so many ``tries``."""
         with self._lock:
-            is_fresh = time.monotonic() - self._read_at < KEPT_SECONDS or self._read(reader)
-            known = self._known
-        campaign = known.get(challenge_id)
-        name = campaign.name if campaign else shown
-        own = key_of(name) if name else None
-        others = {key_of(one.name) for one in known.values() if one.id != challenge_id}
-        return Named(own, is_fresh and own not in others, campaign.points if campaign else None)
+            for _ in range(tries):
+                failure = self._refresh(reader)
+                if failure in (None, Failure.TOO_FAST):
+                    break
+            return Names(self._known, failure is None, failure is Failure.TOO_FAST)
 
-    def _read(self, reader: Reader) -> bool:
+    def _refresh(self, reader: Reader) -> Failure | None:
+        """Read them if what is known is too old; why that failed."""
+        if time.monotonic() - self._read_at < KEPT_SECONDS:
+            return None
         answers = reader.read(Kind.OTHERS, [self.client], _all)
         if self.client not in answers.read:
-            return False
+            return answers.failed.get(self.client, Failure.TOO_FAST)
         self._known, self._read_at = answers.read[self.client], time.monotonic()
-        return True
+        return None
 
 
 def _all(client: GameballClient) -> Mapping[int, Campaign]:
     try:
-        return list_campaigns(client)
+        campaigns = list_campaigns(client)
     except Unreadable as error:
         failure = Failure.TOO_FAST if error.status == 429 else Failure.NO_ANSWER
         raise NotReadable(failure) from None
+    if not campaigns:
+        # Who was rewarded by a campaign has one: believed, it would make every name unique.
+        raise NotReadable(Failure.JUNK)
+    return campaigns

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TypeVar
 
-from app.domain.confirmation import Grant, Look, Progress, Seen, judge
+from app.domain.confirmation import Grant, Look, Progress, Seen, judge, may_be_of
 from app.gameball.activities import read_activities
 from app.gameball.client import GameballClient
 from app.gameball.pages import Page
@@ -95,11 +95,16 @@ class Looking:
 
     def _activities(self, now: datetime) -> None:
         wanting = self._wanting(Look.ACTIVITIES, now)
+        if not wanting:
+            return
+        last = {one.customer_id for one in wanting if now >= one.case.give_up_at}
+        names = self.names.read(self.reader, LAST_TRIES if last else 1)
+        if names.are_held_back:
+            self.interrupted |= last
         records = self._records(Kind.CUSTOMERS, wanting, read_activities, now)
         for one in wanting:
             progress = self.seen[one.attempt_id].progress
-            name = progress.name if progress else None
-            named = self.names.find(one.case.challenge_id, name, self.reader)
+            named = names.find(one.case.challenge_id, progress.name if progress else None)
             if progress is not None and progress.points is None:
                 seen = self.seen[one.attempt_id]
                 shown = replace(progress, points=named.points)
@@ -113,16 +118,16 @@ class Looking:
         records: Mapping[str, Records],
         key: str | None,
         *,
-        is_ours: bool = True,
+        is_ours: bool | None = True,
     ) -> None:
-        """``is_ours``: the key means this campaign and no other."""
+        """``is_ours``: the key means this campaign and no other; None: that cannot be known."""
         found = records.get(one.customer_id, Records())
         grants = found.of(key)
         self.seen[one.attempt_id] = self.seen[one.attempt_id].with_records(
             look,
             grants if is_ours else (),
-            answered=found.next_after is None,
-            whole=found.is_whole(key) and (is_ours or not grants),
+            answered=found.next_after is None and is_ours is not None,
+            whole=found.is_whole(key) and (is_ours is True or not may_be_of(one.case, grants)),
         )
 
     def _records(

@@ -26,6 +26,7 @@ from app.storage.tables import AttemptRow, BaselineRow, GrantRow, ReadRow
 from app.worker.asker import Asker
 from app.worker.confirmer import Confirmer
 from app.worker.forwarder import Forwarder
+from app.worker.looking import LAST_TRIES
 from app.worker.reader import Reader
 from tests.steps.world import AT_MOST, FOLLOW, World
 from tests.worker.conftest import READ_SECONDS, MakeForwarder
@@ -220,6 +221,91 @@ def test_a_name_that_two_campaigns_have_proves_nothing(sqlite_desk: Desk) -> Non
     attempt_id = desk.accepted()
 
     assert desk.follow(attempt_id) is State.UNCONFIRMED
+
+
+def test_a_coupon_is_waited_for_while_the_campaigns_cannot_be_read(sqlite_desk: Desk) -> None:
+    desk = sqlite_desk
+    desk.campaign(points=0, coupon="SUMMER")
+    attempt_id = desk.accepted()
+    desk.sandbox.books.faults.add(Fault("http-500", path="campaigns", probability=1))
+    desk.look(after=1.5 * DAY)
+    between = desk.world.state(attempt_id)
+
+    desk.sandbox.books.faults.clear()
+
+    assert between is State.ACCEPTED
+    assert desk.follow(attempt_id) is State.GRANTED
+
+
+def test_campaigns_that_can_never_be_read_are_named(sqlite_desk: Desk) -> None:
+    desk = sqlite_desk
+    desk.campaign(points=0, coupon="SUMMER")
+    desk.sandbox.books.faults.add(Fault("http-500", path="campaigns", probability=1))
+    attempt_id = desk.accepted()
+
+    assert desk.follow(attempt_id) is State.UNCONFIRMED
+    assert "or the account's campaigns could not be read" in desk.reason(attempt_id)
+
+
+@pytest.mark.parametrize(
+    "failing",
+    [Fault("http-500", path="campaigns", count=2), Fault("rate-limit", path="campaigns")],
+    ids=["by chance", "pace"],
+)
+def test_the_last_look_is_not_given_up_because_the_campaigns_cannot_be_read_now(
+    sqlite_desk: Desk, failing: Fault
+) -> None:
+    desk = sqlite_desk
+    desk.campaign(points=0, coupon="SUMMER")
+    attempt_id = desk.accepted()
+    ends_at = desk.world.now + timedelta(seconds=2 * DAY)
+    desk.sandbox.books.faults.add(Fault("http-500", path="campaigns", probability=1))
+    while desk.world.attempt(attempt_id).next_at < ends_at:
+        desk.look_when_due(attempt_id)
+    desk.sandbox.books.faults.clear()
+    desk.sandbox.books.faults.add(failing)
+
+    assert desk.follow(attempt_id) is State.GRANTED
+
+
+def test_a_late_look_is_not_the_last(sqlite_desk: Desk) -> None:
+    desk = sqlite_desk
+    attempt_id = desk.accepted()
+    desk.sandbox.books.faults.add(Fault("http-500", path="progress", count=LAST_TRIES))
+    desk.sandbox.books.faults.add(Fault("http-500", path="transactions", count=LAST_TRIES))
+    desk.look(after=3 * DAY)
+    between = desk.world.state(attempt_id)
+
+    desk.look_when_due(attempt_id)
+
+    assert between is State.ACCEPTED
+    assert desk.world.state(attempt_id) is State.GRANTED
+
+
+def test_campaigns_that_cannot_be_read_are_asked_for_once_a_look(sqlite_desk: Desk) -> None:
+    desk = sqlite_desk
+    desk.campaign(points=0, coupon="SUMMER")
+    for number in range(2):
+        desk.accepted(account=f"a{number}", customer=f"customer-{number}")
+    desk.sandbox.books.faults.add(Fault("http-500", path="campaigns", probability=1))
+
+    desk.look(after=90)
+
+    assert (desk.reads("activities"), desk.reads("campaigns")) == (2, 1)
+
+
+@pytest.mark.parametrize("junk", [[], [None, {}, {"id": "x", "name": "Follow us"}]])
+def test_a_list_without_a_campaign_tells_nothing_of_their_names(
+    sqlite_desk: Desk, junk: object
+) -> None:
+    desk = sqlite_desk
+    campaigns = tuple(Campaign(n, name="Follow us", points=0) for n in (1, 2))
+    desk.sandbox.books.configure(campaigns=campaigns)
+    attempt_id = desk.accepted()
+    desk.sandbox.books.faults.add(Fault("answer", path="campaigns", status=200, body=junk))
+
+    assert desk.follow(attempt_id) is State.UNCONFIRMED
+    assert desk.reads("campaigns") > 1
 
 
 def test_a_late_grant_is_found_at_a_later_look(desk: Desk) -> None:
