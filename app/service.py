@@ -193,7 +193,8 @@ class Service:
         settings = self.configuration.gameball
         longest = self.account().longest_call_seconds
         retries = settings.policy()
-        # A repeat may reach Gameball as late as its call lasts, and must be inside the window then.
+        # A repeat must reach Gameball inside the window. Whether it still may is asked when its
+        # connection stands; how much longer it takes from there is bounded by a call's time-outs.
         inside = max(0.0, retries.window_at_least_seconds - longest)
         return ForwardingPolicy(
             Pace(settings.per_second, settings.per_30_seconds, settings.probe_every),

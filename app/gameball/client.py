@@ -1,8 +1,10 @@
 """How do we call Gameball?"""
 
+import json
 import ssl
 import threading
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -59,11 +61,35 @@ class Reply:
 
 
 class NotSent(Exception):  # noqa: N818 -- reads as the claim it makes
-    """Gameball cannot have seen the call: there was no connection to send it on."""
+    """Gameball cannot have acted on the call: no connection came about, or it was withheld."""
 
 
 class NoAnswer(Exception):  # noqa: N818 -- reads as the claim it makes
     """The call may have been seen, but no whole answer came back."""
+
+
+def _at_any_time() -> bool:
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class _LateBody:
+    """A body that decides when the connection stands whether it is still to be sent.
+
+    Nothing bounds what comes before: names are resolved, processes are frozen. A call without the
+    body that its head announces is none.
+    """
+
+    content: bytes
+    may_send: Callable[[], bool]
+
+    def __len__(self) -> int:
+        return len(self.content)
+
+    def __iter__(self) -> Iterator[bytes]:
+        if not self.may_send():
+            raise NotSent("not sent: it took too long to get there")
+        yield self.content
 
 
 class GameballClient:
@@ -79,16 +105,22 @@ class GameballClient:
         self._sessions: list[requests.Session] = []
 
     def submit(
-        self, customer_id: str, challenge_id: int, email: str | None, mobile: str | None
+        self,
+        customer_id: str,
+        challenge_id: int,
+        email: str | None,
+        mobile: str | None,
+        may_send: Callable[[], bool] = _at_any_time,
     ) -> Answer:
         """Tell Gameball of an achievement; every way this can end is an `Answer`.
 
+        ``may_send`` is asked when the connection stands; if not, nothing is sent.
         Source: POST /api/{version}/integrations/customers/social-challenges.
         """
         body: dict[str, Any] = {"customerId": customer_id, "challengeId": challenge_id}
         body.update({k: v for k, v in (("email", email), ("mobile", mobile)) if v})
         try:
-            reply = self.call("POST", "customers/social-challenges", json=body)
+            reply = self.call("POST", "customers/social-challenges", json=body, may_send=may_send)
         except NotSent as error:
             return Answer(Outcome.NOT_SENT, message=str(error))
         except NoAnswer as error:
@@ -114,20 +146,22 @@ class GameballClient:
         *,
         json: object = None,
         params: dict[str, str] | None = None,
+        may_send: Callable[[], bool] = _at_any_time,
     ) -> Reply:
         """One call under the account's base. Raises `NotSent` or `NoAnswer`."""
         account = self.account
         url = f"{account.base_url}/api/{account.api_version}/integrations/{path}"
         deadline = time.monotonic() + account.longest_call_seconds
+        content = {} if json is None else _content(json, may_send)
         try:
             with self._session().request(
                 method,
                 url,
-                json=json,
                 params=params,
                 timeout=(account.connect_timeout, account.read_timeout),
                 allow_redirects=False,
                 stream=True,
+                **content,
             ) as response:
                 body = _read(response, deadline)
                 return Reply(response.status_code, body, _retry_after(response))
@@ -174,6 +208,12 @@ class _Session(requests.Session):
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:  # noqa: ARG002
         return None
+
+
+def _content(body: object, may_send: Callable[[], bool]) -> dict[str, Any]:
+    """What `requests` needs to send a body as JSON."""
+    late = _LateBody(json.dumps(body).encode(), may_send)
+    return {"data": late, "headers": {"Content-Type": "application/json"}}
 
 
 def path_of(value: str) -> str:

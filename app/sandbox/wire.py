@@ -55,7 +55,12 @@ class Wire(BaseHTTPRequestHandler):
             self.send_error(HTTPStatus.LENGTH_REQUIRED)
             self.close_connection = True
             return None
-        return self.rfile.read(int(length))
+        body = self.rfile.read(int(length))
+        if len(body) < int(length):
+            # Whoever called has gone, or thought better of it: that was no call.
+            self.close_connection = True
+            return None
+        return body
 
     def _end(self, response: Response) -> None:
         ending, _, seconds = response.headers.pop(ENDING_HEADER, "answer").partition(" ")

@@ -57,26 +57,30 @@ class Forwarder:
 
         ``started``: `time.monotonic` when the lease was taken.
         """
-        must_look_first = forwarding.must_look_first(made, self.policy, self.now())
-        if must_look_first and not self._may_send_again(made):
+        looks_first = self._must_look_first(made)
+        if looks_first and not self._may_send_again(made):
             return
         if self.asker is not None and not self.asker.may_send(made):
             SUBMISSIONS.labels(Outcome.NOT_SENT).inc()
             return
-        if time.monotonic() - started > self._send_within():
-            answer = Answer(Outcome.NOT_SENT, message="not sent: this process was held up")
-        else:
-            answer = self._call(made)
-        self._record(made, answer)
+
+        def may_send() -> bool:
+            is_leased = time.monotonic() - started <= self._send_within()
+            return is_leased and (looks_first or not self._must_look_first(made))
+
+        self._record(made, self._call(made, may_send))
+
+    def _must_look_first(self, made: Started) -> bool:
+        return forwarding.must_look_first(made, self.policy, self.now())
 
     def _send_within(self) -> float:
-        """Looking at the progress first takes calls of its own; the lease allows for them."""
-        return self.policy.lease_seconds - self.client.account.longest_call_seconds
+        """So that the answer still has time within the lease."""
+        return self.policy.lease_seconds - self.client.account.read_timeout
 
-    def _call(self, made: Started) -> Answer:
+    def _call(self, made: Started, may_send: Callable[[], bool]) -> Answer:
         with SUBMISSION_SECONDS.time():
             answer = self.client.submit(
-                made.customer_id, made.challenge_id, made.email, made.mobile
+                made.customer_id, made.challenge_id, made.email, made.mobile, may_send
             )
         if answer.outcome is Outcome.NO_CUSTOMER and self.create_missing_customers:
             self.client.create_customer(made.customer_id, made.email, made.mobile)

@@ -180,6 +180,32 @@ def test_nobody_listening_is_certainly_not_sent(client_of: ClientOf, closed_port
     assert answer.message == "no connection: NewConnectionError"
 
 
+def test_a_call_that_may_no_longer_be_sent_is_certainly_not_sent(
+    sandbox: SandboxServer, client: GameballClient
+) -> None:
+    answer = client.submit("ann", 7, None, None, lambda: False)
+
+    assert answer.outcome is Outcome.NOT_SENT
+    assert submit(client).outcome is Outcome.ACCEPTED
+    assert sandbox.books.report().accepted == 1
+
+
+def test_whether_a_call_may_be_sent_is_asked_when_the_connection_stands(
+    sandbox: SandboxServer, client_of: ClientOf, closed_port: int
+) -> None:
+    asked = []
+
+    def may_send() -> bool:
+        asked.append(True)
+        return True
+
+    client_of(f"http://127.0.0.1:{closed_port}").submit("ann", 7, None, None, may_send)
+    before = len(asked)
+    client_of(sandbox.url).submit("ann", 7, None, None, may_send)
+
+    assert (before, len(asked)) == (0, 1)
+
+
 def test_a_name_nobody_knows_is_certainly_not_sent(
     client_of: ClientOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:

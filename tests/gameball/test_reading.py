@@ -38,7 +38,7 @@ class Canned(GameballClient):
         self.asked: list[dict[str, str]] = []
 
     def call(
-        self, method: str, path: str, *, json: object = None, params: dict[str, str] | None = None
+        self, method: str, path: str, *, params: dict[str, str] | None = None, **_more: object
     ) -> Reply:
         self.asked.append(params or {})
         said = self.answers.pop(0)

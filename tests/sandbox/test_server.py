@@ -75,6 +75,21 @@ def test_a_large_body_is_refused_and_a_chunked_one_needs_a_length(
     assert achieve(sandbox, session).status_code == 202
 
 
+def test_a_call_whose_body_does_not_come_is_none(
+    sandbox: SandboxServer, session: requests.Session
+) -> None:
+    head = f"POST {SOCIAL} HTTP/1.1\r\nHost: sandbox\r\nContent-Length: 2\r\n\r\n"
+
+    with socket.create_connection(("127.0.0.1", sandbox.port), timeout=5) as connection:
+        connection.sendall(head.encode())
+        connection.shutdown(socket.SHUT_WR)
+        answered = connection.recv(1)
+
+    assert answered == b""
+    assert sandbox.books.calls() == []
+    assert achieve(sandbox, session).status_code == 202
+
+
 def test_a_head_call_has_no_body(sandbox: SandboxServer, session: requests.Session) -> None:
     assert session.head(sandbox.url, timeout=5).content == b""
     assert session.get(sandbox.url, timeout=5).status_code == 200

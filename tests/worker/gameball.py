@@ -113,13 +113,23 @@ class FakeGameball(GameballClient):
         self.attempt_id = ""
         self.is_readable = True
         self.reads = 0
+        self.frozen = 0.0  # so long until the connection of a submission stands
         self._stalled = stalled
 
     def call(
-        self, method: str, path: str, *, json: object = None, params: dict[str, str] | None = None
+        self,
+        method: str,
+        path: str,
+        *,
+        json: object = None,
+        params: dict[str, str] | None = None,
+        may_send: Callable[[], bool] = lambda: True,
     ) -> Reply:
         if method == "POST":
             assert isinstance(json, dict)
+            self.books.clock.advance(self.frozen)
+            if not may_send():
+                raise NotSent("not sent")
             return self._submitted(json["customerId"], json["challengeId"])
         self.reads += 1
         if not self.is_readable:
@@ -155,7 +165,8 @@ class FakeGameball(GameballClient):
         if path.endswith("/activities"):
             return Reply(200, b'{"activities": [], "count": 0, "hasMore": false}')
         if path.startswith("configurations/"):
-            return Reply(200, b"[]")
+            named = [{"id": number, "name": f"Campaign {number}"} for number in range(1, 5)]
+            return Reply(200, json.dumps(named).encode())
         if not self.books.is_shown:
             return Reply(200, b"[]")
         numbers = [int(params["campaignId"])] if "campaignId" in params else range(1, 5)

@@ -1,5 +1,6 @@
 """Is one due attempt carried from its lease to its answer, whatever happens on the way?"""
 
+import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -22,7 +23,7 @@ from app.steps.forwarding import Started
 from app.storage.database import Database
 from app.storage.errors import StorageUnavailable
 from app.worker.forwarder import Forwarder
-from tests.steps.world import AT_MOST, FOLLOW, World
+from tests.steps.world import AT_LEAST, AT_MOST, FOLLOW, World
 from tests.worker.conftest import MakeForwarder
 
 LANDED = ["timeout-after", "reset-after", "http-500-after", "bad-json-202-after", "truncate"]
@@ -219,7 +220,7 @@ def test_a_process_that_was_frozen_does_not_send(desk: Desk) -> None:
 
     assert desk.submitted == 0
     [row] = desk.world.submissions(attempt_id)
-    assert (row.outcome, row.message) == ("not_sent", "not sent: this process was held up")
+    assert (row.outcome, row.message) == ("not_sent", "not sent: it took too long to get there")
     assert desk.world.state(attempt_id) is State.DUE
 
 
@@ -231,13 +232,40 @@ def test_a_process_that_was_held_up_a_little_sends(sqlite_desk: Desk) -> None:
     assert sqlite_desk.submitted == 1
 
 
-def test_a_lease_leaves_time_for_a_whole_call(sqlite_desk: Desk) -> None:
+def test_a_lease_leaves_time_for_the_answer(sqlite_desk: Desk) -> None:
     forwarder = sqlite_desk.forwarder
 
-    longest = forwarder.client.account.longest_call_seconds
+    read_seconds = forwarder.client.account.read_timeout
 
-    assert forwarder._send_within() + longest == forwarder.policy.lease_seconds
+    assert forwarder._send_within() + read_seconds == forwarder.policy.lease_seconds
     assert forwarder._send_within() > 0
+
+
+def test_a_repeat_that_is_frozen_past_gameballs_window_is_not_sent_without_a_look(
+    sqlite_desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = sqlite_desk
+    attempt_id = desk.world.owed()
+    desk.work(attempt_id, "reset-after")
+    # While the name is resolved: nothing that we set ends that.
+    resolve = socket.getaddrinfo
+
+    def resolve_slowly(*asked: Any, **how: Any) -> Any:
+        desk.world.clock.advance(AT_LEAST)
+        return resolve(*asked, **how)
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve_slowly)
+
+    desk.work(attempt_id)
+    desk.work(attempt_id)
+
+    assert [row.outcome for row in desk.world.submissions(attempt_id)] == [
+        "unknown",
+        "not_sent",
+        "not_sent",
+    ]
+    assert desk.world.last_change(attempt_id).caused_by == "worker:progress"
+    assert (desk.submitted, desk.grants) == (1, 1)
 
 
 # Storage that fails while an answer is in our hands.

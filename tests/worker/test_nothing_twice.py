@@ -151,6 +151,10 @@ class Installation(RuleBasedStateMachine):
     def a_worker_is_frozen_before_it_sends(self, which: int, frozen: float, fate: str) -> None:
         self.work(which, fate, "never killed", frozen=frozen)
 
+    @rule(which=ANY, frozen=st.sampled_from([4.0, 40.0, 200.0]), fate=st.sampled_from(FATES))
+    def a_worker_is_frozen_while_it_connects(self, which: int, frozen: float, fate: str) -> None:
+        self.work(which, fate, "never killed", connecting=frozen)
+
     @rule(which=ANY)
     def a_worker_dies_before_it_sends(self, which: int) -> None:
         self.begin(which)
@@ -166,7 +170,14 @@ class Installation(RuleBasedStateMachine):
         return made if isinstance(made, Started) else None
 
     def work(
-        self, which: int, fate: str, second: str, *, frozen: float = 0, reads: bool = True
+        self,
+        which: int,
+        fate: str,
+        second: str,
+        *,
+        frozen: float = 0,
+        connecting: float = 0,
+        reads: bool = True,
     ) -> None:
         made = self.begin(which)
         if made is None:
@@ -174,6 +185,7 @@ class Installation(RuleBasedStateMachine):
         self.clock.advance(frozen)
         client = FakeGameball(self.books, lambda: self.while_stalled(made.attempt_id, second))
         client.fate, client.attempt_id, client.is_readable = fate, made.attempt_id, reads
+        client.frozen = connecting
         forwarder = Forwarder(self.world.database, client, self.world.policy, "w1", self.clock.now)
         with suppress(Killed):
             forwarder.carry_out(made, time.monotonic() - frozen)
