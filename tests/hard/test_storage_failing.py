@@ -1,9 +1,7 @@
 """What is answered while storage fails, and is the service well again when it does not?"""
 
-import os
 import resource
 import sqlite3
-import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -20,27 +18,21 @@ from app.sandbox.books import Books
 from app.sandbox.server import SandboxServer
 from app.storage.migrate import upgrade
 from tests.hard.conftest import Survived
+from tests.hard.disks import fill, small_disk
 from tests.hard.harness import CHALLENGE, Installation, Web, wait_until
 from tests.hard.history import History
 from tests.hard.platform import Load, Message, follow, post
 
 pytestmark = [pytest.mark.hard, pytest.mark.timeout(120)]
 
-SMALL_DISK = 48 << 20
 # A few of these in one transaction do not fit into SQLite's cache: it writes before the commit.
 BIG = 3 << 20
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of its own that fills up truly; it takes root to make one."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", f"size={SMALL_DISK}", "tmpfs", str(folder)]
-    if os.geteuid() or subprocess.run(command, capture_output=True, check=False).returncode:
-        pytest.skip("a file system cannot be mounted here")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
+def disk(tmp_path: Path) -> Iterator[Path]:
+    with small_disk(tmp_path / "disk", megabytes=48) as folder:
+        yield folder
 
 
 def send_all(web: Web, messages: Sequence[Message], callers: int) -> dict[str, int]:
@@ -52,19 +44,6 @@ def send_all(web: Web, messages: Sequence[Message], callers: int) -> dict[str, i
 
 def numbered(numbers: range, padding: int = 0) -> list[Message]:
     return [follow(f"event-{n}", f"account-{n}", padding=padding) for n in numbers]
-
-
-def fill(folder: Path) -> Callable[[], None]:
-    """Use up a file system; call what this returns to free it again."""
-    ballast = folder / "ballast"
-    with ballast.open("wb", buffering=0) as file:
-        for size in (1 << 20, 4096, 1):
-            try:
-                while True:
-                    file.write(b"\0" * size)
-            except OSError:
-                continue
-    return ballast.unlink
 
 
 def limit_files(web: Web, most_bytes: int) -> Callable[[], None]:
@@ -98,7 +77,7 @@ def test_while_the_disk_is_full_nothing_is_acknowledged_and_then_all_is_well_aga
     survived: Survived,
     way: str,
 ) -> None:
-    folder: Path = request.getfixturevalue("small_disk") if way == "disk-full" else tmp_path
+    folder: Path = request.getfixturevalue("disk") if way == "disk-full" else tmp_path
     url = f"sqlite:///{folder}/vouch.db"
     upgrade(url)
     installation, history = Installation(tmp_path, url, gameball.url), History(url)
