@@ -32,6 +32,7 @@ from app.steps.forwarding import ForwardingPolicy, Started
 from app.steps.intake import Arrival, receive
 from app.steps.pace import Pace
 from app.storage.database import Database
+from app.storage.engines import write_engine
 from bench.history import ATTEMPTS_OF_AN_ACCOUNT, PLATFORM, SOURCE, build
 from bench.intake import fresh_database
 
@@ -51,7 +52,7 @@ _INDEXES = text(
     " AND coalesce(sql, '') NOT LIKE '% WHERE %'"
 )
 _PREWARM = text(
-    "SELECT sum(pg_prewarm(indexrelid, 'read')) FROM pg_index JOIN pg_class c ON c.oid = indrelid"
+    "SELECT sum(pg_prewarm(indexrelid)) FROM pg_index JOIN pg_class c ON c.oid = indrelid"
     " WHERE c.relnamespace = 'public'::regnamespace"
 )
 
@@ -105,15 +106,17 @@ class Installation:
 
     def warm(self) -> None:
         """Read the indexes once: those of a database in use are in memory, where they fit."""
-        with self.database.read() as connection:
+        # Not over the service's connections, which wait for nothing that takes so long.
+        engine = write_engine(self.database.url)
+        with engine.begin() as connection:
             if self.database.is_embedded:
-                names = connection.execute(_INDEXES).all()
-                for table, index in names:
+                for table, index in connection.execute(_INDEXES).all():
                     connection.execute(text(f"SELECT count(*) FROM {table} INDEXED BY {index}"))
             else:
                 connection.execute(text("SET LOCAL statement_timeout = 0"))
                 connection.execute(text("CREATE EXTENSION IF NOT EXISTS pg_prewarm"))
                 connection.execute(_PREWARM)
+        engine.dispose()
 
     def bytes(self) -> int:
         if self.database.is_embedded:
