@@ -1,35 +1,89 @@
 """How much of the allowed pace does a backlog use, and what does each submission cost?
 
-`python -m bench.drain --database postgresql://…`: so many attempts fall due at once,
-several workers send them, and one of the workers may be killed half-way. The pace used is the least
-time that the limits allow, of the time from the first call that reached Gameball's socket to the
-last.
+`python -m bench.drain`: so many attempts fall due at once, several workers send them, and one of
+the workers may be killed half-way. Over SQLite; with `--database postgresql://…` over PostgreSQL.
+What arrived when is read from the books of a sandbox Gameball that refuses whatever is beyond the
+limits. The pace used is the least time in which the limits let so many calls arrive, of the time
+from the first to the last.
 """
 
 import argparse
 import json
+import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
-from sqlalchemy import Connection, create_engine, text
+from sqlalchemy import Connection, func, select
 
+from app.domain.attempts import State
 from app.domain.clock import utc_now
 from app.domain.events import Event
 from app.domain.rules import Rule
+from app.sandbox.books import Books
+from app.sandbox.calls import SOCIAL_CHALLENGES
+from app.sandbox.server import SandboxServer
+from app.sandbox.settings import Limit, SandboxSettings
 from app.service import build_database
 from app.settings.environment import Environment, read_environment
 from app.steps.intake import Arrival, receive
-from bench.intake import GAMEBALL, environment_of, fresh_database, prepare
-from bench.wakeups import Gameball, family, processor_seconds
+from app.storage.database import Database
+from app.storage.tables import AttemptRow
+from bench.intake import environment_of, fresh_database, prepare
+from bench.wakeups import family, processor_seconds
 
 RULES = (Rule(1, "twitch", "follow"),)
+_STARTED = b"worker.started"
 
 
-def owe(settings: Environment, attempts: int) -> None:
+@dataclass
+class Workers:
+    """Some `vouch work`, and what processor time they have taken since all of them began."""
+
+    environment: dict[str, str]
+    folder: Path
+    running: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    spent_by_killed: float = 0.0
+    before: float = 0.0
+
+    def start(self, count: int) -> None:
+        logs = [self.folder / f"worker-{number}.log" for number in range(count)]
+        for log in logs:
+            with log.open("wb") as output:
+                command = [sys.executable, "-m", "app", "work"]
+                worker = subprocess.Popen(command, env=self.environment, stderr=output)
+            self.running.append(worker)
+        _wait(lambda: all(_STARTED in log.read_bytes() for log in logs), 60)
+        time.sleep(1)  # for the rest of their start
+        self.before = self._spent()
+
+    def kill_one(self) -> None:
+        killed = self.running.pop()
+        self.spent_by_killed = processor_seconds(family(killed.pid))
+        killed.kill()
+        killed.wait()
+
+    def stop(self) -> None:
+        for worker in self.running:
+            worker.terminate()
+        for worker in self.running:
+            worker.wait(30)
+
+    @property
+    def spent(self) -> float:
+        return self._spent() + self.spent_by_killed - self.before
+
+    def _spent(self) -> float:
+        return processor_seconds([pid for one in self.running for pid in family(one.pid)])
+
+
+def owe(database: Database, attempts: int) -> None:
     """Let so many linked customers each earn one award, all due now."""
     now = utc_now()
     arrivals = [
@@ -49,109 +103,124 @@ def owe(settings: Environment, attempts: int) -> None:
         )
         for number in range(attempts)
     ]
-    database = build_database(settings)
     database.write(partial(_receive, arrivals))
-    database.close()
 
 
 def _receive(arrivals: list[Arrival], connection: Connection) -> None:
     receive(connection, arrivals)
 
 
-def least_seconds(calls: int, per_second: int, per_30_seconds: int) -> float:
+def states(database: Database) -> dict[str, int]:
+    statement = select(AttemptRow.state, func.count()).group_by(AttemptRow.state)
+    with database.read() as connection:
+        return dict(connection.execute(statement).all())
+
+
+def least_seconds(calls: int, limit: Limit) -> float:
     """How long so many calls take at least, from the first to the last."""
-    half_minutes, rest = divmod(calls - 1, per_30_seconds)
-    return 30 * half_minutes + rest // per_second
+    half_minutes, rest = divmod(calls - 1, limit.per_30_seconds)
+    return 30 * half_minutes + rest // limit.per_second
 
 
-def most_in(arrived_at: list[float], seconds: float) -> int:
-    """The most calls that arrived in any window of so many seconds."""
-    most = first = 0
-    for last, at in enumerate(arrived_at):
-        while at - arrived_at[first] >= seconds:
-            first += 1
-        most = max(most, last - first + 1)
-    return most
+def drain(options: argparse.Namespace) -> dict[str, float]:
+    limit = Limit(options.per_second, options.per_30_seconds)
+    sandbox = SandboxServer(SandboxSettings(limits={"customersPost": limit}))
+    with sandbox, fresh_database(options.database) as url, environment_of(url) as environment:
+        config = Path(environment["VOUCH_CONFIG"])
+        config.write_text(
+            f"[gameball]\nper_second = {limit.per_second}\n"
+            f"per_30_seconds = {limit.per_30_seconds}\n"
+        )
+        environment.update(_account(sandbox))
+        prepare(environment, accounts=options.attempts)
+        workers = Workers(environment, config.parent)
+        with _database(read_environment(environment)) as database:
+            try:
+                workers.start(options.workers)
+                _send_all(options, database, sandbox.books, workers)
+                return _figures(sandbox.books, limit, options.attempts, workers.spent)
+            finally:
+                workers.stop()
+
+
+def _send_all(
+    options: argparse.Namespace, database: Database, books: Books, workers: Workers
+) -> None:
+    owe(database, options.attempts)
+    _wait(lambda: books.report().accepted >= options.attempts // 2)
+    if options.kill:
+        workers.kill_one()
+    _wait(lambda: states(database) == {State.ACCEPTED: options.attempts})
+
+
+@contextmanager
+def _database(settings: Environment) -> Iterator[Database]:
+    database = build_database(settings)
+    try:
+        yield database
+    finally:
+        database.close()
+
+
+def _account(sandbox: SandboxServer) -> dict[str, str]:
+    settings = sandbox.books.settings
+    return {
+        "GAMEBALL_BASE_URL": sandbox.url,
+        "GAMEBALL_API_KEY": settings.api_key,
+        "GAMEBALL_SECRET_KEY": settings.secret_key,
+    }
+
+
+def _figures(books: Books, limit: Limit, attempts: int, spent: float) -> dict[str, float]:
+    report = books.report()
+    calls = [one for one in books.calls(10 * attempts) if one.endpoint == SOCIAL_CHALLENGES]
+    arrived_at = sorted(call.at for call in calls)
+    taken = arrived_at[-1] - arrived_at[0]
+    return {
+        "calls": len(calls),
+        "seconds": taken,
+        "pace used": least_seconds(attempts, limit) / taken,
+        "most in 1 s": report.max_per_second,
+        "most in 30 s": report.max_30_seconds,
+        "refused as too many": report.rate_limited,
+        "most of a customer at once": report.concurrent_per_customer,
+        "granted twice": sum(count > 1 for count in report.counts.values()),
+        "longest silence": max(later - earlier for earlier, later in pairwise(arrived_at)),
+        "processor ms per call": 1000 * spent / len(calls),
+    }
+
+
+def _wait(is_so: Callable[[], bool], within: float = 1_200) -> None:
+    give_up = time.monotonic() + within
+    while not is_so():
+        if time.monotonic() > give_up:
+            raise TimeoutError(f"not within {within:g} seconds")
+        time.sleep(0.05)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--database", required=True, help="a PostgreSQL server's URL")
+    parser.add_argument("--database", default="", help="a PostgreSQL server's URL; else SQLite")
     parser.add_argument("--attempts", type=int, default=1000)
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--per-second", type=int, default=100)
-    parser.add_argument("--per-30-seconds", type=int, default=1_200)
+    parser.add_argument("--per-second", type=int, default=30)
+    parser.add_argument("--per-30-seconds", type=int, default=360)
     parser.add_argument("--kill", action="store_true", help="kill one worker half-way")
+    parser.add_argument("--rounds", type=int, default=1)
     options = parser.parse_args()
-    with Gameball().listening() as gameball, fresh_database(options.database) as url:
-        _drain(options, gameball, url)
+    rounds = []
+    for _ in range(options.rounds):
+        rounds.append(drain(options))
+        print(json.dumps(_rounded(rounds[-1])), flush=True)
+    print(json.dumps({"medians": _rounded(_medians(rounds))}))
 
 
-def _drain(options: argparse.Namespace, gameball: Gameball, url: str) -> None:
-    with environment_of(url) as environment:
-        environment.update(GAMEBALL, GAMEBALL_BASE_URL=f"http://127.0.0.1:{gameball.port}")
-        config = Path(environment["VOUCH_CONFIG"])
-        config.write_text(
-            f"[gameball]\nper_second = {options.per_second}\n"
-            f"per_30_seconds = {options.per_30_seconds}\nread_timeout = 1\nconnect_timeout = 1\n"
-        )
-        prepare(environment, accounts=options.attempts)
-        workers = [
-            subprocess.Popen(
-                [sys.executable, "-m", "app", "work"], env=environment, stderr=subprocess.DEVNULL
-            )
-            for _ in range(options.workers)
-        ]
-        try:
-            _wait_for_workers(url, options.workers)
-            owe(read_environment(environment), options.attempts)
-            before = processor_seconds([pid for one in workers for pid in family(one.pid)])
-            _wait(gameball, options.attempts // 2)
-            if options.kill:
-                workers.pop().kill()
-            _wait(gameball, options.attempts)
-            spent = processor_seconds([pid for one in workers for pid in family(one.pid)]) - before
-        finally:
-            for worker in workers:
-                worker.terminate()
-            for worker in workers:
-                worker.wait(30)
-    arrived_at = sorted(gameball.arrived_at)
-    taken = arrived_at[-1] - arrived_at[0]
-    least = least_seconds(len(arrived_at), options.per_second, options.per_30_seconds)
-    told = {
-        "calls": len(arrived_at),
-        "seconds": taken,
-        "pace used": least / taken,
-        "most in 1 s": most_in(arrived_at, 1),
-        "most in 30 s": most_in(arrived_at, 30),
-        "longest silence": max(later - earlier for earlier, later in pairwise(arrived_at)),
-        "processor ms per call": 1000 * spent / len(arrived_at),
-    }
-    print(json.dumps({name: round(value, 3) for name, value in told.items()}))
+def _medians(rounds: Sequence[dict[str, float]]) -> dict[str, float]:
+    return {name: statistics.median(one[name] for one in rounds) for name in rounds[0]}
 
 
-def _wait_for_workers(url: str, workers: int) -> None:
-    """Until all of them listen; then a moment more, for the rest of their start."""
-    engine = create_engine(url)
-    listening = (
-        "SELECT count(*) FROM pg_stat_activity"
-        " WHERE datname = current_database() AND query LIKE 'LISTEN%'"
-    )
-    with engine.connect() as connection:
-        while connection.execute(text(listening)).scalar_one() < workers:
-            connection.rollback()
-            time.sleep(0.1)
-    engine.dispose()
-    time.sleep(1)
-
-
-def _wait(gameball: Gameball, calls: int, within: float = 600) -> None:
-    give_up = time.monotonic() + within
-    while len(gameball.arrived_at) < calls:
-        if time.monotonic() > give_up:
-            raise TimeoutError(f"{len(gameball.arrived_at)} of {calls} calls")
-        time.sleep(0.02)
+def _rounded(figures: dict[str, float]) -> dict[str, float]:
+    return {name: round(value, 3) for name, value in figures.items()}
 
 
 if __name__ == "__main__":
