@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Executable, Row, exists, func, or_, select, u
 from app.domain.answers import TREATMENTS, Outcome, Then
 from app.domain.attempts import State
 from app.domain.confirmation import Case, Grant, Judgement, Look, Proof, Seen, Span, Verdict, judge
-from app.steps.forwarding import has_one_in_flight
+from app.steps.leases import has_one_in_flight
 from app.steps.ledger import insert_new
 from app.steps.moves import move
 from app.storage.tables import (

@@ -5,21 +5,7 @@ from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
 
-from sqlalchemy import (
-    ColumnElement,
-    Connection,
-    Row,
-    Select,
-    and_,
-    bindparam,
-    exists,
-    func,
-    insert,
-    or_,
-    select,
-    update,
-)
-from sqlalchemy.orm import aliased
+from sqlalchemy import Connection, Row, Select, bindparam, select, update
 
 from app.domain.answers import Answer, Outcome, Then
 from app.domain.attempts import State
@@ -31,14 +17,14 @@ from app.domain.retries import (
     unresolved_since,
     unresolved_until,
 )
+from app.steps import leases, submissions
+from app.steps.leases import has_one_in_flight
 from app.steps.ledger import release
 from app.steps.moves import move
 from app.steps.pace import Pace, answered, blocked_until, lock_forwarding, started
 from app.steps.undoing import is_void, withdraw_void
-from app.storage.tables import ATTEMPTS, AttemptRow, SubmissionRow
+from app.storage.tables import ATTEMPTS, AttemptRow
 from app.storage.vault import vault_of
-
-_MAY_HAVE_LANDED = (Outcome.ACCEPTED, Outcome.PROGRAM_DISABLED, Outcome.UNKNOWN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,31 +98,22 @@ def start(
     if until is not None:
         return NotNow(until)
     lease_until = now + timedelta(seconds=policy.lease_seconds)
-    leased = _lease(connection, attempt_id, lease_until, now)
+    leased = leases.take(connection, attempt_id, lease_until, now)
     if leased is None:
         return NotNow()
     attempt = vault_of(connection).open_row(ATTEMPTS, leased)
     if is_void(connection, attempt):
-        _unlease(connection, attempt.id, attempt.fence)
+        leases.give_back(connection, attempt.id, attempt.fence)
         withdraw_void(connection, attempt, now)
         return NotNow()
-    clear_at = _clear_of_echo(connection, attempt, policy.retries, now)
+    clear_at = submissions.echoes_until(
+        connection, attempt, policy.retries.window_at_most_seconds, now
+    )
     if clear_at is not None:
-        _unlease(connection, attempt.id, attempt.fence, next_at=clear_at)
+        leases.give_back(connection, attempt.id, attempt.fence, next_at=clear_at)
         return NotNow()
     started(connection, forwarding, policy.pace, now)
-    submission_id = connection.execute(
-        insert(SubmissionRow)
-        .values(
-            attempt_id=attempt.id,
-            fence=attempt.fence,
-            round=attempt.round,
-            worker=worker,
-            started_at=now,
-            resolved=False,
-        )
-        .returning(SubmissionRow.id)
-    ).scalar_one()
+    submission_id = submissions.begin(connection, attempt, worker, now)
     return Started(
         submission_id,
         attempt.id,
@@ -146,7 +123,7 @@ def start(
         attempt.challenge_id,
         attempt.email,
         attempt.mobile,
-        _past(connection, attempt.id, attempt.round, before=submission_id),
+        submissions.past(connection, attempt.id, attempt.round, before=submission_id),
         attempt.created_at,
         now,
         lease_until,
@@ -160,9 +137,9 @@ def finish(
 
     The answer is recorded in any case: it is the truth about that call.
     """
-    _end_submission(connection, made.submission_id, answer, now)
+    submissions.end(connection, made.submission_id, answer, now)
     answered(connection, answer, policy.pace, made.started_at, now)
-    if not _unlease(connection, made.attempt_id, made.fence):
+    if not leases.give_back(connection, made.attempt_id, made.fence):
         return _late(connection, made, answer, policy, now)
     decision = decide(answer, _past_of(connection, made, answer), policy.retries, now)
     if decision.then is Then.ACCEPT:
@@ -174,8 +151,8 @@ def finish(
 def landed_after_all(connection: Connection, made: Started, now: datetime) -> None:
     """End without sending: the customer's progress shows that an earlier submission landed."""
     answer = Answer(Outcome.NOT_SENT, message="not sent: the progress shows an earlier one")
-    _end_submission(connection, made.submission_id, answer, now)
-    if _unlease(connection, made.attempt_id, made.fence):
+    submissions.end(connection, made.submission_id, answer, now)
+    if leases.give_back(connection, made.attempt_id, made.fence):
         reason = "an earlier submission had landed, as the customer's progress shows"
         _apply(connection, made.attempt_id, Decision(Then.ACCEPT, reason), "worker:progress", now)
 
@@ -185,8 +162,8 @@ def cannot_know(
 ) -> None:
     """End without sending: whether an earlier submission landed cannot be known, yet or at all."""
     answer = Answer(Outcome.NOT_SENT, message="not sent: unknown whether an earlier one landed")
-    _end_submission(connection, made.submission_id, answer, now)
-    if not _unlease(connection, made.attempt_id, made.fence):
+    submissions.end(connection, made.submission_id, answer, now)
+    if not leases.give_back(connection, made.attempt_id, made.fence):
         return
     decision = decide(answer, _past_of(connection, made, answer), policy.retries, now)
     settled_at = settles_at(made, policy)
@@ -201,11 +178,13 @@ def refuse(connection: Connection, made: Started, reason: str, now: datetime) ->
     Whether it was refused. Its award is free again, as nothing of it can have landed; where
     something may have, nothing is refused.
     """
-    if unresolved_since(_past(connection, made.attempt_id, made.round, made.submission_id)):
+    if unresolved_since(
+        submissions.past(connection, made.attempt_id, made.round, made.submission_id)
+    ):
         return False
     answer = Answer(Outcome.NOT_SENT, message="not sent: Gameball says it would not be rewarded")
-    _end_submission(connection, made.submission_id, answer, now)
-    if not _unlease(connection, made.attempt_id, made.fence):
+    submissions.end(connection, made.submission_id, answer, now)
+    if not leases.give_back(connection, made.attempt_id, made.fence):
         return True
     move(
         connection,
@@ -222,15 +201,7 @@ def refuse(connection: Connection, made: Started, reason: str, now: datetime) ->
 
 def never_landed(connection: Connection, made: Started) -> None:
     """Note that the earlier submissions without an answer did not land; this one may be sent."""
-    connection.execute(
-        update(SubmissionRow)
-        .where(
-            SubmissionRow.attempt_id == made.attempt_id,
-            SubmissionRow.id < made.submission_id,
-            SubmissionRow.outcome.in_(_MAY_HAVE_LANDED),
-        )
-        .values(resolved=True)
-    )
+    submissions.never_landed(connection, made.attempt_id, before=made.submission_id)
 
 
 def must_look_first(made: Started, policy: ForwardingPolicy, now: datetime) -> bool:
@@ -248,18 +219,13 @@ def settles_at(made: Started, policy: ForwardingPolicy) -> datetime | None:
 
 def reclaim(connection: Connection, policy: ForwardingPolicy, now: datetime, limit: int) -> int:
     """Take back what workers left that are gone; how many. What they sent may have landed."""
-    statement = (
-        select(AttemptRow.id, AttemptRow.fence, AttemptRow.round)
-        .where(AttemptRow.lease_until.is_not(None), AttemptRow.lease_until < now)
-        .limit(limit)
-    )
-    lost = list(connection.execute(statement))
+    lost = leases.lost(connection, now, limit)
     for attempt in lost:
-        if not _unlease(connection, attempt.id, attempt.fence):
+        if not leases.give_back(connection, attempt.id, attempt.fence):
             continue
         answer = Answer(Outcome.UNKNOWN, message="the worker stopped before an answer")
-        past = _past(connection, attempt.id, attempt.round)
-        _end_unfinished(connection, attempt.id, answer, now)
+        past = submissions.past(connection, attempt.id, attempt.round)
+        submissions.end_unfinished(connection, attempt.id, answer, now)
         decision = decide(answer, past, policy.retries, now)
         if decision.next_at is not None:
             # The lease was wait enough; soon enough, Gameball's dedup window still tells.
@@ -268,140 +234,11 @@ def reclaim(connection: Connection, policy: ForwardingPolicy, now: datetime, lim
     return len(lost)
 
 
-def _lease(
-    connection: Connection, attempt_id: str, lease_until: datetime, now: datetime
-) -> Row[Any] | None:
-    """Take the attempt by one conditional UPDATE, unless its customer has one in flight."""
-    statement = (
-        update(AttemptRow)
-        .where(
-            AttemptRow.id == attempt_id,
-            AttemptRow.state == State.DUE,
-            AttemptRow.next_at <= now,
-            # Its customer is being erased, and waits only for what is in flight.
-            AttemptRow.erased_at.is_(None),
-            ~has_one_in_flight(),
-        )
-        .values(lease_until=lease_until, fence=AttemptRow.fence + 1)
-        .returning(AttemptRow.__table__)
-    )
-    return connection.execute(statement).one_or_none()
-
-
-@cache
-def has_one_in_flight() -> ColumnElement[bool]:
-    """Whether a worker holds any attempt of the attempt's customer, itself included.
-
-    Made once: saying it takes SQLAlchemy longer than the database needs to find out.
-    """
-    other = aliased(AttemptRow)
-    return exists().where(
-        other.customer_id == AttemptRow.customer_id, other.lease_until.is_not(None)
-    )
-
-
-def _unlease(connection: Connection, attempt_id: str, fence: int, **values: Any) -> bool:
-    """Give a lease back; False when it was no longer this one."""
-    statement = (
-        update(AttemptRow)
-        .where(
-            AttemptRow.id == attempt_id,
-            AttemptRow.fence == fence,
-            AttemptRow.lease_until.is_not(None),
-        )
-        .values(lease_until=None, **values)
-    )
-    return connection.execute(statement).rowcount == 1
-
-
-def _clear_of_echo(
-    connection: Connection, attempt: Any, policy: RetryPolicy, now: datetime
-) -> datetime | None:
-    """When another attempt's submission of the same customer and challenge stops echoing.
-
-    Inside Gameball's dedup window this one would be swallowed, and its 4000 could be taken for
-    proof that it landed. The other may have reached Gameball as late as its end.
-    """
-    window = timedelta(seconds=policy.window_at_most_seconds)
-    reached_at = func.coalesce(SubmissionRow.ended_at, SubmissionRow.started_at)
-    statement = (
-        select(reached_at)
-        .join(AttemptRow, AttemptRow.id == SubmissionRow.attempt_id)
-        .where(
-            AttemptRow.customer_id == attempt.customer_id,
-            AttemptRow.challenge_id == attempt.challenge_id,
-            AttemptRow.id != attempt.id,
-            reached_at > now - window,
-            or_(SubmissionRow.outcome.in_(_MAY_HAVE_LANDED), SubmissionRow.outcome.is_(None)),
-        )
-        .order_by(reached_at.desc())
-        .limit(1)
-    )
-    latest = connection.execute(statement).scalar_one_or_none()
-    return latest and latest + window
-
-
-def _past(
-    connection: Connection, attempt_id: str, this_round: int, before: int | None = None
-) -> tuple[Past, ...]:
-    statement = (
-        select(
-            SubmissionRow.outcome,
-            SubmissionRow.started_at,
-            SubmissionRow.ended_at,
-            SubmissionRow.resolved,
-            SubmissionRow.round,
-        )
-        .where(SubmissionRow.attempt_id == attempt_id, SubmissionRow.outcome.is_not(None))
-        .order_by(SubmissionRow.id)
-    )
-    if before is not None:
-        statement = statement.where(SubmissionRow.id < before)
-    return tuple(
-        Past(
-            Outcome(row.outcome),
-            row.started_at,
-            row.ended_at,
-            row.resolved,
-            row.round == this_round,
-        )
-        for row in connection.execute(statement)
-    )
-
-
 def _past_of(connection: Connection, made: Started, answer: Answer) -> tuple[Past, ...]:
     """What came before, as it is known by now: an earlier call may have been answered late."""
     if answer.treatment.then is Then.ACCEPT:
         return made.past
-    return _past(connection, made.attempt_id, made.round, before=made.submission_id)
-
-
-def _end_submission(
-    connection: Connection, submission_id: int, answer: Answer, now: datetime
-) -> None:
-    connection.execute(
-        update(SubmissionRow)
-        .where(SubmissionRow.id == submission_id)
-        .values(ended_at=now, **_recorded(answer))
-    )
-
-
-def _end_unfinished(connection: Connection, attempt_id: str, answer: Answer, now: datetime) -> None:
-    connection.execute(
-        update(SubmissionRow)
-        .where(and_(SubmissionRow.attempt_id == attempt_id, SubmissionRow.ended_at.is_(None)))
-        .values(ended_at=now, **_recorded(answer))
-    )
-
-
-def _recorded(answer: Answer) -> dict[str, Any]:
-    return {
-        "outcome": answer.outcome,
-        "status": answer.status,
-        "code": answer.code,
-        "message": answer.message,
-        "request_id": answer.request_id,
-    }
+    return submissions.past(connection, made.attempt_id, made.round, before=made.submission_id)
 
 
 def _apply(
