@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Executable, Row, exists, func, or_, select, u
 from app.domain.answers import TREATMENTS, Outcome, Then
 from app.domain.attempts import State
 from app.domain.confirmation import Case, Grant, Judgement, Look, Proof, Seen, Span, Verdict, judge
-from app.steps.leases import has_one_in_flight
+from app.steps.leases import HAS_ONE_IN_FLIGHT
 from app.steps.ledger import insert_new
 from app.steps.moves import move
 from app.storage.tables import (
@@ -200,7 +200,7 @@ def _customers_due(connection: Connection, now: datetime, most: int) -> list[str
         .where(
             AttemptRow.state == State.ACCEPTED,
             AttemptRow.next_at <= now,
-            ~has_one_in_flight(),
+            ~HAS_ONE_IN_FLIGHT,
         )
         .order_by(AttemptRow.next_at)
         .limit(4 * most)

@@ -2,10 +2,9 @@
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, bindparam, select, update
+from sqlalchemy import Connection, Row, bindparam, select, update
 
 from app.domain.answers import Answer, Outcome, Then
 from app.domain.attempts import State
@@ -18,13 +17,27 @@ from app.domain.retries import (
     unresolved_until,
 )
 from app.steps import leases, submissions
-from app.steps.leases import has_one_in_flight
 from app.steps.ledger import release
 from app.steps.moves import move
 from app.steps.pace import Pace, answered, blocked_until, lock_forwarding, started
 from app.steps.undoing import is_void, withdraw_void
 from app.storage.tables import ATTEMPTS, AttemptRow
 from app.storage.vault import vault_of
+
+# Made once: SQLAlchemy takes longer to prepare a statement than the database to run it.
+_DUE = (
+    select(AttemptRow.id, AttemptRow.customer_id)
+    .where(
+        AttemptRow.state == State.DUE,
+        AttemptRow.next_at <= bindparam("now"),
+        ~leases.HAS_ONE_IN_FLIGHT,
+    )
+    .order_by(AttemptRow.next_at)
+    .limit(bindparam("most"))
+)
+_PUT_OFF = update(AttemptRow).where(
+    AttemptRow.id == bindparam("this"), AttemptRow.state == State.DUE
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,22 +80,7 @@ def due_attempts(connection: Connection, now: datetime, limit: int) -> list[Row[
 
     Without those of customers that have one in flight: a long queue of theirs would hide the rest.
     """
-    return list(connection.execute(_due(), {"now": now, "most": limit}))
-
-
-@cache
-def _due() -> Select[str, str | None]:
-    """Made once: an idle worker asks it all day."""
-    return (
-        select(AttemptRow.id, AttemptRow.customer_id)
-        .where(
-            AttemptRow.state == State.DUE,
-            AttemptRow.next_at <= bindparam("now"),
-            ~has_one_in_flight(),
-        )
-        .order_by(AttemptRow.next_at)
-        .limit(bindparam("most"))
-    )
+    return list(connection.execute(_DUE, {"now": now, "most": limit}))
 
 
 def start(
@@ -257,11 +255,8 @@ def _apply(
             next_at=(decision.next_at or now) if to_state is State.ACCEPTED else None,
         )
         return
-    connection.execute(
-        update(AttemptRow)
-        .where(AttemptRow.id == attempt_id, AttemptRow.state == State.DUE)
-        .values(next_at=decision.next_at, reason=decision.reason, updated_at=now)
-    )
+    put_off = {"next_at": decision.next_at, "reason": decision.reason, "updated_at": now}
+    connection.execute(_PUT_OFF, {"this": attempt_id, **put_off})
 
 
 def _first_look(policy: ForwardingPolicy, now: datetime) -> datetime:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, update
+from sqlalchemy import Connection, bindparam, update
 
 from app.domain.attempts import State, may_move
 from app.storage.bulk import insert_rows
@@ -12,6 +12,10 @@ from app.storage.errors import Overtaken
 from app.storage.tables import AttemptRow, TransitionRow
 
 MAX_REASON = 500
+# Made once. What is set are the parameters that are named like columns.
+_MOVE = update(AttemptRow).where(
+    AttemptRow.id == bindparam("this"), AttemptRow.state == bindparam("expected")
+)
 
 
 class Moved(Overtaken):
@@ -38,12 +42,8 @@ def move(
         raise ValueError(f"an attempt cannot go from {from_state} to {to_state}")
     values: dict[str, Any] = {"next_at": None, **changes}
     values.update(state=to_state, reason=reason[:MAX_REASON], updated_at=now)
-    moved = connection.execute(
-        update(AttemptRow)
-        .where(AttemptRow.id == attempt_id, AttemptRow.state == from_state)
-        .values(values)
-    )
-    if moved.rowcount != 1:
+    wanted = {"this": attempt_id, "expected": from_state, **values}
+    if connection.execute(_MOVE, wanted).rowcount != 1:
         raise Moved(attempt_id)
     remember(connection, [transition(attempt_id, from_state, to_state, reason, caused_by, now)])
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, select, update
+from sqlalchemy import Connection, Row, and_, bindparam, func, or_, select, update
 
 from app.domain.answers import Answer, Outcome
 from app.storage.tables import ForwardingRow, SubmissionRow
@@ -23,6 +23,25 @@ _WORKING = frozenset(
     }
 )
 
+# Made once: SQLAlchemy takes longer to prepare a statement than the database to run it.
+_LOCK = (
+    update(ForwardingRow)
+    .where(ForwardingRow.id == 1)
+    .values(worker_seen_at=bindparam("now"))
+    .returning(ForwardingRow.__table__)
+)
+_IN_FLIGHT = select(func.count()).where(SubmissionRow.ended_at.is_(None))
+_ENDED_LATELY = (
+    select(SubmissionRow.ended_at)
+    .where(SubmissionRow.ended_at > bindparam("since"))
+    .order_by(SubmissionRow.ended_at.desc())
+    .offset(bindparam("newer"))
+    .limit(1)
+)
+_PAUSED_BEFORE = ForwardingRow.paused_at <= bindparam("started")
+_SLOW_BEFORE = and_(ForwardingRow.slow_count > 0, ForwardingRow.slow_until <= bindparam("started"))
+_TROUBLED_BEFORE = select(ForwardingRow.id).where(or_(_PAUSED_BEFORE, _SLOW_BEFORE))
+
 
 @dataclass(frozen=True, slots=True)
 class Pace:
@@ -39,13 +58,7 @@ class Pace:
 
 def lock_forwarding(connection: Connection, now: datetime) -> Row[Any]:
     """Take the account's row for this transaction: starts of submissions come one after another."""
-    statement = (
-        update(ForwardingRow)
-        .where(ForwardingRow.id == 1)
-        .values(worker_seen_at=now)
-        .returning(ForwardingRow.__table__)
-    )
-    return connection.execute(statement).one()
+    return connection.execute(_LOCK, {"now": now}).one()
 
 
 def blocked_until(
@@ -54,12 +67,16 @@ def blocked_until(
     """When a submission may start at the earliest; None: now. Call it holding the lock."""
     if forwarding.slow_until is not None and forwarding.slow_until > now:
         return forwarding.slow_until  # type: ignore[no-any-return]
-    if forwarding.paused_at is not None:
-        if forwarding.probe_at is not None and forwarding.probe_at > now:
-            return forwarding.probe_at  # type: ignore[no-any-return]
-        if _in_flight(connection):
-            return now + timedelta(seconds=pace.probe_seconds)
-    waits = [_window_full_until(connection, seconds, most, now) for seconds, most in pace.windows]
+    is_paused = forwarding.paused_at is not None
+    if is_paused and forwarding.probe_at is not None and forwarding.probe_at > now:
+        return forwarding.probe_at  # type: ignore[no-any-return]
+    in_flight = connection.execute(_IN_FLIGHT).scalar_one()
+    if is_paused and in_flight:
+        return now + timedelta(seconds=pace.probe_seconds)
+    waits = [
+        _window_full_until(connection, seconds, most - in_flight, now)
+        for seconds, most in pace.windows
+    ]
     return max((wait for wait in waits if wait is not None), default=None)
 
 
@@ -103,16 +120,12 @@ def _resume(connection: Connection, started_at: datetime) -> None:
 
     A call that was on its way when the keys were refused may well be answered 202 after that.
     """
-    connection.execute(
-        update(ForwardingRow)
-        .where(ForwardingRow.paused_at <= started_at)
-        .values(paused_at=None, pause_reason=None, probe_at=None)
-    )
-    connection.execute(
-        update(ForwardingRow)
-        .where(ForwardingRow.slow_count > 0, ForwardingRow.slow_until <= started_at)
-        .values(slow_count=0)
-    )
+    before = {"started": started_at}
+    if connection.execute(_TROUBLED_BEFORE, before).first() is None:
+        return
+    resumed = {"paused_at": None, "pause_reason": None, "probe_at": None}
+    connection.execute(update(ForwardingRow).where(_PAUSED_BEFORE).values(resumed), before)
+    connection.execute(update(ForwardingRow).where(_SLOW_BEFORE).values(slow_count=0), before)
 
 
 def _slow(
@@ -133,30 +146,18 @@ def _slow(
     connection.execute(update(ForwardingRow).values(slow_until=until, slow_count=count))
 
 
-def _in_flight(connection: Connection) -> int:
-    statement = select(func.count()).where(SubmissionRow.ended_at.is_(None))
-    return connection.execute(statement.select_from(SubmissionRow)).scalar_one()
-
-
 def _window_full_until(
-    connection: Connection, seconds: float, most: int, now: datetime
+    connection: Connection, seconds: float, room: int, now: datetime
 ) -> datetime | None:
-    """When the window has room again; None: it has.
+    """When a window has room again that has ``room`` beside what is in flight; None: it has.
 
     A call counts from its start until ``seconds`` after its end. It reached Gameball in between,
-    so no window of ``seconds`` that Gameball may look at holds more than ``most``, however long
+    so no window of ``seconds`` that Gameball may look at holds more than is allowed, however long
     a call was on its way.
     """
-    window = timedelta(seconds=seconds + GUARD_SECONDS)
-    room = most - _in_flight(connection)
     if room <= 0:
         return now + timedelta(milliseconds=50)
-    statement = (
-        select(SubmissionRow.ended_at)
-        .where(SubmissionRow.ended_at > now - window)
-        .order_by(SubmissionRow.ended_at.desc())
-        .offset(room - 1)
-        .limit(1)
-    )
-    ended_at = connection.execute(statement).scalar_one_or_none()
+    window = timedelta(seconds=seconds + GUARD_SECONDS)
+    lately = {"since": now - window, "newer": room - 1}
+    ended_at = connection.execute(_ENDED_LATELY, lately).scalar_one_or_none()
     return None if ended_at is None else ended_at + window

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, or_, select, update
+from sqlalchemy import Connection, bindparam, func, insert, or_, select, update
 
 from app.domain.answers import Answer, Outcome
 from app.domain.retries import Past
@@ -11,39 +11,62 @@ from app.storage.tables import AttemptRow, SubmissionRow
 
 _MAY_HAVE_LANDED = (Outcome.ACCEPTED, Outcome.PROGRAM_DISABLED, Outcome.UNKNOWN)
 
+# Made once: SQLAlchemy takes longer to prepare a statement than the database to run it. What is
+# written are the parameters that are named like columns.
+_BEGIN = insert(SubmissionRow).returning(SubmissionRow.id)
+_END = update(SubmissionRow).where(SubmissionRow.id == bindparam("this"))
+_END_UNFINISHED = update(SubmissionRow).where(
+    SubmissionRow.attempt_id == bindparam("of"), SubmissionRow.ended_at.is_(None)
+)
+_PAST = (
+    select(
+        SubmissionRow.outcome,
+        SubmissionRow.started_at,
+        SubmissionRow.ended_at,
+        SubmissionRow.resolved,
+        SubmissionRow.round,
+    )
+    .where(SubmissionRow.attempt_id == bindparam("of"), SubmissionRow.outcome.is_not(None))
+    .order_by(SubmissionRow.id)
+)
+_PAST_BEFORE = _PAST.where(SubmissionRow.id < bindparam("before"))
+_reached_at = func.coalesce(SubmissionRow.ended_at, SubmissionRow.started_at)
+_LATEST_OF_OTHERS = (
+    select(_reached_at)
+    .join(AttemptRow, AttemptRow.id == SubmissionRow.attempt_id)
+    .where(
+        AttemptRow.customer_id == bindparam("customer"),
+        AttemptRow.challenge_id == bindparam("challenge"),
+        AttemptRow.id != bindparam("this"),
+        _reached_at > bindparam("since"),
+        or_(SubmissionRow.outcome.in_(_MAY_HAVE_LANDED), SubmissionRow.outcome.is_(None)),
+    )
+    .order_by(_reached_at.desc())
+    .limit(1)
+)
+
 
 def begin(connection: Connection, attempt: Any, worker: str, now: datetime) -> int:
     """Write a call down before it is made; its id."""
-    statement = (
-        insert(SubmissionRow)
-        .values(
-            attempt_id=attempt.id,
-            fence=attempt.fence,
-            round=attempt.round,
-            worker=worker,
-            started_at=now,
-            resolved=False,
-        )
-        .returning(SubmissionRow.id)
-    )
-    return connection.execute(statement).scalar_one()
+    row = {
+        "attempt_id": attempt.id,
+        "fence": attempt.fence,
+        "round": attempt.round,
+        "worker": worker,
+        "started_at": now,
+        "resolved": False,
+    }
+    number: int = connection.execute(_BEGIN, row).scalar_one()
+    return number
 
 
 def end(connection: Connection, submission_id: int, answer: Answer, now: datetime) -> None:
-    connection.execute(
-        update(SubmissionRow)
-        .where(SubmissionRow.id == submission_id)
-        .values(ended_at=now, **_recorded(answer))
-    )
+    connection.execute(_END, {"this": submission_id, **_recorded(answer, now)})
 
 
 def end_unfinished(connection: Connection, attempt_id: str, answer: Answer, now: datetime) -> None:
     """End what a worker that is gone left without an end."""
-    connection.execute(
-        update(SubmissionRow)
-        .where(SubmissionRow.attempt_id == attempt_id, SubmissionRow.ended_at.is_(None))
-        .values(ended_at=now, **_recorded(answer))
-    )
+    connection.execute(_END_UNFINISHED, {"of": attempt_id, **_recorded(answer, now)})
 
 
 def never_landed(connection: Connection, attempt_id: str, before: int) -> None:
@@ -63,19 +86,8 @@ def past(
     connection: Connection, attempt_id: str, this_round: int, before: int | None = None
 ) -> tuple[Past, ...]:
     """How the attempt's submissions ended, those ``before`` one of them, oldest first."""
-    statement = (
-        select(
-            SubmissionRow.outcome,
-            SubmissionRow.started_at,
-            SubmissionRow.ended_at,
-            SubmissionRow.resolved,
-            SubmissionRow.round,
-        )
-        .where(SubmissionRow.attempt_id == attempt_id, SubmissionRow.outcome.is_not(None))
-        .order_by(SubmissionRow.id)
-    )
-    if before is not None:
-        statement = statement.where(SubmissionRow.id < before)
+    statement = _PAST if before is None else _PAST_BEFORE
+    rows = connection.execute(statement, {"of": attempt_id, "before": before})
     return tuple(
         Past(
             Outcome(row.outcome),
@@ -84,7 +96,7 @@ def past(
             row.resolved,
             row.round == this_round,
         )
-        for row in connection.execute(statement)
+        for row in rows
     )
 
 
@@ -97,26 +109,19 @@ def echoes_until(
     proof that it landed. The other may have reached Gameball as late as its end.
     """
     window = timedelta(seconds=window_seconds)
-    reached_at = func.coalesce(SubmissionRow.ended_at, SubmissionRow.started_at)
-    statement = (
-        select(reached_at)
-        .join(AttemptRow, AttemptRow.id == SubmissionRow.attempt_id)
-        .where(
-            AttemptRow.customer_id == attempt.customer_id,
-            AttemptRow.challenge_id == attempt.challenge_id,
-            AttemptRow.id != attempt.id,
-            reached_at > now - window,
-            or_(SubmissionRow.outcome.in_(_MAY_HAVE_LANDED), SubmissionRow.outcome.is_(None)),
-        )
-        .order_by(reached_at.desc())
-        .limit(1)
-    )
-    latest = connection.execute(statement).scalar_one_or_none()
+    others = {
+        "customer": attempt.customer_id,
+        "challenge": attempt.challenge_id,
+        "this": attempt.id,
+        "since": now - window,
+    }
+    latest = connection.execute(_LATEST_OF_OTHERS, others).scalar_one_or_none()
     return latest and latest + window
 
 
-def _recorded(answer: Answer) -> dict[str, Any]:
+def _recorded(answer: Answer, now: datetime) -> dict[str, Any]:
     return {
+        "ended_at": now,
         "outcome": answer.outcome,
         "status": answer.status,
         "code": answer.code,
