@@ -74,7 +74,7 @@ def test_forwarding_pauses_for_all_and_tries_one_at_a_time(
     installation: Installation, history: History, books: Books, survived: Survived, name: str
 ) -> None:
     way = WAYS[name]
-    installation.text = configuration(per_second=30, probe_every=PROBE_SECONDS)
+    installation.text = configuration(per_second=30, probe_every=PROBE_SECONDS, read_timeout=5)
     history.owe(OWED, [CHALLENGE])
     installation.work(2)
     wait_until(lambda: books.report().accepted >= 10, 20, "some are accepted")
@@ -106,6 +106,7 @@ def test_a_429_slows_all_workers_for_as_long_as_gameball_asks(
         Fault("rate-limit", path=SOCIAL_CHALLENGES, count=1, seconds=3),
         Fault("rate-limit", path=SOCIAL_CHALLENGES, count=2),
     )
+    installation.text = configuration(read_timeout=5)
     history.owe(OWED, [CHALLENGE])
 
     installation.work(2)

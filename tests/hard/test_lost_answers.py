@@ -144,6 +144,7 @@ def test_nothing_is_lost_while_gameball_is_not_there(
     survived: Survived,
 ) -> None:
     installation.gameball_url = sometimes_there.url
+    installation.text = configuration(read_timeout=5)
     history.owe(20, [CHALLENGE])
 
     installation.work()

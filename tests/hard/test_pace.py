@@ -25,7 +25,7 @@ def drain(
     """Let two workers send what is owed at once; the least seconds it could take, and took."""
     books.configure(limits={"customersPost": limit})
     installation.text = configuration(
-        per_second=limit.per_second, per_30_seconds=limit.per_30_seconds
+        per_second=limit.per_second, per_30_seconds=limit.per_30_seconds, read_timeout=5
     )
     installation.work(2)
 
