@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from itertools import accumulate, chain, repeat
 from typing import Any
 
-from sqlalchemy import Connection, Executable, Row, exists, func, or_, select, update
+from sqlalchemy import Connection, Executable, Row, func, or_, select, update
 
 from app.domain.answers import TREATMENTS, Outcome, Then
 from app.domain.attempts import State
@@ -43,6 +43,14 @@ _ENDS: Mapping[Verdict, State] = {
     Verdict.UNCONFIRMED: State.UNCONFIRMED,
 }
 
+# Made once: an idle worker asks it all day, and saying it takes longer than the answer.
+_NEXT_LOOK = (
+    select(AttemptRow.next_at)
+    .where(AttemptRow.state == State.ACCEPTED, AttemptRow.next_at.is_not(None))
+    .order_by(AttemptRow.next_at)
+    .limit(1)
+)
+
 
 @dataclass(frozen=True, slots=True)
 class ConfirmationPolicy:
@@ -71,7 +79,7 @@ class ConfirmationPolicy:
 
     @property
     def again_seconds(self) -> float:
-        """So soon again, when the pace or the account kept Gameball from being read."""
+        """So soon again, and never sooner, where the pace or the account kept us from reading."""
         return self.delays[0] / 20
 
 
@@ -92,9 +100,9 @@ def case_of(connection: Connection, attempt_id: str, settle_seconds: float) -> C
     return _cases(connection, _rows(connection, statement), policy)[attempt_id]
 
 
-def is_anything_due(connection: Connection, now: datetime) -> bool:
-    due = exists().where(AttemptRow.state == State.ACCEPTED, AttemptRow.next_at <= now)
-    return bool(connection.execute(select(due)).scalar_one())
+def next_look(connection: Connection) -> datetime | None:
+    """When the next accepted attempt is to be looked at; None: none is waiting for it."""
+    return connection.execute(_NEXT_LOOK).scalar_one_or_none()
 
 
 def adopt(connection: Connection, now: datetime) -> int:

@@ -19,7 +19,7 @@ from app.domain.retries import (
 from app.steps import leases, submissions
 from app.steps.ledger import release
 from app.steps.moves import move
-from app.steps.pace import Pace, answered, blocked_until, lock_forwarding, started
+from app.steps.pace import Pace, answered, lock_forwarding, started, turns
 from app.steps.undoing import is_void, withdraw_void
 from app.storage.tables import ATTEMPTS, AttemptRow
 from app.storage.vault import vault_of
@@ -66,13 +66,14 @@ class Started:
     created_at: datetime
     started_at: datetime
     lease_until: datetime
+    next_at: datetime | None  # when the next submission may start, by anybody; None: now
 
 
 @dataclass(frozen=True, slots=True)
 class NotNow:
-    """Nothing was started. ``until``: nothing at all may be started before; None: try others."""
+    """Nothing was started. ``next_at``: nothing at all may be started before; None: try others."""
 
-    until: datetime | None = None
+    next_at: datetime | None = None
 
 
 def due_attempts(connection: Connection, now: datetime, limit: int) -> list[Row[Any]]:
@@ -92,9 +93,9 @@ def start(
     "may have landed".
     """
     forwarding = lock_forwarding(connection, now)
-    until = blocked_until(connection, forwarding, policy.pace, now)
-    if until is not None:
-        return NotNow(until)
+    turn = turns(connection, forwarding, policy.pace, now)
+    if turn.next_at is not None:
+        return NotNow(turn.next_at)
     lease_until = now + timedelta(seconds=policy.lease_seconds)
     leased = leases.take(connection, attempt_id, lease_until, now)
     if leased is None:
@@ -125,6 +126,7 @@ def start(
         attempt.created_at,
         now,
         lease_until,
+        turn.then_at,
     )
 
 

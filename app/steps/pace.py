@@ -1,5 +1,6 @@
 """May a submission start now? One pace and one pause for the account, kept in the database."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -36,7 +37,7 @@ _ENDED_LATELY = (
     .where(SubmissionRow.ended_at > bindparam("since"))
     .order_by(SubmissionRow.ended_at.desc())
     .offset(bindparam("newer"))
-    .limit(1)
+    .limit(2)
 )
 _PAUSED_BEFORE = ForwardingRow.paused_at <= bindparam("started")
 _SLOW_BEFORE = and_(ForwardingRow.slow_count > 0, ForwardingRow.slow_until <= bindparam("started"))
@@ -56,28 +57,37 @@ class Pace:
         return (1.0, self.per_second), (30.0, self.per_30_seconds)
 
 
+@dataclass(frozen=True, slots=True)
+class Turns:
+    """When the next submission may start at the earliest, and the one after it; None: now."""
+
+    next_at: datetime | None = None
+    then_at: datetime | None = None
+
+
 def lock_forwarding(connection: Connection, now: datetime) -> Row[Any]:
     """Take the account's row for this transaction: starts of submissions come one after another."""
     return connection.execute(_LOCK, {"now": now}).one()
 
 
-def blocked_until(
-    connection: Connection, forwarding: Row[Any], pace: Pace, now: datetime
-) -> datetime | None:
-    """When a submission may start at the earliest; None: now. Call it holding the lock."""
+def turns(connection: Connection, forwarding: Row[Any], pace: Pace, now: datetime) -> Turns:
+    """When submissions may start. Call it holding the lock."""
     if forwarding.slow_until is not None and forwarding.slow_until > now:
-        return forwarding.slow_until  # type: ignore[no-any-return]
+        return Turns(forwarding.slow_until, forwarding.slow_until)
     is_paused = forwarding.paused_at is not None
     if is_paused and forwarding.probe_at is not None and forwarding.probe_at > now:
-        return forwarding.probe_at  # type: ignore[no-any-return]
+        return Turns(forwarding.probe_at, forwarding.probe_at)
     in_flight = connection.execute(_IN_FLIGHT).scalar_one()
+    next_probe_at = now + timedelta(seconds=pace.probe_seconds)
     if is_paused and in_flight:
-        return now + timedelta(seconds=pace.probe_seconds)
-    waits = [
-        _window_full_until(connection, seconds, most - in_flight, now)
-        for seconds, most in pace.windows
+        return Turns(next_probe_at, next_probe_at)
+    windows = [
+        _turns_within(connection, seconds, most - in_flight, now) for seconds, most in pace.windows
     ]
-    return max((wait for wait in waits if wait is not None), default=None)
+    next_at = _latest(window.next_at for window in windows)
+    if is_paused:
+        return Turns(next_at, next_probe_at)
+    return Turns(next_at, _latest(window.then_at for window in windows))
 
 
 def started(connection: Connection, forwarding: Row[Any], pace: Pace, now: datetime) -> None:
@@ -146,18 +156,23 @@ def _slow(
     connection.execute(update(ForwardingRow).values(slow_until=until, slow_count=count))
 
 
-def _window_full_until(
-    connection: Connection, seconds: float, room: int, now: datetime
-) -> datetime | None:
-    """When a window has room again that has ``room`` beside what is in flight; None: it has.
+def _turns_within(connection: Connection, seconds: float, room: int, now: datetime) -> Turns:
+    """When a window has room for a call, and for another, that has ``room`` beside those in flight.
 
     A call counts from its start until ``seconds`` after its end. It reached Gameball in between,
     so no window of ``seconds`` that Gameball may look at holds more than is allowed, however long
     a call was on its way.
     """
+    soon = now + timedelta(milliseconds=50)  # when one in flight may have ended
     if room <= 0:
-        return now + timedelta(milliseconds=50)
+        return Turns(soon, soon)
     window = timedelta(seconds=seconds + GUARD_SECONDS)
-    lately = {"since": now - window, "newer": room - 1}
-    ended_at = connection.execute(_ENDED_LATELY, lately).scalar_one_or_none()
-    return None if ended_at is None else ended_at + window
+    lately = {"since": now - window, "newer": max(0, room - 2)}
+    free_at = [row.ended_at + window for row in connection.execute(_ENDED_LATELY, lately)]
+    if room == 1:
+        return Turns(free_at[0] if free_at else None, soon)
+    return Turns(free_at[1] if len(free_at) > 1 else None, free_at[0] if free_at else None)
+
+
+def _latest(times: Iterable[datetime | None]) -> datetime | None:
+    return max((at for at in times if at is not None), default=None)

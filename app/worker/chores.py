@@ -46,8 +46,7 @@ class Chores:
 
     def _run(self) -> None:
         while not self._stopping.wait(self._every_seconds):
-            self._tried(self._bulk)
-            self._tried(self._erase)
+            self._tried(self._carry_on)
             self._tried(self._purge)
             self._tried(self._seal)
 
@@ -59,15 +58,16 @@ class Chores:
         except Exception:
             log.exception("chores.failed")
 
-    def _bulk(self) -> None:
-        """Carry on the bulk jobs, whoever began them."""
-        database = self._service.database
-        with database.read() as connection:
-            jobs = bulk.running(connection)
+    def _carry_on(self) -> None:
+        """Carry on the bulk jobs and the erasures of customers, whoever asked for them."""
+        with self._service.database.read() as connection:
+            jobs, erasures = bulk.running(connection), erasure.running(connection)
         for job in jobs:
-            self._tried(lambda job=job: self._carry_on(job))  # type: ignore[misc]
+            self._tried(lambda job=job: self._carry_on_bulk(job))  # type: ignore[misc]
+        for one in erasures:
+            self._tried(lambda one=one: self._carry_on_erasure(one))  # type: ignore[misc]
 
-    def _carry_on(self, job: str) -> None:
+    def _carry_on_bulk(self, job: str) -> None:
         service = self._service
         while service.database.write(lambda c: bulk.advance(c, job, service.now())):
             service.wake_worker()
@@ -75,17 +75,11 @@ class Chores:
                 return
         service.wake_worker()
 
-    def _erase(self) -> None:
-        """Carry on the erasures of customers, whoever asked for them."""
+    def _carry_on_erasure(self, erasure_id: str) -> None:
         service = self._service
-        with service.database.read() as connection:
-            ids = erasure.running(connection)
-        for erasure_id in ids:
-            while service.database.write(
-                lambda c, one=erasure_id: erasure.advance(c, one, service.now())  # type: ignore[misc]
-            ):
-                if self._stopping.wait(_BREATH_SECONDS):
-                    return
+        while service.database.write(lambda c: erasure.advance(c, erasure_id, service.now())):
+            if self._stopping.wait(_BREATH_SECONDS):
+                return
 
     def _purge(self) -> None:
         """Let go of a little of each kind that is older than it is kept."""

@@ -25,6 +25,8 @@ log = structlog.get_logger(__name__)
 
 _AFTER_TROUBLE_SECONDS = 1.0
 _ADOPT_EVERY_SECONDS = 600.0
+# The longest sleep; a clock may be set meanwhile.
+_SLEEP_SECONDS = 5.0
 
 
 class Confirmer:
@@ -53,6 +55,7 @@ class Confirmer:
         self._poll_seconds = poll_seconds
         self._now: Callable[[], datetime] = reader.now
         self._adopt_at = 0.0
+        self._next_look: datetime | None = None
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="confirmer", daemon=True)
 
@@ -86,12 +89,21 @@ class Confirmer:
     def _tried(self) -> float:
         """A worker outlives every trouble: whatever is to be confirmed stays in the database."""
         try:
-            return 0.0 if self.round() else self._poll_seconds
+            return 0.0 if self.round() else self._rest()
         except StorageUnavailable as error:
             log.warning("confirmer.storage_unavailable", problem=str(error))
         except Exception:
             log.exception("confirmer.failed")
         return _AFTER_TROUBLE_SECONDS
+
+    def _rest(self) -> float:
+        """How long to sleep: until the next look, as nobody makes one due at shorter notice."""
+        longest = max(self._poll_seconds, min(self._policy.again_seconds, _SLEEP_SECONDS))
+        if self._next_look is None:
+            return longest
+        seconds = (self._next_look - self._now()).total_seconds()
+        # What is due by now is in other hands, or Gameball may not be read.
+        return min(seconds + 0.001, longest) if seconds > 0 else self._poll_seconds
 
     def _taken(self) -> list[Followed]:
         now = self._now()
@@ -99,10 +111,11 @@ class Confirmer:
             self._database.write(lambda c: confirming.adopt(c, now))
             self._adopt_at = time.monotonic() + _ADOPT_EVERY_SECONDS
         with self._database.read() as connection:
+            self._next_look = confirming.next_look(connection)
+            if self._next_look is None or self._next_look > now:
+                return []
             slow_until = read_pace.slow_until(connection, Kind.CUSTOMERS)
             if slow_until is not None and slow_until > now:
-                return []
-            if not confirming.is_anything_due(connection, now):
                 return []
         return self._database.write(lambda c: confirming.take(c, self._policy, now, self._threads))
 

@@ -1,21 +1,24 @@
 """When is what submitted?"""
 
+import math
 import random
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import structlog
-from sqlalchemy import Connection, Row
+from sqlalchemy import Connection
 
 from app.steps import forwarding, pace, timers
-from app.steps.forwarding import Started
+from app.steps.forwarding import NotNow, Started
 from app.storage.errors import StorageUnavailable
 from app.storage.listening import DUE, Listener
 from app.worker.forwarder import Forwarder
+from app.worker.spread import Spread
 
 log = structlog.get_logger(__name__)
 
@@ -28,9 +31,9 @@ _AT_ONCE = 100
 # How long to sleep when nothing is owed and the database will say when something is. Not longer:
 # a notice may be lost, and a clock may be set. The trigger's notices reach further ahead.
 _SLEEP_SECONDS = 5.0
-# Workers that wait for the same place in the pace do not all ask at the same instant: each asks up
-# to this much later, and the longer the more often others were faster. Seconds.
-_LEAST_SPREAD, _MOST_SPREAD = 0.02, 1.0
+# How long what was found due is worth trying without looking again, and how long a worker
+# remembers that another was faster at an attempt. Seconds.
+_FRESH_SECONDS, _COMPANY_SECONDS = 1.0, 60.0
 
 
 class Dispatcher:
@@ -57,8 +60,13 @@ class Dispatcher:
         self._stopping = threading.Event()
         self._sweep_at = 0.0
         self._blocked_until = 0.0
-        self._spread_seconds = _LEAST_SPREAD
-        self._met_others = False
+        # Due attempts to be tried next, the latest time to try them, and whether there were more.
+        self._found: deque[str] = deque()
+        self._fresh_until = 0.0
+        self._are_there_more = False
+        self._company_until = 0.0
+        self._place_at = math.inf
+        self._spread = Spread()
         embedded = self._database.is_embedded
         self._listener = None if embedded else Listener(self._database.url, DUE, self.wake)
         self._thread = threading.Thread(target=self._run, name="dispatcher", daemon=True)
@@ -106,40 +114,59 @@ class Dispatcher:
         if time.monotonic() >= self._sweep_at:
             self._sweep_at = time.monotonic() + _SWEEP_EVERY_SECONDS
             self._sweep()
-        with self._database.read() as connection:
-            due = forwarding.due_attempts(connection, self._now(), _AT_ONCE)
-            if not due:
-                return self._rest(timers.next_strike(connection))
-        for tried, attempt_id in enumerate(self._in_turn(due)):
+        is_new = not self._found or time.monotonic() >= self._fresh_until
+        if is_new:
+            next_strike = self._find()
+            if not self._found:
+                return self._rest(next_strike)
+        while self._found:
             if self._stopping.is_set() or not self._free.acquire(blocking=False):
                 return self._poll_seconds
-            until = self._start(attempt_id)
-            if until is not None:
-                return self._wait_for_a_place(until, has_started=tried > 0)
-        return 0.0 if len(due) == _AT_ONCE else self._poll_seconds
+            next_at = self._start_next()
+            if next_at is not None:
+                return self._wait_for_a_place(next_at)
+        return self._poll_seconds if is_new and not self._are_there_more else 0.0
 
-    def _in_turn(self, due: Sequence[Row[Any]]) -> list[str]:
-        """Which to try, the longest due first, and the first of each customer only.
-
-        Once another worker was faster, in an order of our own: else all of them would go on to
-        meet at one attempt after another, and all but one lose.
-        """
+    def _find(self) -> datetime | None:
+        """Look for what is due; when nothing is, return the time of the next strike."""
+        with self._database.read() as connection:
+            due = forwarding.due_attempts(connection, self._now(), _AT_ONCE)
+            next_strike = None if due else timers.next_strike(connection)
+        # The longest due first, and the first of each customer only.
         first: dict[str, str] = {}
         for attempt in due:
             first.setdefault(attempt.customer_id, attempt.id)
-        in_turn = list(first.values())
-        if self._met_others:
-            random.shuffle(in_turn)
-        self._met_others = False
-        return in_turn
+        found = list(first.values())
+        if time.monotonic() < self._company_until:
+            # Else all workers would meet at one attempt after another, and all but one lose.
+            random.shuffle(found)
+        self._found = deque(found)
+        self._are_there_more = len(due) == _AT_ONCE
+        self._fresh_until = time.monotonic() + _FRESH_SECONDS
+        return next_strike
 
-    def _wait_for_a_place(self, until: datetime, *, has_started: bool) -> float:
-        """How long to wait when the pace or the pause lets nobody start before ``until``."""
-        spread = _LEAST_SPREAD if has_started else min(2 * self._spread_seconds, _MOST_SPREAD)
-        self._spread_seconds = spread
-        seconds = max(0.005, (until - self._now()).total_seconds())
+    def _start_next(self) -> datetime | None:
+        """Try the next one found, holding a place in the pool. Until when may no other start?"""
+        attempt_id = self._found.popleft()
+        made = self._start(attempt_id)
+        if made is None:
+            return None
+        if isinstance(made, Started):
+            self._spread.got_a_place()
+        elif made.next_at is None:
+            self._company_until = time.monotonic() + _COMPANY_SECONDS
+        else:
+            self._found.appendleft(attempt_id)
+            if time.monotonic() >= self._place_at:
+                self._spread.was_late()
+        return made.next_at
+
+    def _wait_for_a_place(self, next_at: datetime) -> float:
+        """How long to wait when the pace or the pause lets nobody start before ``next_at``."""
+        seconds = max(0.005, (next_at - self._now()).total_seconds())
+        self._place_at = time.monotonic() + seconds
         # Not longer than a sleep: other clocks strike meanwhile, and others may lift the pause.
-        wait = min(seconds, _SLEEP_SECONDS) + random.uniform(0, spread)
+        wait = min(seconds, _SLEEP_SECONDS) + self._spread.draw()
         self._blocked_until = time.monotonic() + wait
         return wait
 
@@ -154,8 +181,8 @@ class Dispatcher:
             return min(self._poll_seconds, max(0.001, self._sweep_at - time.monotonic()))
         return min(seconds + 0.001, longest)
 
-    def _start(self, attempt_id: str) -> datetime | None:
-        """Start one attempt, holding a place in the pool. When nothing may start: until when."""
+    def _start(self, attempt_id: str) -> Started | NotNow | None:
+        """Start one attempt, holding a place in the pool; None when it came to grief."""
         handed_over = False
         try:
             began = time.monotonic()
@@ -163,9 +190,7 @@ class Dispatcher:
             if isinstance(made, Started):
                 self._pool.submit(self._carry_out, made, began)
                 handed_over = True
-                return None
-            self._met_others |= made.until is None
-            return made.until
+            return made
         except StorageUnavailable:
             raise
         except Exception:

@@ -119,9 +119,11 @@ class Forwarder:
         self.database.write(lambda c: forwarding.cannot_know(c, made, self.policy, self.now()))
 
     def _record(self, made: Started, answer: Answer) -> None:
+        answered_at = self.now()
+
         def write() -> None:
             decision = self.database.write(
-                lambda c: forwarding.finish(c, made, answer, self.policy, self.now())
+                lambda c: forwarding.finish(c, made, answer, self.policy, answered_at)
             )
             SUBMISSIONS.labels(answer.outcome).inc()
             log.info(

@@ -180,7 +180,7 @@ def test_a_job_that_takes_longer_is_carried_on_and_shows_how_far_it_is(
     assert begun is not None
     shown = viewer.get(f"/v1/bulk/{begun['id']}").json
     # Whichever process comes by, also after a restart.
-    Chores(service)._bulk()
+    Chores(service)._carry_on()
     ended = viewer.get(f"/v1/bulk/{begun['id']}").json
 
     assert shown == begun
@@ -203,7 +203,7 @@ def test_whom_a_job_names_only_operators_see_and_only_until_it_is_over(
     begun = operator.post("/v1/attempts/replay", {"customerId": "customer-1"}).json
     path = f"/v1/bulk/{begun['id']}"  # type: ignore[index]
     running = [one.get(path).json["filter"]["customerId"] for one in (operator, viewer)]  # type: ignore[index]
-    Chores(service)._bulk()
+    Chores(service)._carry_on()
     ended = [one.get(path).json["filter"]["customerId"] for one in (operator, viewer)]  # type: ignore[index]
 
     assert running == ["customer-1", "(named)"]
@@ -218,7 +218,7 @@ def test_a_job_can_be_stopped(
     assert begun is not None
 
     stopped = operator.post(f"/v1/bulk/{begun['id']}/stop")
-    Chores(service)._bulk()
+    Chores(service)._carry_on()
 
     assert stopped.json["progress"] == "stopped"  # type: ignore[index]
     assert len(ids(operator.get("/v1/attempts", state="due"))) == 2
@@ -235,7 +235,7 @@ def test_a_job_that_storage_interrupts_is_begun_all_the_same(
     with monkeypatch.context() as patched:
         patched.setattr(bulk, "advance", fail)
         answer = operator.post("/v1/attempts/replay", {"all": True})
-    Chores(service)._bulk()
+    Chores(service)._carry_on()
 
     assert answer.status_code == 202
     assert len(ids(operator.get("/v1/attempts", state="due"))) == 3
@@ -284,6 +284,6 @@ def test_one_job_in_trouble_keeps_no_other_waiting(
         return real(connection, job, *more)
 
     monkeypatch.setattr(bulk, "advance", fail_for_the_first)
-    Chores(service)._bulk()
+    Chores(service)._carry_on()
 
     assert operator.get(f"/v1/bulk/{second}").json["progress"] == "ended"  # type: ignore[index]

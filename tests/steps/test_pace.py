@@ -15,7 +15,7 @@ from app.domain.attempts import State
 from app.domain.clock import new_id
 from app.steps import pace
 from app.steps.forwarding import NotNow
-from app.steps.pace import Pace, blocked_until, lock_forwarding
+from app.steps.pace import Pace, lock_forwarding, turns
 from app.storage.tables import Base, ForwardingRow, SubmissionRow
 from tests.clock import START, Clock
 from tests.steps.world import LEASE, World
@@ -57,14 +57,17 @@ def simulate(
             while True:
                 _end_those_that_answered(connection, open_calls, clock.now())
                 forwarding = lock_forwarding(connection, clock.now())
-                until = blocked_until(connection, forwarding, allowed, clock.now())
-                if until is None:
+                turn = turns(connection, forwarding, allowed, clock.now())
+                if turn.next_at is None:
                     break
-                assert until > clock.now()
+                assert turn.next_at > clock.now()
                 # Who is told to wait may come back too early as well: it must be told again.
-                clock.advance((until - clock.now()).total_seconds() * wake.choice([0.6, 1]) + 1e-4)
+                wait = (turn.next_at - clock.now()).total_seconds()
+                clock.advance(wait * wake.choice([0.6, 1]) + 1e-4)
             ends_at = clock.now() + timedelta(seconds=latency)
             open_calls.append((ends_at, _started(connection, clock.now())))
+            # Who has started is told when the next one may, as if it had asked.
+            assert turns(connection, forwarding, allowed, clock.now()).next_at == turn.then_at
             calls.append(Call(_seconds(clock.now()), _seconds(ends_at)))
             clock.advance(wake.choice([0, 0, 0.001, 0.02]))
         connection.rollback()
@@ -166,8 +169,8 @@ def test_calls_on_their_way_take_places(world: World) -> None:
     world.clock.advance(1.2)
 
     assert isinstance(blocked, NotNow)
-    assert blocked.until is not None
-    assert world.now - timedelta(seconds=1.2) < blocked.until < world.now
+    assert blocked.next_at is not None
+    assert world.now - timedelta(seconds=1.2) < blocked.next_at < world.now
     assert world.start(third)
 
 
@@ -236,7 +239,7 @@ def test_one_probe_at_a_time_goes_out_while_paused(world: World) -> None:
     world.finish(probe, Outcome.BLOCKED)
     others.append(world.try_start(third))
 
-    assert all(isinstance(other, NotNow) and other.until is not None for other in others)
+    assert all(isinstance(other, NotNow) and other.next_at is not None for other in others)
     world.clock.advance(30)
     assert world.start(third)
 
@@ -307,9 +310,9 @@ def test_being_told_too_fast_slows_everybody_more_and_more(world: World) -> None
         world.submit(attempt_id, Outcome.TOO_FAST)
         blocked = world.try_start(attempt_id)
         assert isinstance(blocked, NotNow)
-        assert blocked.until is not None
-        waits.append((blocked.until - world.now).total_seconds())
-        world.clock.set(blocked.until)
+        assert blocked.next_at is not None
+        waits.append((blocked.next_at - world.now).total_seconds())
+        world.clock.set(blocked.next_at)
 
     assert waits == [*SLOW, 30, 30]
     assert world.state(attempt_id) is State.DUE

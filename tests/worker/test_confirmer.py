@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import insert, select, update
 
 from app.domain.attempts import State
 from app.domain.confirmation import Proof
@@ -22,7 +22,7 @@ from app.steps import confirming, read_pace
 from app.steps.confirming import ConfirmationPolicy
 from app.steps.forwarding import Started
 from app.steps.read_pace import Kind, ReadPace
-from app.storage.tables import AttemptRow, BaselineRow, GrantRow, ReadRow
+from app.storage.tables import AttemptRow, BaselineRow, GrantRow, ReadingRow, ReadRow
 from app.worker.asker import Asker
 from app.worker.confirmer import Confirmer
 from app.worker.forwarder import Forwarder
@@ -661,3 +661,33 @@ def test_only_what_has_waited_is_read_before(desk: Desk, forwarder_of: MakeForwa
         known = list(connection.execute(select(BaselineRow.attempt_id)).scalars())
     assert known == [waited]
     assert desk.follow(at_once) is State.GRANTED
+
+
+# How long it sleeps.
+
+
+def rest(desk: Desk) -> float:
+    """Seconds that the confirmer would sleep after a round."""
+    return desk.confirmer._tried()
+
+
+def test_who_has_nothing_to_confirm_sleeps_and_not_too_long(desk: Desk) -> None:
+    assert rest(desk) == pytest.approx(DELAYS[0] / 20)
+
+
+def test_a_look_that_is_near_is_slept_for_to_the_moment(desk: Desk) -> None:
+    attempt_id = desk.accepted()
+    desk.world.clock.set(desk.world.attempt(attempt_id).next_at - timedelta(seconds=2))
+
+    assert rest(desk) == pytest.approx(2, abs=0.01)
+
+
+def test_what_another_holds_or_gameball_slows_is_asked_for_at_the_usual_pace(desk: Desk) -> None:
+    attempt_id = desk.accepted()
+    desk.world.clock.set(desk.world.attempt(attempt_id).next_at)
+    slow_until = {"kind": Kind.CUSTOMERS, "slow_count": 1}
+    slow_until["slow_until"] = desk.world.now + timedelta(seconds=30)
+    desk.world.do(lambda c: c.execute(insert(ReadingRow).values(slow_until)))
+
+    assert rest(desk) == pytest.approx(0.01)
+    assert desk.reads() == 0

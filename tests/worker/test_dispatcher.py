@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -136,22 +136,71 @@ def test_of_a_long_queue_who_meets_others_goes_on_elsewhere(
     assert sorted(tried) == sorted(ids)
 
 
-def test_workers_that_wait_for_one_place_ask_at_different_times_and_seldom(
+def test_who_waits_for_a_place_that_others_get_asks_later_and_by_chance(
     sqlite_world: World, forwarder_of: MakeForwarder
 ) -> None:
-    sqlite_world.paced(per_second=1, per_30_seconds=1)
+    class Slower(Forwarder):
+        """Where the place is always gone, and the next one free in a moment."""
+
+        def start(self, attempt_id: str) -> Started | NotNow:
+            return NotNow(self.now() + timedelta(milliseconds=1))
+
     owe(sqlite_world, 3)
-    sqlite_world.start(sqlite_world.ids()[0])
+    dispatcher = Dispatcher(
+        forwarder_of(sqlite_world, Slower), threads=4, poll_seconds=1, now=sqlite_world.clock.now
+    )
+
+    waits = []
+    for _ in range(100):
+        waits.append(dispatcher._round())
+        time.sleep(0.006)
+    dispatcher.stop()
+
+    assert waits[0] < 0.01
+    assert len(set(waits[10:])) > 50
+    assert max(waits) <= 0.6
+    assert sum(waits[10:]) / len(waits[10:]) > 0.15
+
+
+def test_who_is_alone_starts_as_soon_as_the_pace_lets_it_and_looks_once(
+    sqlite_world: World, forwarder_of: MakeForwarder
+) -> None:
+    sqlite_world.paced(per_second=1)
+    owe(sqlite_world, 3)
+    asked = []
+
+    class Asking(Forwarder):
+        def start(self, attempt_id: str) -> Started | NotNow:
+            made = super().start(attempt_id)
+            asked.append(made)
+            return made
+
+    forwarder = forwarder_of(sqlite_world, Asking)
+    dispatcher = Dispatcher(forwarder, threads=4, poll_seconds=1, now=sqlite_world.clock.now)
+
+    wait = dispatcher._round()
+    dispatcher.stop()
+
+    # That the second of them must wait is known without asking.
+    assert [type(made) for made in asked] == [Started]
+    assert wait == pytest.approx(0.05, abs=0.04)  # the first one is still on its way
+
+
+def test_the_longer_wait_of_a_silence_makes_nobody_late(
+    sqlite_world: World, forwarder_of: MakeForwarder
+) -> None:
+    """It is cut into sleeps, after each of which there is no place yet, and nobody got one."""
+    sqlite_world.paced(per_second=1, per_30_seconds=1)
+    first, *_ = owe(sqlite_world, 3)
+    sqlite_world.submit(first, Outcome.ACCEPTED)
     dispatcher = Dispatcher(
         forwarder_of(sqlite_world), threads=4, poll_seconds=1, now=sqlite_world.clock.now
     )
 
-    waits = [dispatcher._round() for _ in range(200)]
+    waits = [dispatcher._round() for _ in range(20)]
     dispatcher.stop()
 
-    assert len(set(waits[10:])) > 100
-    assert max(waits) <= 5 + 1
-    assert sum(waits[10:]) / len(waits[10:]) > 0.3
+    assert waits == [5] * 20
 
 
 def test_one_customers_attempts_go_out_one_after_another(
