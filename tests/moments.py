@@ -20,3 +20,11 @@ MOMENTS = st.datetimes(
     max_value=datetime(2999, 12, 31),  # noqa: DTZ001
     timezones=st.sampled_from(_ZONES),
 )
+
+
+def _as_written(at: datetime) -> datetime:
+    return datetime.fromisoformat(at.isoformat())
+
+
+# As one reads them: with an offset. A time of a zone that happens twice equals no other at all.
+WRITTEN_MOMENTS = MOMENTS.map(_as_written)

@@ -19,7 +19,7 @@ from app.steps.history import Filter
 from app.steps.people import Act
 from app.storage.errors import StorageUnavailable
 from app.storage.tables import BULK_JOBS, AuditRow, BulkJobRow
-from tests.moments import MOMENTS
+from tests.moments import WRITTEN_MOMENTS
 from tests.steps.world import World
 
 SAM = "key:2 sam"
@@ -333,8 +333,8 @@ def test_states_that_do_not_allow_it_are_refused(act: Act, allowed: frozenset[St
         challenge_id=st.none() | st.integers(1, 99),
         states=st.lists(st.sampled_from(sorted(REPLAYABLE))).map(tuple),
         evidence=st.none() | st.sampled_from(Evidence),
-        from_at=st.none() | MOMENTS,
-        to_at=st.none() | MOMENTS,
+        from_at=st.none() | WRITTEN_MOMENTS,
+        to_at=st.none() | WRITTEN_MOMENTS,
         q=st.none() | st.text(min_size=1),
         undone=st.none() | st.booleans(),
     )
