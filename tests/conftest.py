@@ -180,7 +180,7 @@ def postgres_server() -> Iterator[str]:
 
 def _copied(template: Path, folder: Path) -> str:
     path = folder / "vouch.db"
-    shutil.copyfile(template, path)
+    shutil.copy(template, path)
     return f"sqlite:///{path}"
 
 

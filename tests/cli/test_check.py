@@ -551,6 +551,20 @@ def test_an_empty_database_file_of_ours_is_a_warning(
     assert any("is of an older version" in text for text in texts(findings, "warning"))
 
 
+@pytest.mark.parametrize(("mode", "warns"), [(0o600, False), (0o640, True), (0o604, True)])
+@pytest.mark.usefixtures("_ready")
+def test_a_database_that_others_can_read_is_a_warning(
+    run: Vouch, sqlite_url: str, mode: int, warns: bool
+) -> None:
+    write("")
+    Path(sqlite_url.removeprefix("sqlite:///")).chmod(mode)
+
+    status, findings = checked(run, "--offline")
+
+    assert status == 0
+    assert any("others can read" in text for text in texts(findings, "warning")) is warns
+
+
 @pytest.mark.parametrize(
     ("url", "told"),
     [

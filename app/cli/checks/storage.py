@@ -1,6 +1,7 @@
 """Is the database there, and of this version's shape?"""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
@@ -27,6 +28,14 @@ def check_storage(environment: Environment) -> Iterator[Finding]:
         yield error(PLACE, text.removeprefix("DATABASE_URL "))
         return
     yield _revision(environment, name)
+    if environment.is_embedded:
+        yield from _readers(sqlite_path(environment.database_url))
+
+
+def _readers(path: Path) -> Iterator[Finding]:
+    """We make it for its owner alone; a copy, or an early version, may be open to all."""
+    if path.stat().st_mode & 0o077:
+        yield warning(PLACE, f"others can read {path}: chmod 600 {path} and what is named like it")
 
 
 def _revision(environment: Environment, name: str) -> Finding:
