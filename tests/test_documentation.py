@@ -13,9 +13,10 @@ from app.domain.alerts import Kind
 from app.platforms import adapters
 from app.platforms.kit.examples import example_source, templates
 from app.platforms.kit.options import SourceConfig
-from app.settings.configuration import FileModel, RuleTable, load_configuration
+from app.settings.configuration import load_configuration
 from app.settings.environment import VARIABLES
 from app.settings.receivers import Receiver
+from app.settings.sections import FileModel, RuleTable
 from app.storage.migrate import head
 
 ROOT = Path(__file__).parents[1]

@@ -8,8 +8,9 @@ from pydantic import BaseModel
 
 from app.domain.rules import Rule
 from app.platforms.kit.adapter import Adapter
-from app.settings.configuration import Configuration, FileModel
+from app.settings.configuration import Configuration
 from app.settings.receivers import Receiver
+from app.settings.sections import FileModel
 
 MOST_TOLD = 40
 _SECTIONS = tuple(

@@ -1,319 +1,34 @@
-"""What does the configuration file say?"""
+"""What does the configuration file say, and is it right as a whole?"""
 
 import contextlib
 import os
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import ValidationError
 
-from app.domain.alerts import Limits
-from app.domain.evidence import Evidence
-from app.domain.retries import RetryPolicy
-from app.domain.rules import Repeat, Rule
-from app.domain.sources import LONGEST_WINDOW_SECONDS, Expected, RefusalLimit
+from app.domain.rules import Rule
+from app.domain.sources import Expected
 from app.platforms import adapters
 from app.platforms.kit.adapter import Adapter
-from app.platforms.kit.options import NAME_PATTERN
-from app.settings.durations import Duration
 from app.settings.errors import ConfigurationError, Mistake
 from app.settings.places import place
 from app.settings.receivers import Receiver
-
-
-class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class WebSection(Section):
-    """Who may call us, and how much we read."""
-
-    max_callback_bytes: int = Field(
-        default=4_194_304,
-        ge=1_024,
-        le=67_108_864,
-        description="Largest body of a callback; a larger one is answered 413.",
-    )
-    trusted_proxies: int = Field(
-        default=0,
-        ge=0,
-        le=10,
-        description="How many proxies of yours stand in front. Each is believed about one address "
-        "in X-Forwarded-For. Danger: one too many lets callers choose their own address.",
-    )
-    cors_origins: tuple[Annotated[str, Field(pattern=r"^https?://[^/\s*]+$")], ...] = Field(
-        default=(),
-        description="Origins of shop pages that may post claims. None means no other origin.",
-    )
-
-
-class ClaimsSection(Section):
-    """How claim tokens and claims behave."""
-
-    default_ttl: Duration = Field(
-        default=3_600, ge=10, description="Life of a token when the backend names none."
-    )
-    max_ttl: Duration = Field(default=86_400, ge=10, description="Longest life a backend may ask.")
-    checking_for: Duration = Field(
-        default=604_800, ge=1, description="How long a claim waits for its proof, then `expired`."
-    )
-    per_customer_per_minute: int = Field(
-        default=20, ge=1, description="Claims by one customer; more are answered 429."
-    )
-    per_address_per_minute: int = Field(
-        default=120, ge=1, description="Claims from one address; more are answered 429."
-    )
-
-    @model_validator(mode="after")
-    def _lives_are_ordered(self) -> Self:
-        if self.default_ttl > self.max_ttl:
-            raise ValueError("default_ttl must not exceed max_ttl")
-        return self
-
-
-class AttemptsSection(Section):
-    """How long attempts wait."""
-
-    unlinked_for: Duration = Field(
-        default=2_592_000,
-        ge=1,
-        description="How long an event of an unknown account waits to be linked, then `expired`.",
-    )
-
-
-Delays = Annotated[tuple[Annotated[Duration, Field(gt=0)], ...], Field(min_length=1)]
-
-
-class GameballSection(Section):
-    """How we speak to Gameball."""
-
-    connect_timeout: Duration = Field(default=3.05, gt=0, le=60, description="To connect.")
-    read_timeout: Duration = Field(
-        default=10, gt=0, le=120, description="Between two reads of an answer."
-    )
-    per_second: int = Field(default=30, ge=1, description="Calls in any second.")
-    per_30_seconds: int = Field(default=360, ge=1, description="Calls in any 30 seconds.")
-    window_at_least: Duration = Field(
-        default=30,
-        description="How long Gameball surely still answers 4000 to a repeat. Too long risks a "
-        "second reward after a time-out; too short only costs reads.",
-    )
-    window_at_most: Duration = Field(
-        default=900,
-        gt=0,
-        description="After how long it surely no longer does, and a grant is surely visible. Too "
-        "short risks a second reward.",
-    )
-    retry_delays: Delays = Field(
-        default=(2, 5, 15, 60, 300, 1_800, 7_200, 21_600, 43_200, 86_400),
-        description="After no answer or a 5xx; then the attempt is `dead`.",
-    )
-    missing_customer_delays: Delays = Field(
-        default=(300, 3_600, 21_600, 86_400, 259_200),
-        description="While Gameball does not know the customer; then `dead`.",
-    )
-    busy_delays: Delays = Field(
-        default=(1, 2, 5, 10, 30, 60, 300, 900),
-        description="While Gameball works on another request for the customer; then `dead`.",
-    )
-    echo_delays: Delays = Field(
-        default=(900, 1_800, 3_600, 21_600),
-        description="After the 4000 of somebody else's submission; then `dead`.",
-    )
-    jitter: float = Field(
-        default=0.1, ge=0, le=1, description="Share of a delay that chance may add, never take."
-    )
-    probe_every: Duration = Field(
-        default=30, gt=0, description="While forwarding is paused: the time between two probes."
-    )
-    create_missing_customers: bool = Field(
-        default=False,
-        description="Create customers Gameball does not know. Danger: it can hand out a welcome "
-        "bonus.",
-    )
-
-    @model_validator(mode="after")
-    def _window_is_ordered(self) -> Self:
-        if self.window_at_least > self.window_at_most:
-            raise ValueError("window_at_least must not exceed window_at_most")
-        return self
-
-    def policy(self) -> RetryPolicy:
-        return RetryPolicy(
-            {
-                "retry": self.retry_delays,
-                "missing_customer": self.missing_customer_delays,
-                "busy": self.busy_delays,
-                "echo": self.echo_delays,
-            },
-            self.window_at_least,
-            self.window_at_most,
-            self.jitter,
-        )
-
-
-class WorkerSection(Section):
-    """How attempts are turned into submissions."""
-
-    threads: int = Field(default=8, ge=1, le=64, description="Submissions in flight per process.")
-    poll_every: Duration = Field(
-        default=0.5, gt=0, le=60, description="Longest time until work of another process is seen."
-    )
-
-
-class ReadBefore(StrEnum):
-    """Which attempts' counts are read before they are submitted."""
-
-    NEVER = "never"
-    WAITED = "waited"
-    ALWAYS = "always"
-
-
-class ConfirmationSection(Section):
-    """How it is found out whether an accepted attempt was rewarded."""
-
-    delays: Delays = Field(
-        default=(90, 240, 660, 2_700, 18_000),
-        description="From acceptance to the first look, and between looks; the last repeats.",
-    )
-    give_up_after: Duration = Field(
-        default=86_400,
-        gt=0,
-        description="After how long an attempt is `unconfirmed` if nothing could be known; twice "
-        "as long if Gameball could not be read.",
-    )
-    read_before: ReadBefore = Field(
-        default=ReadBefore.WAITED,
-        description="Of which attempts Gameball's count is read before the submission: `never`, "
-        "`waited` (what was not submitted at once), or `always`, which delays every submission.",
-    )
-    refuse_ineligible: bool = Field(
-        default=False,
-        description="Ask `canAchieve` before every submission, and refuse the attempt of a "
-        "customer who cannot be rewarded. Danger: delays every submission by one read.",
-    )
-    reads_per_second: int = Field(default=100, ge=1, description="Reads of customers.")
-    reads_per_30_seconds: int = Field(default=1_200, ge=1, description="Reads of customers.")
-    transactions_per_second: int = Field(default=30, ge=1, description="Reads of transactions.")
-    transactions_per_30_seconds: int = Field(
-        default=360, ge=1, description="Reads of transactions."
-    )
-    threads: int = Field(default=4, ge=1, le=64, description="Reads in flight per process.")
-
-
-class AlertsSection(Section):
-    """When somebody is woken. Nobody is, unless there is a ``[[receivers]]`` table."""
-
-    within: Duration = Field(
-        default=3_600,
-        ge=300,
-        le=LONGEST_WINDOW_SECONDS,
-        description="The window over which all shares are taken.",
-    )
-    dead_share: float = Field(
-        default=0.2,
-        ge=0,
-        le=1,
-        description="Of the attempts that came to an end within the window, the share that became "
-        "`dead`, from which on it is wrong; 0: never.",
-    )
-    dead_of_at_least: int = Field(
-        default=10, ge=1, description="Of fewer such attempts nothing is concluded."
-    )
-    refused_share: float = Field(
-        default=0.5,
-        ge=0,
-        le=1,
-        description="Of a source's callbacks within the window, the share that was refused, from "
-        "which on it is wrong; 0: never.",
-    )
-    refused_of_at_least: int = Field(
-        default=10, ge=1, description="Of fewer such callbacks nothing is concluded."
-    )
-    backlog_older_than: Duration = Field(
-        default=900, description="How long an attempt has been due and not submitted; 0: never."
-    )
-    granted_share: float = Field(
-        default=0.5,
-        ge=0,
-        le=1,
-        description="Of the accepted attempts whose truth became known within the window, the "
-        "share that was granted, below which it is wrong; 0: never.",
-    )
-    granted_of_at_least: int = Field(
-        default=20, ge=1, description="Of fewer such attempts nothing is concluded."
-    )
-
-    def limits(self) -> Limits:
-        return Limits(
-            self.within,
-            self.dead_share,
-            self.dead_of_at_least,
-            self.backlog_older_than,
-            self.granted_share,
-            self.granted_of_at_least,
-        )
-
-    def refusals(self) -> RefusalLimit:
-        return RefusalLimit(self.refused_share, self.refused_of_at_least, self.within)
-
-
-class RetentionSection(Section):
-    """How long what is kept. Identities are kept until unlinked; the ledger's hashes, for ever."""
-
-    payloads: Duration = Field(
-        default=2_592_000, ge=3_600, description="Platforms' payloads, from their receipt on."
-    )
-    contacts: Duration = Field(
-        default=2_592_000,
-        ge=86_400,
-        description="Email and mobile of an attempt and a claim's statement, after it ended.",
-    )
-    attempts: Duration = Field(
-        default=94_608_000,
-        ge=2_592_000,
-        description="Attempts that ended, with their timelines, submissions and grants.",
-    )
-    events: Duration = Field(
-        default=94_608_000,
-        ge=2_592_000,
-        description="All of an event but its key's hash. Danger: what is undone later than that "
-        "is not recognised.",
-    )
-    bulk_jobs: Duration = Field(
-        default=94_608_000,
-        ge=86_400,
-        description="Bulk jobs that are over. Timelines of attempts name them.",
-    )
-    alerts: Duration = Field(
-        default=31_536_000, ge=86_400, description="Alerts that were cleared, and who was told."
-    )
-    audit: Duration = Field(
-        default=157_680_000, ge=2_592_000, description="Entries of the audit log."
-    )
-
-
-class RuleTable(Section):
-    """One ``[[rules]]`` table."""
-
-    challenge_id: int = Field(ge=1, le=2_147_483_647, description="Gameball's campaign id.")
-    source: str | None = Field(default=None, description="Only events of this source.")
-    platform: str | None = Field(
-        default=None, pattern=NAME_PATTERN, description="Instead of a source: any of the platform."
-    )
-    action: str = Field(pattern=r"^[a-z][a-z0-9_-]{0,63}$", description="Our word for the action.")
-    target: str | None = Field(default=None, min_length=1, max_length=255)
-    evidence: Evidence = Field(default=Evidence.SIGNED, description="The least that is accepted.")
-    repeat: Repeat = Field(default=Repeat.ONCE, description="What makes two awards different.")
-    hold: Duration = Field(default=0, description="How long an earned award waits to be undone.")
-    bar_after_undo: bool = Field(
-        default=False,
-        description="Bar the account from the challenge once it undid an action after its hold.",
-    )
+from app.settings.sections import (
+    AlertsSection,
+    AttemptsSection,
+    ClaimsSection,
+    ConfirmationSection,
+    FileModel,
+    GameballSection,
+    RetentionSection,
+    RuleTable,
+    WebSection,
+    WorkerSection,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -341,38 +56,6 @@ class Configuration:
             name: replace(adapter.expected, refusals=refusals)
             for name, adapter in self.sources.items()
         }
-
-
-class FileModel(Section):
-    """The whole file, except that sources are validated by their adapters."""
-
-    sources: tuple[dict[str, Any], ...] = ()
-    rules: tuple[RuleTable, ...] = ()
-    web: WebSection = WebSection()
-    claims: ClaimsSection = ClaimsSection()
-    attempts: AttemptsSection = AttemptsSection()
-    gameball: GameballSection = GameballSection()
-    confirmation: ConfirmationSection = ConfirmationSection()
-    retention: RetentionSection = RetentionSection()
-    worker: WorkerSection = WorkerSection()
-    alerts: AlertsSection = AlertsSection()
-    receivers: tuple[Receiver, ...] = ()
-
-    @field_validator("receivers")
-    @classmethod
-    def _names_differ(cls, receivers: tuple[Receiver, ...]) -> tuple[Receiver, ...]:
-        if len({receiver.name for receiver in receivers}) != len(receivers):
-            raise ValueError("two receivers have the same name")
-        return receivers
-
-    @model_validator(mode="after")
-    def _grants_show_in_time(self) -> Self:
-        if self.confirmation.give_up_after < self.gameball.window_at_most:
-            raise ValueError(
-                "confirmation.give_up_after must not be less than gameball.window_at_most: before "
-                "that, nobody can say that there is no reward"
-            )
-        return self
 
 
 def load_configuration(path: Path, variables: Mapping[str, str] | None = None) -> Configuration:

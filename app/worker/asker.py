@@ -8,7 +8,7 @@ from app.domain.confirmation import Progress, is_ineligible, why_not
 from app.domain.retries import unresolved_since
 from app.gameball.client import GameballClient
 from app.gameball.progress import read_progress
-from app.settings.configuration import ReadBefore
+from app.settings.sections import ReadBefore
 from app.steps import confirming, forwarding
 from app.steps.forwarding import Started
 from app.steps.read_pace import Kind

@@ -7,7 +7,7 @@ import pytest
 
 from app.platforms.kit.callback import Example, Grant
 from app.service import Service
-from app.settings.configuration import AlertsSection
+from app.settings.sections import AlertsSection
 from app.steps import health
 from tests.history.conftest import Caller, Clock, follow
 from tests.history.test_history import explain, receive_follow

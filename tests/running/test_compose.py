@@ -10,8 +10,8 @@ import yaml
 
 from app.cli import vouch
 from app.cli.serve import gunicorn_settings
-from app.settings.configuration import FileModel
 from app.settings.environment import VARIABLES, read_environment
+from app.settings.sections import FileModel
 
 ROOT = Path(__file__).parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text("utf-8"))

@@ -17,7 +17,7 @@ from app.sandbox.calls import SOCIAL_CHALLENGES
 from app.sandbox.faults import Fault
 from app.sandbox.server import SandboxServer
 from app.sandbox.settings import Campaign, Limit
-from app.settings.configuration import ReadBefore
+from app.settings.sections import ReadBefore
 from app.steps import confirming, read_pace
 from app.steps.confirming import ConfirmationPolicy
 from app.steps.forwarding import Started
