@@ -65,13 +65,18 @@ class Forwarder:
             return
 
         def may_send() -> bool:
-            is_leased = time.monotonic() - started <= self._send_within()
+            is_leased = self._is_leased(made, started)
             return is_leased and (looks_first or not self._must_look_first(made))
 
         self._record(made, self._call(made, may_send))
 
     def _must_look_first(self, made: Started) -> bool:
         return forwarding.must_look_first(made, self.policy, self.now())
+
+    def _is_leased(self, made: Started, started: float) -> bool:
+        """By both clocks: one stands still while the machine sleeps, and the other may be set."""
+        by_the_wall = (self.now() - made.started_at).total_seconds()
+        return max(time.monotonic() - started, by_the_wall) <= self._send_within()
 
     def _send_within(self) -> float:
         """So that the answer still has time within the lease."""

@@ -232,6 +232,25 @@ def test_a_process_that_was_held_up_a_little_sends(sqlite_desk: Desk) -> None:
     assert sqlite_desk.submitted == 1
 
 
+def test_a_process_whose_machine_slept_pays_nobody_whom_another_paid_meanwhile(desk: Desk) -> None:
+    """The kernel's monotonic clock stands still while a machine sleeps, so the wall's is asked."""
+    world = desk.world
+    attempt_id = world.owed()
+    began = time.monotonic()
+    slept = desk.forwarder.start(attempt_id)
+    assert isinstance(slept, Started)
+    world.clock.advance(world.policy.lease_seconds + 1)
+    world.reclaim()
+    desk.work(attempt_id)
+    world.clock.advance(AT_MOST + 1)
+
+    desk.forwarder.carry_out(slept, began)
+
+    assert (desk.submitted, desk.grants) == (1, 1)
+    assert [row.outcome for row in world.submissions(attempt_id)] == ["not_sent", "accepted"]
+    assert world.state(attempt_id) is State.ACCEPTED
+
+
 def test_a_lease_leaves_time_for_the_answer(sqlite_desk: Desk) -> None:
     forwarder = sqlite_desk.forwarder
 
