@@ -34,6 +34,8 @@ _SLEEP_SECONDS = 5.0
 # How long what was found due is worth trying without looking again, and how long a worker
 # remembers that another was faster at an attempt. Seconds.
 _FRESH_SECONDS, _COMPANY_SECONDS = 1.0, 60.0
+# How long a worker leaves alone what it came to grief over. Another may well be able to start it.
+_ASIDE_SECONDS = 60.0
 
 
 class Dispatcher:
@@ -64,6 +66,7 @@ class Dispatcher:
         self._found: deque[str] = deque()
         self._fresh_until = 0.0
         self._are_there_more = False
+        self._aside_until: dict[str, float] = {}
         self._company_until = 0.0
         self._place_at = math.inf
         self._spread = Spread()
@@ -129,19 +132,22 @@ class Dispatcher:
 
     def _find(self) -> datetime | None:
         """Look for what is due; when nothing is, return the time of the next strike."""
+        self._aside_until = {i: at for i, at in self._aside_until.items() if at > time.monotonic()}
+        most = _AT_ONCE + len(self._aside_until)
         with self._database.read() as connection:
-            due = forwarding.due_attempts(connection, self._now(), _AT_ONCE)
-            next_strike = None if due else timers.next_strike(connection)
-        # The longest due first, and the first of each customer only.
-        first: dict[str, str] = {}
-        for attempt in due:
-            first.setdefault(attempt.customer_id, attempt.id)
+            due = forwarding.due_attempts(connection, self._now(), most)
+            # The longest due first, and the first of each customer only.
+            first: dict[str, str] = {}
+            for attempt in due:
+                if attempt.id not in self._aside_until:
+                    first.setdefault(attempt.customer_id, attempt.id)
+            next_strike = None if first else timers.next_strike(connection)
         found = list(first.values())
         if time.monotonic() < self._company_until:
             # Else all workers would meet at one attempt after another, and all but one lose.
             random.shuffle(found)
         self._found = deque(found)
-        self._are_there_more = len(due) == _AT_ONCE
+        self._are_there_more = len(due) == most
         self._fresh_until = time.monotonic() + _FRESH_SECONDS
         return next_strike
 
@@ -196,6 +202,7 @@ class Dispatcher:
         except Exception:
             # One attempt that cannot be started must not keep the others waiting behind it.
             log.exception("submission.failed", attempt=attempt_id)
+            self._aside_until[attempt_id] = time.monotonic() + _ASIDE_SECONDS
             return None
         finally:
             if not handed_over:

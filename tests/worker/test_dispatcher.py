@@ -344,6 +344,33 @@ def test_a_bug_about_some_attempts_does_not_stop_the_others(
     assert [world.state(attempt_id) for attempt_id in ids[:2]] == [State.DUE] * 2
 
 
+def test_many_that_cannot_be_started_hide_nobody_and_are_not_tried_all_the_time(
+    sqlite_world: World, forwarder_of: MakeForwarder
+) -> None:
+    """As many as a look finds: such as those sealed with a key that this worker does not have."""
+    world = sqlite_world
+    *bad, good = owe(world, 101)
+    tried = []
+
+    class Grieved(Forwarder):
+        def start(self, attempt_id: str) -> Started | NotNow:
+            tried.append(attempt_id)
+            if attempt_id in bad:
+                raise RuntimeError("a bug")
+            return super().start(attempt_id)
+
+    dispatcher = Dispatcher(
+        forwarder_of(world, Grieved), threads=1, poll_seconds=1, now=world.clock.now
+    )
+
+    for _ in range(3):
+        dispatcher._round()
+    dispatcher.stop()
+
+    assert world.state(good) is State.ACCEPTED
+    assert sorted(tried) == sorted([*bad, good])
+
+
 class Down(Database):
     """A database that is out of reach until it is back."""
 
