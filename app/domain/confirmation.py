@@ -54,8 +54,11 @@ class Grant:
     def is_in(self, span: Span) -> bool:
         if self.at is None:
             return False
-        latest = self.at + self.left_open
-        return span.from_at < latest and (span.until_at is None or latest <= span.until_at)
+        # Never added to: Gameball may write the last moment that a time can be.
+        is_late_enough = span.from_at - self.left_open < self.at
+        return is_late_enough and (
+            span.until_at is None or self.at <= span.until_at - self.left_open
+        )
 
 
 @dataclass(frozen=True, slots=True)

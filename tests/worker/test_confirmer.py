@@ -1,5 +1,6 @@
 """Is the truth about a reward found out, whatever Gameball shows and hides?"""
 
+import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -12,7 +13,7 @@ from sqlalchemy import insert, select, update
 from app.domain.attempts import State
 from app.domain.confirmation import Proof
 from app.domain.rules import Repeat
-from app.gameball.client import GameballAccount, GameballClient
+from app.gameball.client import GameballAccount, GameballClient, Reply
 from app.sandbox.calls import SOCIAL_CHALLENGES
 from app.sandbox.faults import Fault
 from app.sandbox.server import SandboxServer
@@ -542,6 +543,31 @@ def test_a_429_lets_all_reads_rest(desk: Desk) -> None:
 
     assert between == 1
     assert desk.world.state(attempt_id) is State.GRANTED
+
+
+def test_a_reward_of_an_impossible_time_hides_nobodys_truth(
+    sqlite_desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever is looked at together is so again at each later look."""
+    desk = sqlite_desk
+    odd, other = desk.accepted(), desk.accepted(account="7", customer="bob")
+
+    class Odd(GameballClient):
+        def call(self, *asked: Any, **more: Any) -> Reply:
+            reply = super().call(*asked, **more)
+            if more.get("params", {}).get("customerId") != "ann":
+                return reply
+            told = json.loads(reply.body)
+            for one in told["transactions"]:
+                one["transactionTime"] = "9999-12-31T23:59:59Z"
+            return replace(reply, body=json.dumps(told).encode())
+
+    monkeypatch.setattr(desk.confirmer, "_client", Odd(desk.confirmer._client.account))
+
+    desk.look(after=DELAYS[0])
+
+    assert desk.world.state(other) is State.GRANTED
+    assert desk.follow(odd) is not State.ACCEPTED
 
 
 def test_two_workers_do_not_look_at_the_same(desk: Desk) -> None:
