@@ -33,7 +33,8 @@ class Span:
     """A time in which a reward of the campaign can only be this attempt's.
 
     It begins with a submission and ends with the next one of another attempt of the same customer
-    at the same challenge. Those are kept apart for longer than a grant takes.
+    at the same challenge. Those are kept apart for longer than a grant takes. Both a little
+    earlier, as Gameball writes its times by a clock of its own.
     """
 
     from_at: datetime

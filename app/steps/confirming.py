@@ -43,6 +43,9 @@ _ENDS: Mapping[Verdict, State] = {
     Verdict.UNCONFIRMED: State.UNCONFIRMED,
 }
 
+# The default of `window_at_least`.
+_CLOCKS_DIFFER_SECONDS = 30.0
+
 # Made once: an idle worker asks it all day, and saying it takes longer than the answer.
 _NEXT_LOOK = (
     select(AttemptRow.next_at)
@@ -71,6 +74,15 @@ class ConfirmationPolicy:
         following = (accepted_at + timedelta(seconds=seconds) for seconds in times)
         at = next(at for at in following if at > now)
         return min(at, end) if end > now else at
+
+    @property
+    def clocks_differ(self) -> timedelta:
+        """So much earlier than we sent it, by its own clock, Gameball may have rewarded something.
+
+        Far less than attempts at one challenge are kept apart. A reward of before that is not ours
+        would have made ours an echo.
+        """
+        return timedelta(seconds=min(_CLOCKS_DIFFER_SECONDS, self.settle_seconds / 4))
 
     @property
     def together_seconds(self) -> float:
@@ -317,7 +329,7 @@ def _case(
     ended_at = max((one.ended_at for one in own), default=accepted_at)
     return Case(
         challenge_id,
-        tuple(_span(one, others) for one in own),
+        tuple(_span(one, others, policy.clocks_differ) for one in own),
         accepted_at,
         ended_at + timedelta(seconds=policy.settle_seconds),
         accepted_at + timedelta(seconds=policy.give_up_seconds),
@@ -326,9 +338,9 @@ def _case(
     )
 
 
-def _span(own: Row[Any], others: Sequence[Row[Any]]) -> Span:
-    following = (one.started_at for one in others if one.started_at > own.ended_at)
-    return Span(own.started_at, min(following, default=None))
+def _span(own: Row[Any], others: Sequence[Row[Any]], earlier: timedelta) -> Span:
+    following = (one.started_at - earlier for one in others if one.started_at > own.ended_at)
+    return Span(own.started_at - earlier, min(following, default=None))
 
 
 def _meet(other: Row[Any], own: Row[Any]) -> bool:

@@ -309,6 +309,21 @@ def test_a_list_without_a_campaign_tells_nothing_of_their_names(
     assert desk.reads("campaigns") > 1
 
 
+@pytest.mark.parametrize("seconds", [-25, -2, 2, 25])
+@pytest.mark.parametrize("gives", [{"points": 50}, {"points": 0, "coupon": "SUMMER"}])
+def test_a_reward_is_found_though_gameballs_clock_is_another(
+    desk: Desk, forwarder_of: MakeForwarder, gives: dict[str, Any], seconds: float
+) -> None:
+    desk.campaign(**gives)
+    wrong = forwarder_of(desk.world, now=lambda: desk.world.now + timedelta(seconds=seconds))
+    attempt_id = desk.world.owed()
+    desk.world.clock.advance(30)
+
+    replace(desk, forwarder=wrong).submit(attempt_id)
+
+    assert desk.follow(attempt_id) is State.GRANTED
+
+
 def test_a_late_grant_is_found_at_a_later_look(desk: Desk) -> None:
     desk.sandbox.books.configure(grant_delay_seconds=400)
     attempt_id = desk.accepted()

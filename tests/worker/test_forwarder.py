@@ -115,6 +115,23 @@ def test_a_late_repeat_finds_the_reward_and_sends_nothing(sqlite_desk: Desk, fau
     assert desk.reads > 0
 
 
+@pytest.mark.parametrize("seconds", [-25, -2, 2, 25])
+def test_a_reward_is_found_though_gameballs_clock_is_another(
+    desk: Desk, forwarder_of: MakeForwarder, seconds: float
+) -> None:
+    world = desk.world
+    wrong = forwarder_of(world, now=lambda: world.now + timedelta(seconds=seconds))
+    attempt_id = world.owed()
+    world.clock.advance(30)
+    replace(desk, forwarder=wrong).work(attempt_id, "reset-after")
+    world.clock.advance(3_600)
+
+    replace(desk, forwarder=wrong).work(attempt_id)
+
+    assert world.state(attempt_id) is State.ACCEPTED
+    assert (desk.submitted, desk.grants) == (1, 1)
+
+
 def test_a_late_repeat_waits_until_things_have_settled_and_then_sends(desk: Desk) -> None:
     world = desk.world
     attempt_id = world.owed()
