@@ -71,7 +71,10 @@ class Confirmer:
         self._client.close()
 
     def round(self) -> bool:
-        """Look at what is due, of as many customers as there are threads; whether there is more."""
+        """Look at what is due, of as many customers as there are threads; whether to go on at once.
+
+        Not where a read was kept back: all that is due would be taken and put off, in vain.
+        """
         followed = self._taken()
         if not followed:
             return False
@@ -80,7 +83,8 @@ class Confirmer:
         looking.look(self._now, self._stopping.is_set)
         for one in followed:
             self._record(one, looking, began_at)
-        return len({one.customer_id for one in followed}) == self._threads
+        are_more = len({one.customer_id for one in followed}) == self._threads
+        return are_more and not looking.interrupted
 
     def _run(self) -> None:
         while not self._stopping.is_set():

@@ -547,6 +547,26 @@ def test_reads_keep_their_pace_and_nobody_is_forgotten(
     assert sandbox.books.report().rate_limited == 0
 
 
+def test_who_finds_no_room_to_read_rests_and_leaves_the_others_as_they_are(
+    sqlite_world: World,
+    sandbox: SandboxServer,
+    forwarder_of: MakeForwarder,
+    confirmer_of: MakeConfirmer,
+) -> None:
+    """Else it would put off thousands that are due, as fast as it can, again and again."""
+    none_left = ReadPace({**PACE.limits, Kind.CUSTOMERS: (2, 2)})
+    confirmer = confirmer_of(sqlite_world, pace=none_left)
+    desk = Desk(sqlite_world, sandbox, forwarder_of(sqlite_world), confirmer)
+    attempts = [desk.accepted(account=f"a{n}", customer=f"customer-{n}") for n in range(8)]
+    due_at = {desk.world.attempt(one).next_at for one in attempts}
+
+    desk.look(after=90)
+
+    left = [one for one in attempts if desk.world.attempt(one).next_at in due_at]
+    assert len(left) == 4
+    assert confirmer._tried() == pytest.approx(0.01, abs=0.01)
+
+
 def test_a_429_lets_all_reads_rest(desk: Desk) -> None:
     attempt_id = desk.accepted()
     desk.sandbox.books.faults.add(Fault("rate-limit", path="progress", seconds=40))
