@@ -35,6 +35,15 @@ _GIVE_BACK = update(AttemptRow).where(
     AttemptRow.fence == bindparam("held_by"),
     AttemptRow.lease_until.is_not(None),
 )
+_HELD = (
+    select(AttemptRow.id)
+    .where(
+        AttemptRow.id == bindparam("held"),
+        AttemptRow.fence == bindparam("held_by"),
+        AttemptRow.lease_until.is_not(None),
+    )
+    .with_for_update()
+)
 
 
 def take(
@@ -49,6 +58,12 @@ def give_back(connection: Connection, attempt_id: str, fence: int, **values: Any
     """Give a lease back; False when it was no longer this one."""
     held = {"held": attempt_id, "held_by": fence, "lease_until": None, **values}
     return connection.execute(_GIVE_BACK, held).rowcount == 1
+
+
+def is_held(connection: Connection, attempt_id: str, fence: int) -> bool:
+    """Whether a lease still is this one, and stays so until the transaction ends."""
+    held = {"held": attempt_id, "held_by": fence}
+    return connection.execute(_HELD, held).first() is not None
 
 
 def lost(connection: Connection, now: datetime, limit: int) -> list[Row[Any]]:

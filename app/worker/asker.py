@@ -4,12 +4,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from sqlalchemy import Connection
+
 from app.domain.confirmation import Progress, is_ineligible, why_not
 from app.domain.retries import unresolved_since
 from app.gameball.client import GameballClient
 from app.gameball.progress import read_progress
 from app.settings.sections import ReadBefore
-from app.steps import confirming, forwarding
+from app.steps import confirming, forwarding, leases
 from app.steps.forwarding import Started
 from app.steps.read_pace import Kind
 from app.storage.database import Database
@@ -47,9 +49,7 @@ class Asker:
             return not self.database.write(lambda c: forwarding.refuse(c, made, reason, self.now()))
         if progress.achieved is not None:
             count = progress.achieved
-            self.database.write(
-                lambda c: confirming.keep_baseline(c, made.attempt_id, count, made.started_at)
-            )
+            self.database.write(lambda c: _keep(c, made, count))
         return True
 
     def _asks(self, made: Started) -> bool:
@@ -65,3 +65,9 @@ class Asker:
             lambda customer: read_progress(self.client, customer, made.challenge_id),
         )
         return answers.read.get(made.customer_id, {}).get(made.challenge_id)
+
+
+def _keep(connection: Connection, made: Started, count: int) -> None:
+    """Remember the count, unless it was read so late that another worker's call may be in it."""
+    if leases.is_held(connection, made.attempt_id, made.fence):
+        confirming.keep_baseline(connection, made.attempt_id, count, made.started_at)

@@ -732,6 +732,30 @@ def rest(desk: Desk) -> float:
     return desk.confirmer._tried()
 
 
+def test_a_count_that_was_read_after_the_lease_was_lost_says_nothing_of_before(
+    desk: Desk, forwarder_of: MakeForwarder
+) -> None:
+    """Another worker's call is in it: that the count rose no further would deny the reward."""
+    desk = with_asker(desk, forwarder_of)
+    world = desk.world
+    alike = (Campaign(n, name="Follow us", points=0, coupon="SUMMER") for n in (1, 2))
+    desk.sandbox.books.configure(campaigns=tuple(alike))
+    attempt_id = world.owed()
+    slept = desk.forwarder.start(attempt_id)
+    assert isinstance(slept, Started)
+    world.clock.advance(world.policy.lease_seconds + 1)
+    world.reclaim()
+    desk.sandbox.books.faults.add(Fault("reset-after", path=SOCIAL_CHALLENGES))
+    desk.submit(attempt_id)
+    desk.forwarder.carry_out(slept, float("inf"))
+    world.clock.advance(3_600)
+
+    desk.submit(attempt_id)
+
+    assert len(desk.sandbox.books.grants()) == 1
+    assert world.all(BaselineRow) == []
+
+
 def test_who_has_nothing_to_confirm_sleeps_and_not_too_long(desk: Desk) -> None:
     assert rest(desk) == pytest.approx(DELAYS[0] / 20)
 
