@@ -107,7 +107,12 @@ def is_void(connection: Connection, attempt: Row[Any]) -> bool:
 
 def withdraw_void(connection: Connection, attempt: Row[Any], now: datetime) -> None:
     """End an attempt that was on its way when its undoing came, and has come back."""
-    withdraw(connection, attempt, reason=UNDONE, caused_by="undoing", now=now)
+    is_award_free = withdraw(connection, attempt, reason=UNDONE, caused_by="undoing", now=now)
+    if is_award_free and attempt.source is not None and attempt.account_id is not None:
+        who = (attempt.source, attempt.platform, attempt.action, attempt.account_id, attempt.target)
+        # About this attempt alone: whatever else was undone was flagged when the news came.
+        undoing = Undoing(*who, at=attempt.undone_at, undoes=attempt.id)
+        _let_another_stand_in(connection, attempt, undoing, now)
 
 
 def _undoing(of: Any) -> Undoing:

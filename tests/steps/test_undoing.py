@@ -463,6 +463,30 @@ def test_another_comment_stands_in_for_the_one_that_was_removed(world: World) ->
     assert len(world.awards()) == 1
 
 
+@pytest.mark.parametrize("is_undone_too", [False, True])
+def test_another_comment_stands_in_for_one_that_was_on_its_way_and_came_back(
+    world: World, is_undone_too: bool
+) -> None:
+    world.link()
+    first = follow(world, HELD, key="add:1")
+    world.clock.advance(HOUR)
+    world.strike()
+    second = follow(world, HELD, key="add:2")
+    made = world.start(first)
+    before = world.now - timedelta(seconds=1)
+    world.receive(undoing(world, key="remove:1", undoes="add:1", occurred_at=before))
+    if is_undone_too:
+        world.receive(undoing(world, key="remove:2", undoes="add:2"))
+    world.finish(made, Outcome.NOT_SENT)
+    world.clock.advance(60)
+
+    world.try_start(first)
+
+    stands = State.DUPLICATE if is_undone_too else State.HELD
+    assert [world.state(one) for one in (first, second)] == [State.WITHDRAWN, stands]
+    assert len(world.awards()) == (not is_undone_too)
+
+
 def test_a_removed_comment_does_not_stand_in(world: World) -> None:
     world.link()
     first = follow(world, HELD, key="add:1")
