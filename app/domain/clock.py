@@ -3,16 +3,32 @@
 import os
 import random
 import uuid
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 # Ids must differ, not be secret. Asking the kernel each time would hand the interpreter to another
 # thread twice for every event. A forked process begins anew, or it would repeat its parent's ids.
 _CHANCE = random.Random()
 os.register_at_fork(after_in_child=_CHANCE.seed)
 
+_CLOCKS_DIFFER_SECONDS = 60.0
+
 
 def utc_now() -> datetime:
     return datetime.now(UTC)
+
+
+def latest(now: datetime, seconds_ahead: float = 0) -> datetime:
+    """The latest time to believe of what can lie at most so many seconds ahead.
+
+    What lies further ahead was written by a clock that was wrong, and would hold up everybody
+    until then.
+    """
+    return now + timedelta(seconds=seconds_ahead + _CLOCKS_DIFFER_SECONDS)
+
+
+def is_still_to_come(at: datetime | None, now: datetime, seconds_ahead: float) -> bool:
+    """Whether a time is still to come that can lie at most so many seconds ahead."""
+    return at is not None and now < at <= latest(now, seconds_ahead)
 
 
 def new_id(now: datetime) -> str:

@@ -7,6 +7,8 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, func, or_, select
 
 from app.domain.attempts import State
+from app.domain.clock import is_still_to_come
+from app.steps.pace import LONGEST_SLOW_SECONDS
 from app.storage.tables import AttemptRow, EventRow, ForwardingRow, SubmissionRow
 
 
@@ -21,7 +23,7 @@ class Forwarding:
     oldest_due_at: datetime | None
 
     def is_slowed(self, now: datetime) -> bool:
-        return self.slow_until is not None and self.slow_until > now
+        return is_still_to_come(self.slow_until, now, LONGEST_SLOW_SECONDS)
 
     def is_silent(self, now: datetime, silence: timedelta) -> bool:
         """Whether attempts have been owed for long and no worker looked at any of them.

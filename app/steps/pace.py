@@ -8,11 +8,13 @@ from typing import Any
 from sqlalchemy import Connection, Row, and_, bindparam, func, or_, select, update
 
 from app.domain.answers import Answer, Outcome
+from app.domain.clock import is_still_to_come, latest
 from app.storage.tables import ForwardingRow, SubmissionRow
 
 # A little more than Gameball's windows, for clocks of several machines that differ a little.
 GUARD_SECONDS = 0.05
 SLOW_SECONDS = (1.0, 2.0, 5.0, 10.0, 30.0)
+LONGEST_SLOW_SECONDS = 3_600.0
 # An answer that only a working account gets. A pause ends with one of these.
 _WORKING = frozenset(
     {
@@ -34,12 +36,16 @@ _LOCK = (
 _IN_FLIGHT = select(func.count()).where(SubmissionRow.ended_at.is_(None))
 _ENDED_LATELY = (
     select(SubmissionRow.ended_at)
-    .where(SubmissionRow.ended_at > bindparam("since"))
+    .where(
+        SubmissionRow.ended_at > bindparam("since"), SubmissionRow.ended_at <= bindparam("latest")
+    )
     .order_by(SubmissionRow.ended_at.desc())
     .offset(bindparam("newer"))
     .limit(2)
 )
-_PAUSED_BEFORE = ForwardingRow.paused_at <= bindparam("started")
+_PAUSED_BEFORE = or_(
+    ForwardingRow.paused_at <= bindparam("started"), ForwardingRow.paused_at > bindparam("latest")
+)
 _SLOW_BEFORE = and_(ForwardingRow.slow_count > 0, ForwardingRow.slow_until <= bindparam("started"))
 _TROUBLED_BEFORE = select(ForwardingRow.id).where(or_(_PAUSED_BEFORE, _SLOW_BEFORE))
 
@@ -72,10 +78,10 @@ def lock_forwarding(connection: Connection, now: datetime) -> Row[Any]:
 
 def turns(connection: Connection, forwarding: Row[Any], pace: Pace, now: datetime) -> Turns:
     """When submissions may start. Call it holding the lock."""
-    if forwarding.slow_until is not None and forwarding.slow_until > now:
+    if is_still_to_come(forwarding.slow_until, now, LONGEST_SLOW_SECONDS):
         return Turns(forwarding.slow_until, forwarding.slow_until)
     is_paused = forwarding.paused_at is not None
-    if is_paused and forwarding.probe_at is not None and forwarding.probe_at > now:
+    if is_paused and is_still_to_come(forwarding.probe_at, now, pace.probe_seconds):
         return Turns(forwarding.probe_at, forwarding.probe_at)
     in_flight = connection.execute(_IN_FLIGHT).scalar_one()
     next_probe_at = now + timedelta(seconds=pace.probe_seconds)
@@ -106,7 +112,7 @@ def answered(
     elif answer.treatment.slows:
         _slow(connection, answer.retry_after_seconds, started_at, now)
     elif answer.outcome in _WORKING:
-        _resume(connection, started_at)
+        _resume(connection, started_at, now)
 
 
 def probe_now(connection: Connection) -> None:
@@ -125,17 +131,19 @@ def _pause(connection: Connection, answer: Answer, pace: Pace, now: datetime) ->
     )
 
 
-def _resume(connection: Connection, started_at: datetime) -> None:
+def _resume(connection: Connection, started_at: datetime, now: datetime) -> None:
     """End a pause or a slowness that the call did not see; one that began before it proves naught.
 
     A call that was on its way when the keys were refused may well be answered 202 after that.
     """
-    before = {"started": started_at}
+    before = {"started": started_at, "latest": latest(now)}
     if connection.execute(_TROUBLED_BEFORE, before).first() is None:
         return
     resumed = {"paused_at": None, "pause_reason": None, "probe_at": None}
     connection.execute(update(ForwardingRow).where(_PAUSED_BEFORE).values(resumed), before)
-    connection.execute(update(ForwardingRow).where(_SLOW_BEFORE).values(slow_count=0), before)
+    connection.execute(
+        update(ForwardingRow).where(_SLOW_BEFORE).values(slow_count=0), {"started": started_at}
+    )
 
 
 def _slow(
@@ -147,10 +155,11 @@ def _slow(
     """Slow down, a step further each time; calls that were on their way together are one time."""
     columns = select(ForwardingRow.slow_count, ForwardingRow.slow_until)
     row = connection.execute(columns.with_for_update()).one()
-    is_known = row.slow_until is not None and row.slow_until > started_at
+    believed_until = latest(now, LONGEST_SLOW_SECONDS)
+    is_known = row.slow_until is not None and started_at < row.slow_until <= believed_until
     count = row.slow_count if is_known else row.slow_count + 1
     delay = SLOW_SECONDS[min(max(count, 1), len(SLOW_SECONDS)) - 1]
-    until = now + timedelta(seconds=max(delay, min(retry_after_seconds or 0, 3_600)))
+    until = now + timedelta(seconds=max(delay, min(retry_after_seconds or 0, LONGEST_SLOW_SECONDS)))
     if is_known:
         until = max(until, row.slow_until)
     connection.execute(update(ForwardingRow).values(slow_until=until, slow_count=count))
@@ -167,7 +176,11 @@ def _turns_within(connection: Connection, seconds: float, room: int, now: dateti
     if room <= 0:
         return Turns(soon, soon)
     window = timedelta(seconds=seconds + GUARD_SECONDS)
-    lately = {"since": now - window, "newer": max(0, room - 2)}
+    lately = {
+        "since": now - window,
+        "latest": latest(now),
+        "newer": max(0, room - 2),
+    }
     free_at = [row.ended_at + window for row in connection.execute(_ENDED_LATELY, lately)]
     if room == 1:
         return Turns(free_at[0] if free_at else None, soon)

@@ -10,10 +10,13 @@ from typing import Any
 from sqlalchemy import Connection, Row, delete, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from app.steps.pace import GUARD_SECONDS, SLOW_SECONDS
+from app.domain.clock import is_still_to_come, latest
+from app.steps.pace import GUARD_SECONDS, LONGEST_SLOW_SECONDS, SLOW_SECONDS
 from app.storage.tables import ReadingRow, ReadRow
 
 _WINDOWS = (1.0, 30.0)
+# Longer than any reads are reserved for.
+_LONGEST_LEASE_SECONDS = 3_600.0
 # As long as a window and what clocks of several machines may differ.
 _KEPT_SECONDS = 60.0
 
@@ -69,7 +72,7 @@ def reserve(
     Each counts until its window's length after its end, as submissions do (decision 3).
     """
     state = _locked(connection, kind)
-    if state.slow_until is not None and state.slow_until > now:
+    if is_still_to_come(state.slow_until, now, LONGEST_SLOW_SECONDS):
         return None
     count = min(most, *(_room(connection, kind, pace, number, now) for number in range(2)))
     if count <= 0:
@@ -103,24 +106,29 @@ def slow(
 ) -> None:
     """Read nothing of this kind for a while, longer each time Gameball asks for it."""
     state = _locked(connection, reserved.kind)
-    if state.slow_until is not None and state.slow_until > reserved.started_at:
+    believed_until = latest(now, LONGEST_SLOW_SECONDS)
+    if state.slow_until is not None and reserved.started_at < state.slow_until <= believed_until:
         return  # they were on their way together
     count = state.slow_count + 1
     delay = SLOW_SECONDS[min(count, len(SLOW_SECONDS)) - 1]
-    until = now + timedelta(seconds=max(delay, min(retry_after_seconds or 0, 3_600)))
+    until = now + timedelta(seconds=max(delay, min(retry_after_seconds or 0, LONGEST_SLOW_SECONDS)))
     statement = update(ReadingRow).where(ReadingRow.kind == reserved.kind)
     connection.execute(statement.values(slow_until=until, slow_count=count))
 
 
-def slow_until(connection: Connection, kind: Kind) -> datetime | None:
+def is_slow(connection: Connection, kind: Kind, now: datetime) -> bool:
+    """Whether Gameball asked for less of this kind, and that time is not over."""
     statement = select(ReadingRow.slow_until).where(ReadingRow.kind == kind)
-    return connection.execute(statement).scalar_one_or_none()
+    slow_until = connection.execute(statement).scalar_one_or_none()
+    return is_still_to_come(slow_until, now, LONGEST_SLOW_SECONDS)
 
 
 def in_window(connection: Connection, kind: Kind, seconds: float, now: datetime) -> int:
     """How many reads Gameball may count in a window that ends now, those in flight included."""
     statement = select(func.coalesce(func.sum(ReadRow.count), 0)).where(
-        ReadRow.kind == kind, ReadRow.until > now - timedelta(seconds=seconds)
+        ReadRow.kind == kind,
+        ReadRow.until > now - timedelta(seconds=seconds),
+        ReadRow.until <= latest(now, _LONGEST_LEASE_SECONDS),
     )
     return int(connection.execute(statement).scalar_one())
 

@@ -118,8 +118,7 @@ class Confirmer:
             self._next_look = confirming.next_look(connection)
             if self._next_look is None or self._next_look > now:
                 return []
-            slow_until = read_pace.slow_until(connection, Kind.CUSTOMERS)
-            if slow_until is not None and slow_until > now:
+            if read_pace.is_slow(connection, Kind.CUSTOMERS, now):
                 return []
         return self._database.write(lambda c: confirming.take(c, self._policy, now, self._threads))
 

@@ -300,6 +300,39 @@ def test_new_credentials_are_tried_at_once(world: World) -> None:
     assert world.start(second)
 
 
+# A clock that was wrong.
+
+DAY = 86_400
+
+
+def test_a_clock_that_was_ahead_holds_up_nobody_once_it_is_right(world: World) -> None:
+    world.paced(per_second=2)
+    first, second, third, fourth = full(world, 4)
+    world.clock.advance(DAY)
+    world.submit(first, Outcome.ACCEPTED)
+    world.submit(second, Outcome.TOO_FAST)
+    world.clock.advance(-DAY)
+
+    assert world.start(third)
+    # Nor does it keep what is said now from being heard.
+    world.finish(world.start(fourth), Outcome.TOO_FAST)
+    blocked = world.try_start(second)
+    assert isinstance(blocked, NotNow)
+    assert blocked.next_at is not None
+    assert timedelta() < blocked.next_at - world.now <= timedelta(seconds=5)
+
+
+def test_a_pause_that_began_by_a_clock_ahead_ends_like_any_other(world: World) -> None:
+    first, second = full(world, 2)
+    world.clock.advance(DAY)
+    world.submit(first, Outcome.BLOCKED)
+    world.clock.advance(-DAY)
+
+    world.finish(world.start(second), Outcome.ACCEPTED)
+
+    assert world.forwarding().paused_at is None
+
+
 # Too fast.
 
 

@@ -8,11 +8,12 @@ from hypothesis import strategies as st
 
 from app.steps import read_pace
 from app.steps.read_pace import Kind, ReadPace, Reserved
-from app.storage.tables import ReadRow
+from app.storage.tables import ReadingRow, ReadRow
 from tests.steps.world import World
 
 PACE = ReadPace({Kind.CUSTOMERS: (10, 25), Kind.TRANSACTIONS: (1, 1), Kind.OTHERS: (1, 1)})
 LONGEST = 20.0
+DAY = 86_400
 
 
 def reserve(world: World, most: int, kind: Kind = Kind.CUSTOMERS) -> Reserved | None:
@@ -179,7 +180,18 @@ def test_no_window_holds_more_than_the_limit_whenever_the_calls_arrive(
 
 
 def _slow_until(world: World) -> datetime:
-    with world.database.read() as connection:
-        until = read_pace.slow_until(connection, Kind.CUSTOMERS)
-    assert until is not None
+    [row] = world.all(ReadingRow)
+    until: datetime = row.slow_until
     return until
+
+
+def test_a_clock_that_was_ahead_holds_up_no_reads_once_it_is_right(world: World) -> None:
+    world.clock.advance(DAY)
+    reserve(world, 5)
+    reserved = reserve(world, 5)
+    assert reserved is not None
+    slow(world, reserved, 30)
+    world.clock.advance(-DAY)
+
+    assert not world.do(lambda c: read_pace.is_slow(c, Kind.CUSTOMERS, world.now))
+    assert reserve(world, 10) is not None
