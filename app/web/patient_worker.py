@@ -12,9 +12,18 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from http import HTTPStatus
 from typing import Any
 
+from gunicorn.http.errors import (
+    InvalidResponseHeader,
+    InvalidResponseHeaderName,
+    ParseException,
+)
+from gunicorn.util import write_nonblock
 from gunicorn.workers.gthread import TConn, ThreadWorker
+
+from app.web.problems import MEDIA_TYPE, Problem, unreadable
 
 # Seconds from a request's first byte until it must be whole; gunicorn's `keepalive` is how long
 # a connection may stay without a byte.
@@ -67,6 +76,15 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
             for conn in list(self._large):
                 shut(conn.sock)
             self._large_pool.shutdown(wait=False)
+
+    def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: BaseException) -> None:
+        """What is no HTTP never reaches the application, and is refused as everything else is."""
+        is_ours = isinstance(exc, InvalidResponseHeader | InvalidResponseHeaderName)
+        if is_ours or not isinstance(exc, ParseException):
+            super().handle_error(req, client, addr, exc)
+        else:
+            answer = last_answer(unreadable(exc))
+            quiet(lambda: write_nonblock(client, answer))
 
     def _cap_keepalive(self, deadline: float) -> None:
         """A stopping worker waits for what may be on its way, not for who only connected."""
@@ -158,6 +176,16 @@ def missing_bytes(data: bytes) -> int | None:
     length = _LENGTH.search(head)
     missing = len(head) + (int(length[1]) if length else 0) - len(data)
     return max(0, missing) if len(data) + missing <= MOST_BUFFERED else None
+
+
+def last_answer(problem: Problem) -> bytes:
+    """An answer after which nothing more is read: where the next request begins is not known."""
+    body = problem.text().encode()
+    head = (
+        f"HTTP/1.1 {problem.status} {HTTPStatus(problem.status).phrase}\r\n"
+        f"Connection: close\r\nContent-Type: {MEDIA_TYPE}\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode("ascii") + body
 
 
 def peek(sock: socket.socket) -> bytes | None:

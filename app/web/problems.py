@@ -7,6 +7,12 @@ from typing import Any
 
 import structlog
 from flask import Flask, Response, request
+from gunicorn.http.errors import (
+    ExpectationFailed,
+    LimitRequestHeaders,
+    LimitRequestLine,
+    ParseException,
+)
 from werkzeug.exceptions import HTTPException
 
 from app.platforms.kit.callback import KeysUnavailable
@@ -15,6 +21,7 @@ from app.storage.vault import CannotOpen
 
 log = structlog.get_logger(__name__)
 
+MEDIA_TYPE = "application/problem+json"
 RETRY_SECONDS = 5
 
 
@@ -105,6 +112,11 @@ KINDS: Mapping[str, Kind] = {
     ),
 }
 
+_STATUS_OF_UNREADABLE: Mapping[type[ParseException], int] = {
+    LimitRequestLine: 414,
+    ExpectationFailed: 417,
+    LimitRequestHeaders: 431,
+}
 _BY_STATUS = {404: "unknown", 405: "method", 413: "too-large", 415: "media-type", 429: "too-many"}
 
 
@@ -128,6 +140,11 @@ class Problem(Exception):  # noqa: N818 -- the word of RFC 9457
         self.members = members
 
     def response(self) -> Response:
+        response = Response(self.text(), self.status, content_type=MEDIA_TYPE)
+        response.headers.update(self.headers)
+        return response
+
+    def text(self) -> str:
         body = {
             "type": f"/docs#{self.kind}",
             "title": KINDS[self.kind].title,
@@ -135,9 +152,7 @@ class Problem(Exception):  # noqa: N818 -- the word of RFC 9457
             "detail": self.detail,
             **self.members,
         }
-        response = Response(json.dumps(body), self.status, content_type="application/problem+json")
-        response.headers.update(self.headers)
-        return response
+        return json.dumps(body)
 
 
 def install(app: Flask) -> None:
@@ -147,6 +162,7 @@ def install(app: Flask) -> None:
     app.register_error_handler(Overtaken, _storage)
     app.register_error_handler(KeysUnavailable, _keys)
     app.register_error_handler(CannotOpen, _storage)
+    app.register_error_handler(ParseException, lambda error: unreadable(error).response())
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(Exception, _unforeseen)
 
@@ -171,6 +187,16 @@ def _http(error: HTTPException) -> Response:
     headers = {name: value for name, value in error.get_headers() if name in ("Allow",)}
     detail = KINDS[kind].title + "."
     return Problem(kind, detail, status=status, headers=headers).response()
+
+
+def unreadable(error: ParseException) -> Problem:
+    """What gunicorn cannot read as HTTP: a head, or the chunks of a body, which we ask for later.
+
+    Its own text quotes the request, in which there may be a secret: only the kind is logged.
+    """
+    log.warning("request.unreadable", kind=type(error).__name__)
+    status = _STATUS_OF_UNREADABLE.get(type(error), 400)
+    return Problem("malformed", "This is not HTTP as we read it.", status=status)
 
 
 def _unforeseen(error: Exception) -> Response:
