@@ -36,6 +36,8 @@ def create_app(service: Service) -> Flask:
     """The WSGI application over a service."""
     app = Flask("app", static_folder=None)
     app.url_map.strict_slashes = False
+    # An id may have two slashes in a row, and nobody who calls us follows redirects.
+    app.url_map.merge_slashes = False
     app.session_interface = _NoSessions()
     app.extensions["vouch"] = service
     problems.install(app)

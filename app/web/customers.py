@@ -14,8 +14,7 @@ from app.steps.keys import Role
 from app.web.access import caller, requires
 from app.web.context import service
 from app.web.openapi import operation
-from app.web.problems import Problem
-from app.web.shapes import CustomerId, Shape, answered, refusal
+from app.web.shapes import CustomerId, Shape, answered, id_in_path, refusal
 
 log = structlog.get_logger(__name__)
 blueprint = Blueprint("customers", __name__)
@@ -50,7 +49,8 @@ class Erasure(Shape):
     identities: int = Field(description="Accounts that are linked to nobody now.")
 
 
-@blueprint.delete("/v1/customers/<customer_id>")
+# `path`: an id may contain a slash, written %2F.
+@blueprint.delete("/v1/customers/<path:customer_id>")
 @requires(Role.ADMIN)
 @operation(
     summary="Forget a customer",
@@ -85,10 +85,8 @@ def _shown(row: Row[Any]) -> Erasure:
 
 
 def _customer(customer_id: str) -> str:
-    # Werkzeug writes U+FFFD for bytes that are not UTF-8: different customers would become one.
-    if "\ufffd" in customer_id:
-        raise Problem("malformed", "The path is not UTF-8.")
+    said = {"customerId": id_in_path(customer_id)}
     try:
-        return Customer.model_validate({"customerId": customer_id}).customer_id
+        return Customer.model_validate(said).customer_id
     except ValidationError as error:
         raise refusal(error) from None

@@ -26,13 +26,15 @@ from app.web.shapes import (
     Shape,
     answered,
     body_as,
+    id_in_path,
     refusal,
 )
 
 log = structlog.get_logger(__name__)
 blueprint = Blueprint("identities", __name__)
 
-_PATH = "/v1/identities/<platform>/<account_id>"
+# `path`: an id may contain a slash, written %2F.
+_PATH = "/v1/identities/<platform>/<path:account_id>"
 _PATH_PROBLEMS = ("malformed", "invalid")
 
 
@@ -139,11 +141,9 @@ def unlink_identity(platform: str, account_id: str) -> Response:
 
 
 def _account(platform: str, account_id: str) -> Account:
-    # Werkzeug writes U+FFFD for bytes that are not UTF-8: different accounts would become one.
-    if "\ufffd" in account_id:
-        raise Problem("malformed", "The path is not UTF-8.")
+    said = {"platform": platform, "accountId": id_in_path(account_id)}
     try:
-        return Account(platform=platform, account_id=account_id)
+        return Account.model_validate(said)
     except ValidationError as error:
         raise refusal(error) from None
 

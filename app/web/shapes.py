@@ -3,6 +3,7 @@
 import json
 from datetime import UTC, datetime
 from typing import Annotated, Any, Self, TypeVar
+from urllib.parse import unquote
 
 from flask import Response, request
 from pydantic import (
@@ -88,6 +89,18 @@ def body_as(shape: type[S]) -> S:
         )
     except ValidationError as error:
         raise refusal(error) from None
+
+
+def id_in_path(value: str) -> str:
+    """An id as the path names it. Raises a `Problem` where two ids would become one."""
+    # Werkzeug writes U+FFFD for bytes that are not UTF-8.
+    if "\ufffd" in value:
+        raise Problem("malformed", "The path is not UTF-8.")
+    # Only here can a slash of the id be told from one that somebody wrote too many.
+    raw = request.environ.get("RAW_URI", "").partition("?")[0].rpartition("/")[2]
+    if unquote(raw) != value:
+        raise Problem("unknown", "There is nothing here. A slash in an id is written %2F.")
+    return value
 
 
 def query_as(shape: type[S]) -> S:

@@ -56,6 +56,22 @@ def test_a_name_that_no_customer_can_have_is_invalid(shop: Shop) -> None:
     assert wrong_fields(answer) == ["customerId"]
 
 
+def test_a_customer_is_erased_whatever_their_id_is_made_of(shop: Shop) -> None:
+    shop.linked(ACCOUNT, "shop/ann")
+
+    answer = shop.call("DELETE", "/v1/customers/shop%2Fann", shop.key(Role.ADMIN))
+
+    assert (answer.status_code, answer.get_json()["identities"]) == (200, 1)
+
+
+def test_a_path_of_more_than_an_id_erases_nobody(shop: Shop) -> None:
+    shop.linked(ACCOUNT, "shop/ann")
+
+    for path in ("/v1/customers/shop/ann", "/v1/customers/shop%2Fann/"):
+        answer = shop.call("DELETE", path, shop.key(Role.ADMIN))
+        assert (answer.status_code, problem(answer)) == (404, "unknown")
+
+
 def test_a_path_that_is_not_utf_8_is_malformed(shop: Shop) -> None:
     answer = shop.call("DELETE", "/v1/customers/%ff", shop.key(Role.ADMIN))
 

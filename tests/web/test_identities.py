@@ -139,7 +139,7 @@ def test_an_account_may_be_named_as_platforms_name_them(shop: Shop, account: str
     [
         ("twitch/%00", "invalid"),
         ("twitch/a%00b", "invalid"),
-        ("twitch/a%0Ab", "invalid"),
+        ("twitch/a%0Ab", "unknown"),
         ("twitch/%E2%80%8B", "invalid"),
         ("twitch/" + "x" * 256, "invalid"),
         ("twitch/%ff%fe", "malformed"),
@@ -148,8 +148,10 @@ def test_an_account_may_be_named_as_platforms_name_them(shop: Shop, account: str
         ("%00/1", "invalid"),
         ("twi tch/1", "invalid"),
         ("t" * 65 + "/1", "invalid"),
-        ("twitch/a%2Fb", "unknown"),
         ("twitch/a/b", "unknown"),
+        ("twitch/a%2Fb/c", "unknown"),
+        ("twitch/a/", "unknown"),
+        ("twitch//a", "unknown"),
         ("twitch/", "unknown"),
     ],
 )
@@ -160,6 +162,23 @@ def test_a_path_that_names_no_account_is_refused(shop: Shop, path: str, kind: st
         )
 
         assert problem(answer) == kind
+
+
+@pytest.mark.parametrize("account", ["a/b", "a//b", "a/", "https://social.example/users/a", "50%"])
+def test_an_account_is_linked_whatever_its_id_is_made_of(shop: Shop, account: str) -> None:
+    shop.follow(account)
+
+    answer = shop.linked(account, "ada")
+
+    assert (answer["accountId"], answer["releasedAttempts"]) == (account, 1)
+    assert read(shop, account).get_json()["customerId"] == "ada"
+    assert shop.unlink(account).status_code == 204
+
+
+def test_a_wrong_part_of_the_path_has_the_name_that_the_documentation_gives_it(shop: Shop) -> None:
+    answer = shop.call("GET", "/v1/identities/T/%00", shop.backend_key)
+
+    assert wrong_fields(answer) == ["platform", "accountId"]
 
 
 def test_a_platform_word_that_nothing_will_ever_carry_is_a_typo(open_shop: OpenShop) -> None:
