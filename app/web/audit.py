@@ -18,7 +18,7 @@ from app.web.context import service
 from app.web.filters import MAX_LIMIT, Moment, comma_separated
 from app.web.openapi import operation
 from app.web.replies import reply
-from app.web.shapes import CustomerId, Printable, Shape, query_as
+from app.web.shapes import CustomerId, Printable, Shape, Whole, query_as
 
 blueprint = Blueprint("audit", __name__)
 
@@ -74,7 +74,7 @@ class AuditFilter(Shape):
 class AuditQuery(AuditFilter):
     """A page of the entries that are meant."""
 
-    limit: int = Field(default=50, ge=1, le=MAX_LIMIT, description="Entries on a page.")
+    limit: Whole = Field(default=50, ge=1, le=MAX_LIMIT, description="Entries on a page.")
     cursor: Annotated[str, Field(max_length=20), AfterValidator(_position)] | None = Field(
         default=None, description="The `nextCursor` of a page."
     )

@@ -19,6 +19,7 @@ from app.web.shapes import (
     PlatformName,
     Printable,
     Shape,
+    Whole,
 )
 
 MAX_LIMIT = 200
@@ -52,7 +53,16 @@ def comma_separated(value: object) -> object:
     return tuple(value.split(",")) if isinstance(value, str) else value
 
 
-States = Annotated[tuple[State, ...], BeforeValidator(comma_separated), Field(min_length=1)]
+def _states(value: object) -> object:
+    """A list of states, or several in one text, as the tuple that a strict reader wants."""
+    parts = comma_separated(value)
+    if not isinstance(parts, tuple | list):
+        return parts
+    return tuple(_STATES.get(part, part) if isinstance(part, str) else part for part in parts)
+
+
+_STATES = {state.value: state for state in State}
+States = Annotated[tuple[State, ...], BeforeValidator(_states), Field(min_length=1)]
 
 
 class AttemptFilter(Shape):
@@ -122,5 +132,5 @@ Cursor = Annotated[str, Field(max_length=100), AfterValidator(_position)]
 class AttemptQuery(AttemptFilter):
     """A page of the attempts that are meant."""
 
-    limit: int = Field(default=50, ge=1, le=MAX_LIMIT, description="Attempts on a page.")
+    limit: Whole = Field(default=50, ge=1, le=MAX_LIMIT, description="Attempts on a page.")
     cursor: Cursor | None = Field(default=None, description="The `nextCursor` of a page.")

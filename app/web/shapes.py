@@ -1,14 +1,17 @@
 """What may a request or an answer of ours contain? JSON in camelCase, checked before use."""
 
 import json
+import re
+from collections import Counter
 from datetime import UTC, datetime
 from typing import Annotated, Any, Self, TypeVar
-from urllib.parse import unquote
+from urllib.parse import unquote, unquote_to_bytes
 
 from flask import Response, request
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     ValidationError,
@@ -21,6 +24,7 @@ from app.web.problems import Problem
 
 MAX_BODY_BYTES = 65_536
 MAX_STATEMENT_BYTES = 4_000
+_WHOLE = re.compile(r"-?[0-9]{1,19}")
 
 
 class Shape(BaseModel):
@@ -34,6 +38,15 @@ class Shape(BaseModel):
 def _printable(value: str) -> str:
     if not value.isprintable():
         raise ValueError("must have printable characters only")
+    if value.isspace():
+        raise ValueError("must not be blank")
+    return value
+
+
+def _written_whole(value: object) -> object:
+    """A number as people write one: pydantic would also read 1_0, 7.0 and other scripts' digits."""
+    if isinstance(value, str) and not _WHOLE.fullmatch(value):
+        raise ValueError("must be a whole number")
     return value
 
 
@@ -41,7 +54,8 @@ Printable = Annotated[str, AfterValidator(_printable)]
 CustomerId = Annotated[
     Printable, Field(min_length=1, max_length=100, description="Its id in Gameball.")
 ]
-ChallengeId = Annotated[int, Field(ge=1, le=2_147_483_647, description="Gameball's campaign id.")]
+Whole = Annotated[int, BeforeValidator(_written_whole)]
+ChallengeId = Annotated[Whole, Field(ge=1, le=2_147_483_647, description="Gameball's campaign id.")]
 AccountId = Annotated[Printable, Field(min_length=1, max_length=255)]
 PlatformName = Annotated[str, Field(pattern=NAME_PATTERN)]
 ActionName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,63}$")]
@@ -83,12 +97,14 @@ def body_as(shape: type[S]) -> S:
     if request.mimetype != "application/json":
         raise Problem("media-type", "Send Content-Type: application/json.")
     request.max_content_length = MAX_BODY_BYTES
+    body = request.get_data(cache=False)
     try:
-        return shape.model_validate_json(
-            request.get_data(cache=False), by_alias=True, by_name=False
-        )
+        # Strict: of "7", 7.0 and true, none is the number that is meant.
+        said = shape.model_validate_json(body, strict=True, by_alias=True, by_name=False)
     except ValidationError as error:
         raise refusal(error) from None
+    _refuse_twice(_names_twice(body))
+    return said
 
 
 def id_in_path(value: str) -> str:
@@ -105,13 +121,33 @@ def id_in_path(value: str) -> str:
 
 def query_as(shape: type[S]) -> S:
     """The query string; a name given twice is a mistake, not a choice."""
-    twice = [name for name, values in request.args.lists() if len(values) > 1]
-    if twice:
-        raise Problem("malformed", f"Given more than once: {', '.join(sorted(twice))[:200]}.")
+    try:
+        unquote_to_bytes(request.query_string).decode()
+    except UnicodeDecodeError:
+        raise Problem("malformed", "The query is not UTF-8.") from None
+    _refuse_twice([name for name, values in request.args.lists() if len(values) > 1])
     try:
         return shape.model_validate(request.args.to_dict(), by_alias=True, by_name=False)
     except ValidationError as error:
         raise refusal(error, status=400) from None
+
+
+def _names_twice(body: bytes) -> list[str]:
+    """Members that an object of the body has twice; pydantic would silently take the last."""
+    twice: list[str] = []
+
+    def note(members: list[tuple[str, Any]]) -> None:
+        counts = Counter(name for name, _ in members)
+        twice.extend(name for name, count in counts.items() if count > 1)
+
+    json.loads(body, object_pairs_hook=note, parse_int=str)
+    return twice
+
+
+def _refuse_twice(names: list[str]) -> None:
+    if names:
+        told = ", ".join(sorted(name for name in names if name.isprintable()))
+        raise Problem("malformed", f"Given more than once: {told[:200]}.")
 
 
 def answered(shape: Shape, status: int = 200) -> Response:

@@ -319,6 +319,11 @@ def test_no_query_makes_a_fault(viewer: Caller, query: dict[str, str]) -> None:
         ("customerId", "x" * 101),
         ("customerId", "a\x00b"),
         ("accountId", "a\nb"),
+        ("challengeId", "1_0"),
+        ("challengeId", "7.0"),
+        ("challengeId", "\N{ARABIC-INDIC DIGIT SEVEN}"),
+        ("limit", "1_0"),
+        ("q", " "),
         ("source", "No Source"),
         ("platform", "%"),
         ("action", "DROP"),
@@ -348,6 +353,13 @@ def test_a_name_that_we_do_not_know_is_refused(viewer: Caller, name: str) -> Non
 
 def test_a_name_given_twice_is_refused(viewer: Caller) -> None:
     answer = viewer.get("/v1/attempts?state=due&state=dead")
+
+    assert problem(answer) == (400, "malformed")
+
+
+@pytest.mark.parametrize("query", ["accountId=%ff", "q=a%C3%28", "%ff=1"])
+def test_a_query_that_is_not_utf_8_is_refused(viewer: Caller, query: str) -> None:
+    answer = viewer.get(f"/v1/attempts?{query}")
 
     assert problem(answer) == (400, "malformed")
 

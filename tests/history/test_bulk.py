@@ -114,6 +114,26 @@ def test_states_in_a_body_are_a_list_or_have_commas_between(
     assert answer.json == {"matched": 2, "byState": {"dead": 1, "unconfirmed": 1}}
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("dryRun", "yes"),
+        ("all", 1),
+        ("challengeId", "7"),
+        ("state", "dead,gone"),
+        ("state", ["dead", 7]),
+        ("state", {"dead": 1}),
+    ],
+)
+def test_what_a_body_only_seems_to_say_is_refused(
+    operator: Caller, name: str, value: object
+) -> None:
+    answer = operator.post("/v1/attempts/replay", {"dryRun": True, "all": True, name: value})
+
+    assert answer.status_code == 422
+    assert json.loads(answer.text)["errors"][0]["field"].split(".")[0] == name
+
+
 @pytest.mark.parametrize("act", ACTS)
 @pytest.mark.parametrize(
     "body",

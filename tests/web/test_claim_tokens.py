@@ -15,6 +15,7 @@ from tests.web.conftest import CONFIG, OpenShop
 from tests.web.shop import Shop, problem, wrong_fields
 
 PATH = "/v1/claim-tokens"
+TWO_CUSTOMERS = '{"customerId": "ada", "customerId": "bob", "challengeId": 100}'
 
 
 def test_a_backend_gets_a_token_and_is_told_when_it_expires(shop: Shop) -> None:
@@ -58,6 +59,11 @@ def test_any_other_life_is_refused(shop: Shop, ttl_seconds: Any) -> None:
         ({"challengeId": 0}, "challengeId"),
         ({"challengeId": 2**31}, "challengeId"),
         ({"challengeId": "abc"}, "challengeId"),
+        ({"challengeId": "100"}, "challengeId"),
+        ({"challengeId": 100.5}, "challengeId"),
+        ({"challengeId": True}, "challengeId"),
+        ({"ttlSeconds": "60"}, "ttlSeconds"),
+        ({"customerId": "  "}, "customerId"),
         ({"email": "nobody"}, "email"),
         ({"mobile": "call me"}, "mobile"),
         ({"customer_id2": "x"}, "customer_id2"),
@@ -83,6 +89,7 @@ def test_a_challenge_that_no_rule_rewards_gets_no_token(shop: Shop) -> None:
         ({"data": b"\xff{}", "content_type": "application/json"}, "malformed"),
         ({"data": b'{"customerId": "\\ud800"}', "content_type": "application/json"}, "malformed"),
         ({"data": "[" * 60_000, "content_type": "application/json"}, "malformed"),
+        ({"data": TWO_CUSTOMERS, "content_type": "application/json"}, "malformed"),
         ({"data": "customerId=ada"}, "media-type"),
         ({"json": {"customerId": "a" * 70_000}}, "too-large"),
         ({"json": []}, "invalid"),

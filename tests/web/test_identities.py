@@ -153,6 +153,7 @@ def test_an_account_may_be_named_as_platforms_name_them(shop: Shop, account: str
         ("twitch/a/", "unknown"),
         ("twitch//a", "unknown"),
         ("twitch/", "unknown"),
+        ("twitch/%20", "invalid"),
     ],
 )
 def test_a_path_that_names_no_account_is_refused(shop: Shop, path: str, kind: str) -> None:
