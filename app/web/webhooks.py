@@ -110,7 +110,9 @@ def _refused(adapter: Adapter, callback: Callback, kind: str, reason: str) -> Re
         status = 404
     detail = {
         "forged": "The signature, token or time is missing or wrong.",
-        "malformed": "The body is not of a shape that this source reads.",
+        "malformed": "The body is not of a shape that this source reads."
+        if callback.method == "POST"
+        else "This is no handshake that this source answers.",
     }[kind]
     return Problem(kind, detail, status=status).response()
 

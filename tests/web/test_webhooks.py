@@ -435,3 +435,10 @@ def test_a_handshake_is_plain_text_that_no_browser_takes_for_a_page(client: Flas
     assert answer.get_data(as_text=True) == "<script>"
     assert answer.mimetype == "text/plain"
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_a_refused_handshake_is_told_of_no_body(client: FlaskClient) -> None:
+    answer = client.get("/webhooks/x", query_string={"crc_token": '{"a": 1}'})
+
+    assert answer.status_code == 400
+    assert "handshake" in answer.json["detail"]  # type: ignore[index]
