@@ -3,17 +3,19 @@
 import contextlib
 import os
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from app.domain.rules import Rule
 from app.domain.sources import Expected
 from app.platforms import adapters
 from app.platforms.kit.adapter import Adapter
+from app.platforms.kit.options import SourceConfig
 from app.settings.errors import ConfigurationError, Mistake
 from app.settings.places import place
 from app.settings.receivers import Receiver
@@ -94,7 +96,8 @@ class _Validation:
         tables = data.pop("sources", [])
         sources = self._sources(tables)
         model = self._model(data)
-        rules = tuple(self._rules(_right_rules(data), sources, _named(tables)))
+        self._origins(data, _named(tables))
+        rules = tuple(self._rules(_right_rules(data), sources))
         if self.mistakes or model is None:
             raise ConfigurationError(self.mistakes)
         sections = {name: getattr(model, name) for name in FileModel.model_fields}
@@ -126,6 +129,7 @@ class _Validation:
         if kind is None:
             known = ", ".join(sorted(adapters()))
             self._mistake(("sources", position, "platform"), f"is not one of: {known}")
+            self._what_all_sources_have(position, table)
             return None
         try:
             return kind(kind.config.model_validate(table, context={"resolve": self._resolve}))
@@ -133,24 +137,41 @@ class _Validation:
             self._collect(error, ("sources", position))
             return None
 
+    def _what_all_sources_have(self, position: int, table: dict[str, Any]) -> None:
+        """Of a platform that nobody knows, a key that only it has is no mistake, nor no secrets."""
+        try:
+            SourceConfig.model_validate(table, context={"resolve": self._resolve})
+        except ValidationError as error:
+            secrets_left_out = "secrets" not in table
+            self._collect(
+                error,
+                ("sources", position),
+                lambda detail: (
+                    detail["type"] == "extra_forbidden"
+                    or (secrets_left_out and detail["loc"] == ("secrets",))
+                ),
+            )
+
+    def _origins(self, data: Mapping[str, Any], named: frozenset[str]) -> None:
+        """Whose events a rule is about, also where something else is wrong with it."""
+        for position, table in _tables(data):
+            source = table.get("source")
+            if isinstance(source, str) and source not in named:
+                self._mistake(("rules", position, "source"), f"no source is named {source!r}")
+            elif source is None and table.get("platform") is None:
+                self._mistake(("rules", position), "name a source, or a platform")
+
     def _rules(
-        self,
-        tables: Iterable[tuple[int, RuleTable]],
-        sources: Mapping[str, Adapter],
-        named: frozenset[str],
+        self, tables: Iterable[tuple[int, RuleTable]], sources: Mapping[str, Adapter]
     ) -> Iterator[Rule]:
         for position, table in tables:
             platform = table.platform
-            if table.source is not None and table.source not in named:
-                self._mistake(("rules", position, "source"), f"no source is named {table.source!r}")
-            elif table.source is not None and table.source in sources:
+            if table.source is not None and table.source in sources:
                 adapter = sources[table.source]
                 platform = adapter.source.accounts or adapter.name
                 if table.platform not in (None, platform, adapter.name):
                     problem = f"the source {table.source!r} is of {platform!r}"
                     self._mistake(("rules", position, "platform"), problem)
-            elif table.source is None and platform is None:
-                self._mistake(("rules", position), "name a source, or a platform")
             yield Rule(
                 challenge_id=table.challenge_id,
                 platform=platform or "",
@@ -190,12 +211,17 @@ class _Validation:
             raise ValueError(f"the file {name} is empty")
         return secret
 
-    def _collect(self, error: ValidationError, prefix: tuple[int | str, ...]) -> None:
+    def _collect(
+        self,
+        error: ValidationError,
+        prefix: tuple[int | str, ...],
+        is_none: Callable[[ErrorDetails], bool] = lambda _: False,
+    ) -> None:
         details = error.errors(include_input=False, include_url=False)
         broken = {detail["loc"][:-1] for detail in details}
         for detail in details:
             # A list is called too short only because its items are broken; those are named.
-            if detail["type"] == "too_short" and detail["loc"] in broken:
+            if is_none(detail) or (detail["type"] == "too_short" and detail["loc"] in broken):
                 continue
             self._mistake((*prefix, *detail["loc"]), detail["msg"].removeprefix("Value error, "))
 
@@ -211,7 +237,14 @@ def _named(tables: object) -> frozenset[str]:
 
 def _right_rules(data: Mapping[str, Any]) -> Iterator[tuple[int, RuleTable]]:
     """The rules without a mistake of their own, so that one mistake does not hide others."""
-    tables = data.get("rules", [])
-    for position, table in enumerate(tables if isinstance(tables, list) else []):
+    for position, table in _tables(data):
         with contextlib.suppress(ValidationError):
             yield position, RuleTable.model_validate(table)
+
+
+def _tables(data: Mapping[str, Any]) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The rules as they are written, where they are tables at all."""
+    tables = data.get("rules", [])
+    for position, table in enumerate(tables if isinstance(tables, list) else []):
+        if isinstance(table, dict):
+            yield position, table

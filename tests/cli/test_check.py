@@ -154,6 +154,7 @@ def test_a_broken_file_is_told_whole_and_the_rest_is_still_checked(run: Vouch) -
     assert {text.split(":")[0] for text in errors} == {
         "web.nonsense (line 2)",
         "rules[0].challenge_id (line 5)",
+        "rules[0] (line 4)",
     }
     assert any("lists 3 campaigns" in text for text in texts(findings, "ok"))
     assert any("is at revision" in text for text in texts(findings, "ok"))

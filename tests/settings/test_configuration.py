@@ -377,6 +377,39 @@ threads = 65
     ]
 
 
+def test_one_mistake_hides_no_other_of_the_same_table(write_config: WriteConfig) -> None:
+    path = write_config(
+        """\
+[[sources]]
+name = "No Name"
+platform = "myspace"
+secrets = ["a-secret-in-the-file"]
+only_myspace_knows = 1
+
+[[rules]]
+challenge_id = 0
+source = "nobody"
+action = "follow"
+
+[[rules]]
+challenge_id = 1
+action = "Follow!"
+"""
+    )
+
+    found = mistakes_in(path)
+
+    assert {mistake.place for mistake in found} == {
+        "sources[0].platform (line 3)",
+        "sources[0].name (line 2)",
+        "sources[0].secrets[0] (line 4)",
+        "rules[0].challenge_id (line 8)",
+        "rules[0].source (line 9)",
+        "rules[1].action (line 14)",
+        "rules[1] (line 12)",
+    }
+
+
 def test_a_source_with_a_mistake_is_not_also_called_unknown(write_config: WriteConfig) -> None:
     path = write_config(EXAMPLE.replace("TWITCH_SECRET", "NOT_SET"))
 
