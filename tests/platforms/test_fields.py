@@ -103,7 +103,7 @@ def test_a_short_printable_text_or_a_number_is_a_text(value: object, text: str) 
 
 
 @pytest.mark.parametrize(
-    "value", [None, "", True, 1.5, [], {}, "a\nb", "a\x00", "\ud800", "x" * 256, 10**30, b"a"]
+    "value", [None, "", " ", True, 1.5, [], {}, "a\nb", "a\x00", "\ud800", "x" * 256, 10**30, b"a"]
 )
 def test_anything_else_is_no_text(value: object) -> None:
     with pytest.raises(Malformed, match="it is"):

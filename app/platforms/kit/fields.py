@@ -77,8 +77,8 @@ def text(value: object, what: str, limit: int = MAX_TEXT) -> str:
         return str(value)
     if not isinstance(value, str):
         raise Malformed(f"{what} is missing or not a string")
-    if not 0 < len(value) <= limit or not value.isprintable():
-        raise Malformed(f"{what} is empty, longer than {limit} characters or not printable")
+    if not 0 < len(value) <= limit or not value.isprintable() or value.isspace():
+        raise Malformed(f"{what} is blank, longer than {limit} characters or not printable")
     return value
 
 
