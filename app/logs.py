@@ -1,6 +1,7 @@
 """How do we log? Events with fields, one JSON line each, on stderr; for a person, readably."""
 
 import contextlib
+import json
 import logging
 import re
 import sys
@@ -38,6 +39,9 @@ _SECRET_TEXTS = re.compile(
     r"|(?<=://)[^/\s@]+(?=@)",  # the user and password of a URL
     re.IGNORECASE,
 )
+
+# Made once: `json.dumps` makes one for each line that may hold something else than JSON.
+_ENCODER = json.JSONEncoder(default=repr)
 
 
 def configure(level: str = "info", pretty: bool | None = None) -> None:
@@ -95,14 +99,17 @@ def _written(is_pretty: bool) -> list[Processor]:
     if is_pretty:
         console = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), timestamp_key="time")
         return [structlog.processors.format_exc_info, redact, console]
-    written = structlog.processors.JSONRenderer()
-    return [structlog.processors.format_exc_info, redact, _in_order, written]
+    return [structlog.processors.format_exc_info, redact, _in_order, _as_json]
 
 
 def _in_order(_logger: object, _method: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
     """Time, level and event first: lines below one another are read from the left."""
     first = {name: event.pop(name) for name in ("time", "level", "event") if name in event}
     return {**first, **event}
+
+
+def _as_json(_logger: object, _method: str, event: MutableMapping[str, Any]) -> str:
+    return _ENCODER.encode(event)
 
 
 def _adopt_libraries(level: int, is_pretty: bool) -> None:

@@ -1,6 +1,7 @@
 """How are times and sealed values kept, so that both databases hand back what they were given?"""
 
 from datetime import UTC, datetime
+from typing import Any
 
 from sqlalchemy import DateTime, Dialect, LargeBinary
 from sqlalchemy.types import TypeDecorator
@@ -15,15 +16,28 @@ class UtcDateTime(TypeDecorator[datetime]):
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         if value is None:
             return None
-        if value.tzinfo is None:
-            raise ValueError("a time without a zone was about to be stored")
-        value = value.astimezone(UTC)
+        value = _in_utc(value)
         return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def bind_processor(self, dialect: Dialect) -> Any:
+        """SQLAlchemy's own way to the same text takes a callback five times as long."""
+        return _text if dialect.name == "sqlite" else super().bind_processor(dialect)
 
     def process_result_value(self, value: datetime | None, _dialect: Dialect) -> datetime | None:
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def _in_utc(value: datetime) -> datetime:
+    if value.tzinfo is None:
+        raise ValueError("a time without a zone was about to be stored")
+    return value.astimezone(UTC)
+
+
+def _text(value: datetime | None) -> str | None:
+    """A time as SQLAlchemy's DateTime keeps it in SQLite."""
+    return None if value is None else _in_utc(value).isoformat(" ", "microseconds")[:26]
 
 
 class Sealed(bytes):

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import cast
 
-from flask import Request, current_app
+from flask import current_app
+from werkzeug.wrappers import Request
 
 from app.service import Service
 

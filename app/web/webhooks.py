@@ -7,11 +7,14 @@ from datetime import datetime
 
 import structlog
 from flask import Blueprint, Response, request
+from werkzeug.wrappers import Request
 
 from app.metrics import CALLBACK_SECONDS, EVENTS
 from app.platforms.kit.adapter import Adapter
 from app.platforms.kit.callback import Callback, Forged, Malformed, Reading, Reply
+from app.service import Service
 from app.steps.intake import Receipt
+from app.watch import Watch
 from app.web.context import lower_headers, service
 from app.web.openapi import operation
 from app.web.problems import Problem
@@ -44,67 +47,79 @@ def webhook(source: str) -> Response:
     adapter = service().configuration.sources.get(source)
     if adapter is None:
         raise Problem("unknown", "No source has this name.")
+    reply = answer(service(), adapter, request)
+    response = Response(reply.body, reply.status)
+    del response.headers["Content-Type"]
+    response.headers.extend(header_list(reply))
+    return response
+
+
+def answer(service: Service, adapter: Adapter, request: Request) -> Reply:
+    """Answer a source's callback. Raises `Problem` and whatever `problems` answers for."""
     began = time.perf_counter()
-    request.max_content_length = service().configuration.web.max_callback_bytes
+    request.max_content_length = service.configuration.web.max_callback_bytes
     callback = Callback(
         request.method,
         lower_headers(request),
         request.args.to_dict(),
         request.get_data(cache=False),
-        service().now(),
+        service.now(),
     )
     try:
-        return _answer(adapter, callback)
+        return _answer(service, adapter, callback)
     finally:
         _clock(adapter, time.perf_counter() - began)
 
 
-def _answer(adapter: Adapter, callback: Callback) -> Response:
+def _answer(service: Service, adapter: Adapter, callback: Callback) -> Reply:
     try:
         reply = adapter.handshake(callback)
         if reply is not None:
-            _proved(adapter, reply, callback.received_at)
-            return _response(reply)
+            _proved(service.watch, adapter, reply, callback.received_at)
+            return reply
         if callback.method not in ("POST",):
             raise Problem("malformed", "This is not a handshake of the platform.")
         adapter.verify(callback)
         reading = adapter.read(callback)
     except Forged as refusal:
-        return _refused(adapter, callback, "forged", refusal.reason)
+        return _refused(service.watch, adapter, callback, "forged", refusal.reason)
     except Malformed as refusal:
-        return _refused(adapter, callback, "malformed", refusal.reason)
+        return _refused(service.watch, adapter, callback, "malformed", refusal.reason)
     receipts: Sequence[Receipt] = ()
     if reading.events:
-        receipts = service().receive(reading.events, adapter.deadline_seconds)
-    _note(adapter, callback, reading, receipts)
-    return _response(reading.reply or adapter.accepted)
+        receipts = service.receive(reading.events, adapter.deadline_seconds)
+    _note(service.watch, adapter, callback, reading, receipts)
+    return reading.reply or adapter.accepted
 
 
-def _proved(adapter: Adapter, reply: Reply, at: datetime) -> None:
+def _proved(watch: Watch, adapter: Adapter, reply: Reply, at: datetime) -> None:
     source = adapter.source.name
     log.info("webhook.handshake", source=source)
     EVENTS.labels(source, "handshake").inc()
     if reply.notice is None:
-        service().watch.proved(source, at, reply.grant)
+        watch.proved(source, at, reply.grant)
     else:
-        _noticed(source, at, reply.notice)
+        _noticed(watch, source, at, reply.notice)
 
 
-def _noticed(source: str, at: datetime, notice: str) -> None:
+def _noticed(watch: Watch, source: str, at: datetime, notice: str) -> None:
     log.warning("webhook.notice", source=source, notice=notice)
-    service().watch.noticed(source, at, notice)
+    watch.noticed(source, at, notice)
 
 
-def _refused(adapter: Adapter, callback: Callback, kind: str, reason: str) -> Response:
-    """Say no: the whole reason to our log and the source's health, little to a stranger."""
+def _refused(watch: Watch, adapter: Adapter, callback: Callback, kind: str, reason: str) -> Reply:
+    """Say no: the whole reason to our log and the source's health, little to a stranger.
+
+    Raises `Problem`, except where a platform is told yes.
+    """
     source = adapter.source.name
     status = {"forged": adapter.forged_status, "malformed": adapter.malformed_status}[kind]
     log.warning("webhook.refused", source=source, kind=kind, reason=reason)
     EVENTS.labels(source, kind).inc()
-    service().watch.refused(source, callback.received_at, kind, reason)
+    watch.refused(source, callback.received_at, kind, reason)
     if status < 300 and callback.method == "POST":
         # Some platforms take anything else for a failure of ours, and stop calling.
-        return _response(replace(adapter.accepted, status=status))
+        return replace(adapter.accepted, status=status)
     if status < 300:
         # No handshake that we refuse may look like one that we answered.
         status = 404
@@ -114,7 +129,7 @@ def _refused(adapter: Adapter, callback: Callback, kind: str, reason: str) -> Re
         if callback.method == "POST"
         else "This is no handshake that this source answers.",
     }[kind]
-    return Problem(kind, detail, status=status).response()
+    raise Problem(kind, detail, status=status)
 
 
 def _clock(adapter: Adapter, seconds: float) -> None:
@@ -129,7 +144,11 @@ def _clock(adapter: Adapter, seconds: float) -> None:
 
 
 def _note(
-    adapter: Adapter, callback: Callback, reading: Reading, receipts: Sequence[Receipt]
+    watch: Watch,
+    adapter: Adapter,
+    callback: Callback,
+    reading: Reading,
+    receipts: Sequence[Receipt],
 ) -> None:
     source = adapter.source.name
     new = sum(receipt.is_new for receipt in receipts)
@@ -142,11 +161,11 @@ def _note(
     ):
         if count:
             EVENTS.labels(source, outcome).inc(count)
-    service().watch.believed(source, callback.received_at)
+    watch.believed(source, callback.received_at)
     if reading.handshake:
-        service().watch.proved(source, callback.received_at)
+        watch.proved(source, callback.received_at)
     if reading.notice is not None:
-        _noticed(source, callback.received_at, reading.notice)
+        _noticed(watch, source, callback.received_at, reading.notice)
     log.info(
         "webhook.received",
         source=source,
@@ -157,11 +176,9 @@ def _note(
     )
 
 
-def _response(reply: Reply) -> Response:
+def header_list(reply: Reply) -> list[tuple[str, str]]:
     # nosniff: a handshake echoes what a stranger sent, and no browser may take it for a page.
-    return Response(
-        reply.body,
-        reply.status,
-        content_type=reply.content_type if reply.body else None,
-        headers={"X-Content-Type-Options": "nosniff"},
-    )
+    headers = [("X-Content-Type-Options", "nosniff")]
+    if reply.body:
+        headers.append(("Content-Type", reply.content_type))
+    return headers

@@ -4,11 +4,13 @@ from datetime import UTC, datetime
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, DateTime, select, update
+from sqlalchemy.dialects import sqlite
 
 from app.storage.database import Database
 from app.storage.errors import StorageUnavailable
 from app.storage.tables import ForwardingRow
+from app.storage.types import UtcDateTime
 from tests.clock import START
 from tests.moments import MOMENTS
 
@@ -45,6 +47,16 @@ def test_the_database_orders_times_as_we_do(
         return connection.execute(statement).first() is not None
 
     assert database.write(is_due) == (kept.astimezone(UTC) <= other.astimezone(UTC))
+
+
+@given(MOMENTS)
+def test_sqlites_text_is_that_of_sqlalchemy(moment: datetime) -> None:
+    dialect = sqlite.dialect()
+    theirs = DateTime().dialect_impl(dialect).bind_processor(dialect)
+    ours = UtcDateTime().bind_processor(dialect)
+
+    assert theirs is not None
+    assert ours(moment) == theirs(moment.astimezone(UTC).replace(tzinfo=None))
 
 
 def test_no_time_stays_no_time(database: Database) -> None:

@@ -29,6 +29,7 @@ from app.steps.sources import seen_of
 from app.storage.errors import StorageUnavailable
 from app.storage.tables import AttemptRow, AwardRow, EventRow, TransitionRow
 from app.web import create_app
+from app.web.callback_lane import CallbackLane
 from tests.cli.conftest import is_secret
 from tests.clock import Clock
 from tests.conftest import MakeService
@@ -103,6 +104,19 @@ def signed(service: Service, platform: str, name: str, key: str = "k-1") -> Exam
     now = service.now()
     example = templates(platform)[name].fill(actor="42", target="1337", key=key, now=now)
     return adapter_in(service, platform).sign(example, now)
+
+
+def flask_client(service: Service) -> FlaskClient:
+    """Where callbacks do not go round Flask."""
+    app = application(service)
+    lane = app.wsgi_app
+    assert isinstance(lane, CallbackLane)
+    app.wsgi_app = lane._flask  # type: ignore[method-assign]
+    return app.test_client()
+
+
+def answer_of(response: TestResponse) -> tuple[int, bytes, dict[str, str]]:
+    return response.status_code, response.data, dict(response.headers)
 
 
 def post(client: FlaskClient, platform: str, sent: Example) -> TestResponse:
@@ -442,3 +456,47 @@ def test_a_refused_handshake_is_told_of_no_body(client: FlaskClient) -> None:
 
     assert answer.status_code == 400
     assert "handshake" in answer.json["detail"]  # type: ignore[index]
+
+
+# Round Flask.
+
+
+@pytest.mark.parametrize(("platform", "name"), EXAMPLES)
+def test_an_event_that_goes_round_flask_is_answered_as_by_it(
+    service: Service, client: FlaskClient, platform: str, name: str
+) -> None:
+    by_flask = flask_client(service)
+    sent = signed(service, platform, name)
+    forged = replace(sent, body=sent.body + b" ")
+
+    for one in (sent, forged):
+        assert answer_of(post(client, platform, one)) == answer_of(post(by_flask, platform, one))
+
+
+@pytest.mark.parametrize(
+    "trouble", [StorageUnavailable("down"), KeysUnavailable("none"), RuntimeError("a bug")]
+)
+def test_trouble_is_answered_as_by_flask(
+    service: Service, client: FlaskClient, monkeypatch: pytest.MonkeyPatch, trouble: Exception
+) -> None:
+    def fail(*_: object) -> None:
+        raise trouble
+
+    monkeypatch.setattr(Service, "receive", fail)
+    sent = signed(service, "twitch", "follow")
+
+    answers = [answer_of(post(one, "twitch", sent)) for one in (client, flask_client(service))]
+
+    assert answers[0] == answers[1]
+    assert answers[0][0] >= 500
+
+
+def test_a_body_that_is_too_large_is_refused_as_by_flask(
+    service: Service, client: FlaskClient
+) -> None:
+    sent = replace(signed(service, "twitch", "follow"), body=b"x" * 5_000_000)
+
+    answers = [answer_of(post(one, "twitch", sent)) for one in (client, flask_client(service))]
+
+    assert answers[0] == answers[1]
+    assert answers[0][0] == 413
