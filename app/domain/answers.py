@@ -105,6 +105,16 @@ class Answer:
     def treatment(self) -> Treatment:
         return TREATMENTS[self.outcome]
 
+    @property
+    def told(self) -> str:
+        """The outcome with all that tells one answer from another but words, which may name people.
+
+        Such as ``permanent: 400, code 3000, request 0HN7``.
+        """
+        named = (("", self.status), ("code ", self.code), ("request ", self.request_id))
+        details = ", ".join(f"{name}{value}" for name, value in named if value is not None)
+        return f"{self.outcome}: {details}" if details else str(self.outcome)
+
 
 def discreet(answer: Answer, *contacts: str | None) -> Answer:
     """The same answer, without the contacts that its words may quote: they are kept and shown."""

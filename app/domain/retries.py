@@ -78,13 +78,14 @@ def decide(answer: Answer, past: Sequence[Past], policy: RetryPolicy, now: datet
     if answer.outcome is Outcome.ECHO and unresolved_since(past) is not None:
         return Decision(Then.ACCEPT, "an earlier submission without an answer had landed")
     if treatment.then is not Then.RETRY or treatment.schedule is None:
-        return Decision(treatment.then, answer.outcome, now)
+        reason = answer.told if treatment.then is Then.DIE else answer.outcome
+        return Decision(treatment.then, reason, now)
     position = sum(
         one.spent and TREATMENTS[one.outcome].schedule == treatment.schedule for one in past
     )
     delay = policy.next_delay(treatment.schedule, position)
     if delay is None:
-        return Decision(Then.DIE, f"the {treatment.schedule} schedule ran out")
+        return Decision(Then.DIE, f"the {treatment.schedule} schedule ran out; last {answer.told}")
     return Decision(Then.RETRY, answer.outcome, now + timedelta(seconds=delay))
 
 

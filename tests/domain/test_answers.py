@@ -212,3 +212,20 @@ def test_contacts_that_gameball_quotes_are_not_kept(said: str | None, kept: str 
 
     assert discreet(answer, "ann@b.test", "+49 30 1") == replace(answer, message=kept)
     assert discreet(answer, None, None).request_id == "r-1"
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (Answer(Outcome.NOT_SENT), "not_sent"),
+        (Answer(Outcome.UNKNOWN, 502), "unknown: 502"),
+        (
+            Answer(Outcome.PERMANENT, 400, 3000, "no ann@example.com", "0HN7"),
+            "permanent: 400, code 3000, request 0HN7",
+        ),
+    ],
+)
+def test_an_answer_is_told_by_what_tells_it_apart_and_not_by_its_words(
+    answer: Answer, told: str
+) -> None:
+    assert answer.told == told

@@ -102,7 +102,7 @@ def test_a_schedule_is_walked_to_its_end_and_then_the_attempt_is_dead(
     walked = [decided(outcome, past(*[outcome] * n, resolved=True)) for n in range(len(delays) + 1)]
 
     assert [seconds_until(decision) for decision in walked[:-1]] == list(delays)
-    assert walked[-1] == Decision(Then.DIE, f"the {schedule} schedule ran out")
+    assert walked[-1] == Decision(Then.DIE, f"the {schedule} schedule ran out; last {outcome}")
 
 
 def test_no_answer_and_no_connection_share_a_schedule() -> None:

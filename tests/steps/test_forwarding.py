@@ -180,6 +180,7 @@ def test_what_gameball_said_is_in_the_history(world: World) -> None:
     assert (row.outcome, row.status, row.code) == ("permanent", 400, 3016)
     assert (row.message, row.request_id, row.ended_at) == ("invalid payload", "0HN5", world.now)
     assert world.state(attempt_id) is State.DEAD
+    assert world.attempt(attempt_id).reason == "permanent: 400, code 3016, request 0HN5"
 
 
 def test_the_longest_answer_that_we_read_can_be_written_down(world: World) -> None:
@@ -213,7 +214,7 @@ def test_an_attempt_is_dead_when_its_schedule_ran_out(world: World) -> None:
         world.submit(attempt_id, Outcome.BUSY)
 
     assert world.timeline(attempt_id) == ["due", "dead"]
-    assert world.attempt(attempt_id).reason == "the busy schedule ran out"
+    assert world.attempt(attempt_id).reason == "the busy schedule ran out; last busy"
     assert len(world.awards()) == 1
 
 
