@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import Enum
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, select, update
 
 from app.domain.attempts import State
 from app.domain.evidence import Evidence
@@ -17,6 +17,10 @@ from app.steps.locks import lock_accounts
 from app.steps.moves import move
 from app.storage.tables import ATTEMPTS, IDENTITIES, AttemptRow, IdentityRow
 from app.storage.vault import vault_of
+
+_GIVE_EVENT_AWAY = (
+    update(AttemptRow).where(AttemptRow.id == bindparam("this")).values(event_id=None)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +167,8 @@ def _release(
             mobile=sealed["mobile"],
         )
         return
+    # The event goes with whose award it is now: what takes it back must find that attempt.
+    connection.execute(_GIVE_EVENT_AWAY, {"this": attempt.id})
     state = earn(
         connection,
         claim,
@@ -170,6 +176,7 @@ def _release(
         reason="confirmed by the platform's own event, now that the account is linked",
         caused_by=caused_by,
         now=now,
+        event_id=attempt.event_id,
         account_id=attempt.account_id,
         evidence=Evidence.SIGNED,
         occurrence=attempt.occurrence,

@@ -287,12 +287,15 @@ def _let_another_stand_in(
             and attempt.challenge_id == undone.challenge_id
             and attempt.occurrence == undone.occurrence
         )
-        if is_such and not _covers(undoing, attempt):
-            _stand_in(connection, attempt, undoing, now)
+        if not is_such or _covers(undoing, attempt):
+            continue
+        # The next one may be another customer's, if this one's has the award by another account.
+        if _stand_in(connection, attempt, undoing, now):
             return
 
 
-def _stand_in(connection: Connection, attempt: Row[Any], undoing: Undoing, now: datetime) -> None:
+def _stand_in(connection: Connection, attempt: Row[Any], undoing: Undoing, now: datetime) -> bool:
+    """Whether it now has the award."""
     award = Award(
         attempt.id,
         attempt.challenge_id,
@@ -303,7 +306,7 @@ def _stand_in(connection: Connection, attempt: Row[Any], undoing: Undoing, now: 
         attempt.bar_after_undo,
     )
     if not enter(connection, [award], now):
-        return
+        return False
     move(
         connection,
         attempt.id,
@@ -314,3 +317,4 @@ def _stand_in(connection: Connection, attempt: Row[Any], undoing: Undoing, now: 
         now=now,
         next_at=now + timedelta(seconds=attempt.hold_seconds),
     )
+    return True

@@ -487,6 +487,38 @@ def test_another_comment_stands_in_for_one_that_was_on_its_way_and_came_back(
     assert len(world.awards()) == (not is_undone_too)
 
 
+def test_another_customers_comment_stands_in_if_the_next_ones_customer_was_paid(
+    world: World,
+) -> None:
+    """The account changed hands twice; meanwhile bob has the award by another account."""
+    made = []
+    world.link("7", "bob")
+    follow(world, HELD, actor="7")
+    for customer in ("ann", "bob", "carl"):
+        world.link("99", customer)
+        made.append(follow(world, HELD, key=f"add:{customer}"))
+        world.unlink("99")
+        world.clock.advance(1)
+
+    world.receive(undoing(world, key="remove:ann", undoes="add:ann"))
+
+    stands = [State.WITHDRAWN, State.DUPLICATE, State.HELD]
+    assert [world.state(one) for one in made] == stands
+
+
+def test_a_comment_that_confirmed_a_claim_when_it_was_linked_takes_it_along(world: World) -> None:
+    rule = replace(HELD, repeat=Repeat.PER_TARGET)
+    waiting = follow(world, rule, key="add:1")
+    claim, _ = world.claim(rule, target="1337")
+    world.link()
+    assert [world.state(one) for one in (waiting, claim)] == [State.DUPLICATE, State.HELD]
+
+    world.receive(undoing(world, key="remove:1", undoes="add:1"))
+
+    assert world.state(claim) is State.WITHDRAWN
+    assert world.awards() == []
+
+
 def test_a_removed_comment_does_not_stand_in(world: World) -> None:
     world.link()
     first = follow(world, HELD, key="add:1")
