@@ -33,6 +33,9 @@ class Change(StrEnum):
     ALERTS_TESTED = "alerts.tested"
 
 
+_OF_ACCOUNTS = (Change.IDENTITY_LINKED, Change.IDENTITY_UNLINKED)
+
+
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """Which entries are meant: those that fulfil every criterion given.
@@ -109,7 +112,9 @@ def forget(connection: Connection, customer_id: str, subjects: Iterable[str]) ->
     accounts = list(subjects)
     with _door(connection):
         is_theirs = (AuditRow.customer_id == customer_id) | AuditRow.subject.in_(accounts)
-        by_account = AuditRow.subject.in_(accounts)
+        # Those that were theirs before, too: nothing but this log knows them.
+        was_linked = (AuditRow.customer_id == customer_id) & AuditRow.change.in_(_OF_ACCOUNTS)
+        by_account = AuditRow.subject.in_(accounts) | was_linked
         connection.execute(update(AuditRow).where(by_account).values(subject="erased"))
         changed = connection.execute(update(AuditRow).where(is_theirs).values(customer_id=None))
         return changed.rowcount

@@ -14,11 +14,12 @@ from app.steps.audit import Change, record
 from app.steps.locks import lock_accounts
 from app.steps.moves import move
 from app.steps.retention import strip_events
-from app.steps.withdrawing import withdraw
+from app.steps.withdrawing import free_unless_paid, withdraw
 from app.storage.hashes import hashes_of
 from app.storage.tables import (
     ERASURES,
     AttemptRow,
+    AuditRow,
     ErasureRow,
     EventRow,
     GrantRow,
@@ -113,6 +114,7 @@ def _is_known(connection: Connection, customer_id: str) -> bool:
     theirs = (
         select(AttemptRow.id).where(AttemptRow.customer_id == customer_id),
         select(IdentityRow.account_id).where(IdentityRow.customer_id == customer_id),
+        select(AuditRow.id).where(AuditRow.customer_id == customer_id),
     )
     return any(connection.execute(one.limit(1)).first() is not None for one in theirs)
 
@@ -151,6 +153,9 @@ def _end(connection: Connection, attempt: Row[Any], now: datetime) -> None:
     state = State(attempt.state)
     if state in CANCELLABLE and state is not State.DEAD:
         withdraw(connection, attempt, reason=ERASED, caused_by=_BY, now=now)
+    elif state is State.DEAD:
+        # It stays dead for the books; nobody can replay it.
+        free_unless_paid(connection, attempt.id)
     elif state is State.ACCEPTED:
         move(
             connection,

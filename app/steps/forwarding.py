@@ -274,6 +274,7 @@ def _late(
     now: datetime,
 ) -> Decision | None:
     """An answer after the lease was lost. Acceptance still counts, if nobody is at it now."""
+    submissions.forget_if_erased(connection, made.submission_id)
     if answer.treatment.then is not Then.ACCEPT:
         return None
     free = select(AttemptRow.id).where(

@@ -8,10 +8,11 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, delete, exists, func, literal, or_, select, update
 
-from app.domain.attempts import OPEN
+from app.domain.attempts import OPEN, State
 from app.domain.clock import least_id
 from app.steps import audit
 from app.steps.ledger import insert_new
+from app.steps.withdrawing import free_unless_paid
 from app.storage.tables import (
     AlertRow,
     AttemptRow,
@@ -55,6 +56,8 @@ class _Letting:
 
     due: Callable[[datetime], Select[Any]]
     let_go: Callable[[Connection, Sequence[Any]], None]
+    may_move: bool = False
+    """Whether somebody may take one up again: whoever is at it keeps it from being let go."""
 
 
 def purge(connection: Connection, kind: Kept, older_than: datetime, limit: int) -> int:
@@ -62,7 +65,10 @@ def purge(connection: Connection, kind: Kept, older_than: datetime, limit: int) 
     if kind is Kept.AUDIT:
         return audit.purge(connection, older_than, limit)
     letting = _LETTINGS[kind]
-    ids = connection.execute(letting.due(older_than).limit(limit)).scalars().all()
+    due = letting.due(older_than).limit(limit)
+    if letting.may_move:
+        due = due.with_for_update(skip_locked=True)
+    ids = connection.execute(due).scalars().all()
     if ids:
         letting.let_go(connection, ids)
     return len(ids)
@@ -150,7 +156,11 @@ def _let_go_of_contacts(connection: Connection, ids: Sequence[str]) -> None:
 
 
 def _let_go_of_attempts(connection: Connection, ids: Sequence[str]) -> None:
-    """The ledger keeps their awards, and who is barred stays so."""
+    """The ledger keeps what may have been paid, and who is barred stays so."""
+    dead = select(AttemptRow.id).where(AttemptRow.id.in_(ids), AttemptRow.state == State.DEAD)
+    for attempt_id in connection.execute(dead).scalars().all():
+        # Nobody can replay it now; who does the same again is to earn it.
+        free_unless_paid(connection, attempt_id)
     for kept in (AwardRow, BarRow):
         connection.execute(update(kept).where(kept.attempt_id.in_(ids)).values(attempt_id=None))
     for table in _OF_AN_ATTEMPT:
@@ -186,11 +196,11 @@ _LETTINGS: Mapping[Kept, _Letting] = {
     Kept.PAYLOADS: _Letting(
         lambda before: _events_after_the_last(Kept.PAYLOADS, before), _let_go_of_payloads
     ),
-    Kept.CONTACTS: _Letting(_with_contacts, _let_go_of_contacts),
+    Kept.CONTACTS: _Letting(_with_contacts, _let_go_of_contacts, may_move=True),
     Kept.EVENTS: _Letting(
         lambda before: _events_after_the_last(Kept.EVENTS, before), _let_go_of_events
     ),
-    Kept.ATTEMPTS: _Letting(_ended, _let_go_of_attempts),
+    Kept.ATTEMPTS: _Letting(_ended, _let_go_of_attempts, may_move=True),
     Kept.BULK_JOBS: _Letting(_over, _let_go_of_bulk_jobs),
     Kept.ALERTS: _Letting(_cleared, _let_go_of_alerts),
 }

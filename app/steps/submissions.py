@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, insert, or_, select, update
+from sqlalchemy import Connection, bindparam, exists, func, insert, or_, select, update
 
 from app.domain.answers import Answer, Outcome
 from app.domain.retries import Past
@@ -67,6 +67,15 @@ def end(connection: Connection, submission_id: int, answer: Answer, now: datetim
 def end_unfinished(connection: Connection, attempt_id: str, answer: Answer, now: datetime) -> None:
     """End what a worker that is gone left without an end."""
     connection.execute(_END_UNFINISHED, {"of": attempt_id, **_recorded(answer, now)})
+
+
+def forget_if_erased(connection: Connection, submission_id: int) -> None:
+    """Take Gameball's words about a call out again, if its customer was erased before they came."""
+    is_erased = exists().where(
+        AttemptRow.id == SubmissionRow.attempt_id, AttemptRow.erased_at.is_not(None)
+    )
+    words = update(SubmissionRow).where(SubmissionRow.id == submission_id, is_erased)
+    connection.execute(words.values(message=None, request_id=None))
 
 
 def never_landed(connection: Connection, attempt_id: str, before: int) -> None:

@@ -41,9 +41,14 @@ def withdraw(
         now=now,
         **changes,
     )
-    is_free = not may_have_landed(connection, attempt.id)
+    return free_unless_paid(connection, attempt.id)
+
+
+def free_unless_paid(connection: Connection, attempt_id: str) -> bool:
+    """Free the award of an attempt that nobody will submit any more; whether it is free."""
+    is_free = not may_have_landed(connection, attempt_id)
     if is_free:
-        release(connection, attempt.id)
+        release(connection, attempt_id)
     return is_free
 
 

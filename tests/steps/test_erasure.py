@@ -21,7 +21,7 @@ from app.storage.tables import (
     GrantRow,
     IdentityRow,
 )
-from tests.steps.world import FOLLOW, World, believed
+from tests.steps.world import FOLLOW, LEASE, World, believed
 
 # Every name that this person goes by; none occurs in anything else.
 NAMES = (
@@ -257,6 +257,55 @@ def test_an_award_that_cannot_have_been_paid_is_free(world: World) -> None:
     erase(world)
 
     assert world.all(AwardRow) == []
+
+
+def test_the_award_of_what_died_unpaid_is_free(world: World) -> None:
+    world.link(ACCOUNT, CUSTOMER)
+    world.receive(world.event(actor=ACCOUNT))
+    [dead] = world.ids()
+    world.submit(dead, Outcome.PERMANENT)
+
+    erase(world)
+
+    assert world.state(dead) is State.DEAD
+    assert world.all(AwardRow) == []
+
+
+def test_gameballs_words_that_come_after_the_erasure_are_not_kept(world: World) -> None:
+    world.link(ACCOUNT, CUSTOMER)
+    world.receive(world.event(actor=ACCOUNT))
+    [attempt_id] = world.ids()
+    made = world.start(attempt_id)
+    world.clock.advance(LEASE + 1)
+    world.reclaim()
+    erase(world)
+
+    late = Answer(Outcome.PERMANENT, 400, 1, f"no {CUSTOMER}", request_id=EMAIL)
+    world.finish(made, late)
+
+    assert told(world) == set()
+    [submission] = world.submissions(attempt_id)
+    assert submission.outcome == Outcome.PERMANENT
+
+
+def test_an_account_that_was_theirs_before_is_forgotten_with_them(world: World) -> None:
+    world.link(ACCOUNT, CUSTOMER)
+    world.unlink(ACCOUNT)
+
+    erase(world)
+
+    assert told(world) == set()
+
+
+def test_who_came_back_only_to_leave_is_erased_again(world: World) -> None:
+    live(world)
+    erase(world)
+    world.link(ACCOUNT, CUSTOMER)
+    world.unlink(ACCOUNT)
+
+    erase(world)
+
+    assert told(world) == set()
 
 
 def test_an_erased_attempt_is_not_replayed(world: World) -> None:

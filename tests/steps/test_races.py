@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any, TypeVar
 
 import pytest
-from sqlalchemy import Connection, select, text
+from sqlalchemy import Connection, select, text, update
 
 from app.domain.attempts import State
 from app.domain.clock import new_id
@@ -17,9 +17,11 @@ from app.domain.rules import Rule
 from app.steps.claims import Claim, claim
 from app.steps.identities import Identity, Linked, link
 from app.steps.intake import Arrival, Receipt, receive
+from app.steps.people import replay
+from app.steps.retention import Kept, purge
 from app.steps.timers import strike
 from app.storage.database import Database
-from app.storage.tables import AttemptRow
+from app.storage.tables import AttemptRow, AwardRow
 from tests.clock import START
 from tests.keys import KEYS
 
@@ -131,6 +133,25 @@ def test_an_action_undone_inside_its_hold_is_withdrawn_though_the_hold_ends_mean
 
     assert receipt.is_new
     assert states(database) == {Evidence.SIGNED: State.WITHDRAWN}
+
+
+def test_a_dead_attempt_that_is_replayed_while_it_is_let_go_is_kept(database: Database) -> None:
+    database.write(linking)
+    database.write(follow(RULE))
+    database.write(lambda c: c.execute(update(AttemptRow).values(state=State.DEAD)))
+    [attempt_id] = database.write(lambda c: c.execute(select(AttemptRow.id)).scalars().all())
+    much_later = START + timedelta(days=1_100)
+
+    def replaying(connection: Connection) -> None:
+        replay(connection, attempt_id, "test", START)
+        # Who lets go of it has looked, but comes no further before it is replayed.
+        connection.execute(select(AwardRow.id).with_for_update()).all()
+
+    def letting_go(connection: Connection) -> int:
+        return purge(connection, Kept.ATTEMPTS, much_later, 100)
+
+    assert meanwhile(database, replaying, letting_go) == 0
+    assert states(database) == {Evidence.SIGNED: State.DUE}
 
 
 def test_an_action_undone_while_it_is_received_is_withdrawn(database: Database) -> None:

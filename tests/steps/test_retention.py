@@ -116,6 +116,24 @@ def test_what_was_paid_is_not_paid_again_after_its_attempt_is_gone(world: World)
     assert world.states() == ["duplicate", "duplicate"]
 
 
+@pytest.mark.parametrize("may_have_landed", [False, True])
+def test_what_died_can_be_earned_again_after_its_attempt_is_gone_unless_it_may_be_paid(
+    world: World, may_have_landed: bool
+) -> None:
+    dead = world.owed()
+    if may_have_landed:
+        world.submit(dead, Outcome.UNKNOWN)
+        world.clock.advance(60)
+    world.submit(dead, Outcome.PERMANENT)
+    assert world.state(dead) is State.DEAD
+    world.clock.advance(1_100 * DAY)
+    purge(world, Kept.ATTEMPTS, 1_095)
+
+    world.receive(world.event())
+
+    assert world.states() == ["duplicate" if may_have_landed else "due"]
+
+
 @pytest.mark.parametrize("state", ["unlinked", "checking", "held", "due", "accepted"])
 def test_what_has_not_ended_is_kept_however_old_it_is(world: World, state: str) -> None:
     attempt_id = world.owed()
