@@ -15,7 +15,7 @@ from app.domain.clock import utc_now
 from app.storage.engines import is_sqlite, read_engine, write_engine
 from app.storage.errors import Overtaken, StorageUnavailable
 from app.storage.hashes import hashes_if_any, make_hash_key
-from app.storage.jobs import Job, Many
+from app.storage.jobs import MOST_ITEMS, Job, Many, portions
 from app.storage.sharing import parking
 from app.storage.together import StepFailed, run_together, unavailable
 from app.storage.vault import Vault
@@ -84,8 +84,17 @@ class Database:
     ) -> Sequence[Any]:
         """As `write`, for a step that takes a list and may be given other callers' items too.
 
-        Where a queue is before it, it waits no longer than ``patience_seconds``.
+        Where a queue is before it, it waits no longer than ``patience_seconds``. Very many items
+        are several transactions: when it raises, the first of them may be on disk.
         """
+        if len(items) > MOST_ITEMS:
+            starts = range(0, len(items), MOST_ITEMS)
+            several = (items[start : start + MOST_ITEMS] for start in starts)
+            return [
+                result
+                for some in several
+                for result in self.write_each(step, some, patience_seconds)
+            ]
         self._open()
         self._read_hash_key()
         job = Job(step, items, patience_seconds)
@@ -159,9 +168,11 @@ class Database:
         """End all jobs: those that succeed are on disk then."""
         if self._writer is not None:
             self._writer.write(jobs)
-        elif len(jobs) == 1 or not self._together(jobs):
-            for job in jobs:
-                job.finish(self._alone(job))
+            return
+        for some in portions(jobs):
+            if len(some) == 1 or not self._together(some):
+                for job in some:
+                    job.finish(self._alone(job))
 
     def _together(self, jobs: Sequence[Job]) -> bool:
         """One transaction for all; False: it is to be tried one by one, to find who fails."""

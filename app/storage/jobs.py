@@ -2,13 +2,17 @@
 
 import math
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Connection
 
 Many = Callable[[Connection, Sequence[Any]], Sequence[Any]]
+
+# In one transaction. Each may lock an account, and PostgreSQL has room for some 6,000 such locks,
+# of all transactions together; and who waits for a transaction of thousands waits for seconds.
+MOST_ITEMS = 500
 
 
 @dataclass(slots=True, eq=False)
@@ -52,3 +56,17 @@ class Job:
 def end_all(jobs: Sequence[Job], end: Exception) -> None:
     for job in jobs:
         job.finish(end)
+
+
+def portions(jobs: Sequence[Job]) -> Iterator[list[Job]]:
+    """The same jobs in their order, no more together than one transaction should take."""
+    portion: list[Job] = []
+    count = 0
+    for job in jobs:
+        if portion and count + len(job.items) > MOST_ITEMS:
+            yield portion
+            portion, count = [], 0
+        portion.append(job)
+        count += len(job.items)
+    if portion:
+        yield portion

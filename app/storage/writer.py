@@ -8,7 +8,7 @@ from queue import Empty, SimpleQueue
 from sqlalchemy import Engine
 
 from app.storage.errors import StorageUnavailable
-from app.storage.jobs import Job, end_all
+from app.storage.jobs import Job, end_all, portions
 from app.storage.together import End, StepFailed, run_apart, run_together, unavailable
 
 MAX_WAITING = 1_000
@@ -52,9 +52,10 @@ class GroupWriter:
     def _run(self) -> None:
         while (first := self._jobs.get()) is not None:
             jobs, last = self._waiting(first)
-            taken = [job for job in jobs if job.take()]
-            if taken:
-                self._commit(taken)
+            for some in portions(jobs):
+                taken = [job for job in some if job.take()]
+                if taken:
+                    self._commit(taken)
             if last:
                 return
 

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, event, insert, select
 from app.domain.clock import new_id
 from app.storage.database import Database
 from app.storage.errors import StorageUnavailable
+from app.storage.jobs import MOST_ITEMS
 from app.storage.sharing import parking, run_sharing
 from app.storage.tables import EventRow
 from app.storage.types import Sealed
@@ -145,3 +146,21 @@ def test_threads_beside_it_write_alone(database: Database) -> None:
 
     assert alone == [None]
     assert parking() is None
+
+
+@pytest.mark.parametrize("sizes", [(1_300,), (200, 200, 200, 200), (499, 1, 1)])
+def test_more_items_than_one_transaction_should_take_are_several(
+    database: Database, commits: list[float], sizes: tuple[int, ...]
+) -> None:
+    """Each may lock an account, and PostgreSQL has room for few thousands of all at once."""
+    together: list[int] = []
+
+    def step(_connection: Connection, items: Sequence[int]) -> Sequence[int]:
+        together.append(len(items))
+        return [2 * item for item in items]
+
+    ends = run_sharing([partial(database.write_each, step, range(size)) for size in sizes])
+
+    assert [list(end) for end in ends] == [[2 * i for i in range(size)] for size in sizes]
+    assert max(together) <= MOST_ITEMS < sum(together) == sum(sizes)
+    assert len(commits) == len(together)
