@@ -9,6 +9,15 @@ from app.domain.clock import utc_now
 from app.steps import keys
 from app.steps.keys import Role
 
+# What PostgreSQL has room for: SQLite takes more, and what it took cannot be moved from there.
+_LONGEST_NAME = 255
+
+
+def _printable(_context: click.Context, _option: click.Parameter, name: str) -> str:
+    if not name.strip() or not name.isprintable() or len(name) > _LONGEST_NAME:
+        raise click.BadParameter(f"1 to {_LONGEST_NAME} characters of one line")
+    return name
+
 
 @click.group()
 def command() -> None:
@@ -22,7 +31,9 @@ def command() -> None:
     required=True,
     help="What it may do: link and mint, read, act, or everything.",
 )
-@click.option("--name", required=True, help="Who will hold it; timelines name it.")
+@click.option(
+    "--name", required=True, callback=_printable, help="Who will hold it; timelines name it."
+)
 @json_option
 def create(role: str, name: str, as_json: bool) -> None:
     """Create a key and print it, this once."""

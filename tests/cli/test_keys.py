@@ -52,6 +52,17 @@ def test_a_key_is_shown_once_and_listed_without_itself(run: Vouch) -> None:
     assert as_json[0]["createdAt"][:10] == utc_now().isoformat()[:10]
 
 
+@pytest.mark.parametrize("name", ["", " ", "n" * 256, "two\nlines"])
+@pytest.mark.usefixtures("_database")
+def test_a_name_that_no_database_could_take_or_no_line_show_is_refused(
+    run: Vouch, name: str
+) -> None:
+    made = run("keys", "create", "--role", "viewer", "--name", name)
+
+    assert made.exit_code == 2
+    assert json.loads(run("keys", "list", "--json").stdout) == []
+
+
 @pytest.mark.usefixtures("_database")
 def test_a_revoked_key_opens_nothing_and_is_revoked_once(run: Vouch, sqlite_url: str) -> None:
     made = json.loads(run("keys", "create", "--role", "admin", "--name", "me", "--json").stdout)
