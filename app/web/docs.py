@@ -1,8 +1,10 @@
 """How does a developer read our API? One document, for machines and as a page."""
 
 import json
+from collections.abc import Callable
 from functools import lru_cache
 from importlib import resources
+from threading import Lock
 from typing import Any
 
 from flask import Blueprint, Flask, Response, current_app, render_template
@@ -11,6 +13,7 @@ from app.web import openapi
 from app.web.openapi import operation
 from app.web.problems import KINDS
 
+_WRITING = Lock()
 blueprint = Blueprint("docs", __name__, template_folder="templates")
 
 # The page has no script, no picture and no form, and is never somebody else's frame.
@@ -30,8 +33,7 @@ _PAGE_HEADERS = {
     uses_storage=False,
 )
 def document() -> Response:
-    # Not jsonify: it would sort what was written in an order for readers.
-    return Response(json.dumps(_document(), indent=1), content_type="application/json")
+    return Response(_once(_text_of), content_type="application/json")
 
 
 @blueprint.get("/docs")
@@ -42,7 +44,7 @@ def document() -> Response:
     uses_storage=False,
 )
 def page() -> Response:
-    html = render_template("docs.html", document=_document(), kinds=KINDS)
+    html = _once(_html_of)
     return Response(html, headers=_PAGE_HEADERS, content_type="text/html; charset=utf-8")
 
 
@@ -59,8 +61,21 @@ def style() -> Response:
     return Response(css, headers=headers, content_type="text/css; charset=utf-8")
 
 
-def _document() -> dict[str, Any]:
-    return _document_of(current_app._get_current_object())  # type: ignore[attr-defined]
+def _once(written: Callable[[Flask], str]) -> str:
+    """The page takes a tenth of a second, and anybody may ask for it, many at the same time."""
+    with _WRITING:
+        return written(current_app._get_current_object())  # type: ignore[attr-defined]
+
+
+@lru_cache(maxsize=1)
+def _text_of(app: Flask) -> str:
+    # Not jsonify: it would sort what was written in an order for readers.
+    return json.dumps(_document_of(app), indent=1)
+
+
+@lru_cache(maxsize=1)
+def _html_of(app: Flask) -> str:
+    return render_template("docs.html", document=_document_of(app), kinds=KINDS)
 
 
 @lru_cache(maxsize=1)

@@ -31,7 +31,13 @@ READ_SECONDS = 10.0
 # A body that no buffer holds is read by a thread of the few that are set aside for them.
 LARGE_SECONDS = 30.0
 MOST_BUFFERED = 65_536
-_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,9})[ \t]*\r\n", re.IGNORECASE)
+# Room for the longest answer that needs no key, so that no thread waits for a client to read it.
+LONGEST_ANSWER = 200_000
+# Seconds for a client to close its side of a connection that is over.
+LINGER_SECONDS = 2.0
+# The zeros are no digits: gunicorn reads 0000000000100 as a hundred bytes.
+LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*0*(\d{1,9})[ \t]*\r\n", re.IGNORECASE)
+_ANY_LENGTH = re.compile(rb"\r\ncontent-length", re.IGNORECASE)
 OTHER_LENGTH = re.compile(rb"\r\n(?:transfer-encoding|expect)[ \t]*:", re.IGNORECASE)
 
 
@@ -43,6 +49,11 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         self._began: dict[TConn, float] = {}
         self._known: dict[TConn, int] = {}
         self._large: dict[TConn, float] = {}
+        # Those that are over, and until when their clients are waited for.
+        self._over: dict[TConn, float] = {}
+        for listener in self.sockets:
+            # The connections that it accepts begin with the same.
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, LONGEST_ANSWER)
         self._large_pool = ThreadPoolExecutor(max(2, self.cfg.threads // 2), "large")
         super().init_process()
 
@@ -53,21 +64,30 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         super().accept(listener)
 
     def enqueue_req(self, conn: TConn) -> None:
-        if self.cfg.is_ssl or self._has_read_ahead(conn):
+        if self.cfg.is_ssl:
             return super().enqueue_req(conn)  # type: ignore[no-any-return]
-        data = peek(conn.sock)
-        missing = 1 if data is None else missing_bytes(data)
-        if missing == 0:
+        # Of a client that does not wait for our answer, its next request may have begun.
+        ahead, arrived = read_ahead(conn), peek(conn.sock)
+        data = ahead + (arrived or b"")
+        missing = 1 if arrived is None and not ahead else missing_bytes(data)
+        if missing == 0 or arrived == b"":
             self._forget(conn)
             receive_from(conn.sock, 1)
-            return self.serve_whole(conn, data or b"")
+            return self.serve_whole(conn, data)
         if missing is None:
             return self._enqueue_large(conn)
-        return self._wait_for_more(conn, 0 if data is None else len(data), missing)
+        return self._wait_for_more(conn, len(ahead), len(data), missing)
 
     def serve_whole(self, conn: TConn, _data: bytes) -> None:
         """Hand over a request that has arrived to its end, or a connection that did."""
         super().enqueue_req(conn)
+
+    def finish_request(self, conn: TConn, end: Any) -> None:
+        """gunicorn would wait here for a client to hang up, and everybody with it."""
+        if is_over(end):
+            self._let_go(conn)
+        else:
+            super().finish_request(conn, end)
 
     def run(self) -> None:
         try:
@@ -104,18 +124,17 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
             self._drop(next(iter(self._began)))
         for conn in [conn for conn, until in self._large.items() if until < now]:
             shut(conn.sock)  # its thread finds out
+        while self._over and next(iter(self._over.values())) < now:
+            self._end(next(iter(self._over)))
 
-    def _has_read_ahead(self, conn: TConn) -> bool:
-        return bool(conn.initialized and conn.parser.unreader.buf.getvalue())
-
-    def _wait_for_more(self, conn: TConn, known: int, missing: int) -> None:
+    def _wait_for_more(self, conn: TConn, ahead: int, known: int, missing: int) -> None:
         """Come back when that many bytes more are there, without a thread."""
         if known:
             self._began.setdefault(conn, time.monotonic())
             if self._known.get(conn) == known:
                 return self._hang_up(conn)  # woken, and nothing new: the client hung up
             self._known[conn] = known
-        receive_from(conn.sock, known + missing)
+        receive_from(conn.sock, known - ahead + missing)
         conn.sock.setblocking(False)
         conn.timeout = time.monotonic() + self.cfg.keepalive
         self.pending_conns.append(conn)
@@ -123,9 +142,16 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         self.poller.register(conn.sock, selectors.EVENT_READ, back)
         return None
 
+    # Of connections that were told to be readable together, the first may have had others dropped.
+
     def on_pending_socket_readable(self, conn: TConn, client: socket.socket) -> None:
-        conn.data_ready = True
-        super().on_pending_socket_readable(conn, client)
+        if conn in self.pending_conns:
+            conn.data_ready = True
+            super().on_pending_socket_readable(conn, client)
+
+    def on_client_socket_readable(self, conn: TConn, client: socket.socket) -> None:
+        if conn in self.keepalived_conns:
+            super().on_client_socket_readable(conn, client)
 
     def _enqueue_large(self, conn: TConn) -> None:
         self._forget(conn)
@@ -139,7 +165,33 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         self._large.pop(conn, None)
         self.finish_request(conn, end)
 
+    def _let_go(self, conn: TConn) -> None:
+        """Say that nothing more will come, and read on until the client has said so as well.
+
+        A socket that is closed with bytes unread takes back an answer that is still on its way.
+        """
+        try:
+            conn.sock.shutdown(socket.SHUT_WR)
+        except OSError:
+            return self._hang_up(conn)
+        self._over[conn] = time.monotonic() + LINGER_SECONDS
+        receive_from(conn.sock, 1)
+        conn.sock.setblocking(False)
+        self.poller.register(conn.sock, selectors.EVENT_READ, partial(self._drain, conn))
+        return None
+
+    def _drain(self, conn: TConn, _sock: socket.socket) -> None:
+        if conn in self._over and not discarded(conn.sock):
+            self._end(conn)
+
+    def _end(self, conn: TConn) -> None:
+        del self._over[conn]
+        self.poller.unregister(conn.sock)
+        self._hang_up(conn)
+
     def _drop_one(self) -> None:
+        if self._over:
+            return self._end(next(iter(self._over)))
         for idle in (self.pending_conns, self.keepalived_conns):
             if idle:
                 return self._drop(idle[0])
@@ -173,9 +225,24 @@ def missing_bytes(data: bytes) -> int | None:
     head = data[: end + 4]
     if OTHER_LENGTH.search(head):
         return None
-    length = _LENGTH.search(head)
+    length = LENGTH.search(head)
+    if length is None and _ANY_LENGTH.search(head):
+        return None
     missing = len(head) + (int(length[1]) if length else 0) - len(data)
     return max(0, missing) if len(data) + missing <= MOST_BUFFERED else None
+
+
+def is_over(end: Any) -> bool:
+    """Whether nothing more is to be read, and nothing went wrong either."""
+    try:
+        return end.cancelled() or not end.result()
+    except Exception:
+        return False
+
+
+def read_ahead(conn: TConn) -> bytes:
+    """What was read from a socket beyond the request that it was read for."""
+    return conn.parser.unreader.buf.getvalue() if conn.initialized else b""
 
 
 def last_answer(problem: Problem) -> bytes:
@@ -196,6 +263,16 @@ def peek(sock: socket.socket) -> bytes | None:
         return None
     except OSError:
         return b""
+
+
+def discarded(sock: socket.socket) -> bool:
+    """Read what is there; False: the client hung up."""
+    try:
+        return sock.recv(MOST_BUFFERED, socket.MSG_DONTWAIT) != b""
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
 
 
 def receive_from(sock: socket.socket, count: int) -> None:

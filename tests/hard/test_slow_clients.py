@@ -168,3 +168,33 @@ def test_clients_that_hang_up_half_way_cost_nothing(
     assert spent < 30
     assert "half" not in history.event_keys()
     survived(faults=len(range(1, len(raw), 7)))
+
+
+HOSTILE = {
+    "never-hangs-up": b"GET /healthz HTTP/1.0\r\n\r\n",
+    "begins-another": b"GET /healthz HTTP/1.1\r\nHost: vouch\r\n\r\nG",
+    "many-zeros": b"POST /webhooks/twitch HTTP/1.1\r\nContent-Length: 0000000000100\r\n\r\n",
+    "ten-digits": b"POST /webhooks/twitch HTTP/1.1\r\nContent-Length: 9999999999\r\n\r\n",
+    "reads-nothing": b"GET /docs HTTP/1.1\r\nHost: vouch\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("sent", HOSTILE.values(), ids=HOSTILE)
+def test_clients_that_wait_for_us_to_wait_for_them_keep_nobody_waiting(
+    installation: Installation, history: History, survived: Survived, sent: bytes
+) -> None:
+    history.link(range(50))
+    web = installation.serve()
+
+    with contextlib.ExitStack() as closing:
+        for _ in range(DRIPPING):
+            caller = closing.enter_context(socket.socket())
+            # As of a client far away, whom the kernel does not take all of an answer for at once.
+            caller.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2_048)
+            caller.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 536)
+            caller.connect(("127.0.0.1", web.port))
+            caller.sendall(sent)
+        longest = longest_post(web, "beside-hostile")
+
+    assert longest < 2
+    survived(faults=DRIPPING, slowest=f"{longest:.2f} s")

@@ -1,15 +1,18 @@
 """Can a developer read the page, and can nobody misuse it?"""
 
 import re
+import time
 from html.parser import HTMLParser
 from importlib import resources
 
 import pytest
 from flask import Flask
 
+from app.service import Service
 from app.web import create_app, openapi
+from app.web.patient_worker import LONGEST_ANSWER
 from app.web.problems import KINDS
-from tests.history.conftest import MakeService
+from tests.history.conftest import Caller, MakeService
 
 VOID = {"meta", "link", "circle", "path", "wbr"}
 
@@ -119,3 +122,17 @@ def test_what_the_page_is_made_of_is_inside_the_package() -> None:
 
     assert (web / "templates" / "docs.html").is_file()
     assert (web / "static" / "docs.css").is_file()
+
+
+@pytest.mark.parametrize("path", ["/docs", "/openapi.json"])
+def test_what_anybody_may_ask_for_is_written_once(service: Service, path: str) -> None:
+    """The page takes a hundred times as long as a callback."""
+    anyone = Caller(create_app(service).test_client())
+    first = anyone.get(path)
+
+    began = time.process_time()
+    later = [anyone.get(path).data for _ in range(10)]
+
+    assert later == [first.data] * 10
+    assert len(first.data) < LONGEST_ANSWER * 0.9
+    assert time.process_time() - began < 0.1

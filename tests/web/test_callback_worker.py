@@ -1,5 +1,7 @@
 """Which requests may share a thread? Only those that are there to their last byte."""
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -49,3 +51,19 @@ def test_junk_that_looks_like_many_header_lines_is_judged_quickly() -> None:
     data = HEAD + b"a: b\r\n" * 10_000
 
     assert not is_whole_callback(data)
+
+
+@pytest.mark.parametrize("line", [b"Content-Length: 1\r\n", b"a:" + b" " * 100 + b"\r\n"])
+def test_a_long_head_is_judged_once_and_not_once_for_each_of_its_lines(line: bytes) -> None:
+    """This is judged where all connections are waited for: meanwhile nobody is served."""
+    data = HEAD + line * (60_000 // len(line)) + b"a\nb\r\n\r\n"
+
+    began = time.process_time()
+    is_whole = is_whole_callback(data)
+
+    assert not is_whole
+    assert time.process_time() - began < 0.1
+
+
+def test_a_head_that_gunicorn_refuses_has_a_thread_of_its_own() -> None:
+    assert not is_whole_callback(HEAD + b"a: b\nc: d\r\nContent-Length: 2\r\n\r\n{}")

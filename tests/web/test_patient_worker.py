@@ -43,8 +43,18 @@ def test_a_client_that_hung_up_is_handed_over() -> None:
         b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n",
         b"POST / HTTP/1.1\r\nContent-Length: 9\r\nExpect: 100-continue\r\n\r\n",
         b"A" * MOST_BUFFERED,
+        HEAD % 10_000_000_000,
+        b"POST / HTTP/1.1\r\nContent-Length: 1x\r\n\r\n",
     ],
-    ids=["large", "absurd", "chunked", "expecting", "endless-head"],
+    ids=["large", "absurd", "chunked", "expecting", "endless-head", "ten-digits", "no-number"],
 )
 def test_what_no_buffer_can_hold_is_read_by_a_thread_of_its_own(data: bytes) -> None:
     assert missing_bytes(data) is None
+
+
+@pytest.mark.parametrize("zeros", ["0", "0" * 9, "0" * 5_000])
+def test_a_length_is_as_long_however_many_zeros_it_begins_with(zeros: str) -> None:
+    data = f"POST / HTTP/1.1\r\nContent-Length: {zeros}100\r\n\r\n".encode()
+
+    assert missing_bytes(data) == 100
+    assert missing_bytes(data + b"x" * 100) == 0
