@@ -91,8 +91,12 @@ class Slack(Adapter):
 
 
 def _body(raw: bytes) -> dict[str, Any]:
-    """Events are JSON, commands are forms, and what is clicked is JSON in a form."""
-    return form(raw) if b"command=" in raw and b"payload=" not in raw else json_or_payload(raw)
+    """Events are JSON, commands are forms, and what is clicked is JSON in a form.
+
+    Told by how the body begins: what stands further in, people may have written.
+    """
+    is_form = not raw.lstrip().startswith((b"{", b"payload="))
+    return form(raw) if is_form else json_or_payload(raw)
 
 
 def _told(body: dict[str, Any]) -> tuple[str, dict[str, Any]]:

@@ -86,6 +86,18 @@ def test_a_button_is_told_by_its_own_id() -> None:
     assert (event.action, event.actor, event.target) == ("component", ANN, "claim")
 
 
+@pytest.mark.parametrize(
+    "written", ["command=", f"&command=/claim&user_id=W2&team_id={TEAM}&", "payload={}&command=/x"]
+)
+def test_what_somebody_writes_is_no_command(written: str) -> None:
+    """Whoever has a workspace of his own could else command in the name of anybody in ours."""
+    blocks = [{"type": "rich_text", "elements": [{"type": "text", "text": written}]}]
+    told = {"type": "message", "user": ANN, "channel": CHANNEL, "text": "hi", "blocks": blocks}
+
+    assert only_event(said(told)).action == "comment"
+    assert not said(told, teams=["T2"]).events
+
+
 def test_a_command_elsewhere_earns_nothing_where_ours_are_named() -> None:
     body = filled(team_id="T2", user_id=ANN, command="/claim")
 
