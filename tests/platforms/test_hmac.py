@@ -232,6 +232,52 @@ def test_each_known_sender_on_the_page_is_judged_by_its_published_signature(
     assert {"signed": "{body}", **block} == as_tested
 
 
+UNIX = str(int(NOW.timestamp()))
+
+
+@pytest.mark.parametrize(
+    ("signed", "form", "sent_as", "read_as"),
+    [
+        ("{header:X-Id}{timestamp}{body}", "unix", ("e-10", UNIX), ("e-1", f"0{UNIX}")),
+        (
+            "{header:X-Id}{timestamp}{body}",
+            "unix_ms",
+            ("e-10", f"{UNIX}000"),
+            ("e-1", f"0{UNIX}000"),
+        ),
+        (
+            "{timestamp}.{header:X-Id}.{body}",
+            "iso",
+            ("e-1", "2026-11-23T12:00:00.5Z"),
+            ("5Z.e-1", "2026-11-23T12:00:00"),
+        ),
+        (
+            "{timestamp}:{header:X-Id}:{body}",
+            "iso",
+            ("e-1", "2026-11-23T12:00:00+00:00"),
+            ("00:e-1", "2026-11-23T12:00:00+00"),
+        ),
+    ],
+)
+def test_no_letter_moves_between_the_time_and_the_id_so_that_one_proof_fits_two_ids(
+    signed: str, form: str, sent_as: tuple[str, str], read_as: tuple[str, str]
+) -> None:
+    adapter = partner(
+        signed=signed, timestamp="header:X-Time", timestamp_format=form, event_id="header:X-Id"
+    )
+    body = json.dumps({**LIKED, "id": None}).encode()
+    content = signed.replace("{timestamp}", sent_as[1]).replace("{header:X-Id}", sent_as[0])
+    content = content.replace("{body}", body.decode())
+    proof = hmac.new(b"a-secret", content.encode(), hashlib.sha256).hexdigest()
+
+    def arriving(event_id: str, time: str) -> Callback:
+        return callback(body, {"X-Signature": proof, "X-Id": event_id, "X-Time": time})
+
+    adapter.verify(arriving(*sent_as))
+    with pytest.raises(Forged, match="begins with a zero, or lacks its offset"):
+        adapter.verify(arriving(*read_as))
+
+
 def test_a_place_is_a_header_a_query_parameter_or_an_item_of_the_signature() -> None:
     assert place_of("header:X-Id", "X-S") == Header("X-Id")
     assert place_of("query:id", "X-S") == Query("id")

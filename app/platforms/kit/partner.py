@@ -77,7 +77,7 @@ class PartnerSource(SourceConfig):
     def _id_may_be_shifted(self) -> bool:
         """Whether letters could go from the id to its neighbour, so that one proof fits two ids.
 
-        Beside the time that cannot be: with another digit it is decades away.
+        Beside the time that cannot be: with another digit it is decades away, and it must be whole.
         """
         at, timed = self.event_id_place, self.timestamp_place
         return any(

@@ -1,5 +1,6 @@
 """Where in a callback does a platform put its proof, and what does the proof cover?"""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -18,6 +19,10 @@ from app.platforms.kit.fields import (
 
 _MOST_ITEMS = 16
 TimeForm = Literal["iso", "unix", "unix_ms"]
+# How a signed time is whole: a zero before it, or its last digits, could be lent by or to the text
+# beside it, such as the event's id, and one proof would fit two ids.
+_DIGITS = re.compile(r"[1-9]\d*")
+_WITH_OFFSET = re.compile(r".*(Z|[+-]\d\d:?\d\d)")
 
 
 class Message(Protocol):
@@ -163,10 +168,15 @@ class SignedTime:
     def parse(self, of: Message) -> datetime:
         """Raises `Forged`."""
         readers = {"iso": iso_time, "unix": unix_time, "unix_ms": unix_ms_time}
+        said = read(self.place, of)
         try:
-            return readers[self.written_as](read(self.place, of), str(self.place))
+            moment = readers[self.written_as](said, str(self.place))
         except Malformed as malformed:
             raise Forged(malformed.reason) from None
+        whole = _WITH_OFFSET if self.written_as == "iso" else _DIGITS
+        if not whole.fullmatch(said):
+            raise Forged(f"{self.place} begins with a zero, or lacks its offset from UTC")
+        return moment
 
     def write(self, on: Example, moment: datetime) -> Example:
         return self.place.write(on, written(moment, self.written_as))
