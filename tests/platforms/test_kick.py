@@ -66,6 +66,17 @@ def test_a_reward_is_redeemed_when_it_is_accepted(status: str) -> None:
     assert only_event(said(**told, status="accepted")).target == "w-1"
 
 
+def test_a_chat_message_that_another_app_was_sent_as_well_is_the_same_event() -> None:
+    told = {"broadcaster": BROADCASTER, "sender": ANN, "message_id": "m-1", "content": "hi"}
+    passed_on = {**HEADERS, "Kick-Event-Message-Id": "01ANOTHERAPPSDELIVERY"}
+
+    ours = only_event(reading(adapter_of("kick"), told, HEADERS))
+    theirs = only_event(reading(adapter_of("kick"), told, passed_on))
+
+    assert (ours.action, ours.key) == ("comment", "chat:m-1")
+    assert theirs.key == ours.key
+
+
 def test_an_event_of_another_kind_earns_nothing() -> None:
     assert said(is_live=True).ignored == ("an event of another kind earns nothing",)
 
