@@ -50,7 +50,10 @@ def gunicorn_settings(environment: Environment, bind: str | None) -> dict[str, A
     """Our defaults, what the operator's file says, and the command line, in this order."""
     # Over SQLite threads mostly wait for the writer: the more of them, the more share a commit.
     shape = (1, 32) if environment.is_embedded else (2, 16)
-    defaults = dict(zip(("workers", "threads"), shape, strict=True))
+    defaults: dict[str, Any] = dict(zip(("workers", "threads"), shape, strict=True))
+    # gunicorn would take SCRIPT_NAME from any proxy on this machine, and most pass on what a
+    # stranger wrote there: with it, another path is served than the one that the proxy let through.
+    defaults["forwarder_headers"] = ""
     said = runpy.run_path(str(settings_file()))
     known = {name: value for name, value in said.items() if not name.startswith("_")}
     return {**defaults, **known, **({"bind": bind} if bind else {})}

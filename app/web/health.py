@@ -61,7 +61,8 @@ class Ready(Shape):
     forwarder: ForwarderHealth
 
 
-@blueprint.get("/healthz")
+# A proxy that keeps these inside does so by their exact paths: no other spelling is served.
+@blueprint.get("/healthz", strict_slashes=True)
 @operation(
     summary="Is the process alive?", answers={200: Alive}, tag="operations", uses_storage=False
 )
@@ -69,7 +70,7 @@ def healthz() -> Response:
     return reply(Alive(status="ok"))
 
 
-@blueprint.get("/readyz")
+@blueprint.get("/readyz", strict_slashes=True)
 @operation(
     summary="Can it take callbacks?",
     answers={200: Ready},
@@ -98,7 +99,7 @@ def readyz() -> Response:
     )
 
 
-@blueprint.get("/metrics")
+@blueprint.get("/metrics", strict_slashes=True)
 @operation(
     summary="Count for Prometheus",
     answers={200: "text/plain"},

@@ -34,6 +34,12 @@ def forwarder(anyone: Caller) -> dict[str, Any]:
     return told
 
 
+@pytest.mark.parametrize("path", ["/healthz/", "/readyz/", "/metrics/"])
+def test_what_needs_no_key_is_served_under_no_other_spelling(anyone: Caller, path: str) -> None:
+    """A proxy that refuses a path from outside may not know that another one means the same."""
+    assert anyone.get(path).status_code == 404
+
+
 def test_a_process_that_answers_is_alive(anyone: Caller) -> None:
     answer = anyone.get("/healthz")
 

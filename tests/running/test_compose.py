@@ -173,9 +173,18 @@ def test_the_proxy_leaves_it_to_the_service_to_call_a_callback_too_large() -> No
     assert int(most) << 20 > FileModel().web.max_callback_bytes
 
 
-@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics"])
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics", "/metrics/", "/readyz/x"])
 def test_the_proxy_keeps_what_needs_no_key_inside(path: str) -> None:
-    assert f"location = {path} {{ return 404; }}" in NGINX
+    inside = re.findall(r"location ~ (\S+) { return 404; }", NGINX)
+
+    assert any(re.search(pattern, path) for pattern in inside)
+
+
+def test_no_proxy_on_this_machine_may_name_another_path_than_it_asks_for() -> None:
+    """Most pass on SCRIPT_NAME as a stranger sent it: /x/metrics would be served as /metrics."""
+    settings = gunicorn_settings(read_environment({}), None)
+
+    assert settings["forwarder_headers"] == ""
 
 
 def test_the_proxy_logs_no_query() -> None:
