@@ -26,8 +26,10 @@ def earn(
     """Move a waiting attempt to `due` or `held`, or to `duplicate` when it was awarded before, or
     to `refused` when its rule bars the account.
 
-    ``changes`` are what the proof taught us about it: its event, account, evidence, contacts.
+    ``changes`` are what the proof taught us about it: its event, account, evidence, contacts, and
+    what the rule asks for that the proof fulfils.
     """
+    hold_seconds = changes.get("hold_seconds", attempt.hold_seconds)
     award = Award(
         attempt.id,
         attempt.challenge_id,
@@ -35,10 +37,10 @@ def earn(
         attempt.platform,
         changes.get("account_id", attempt.account_id),
         changes.get("occurrence", attempt.occurrence),
-        attempt.bar_after_undo,
+        changes.get("bar_after_undo", attempt.bar_after_undo),
     )
     won = bool(enter(connection, [award], now))
-    to_state, told = earned_state(attempt.hold_seconds), reason
+    to_state, told = earned_state(hold_seconds), reason
     if not won:
         is_out = is_barred(connection, award)
         to_state, told = (State.REFUSED, BARRED) if is_out else (State.DUPLICATE, ALREADY_AWARDED)
@@ -51,7 +53,7 @@ def earn(
         caused_by=caused_by,
         now=now,
         customer_id=customer_id,
-        next_at=now + timedelta(seconds=attempt.hold_seconds) if won else None,
+        next_at=now + timedelta(seconds=hold_seconds) if won else None,
         **changes,
     )
     return to_state

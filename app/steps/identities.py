@@ -11,7 +11,7 @@ from app.domain.attempts import State
 from app.domain.evidence import Evidence
 from app.steps.audit import Change, record
 from app.steps.earning import ALREADY_AWARDED, earn
-from app.steps.intake import checking_claims
+from app.steps.intake import checking_claims, stricter
 from app.steps.ledger import insert_new
 from app.steps.locks import lock_accounts
 from app.steps.moves import move
@@ -182,6 +182,7 @@ def _release(
         occurrence=attempt.occurrence,
         source=attempt.source,
         target=attempt.target,
+        **stricter(claim, attempt),
     )
     move(
         connection,

@@ -231,9 +231,20 @@ def _confirm_claims(
             target=draft.event.target,
             evidence=Evidence.SIGNED,
             occurrence=draft.occurrence,
+            **stricter(claim, draft.rule),
         )
         states.setdefault(draft.event_id, []).append(state)
     return rest
+
+
+def stricter(claim: Row[Any], proven_by: Any) -> dict[str, Any]:
+    """What a claim that is proven must wait for: nobody shortens a rule's hold by claiming under
+    another of the same challenge.
+    """
+    return {
+        "hold_seconds": max(claim.hold_seconds, proven_by.hold_seconds),
+        "bar_after_undo": claim.bar_after_undo or proven_by.bar_after_undo,
+    }
 
 
 def checking_claims(connection: Connection, customers: Iterable[str]) -> list[Row[Any]]:

@@ -381,6 +381,24 @@ def test_an_event_confirms_the_claim_that_waits_for_it(world: World) -> None:
     assert len(world.awards()) == 1
 
 
+@pytest.mark.parametrize("is_linked_first", [True, False])
+def test_a_claim_under_another_rule_of_the_challenge_shortens_no_hold(
+    world: World, is_linked_first: bool
+) -> None:
+    """One source's rule waits for a day, another's not at all: both are of the same platform."""
+    rule = replace(FOLLOW, hold_seconds=60, bar_after_undo=True)
+    if is_linked_first:
+        world.link()
+    claim_id, _ = world.claim(replace(FOLLOW, source="another"))
+
+    world.receive(world.event(), rules=(rule,))
+    world.link()
+
+    claim = world.attempt(claim_id)
+    assert (claim.state, claim.evidence) == (State.HELD, "signed")
+    assert (claim.hold_seconds, claim.bar_after_undo) == (60, True)
+
+
 @pytest.mark.parametrize(
     "rule",
     [
