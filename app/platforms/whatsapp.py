@@ -45,25 +45,34 @@ class WhatsApp(HubAdapter):
         return self.read_word(word, callback, obj(root, word), payload=payload)
 
 
-def _told(entry: Any, field: object, value: object) -> Iterator[tuple[object, object, object]]:
+def _told(entry: Any, field: object, value: Any) -> Iterator[tuple[object, object, object]]:
     """Everything that one update tells, one by one: its word, its root, and what is kept of it."""
     if field == "messages":
-        names = {
-            str(dig(p, "wa_id")): dig(p, "profile.name") for p in listed(dig(value, "contacts"))
-        }
+        known = {str(dig(p, "wa_id")): p for p in listed(dig(value, "contacts"))}
         for one in listed(dig(value, "messages")):
             sender, sort = dig(one, "from") or dig(one, "from_user_id"), dig(one, "type")
-            more = {"to": dig(value, "metadata.phone_number_id"), "name": names.get(str(sender))}
+            person = known.get(str(sender))
+            told = {"to": dig(value, "metadata.phone_number_id"), "account": sender}
             word = f"a {sort} message" if sort in NO_MESSAGES else "messages"
-            yield word, _joined(one, {**more, "account": sender}), entry
+            root = _joined(one, {**told, "name": dig(person, "profile.name")})
+            alone = {**value, "contacts": [person] if person else [], "messages": [one]}
+            yield word, root, _with(entry, field, alone)
     elif field == "group_participants_update":
         for group in listed(dig(value, "groups")):
             people = ("added_participants", "removed_participants")
             for one in (one for key in people for one in listed(dig(group, key))):
                 account = dig(one, "wa_id") or dig(one, "user_id")
-                yield dig(group, "type"), _joined(one, {**group, "account": account}), entry
+                root = _joined(one, {**group, "account": account})
+                alone = {**group, **{key: [one] for key in people if key in group}}
+                yield dig(group, "type"), root, _with(entry, field, {"groups": [alone]})
     else:
         yield field, {}, entry
+
+
+def _with(entry: Any, field: object, value: object) -> dict[str, Any]:
+    """The entry as if it told of one person only: what others did is not this event's to keep."""
+    head = {name: dig(entry, name) for name in ("id", "time")}
+    return {**head, "changes": [{"field": field, "value": value}]}
 
 
 def _joined(one: object, more: dict[str, Any]) -> object:

@@ -49,6 +49,30 @@ def test_a_message_is_by_its_sender_to_our_number() -> None:
     assert event.occurred_at == NOW
 
 
+def test_what_is_kept_of_a_message_is_nobody_elses() -> None:
+    """Whoever is erased must not live on in what another person's event keeps."""
+    bobs = {"profile": {"name": "Bob"}, "wa_id": "4915100"}
+    both = messages(message(), message(**{"from": "4915100"}, id="wamid.2", text={"body": "Bob's"}))
+    both["value"]["contacts"].append(bobs)
+
+    anns, his = told(both).events
+
+    assert (anns.actor, his.actor, his.actor_handle) == ("16505550000", "4915100", "Bob")
+    assert b"Bob" not in anns.payload
+    assert b"4915100" not in anns.payload
+    assert b"Ann" not in his.payload
+    assert b"Bob's" in his.payload
+
+
+def test_what_is_kept_of_a_join_is_nobody_elses() -> None:
+    bob = {"wa_id": "4915100"}
+
+    anns, his = told(group("group_participants_add", "added_participants", ANN, bob)).events
+
+    assert b"4915100" not in anns.payload
+    assert b"16505550000" not in his.payload
+
+
 @pytest.mark.parametrize("sort", ["reaction", "system", "unsupported"])
 def test_what_is_no_word_of_the_person_earns_nothing(sort: str) -> None:
     assert told(messages(message(type=sort))).ignored == (f"a {sort} message earns nothing",)
