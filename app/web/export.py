@@ -26,7 +26,8 @@ MEDIA_TYPES: Mapping[Format, str] = {
 _COLUMNS = tuple(str(field.serialization_alias) for field in Attempt.model_fields.values())
 # A spreadsheet runs a cell that begins with one of these as a formula.
 # https://owasp.org/www-community/attacks/CSV_Injection
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+# Where people write in full width, its variants as well.
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 Page = Sequence[Row[Any]]
 

@@ -77,7 +77,9 @@ def test_an_export_of_nothing_is_a_header(viewer: Caller) -> None:
     assert viewer.get("/v1/attempts/export", format="ndjson").text == ""
 
 
-@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
+@pytest.mark.parametrize(
+    "start", ["=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20"]
+)
 def test_a_cell_is_never_a_formula(viewer: Caller, past: Past, start: str) -> None:
     past.attempt(customer_id=f"{start}HYPERLINK(1)", target=f"safe{start}")
 
