@@ -18,16 +18,14 @@ MESSAGE_ID, SENT_AT = Header("Kick-Event-Message-Id"), Header("Kick-Event-Messag
 SIGNED = (MESSAGE_ID, b".", SENT_AT, b".", Body())
 ID, SENT = ("delivery",), iso("sent_at")
 IN_CHANNEL = partial(Kind, target="broadcaster.user_id", identity=ID, time=SENT)
-# Every app is sent it under another delivery's id: only its own is the same from whomever it comes.
-CHAT = IN_CHANNEL("comment", "sender.user_id", identity=("message_id",), handle="sender.username")
+BY_SENDER = partial(IN_CHANNEL, actor="sender.user_id", handle="sender.username")
 
 
 class KickSource(PublishedSource):
     broadcasters: tuple[str, ...] = Field(
         min_length=1,
         description="User ids of the broadcasters whose events count. Kick signs for every app "
-        "with one key: whoever runs another app can pass on what it was sent, also of these, and "
-        "under another id: let none but `comment` and `redeem` earn at `every_event`.",
+        "with one key: whoever runs another can pass on what it was sent, under another id.",
     )
 
 
@@ -47,8 +45,8 @@ class Kick(Adapter):
         "subscription": IN_CHANNEL("subscribe", "subscriber.user_id", handle="subscriber.username"),
         "renewal": IN_CHANNEL("renew", "subscriber.user_id", handle="subscriber.username"),
         "gifts": IN_CHANNEL("gift", "gifter.user_id", handle="gifter.username"),
-        "kicks": IN_CHANNEL("cheer", "sender.user_id", handle="sender.username"),
-        "chat": CHAT,
+        "kicks": BY_SENDER("cheer"),
+        "chat": BY_SENDER("comment", identity=("message_id",)),  # as every app is told it
         "redemption.accepted": Kind("redeem", "redeemer.user_id", "reward.id", ("id",), SENT),
     }
 
