@@ -70,7 +70,7 @@ class OwnPostgres:
 
     def kill_one_session(self, chance: float) -> bool:
         """`kill -9` of one session's process: the server then restarts all of them."""
-        sessions = [one for one in self._family()[1:] if "vouch" in " ".join(one.cmdline())]
+        sessions = [one for one in self._family()[1:] if "vouch" in _command(one)]
         if not sessions:
             return False
         with contextlib.suppress(psutil.NoSuchProcess):
@@ -192,3 +192,11 @@ class Proxy:
                         (far if end is near else near).sendall(data)
             except (OSError, ValueError):
                 return
+
+
+def _command(process: psutil.Process) -> str:
+    """Its command line; of one that has just ended, none."""
+    try:
+        return " ".join(process.cmdline())
+    except psutil.NoSuchProcess:
+        return ""
