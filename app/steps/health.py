@@ -7,8 +7,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, func, or_, select
 
 from app.domain.attempts import State
-from app.domain.clock import is_still_to_come
-from app.steps.pace import LONGEST_SLOW_SECONDS
+from app.steps.pace import is_slow_beyond
 from app.storage.tables import AttemptRow, EventRow, ForwardingRow, SubmissionRow
 
 
@@ -23,7 +22,7 @@ class Forwarding:
     oldest_due_at: datetime | None
 
     def is_slowed(self, now: datetime) -> bool:
-        return is_still_to_come(self.slow_until, now, LONGEST_SLOW_SECONDS)
+        return is_slow_beyond(now, self.slow_until, now)
 
     def is_silent(self, now: datetime, silence: timedelta) -> bool:
         """Whether attempts have been owed for long and no worker looked at any of them.

@@ -13,8 +13,8 @@ from app.storage.tables import ForwardingRow, SubmissionRow
 
 # A little more than Gameball's windows, for clocks of several machines that differ a little.
 GUARD_SECONDS = 0.05
-SLOW_SECONDS = (1.0, 2.0, 5.0, 10.0, 30.0)
-LONGEST_SLOW_SECONDS = 3_600.0
+_SLOW_SECONDS = (1.0, 2.0, 5.0, 10.0, 30.0)
+_LONGEST_SLOW_SECONDS = 3_600.0
 # An answer that only a working account gets. A pause ends with one of these.
 _WORKING = frozenset(
     {
@@ -71,6 +71,20 @@ class Turns:
     then_at: datetime | None = None
 
 
+def is_slow_beyond(moment: datetime, slow_until: datetime | None, now: datetime) -> bool:
+    """Whether a slowness that Gameball asked for, of calls or of reads, reaches beyond a moment."""
+    if slow_until is None:
+        return False
+    return moment < slow_until <= latest(now, _LONGEST_SLOW_SECONDS)
+
+
+def slow_step(count: int, retry_after_seconds: float | None, now: datetime) -> datetime:
+    """Until when to be slow, having been asked for it so many times in a row."""
+    step = _SLOW_SECONDS[min(max(count, 1), len(_SLOW_SECONDS)) - 1]
+    wanted = min(retry_after_seconds or 0, _LONGEST_SLOW_SECONDS)
+    return now + timedelta(seconds=max(step, wanted))
+
+
 def lock_forwarding(connection: Connection, now: datetime) -> Row[Any]:
     """Take the account's row for this transaction: starts of submissions come one after another."""
     return connection.execute(_LOCK, {"now": now}).one()
@@ -78,7 +92,7 @@ def lock_forwarding(connection: Connection, now: datetime) -> Row[Any]:
 
 def turns(connection: Connection, forwarding: Row[Any], pace: Pace, now: datetime) -> Turns:
     """When submissions may start. Call it holding the lock."""
-    if is_still_to_come(forwarding.slow_until, now, LONGEST_SLOW_SECONDS):
+    if is_slow_beyond(now, forwarding.slow_until, now):
         return Turns(forwarding.slow_until, forwarding.slow_until)
     is_paused = forwarding.paused_at is not None
     if is_paused and is_still_to_come(forwarding.probe_at, now, pace.probe_seconds):
@@ -155,11 +169,9 @@ def _slow(
     """Slow down, a step further each time; calls that were on their way together are one time."""
     columns = select(ForwardingRow.slow_count, ForwardingRow.slow_until)
     row = connection.execute(columns.with_for_update()).one()
-    believed_until = latest(now, LONGEST_SLOW_SECONDS)
-    is_known = row.slow_until is not None and started_at < row.slow_until <= believed_until
+    is_known = is_slow_beyond(started_at, row.slow_until, now)
     count = row.slow_count if is_known else row.slow_count + 1
-    delay = SLOW_SECONDS[min(max(count, 1), len(SLOW_SECONDS)) - 1]
-    until = now + timedelta(seconds=max(delay, min(retry_after_seconds or 0, LONGEST_SLOW_SECONDS)))
+    until = slow_step(count, retry_after_seconds, now)
     if is_known:
         until = max(until, row.slow_until)
     connection.execute(update(ForwardingRow).values(slow_until=until, slow_count=count))

@@ -10,8 +10,8 @@ from typing import Any
 from sqlalchemy import Connection, Row, delete, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from app.domain.clock import is_still_to_come, latest
-from app.steps.pace import GUARD_SECONDS, LONGEST_SLOW_SECONDS, SLOW_SECONDS
+from app.domain.clock import latest
+from app.steps.pace import GUARD_SECONDS, is_slow_beyond, slow_step
 from app.storage.tables import ReadingRow, ReadRow
 
 _WINDOWS = (1.0, 30.0)
@@ -72,7 +72,7 @@ def reserve(
     Each counts until its window's length after its end, as submissions do (decision 3).
     """
     state = _locked(connection, kind)
-    if is_still_to_come(state.slow_until, now, LONGEST_SLOW_SECONDS):
+    if is_slow_beyond(now, state.slow_until, now):
         return None
     count = min(most, *(_room(connection, kind, pace, number, now) for number in range(2)))
     if count <= 0:
@@ -106,12 +106,10 @@ def slow(
 ) -> None:
     """Read nothing of this kind for a while, longer each time Gameball asks for it."""
     state = _locked(connection, reserved.kind)
-    believed_until = latest(now, LONGEST_SLOW_SECONDS)
-    if state.slow_until is not None and reserved.started_at < state.slow_until <= believed_until:
+    if is_slow_beyond(reserved.started_at, state.slow_until, now):
         return  # they were on their way together
     count = state.slow_count + 1
-    delay = SLOW_SECONDS[min(count, len(SLOW_SECONDS)) - 1]
-    until = now + timedelta(seconds=max(delay, min(retry_after_seconds or 0, LONGEST_SLOW_SECONDS)))
+    until = slow_step(count, retry_after_seconds, now)
     statement = update(ReadingRow).where(ReadingRow.kind == reserved.kind)
     connection.execute(statement.values(slow_until=until, slow_count=count))
 
@@ -120,7 +118,7 @@ def is_slow(connection: Connection, kind: Kind, now: datetime) -> bool:
     """Whether Gameball asked for less of this kind, and that time is not over."""
     statement = select(ReadingRow.slow_until).where(ReadingRow.kind == kind)
     slow_until = connection.execute(statement).scalar_one_or_none()
-    return is_still_to_come(slow_until, now, LONGEST_SLOW_SECONDS)
+    return is_slow_beyond(now, slow_until, now)
 
 
 def in_window(connection: Connection, kind: Kind, seconds: float, now: datetime) -> int:
