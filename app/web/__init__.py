@@ -21,7 +21,6 @@ from app.web import (
     stats,
     webhooks,
 )
-from app.web.callback_lane import CallbackLane
 
 
 class _NoSessions(SessionInterface):
@@ -57,5 +56,4 @@ def create_app(service: Service) -> Flask:
         docs,
     ):
         app.register_blueprint(module.blueprint)
-    app.wsgi_app = CallbackLane(app, service)  # type: ignore[method-assign]
     return app

@@ -12,15 +12,19 @@ from typing import Any
 from gunicorn.workers.gthread import TConn
 
 from app.storage.sharing import run_sharing
-from app.web.patient_worker import LENGTH, OTHER_LENGTH, PatientWorker
+from app.web.patient_worker import PatientWorker, read_ahead
+from app.web.plain_callbacks import PlainCallback
 
 MOST_TOGETHER = 64
 # A commit that takes longer waits for something else than the disk: nobody waits for it then.
 SLOW_SECONDS = 0.1
 
+# A callback, the connection on which it waits, and how many bytes of that it is.
+Arrived = tuple[TConn, PlainCallback, int]
+
 
 class CallbackWorker(PatientWorker):
-    """Whole callbacks that are there together share a thread; every other request has its own.
+    """Plain callbacks that are there together share a thread; every other request has its own.
 
     Where its application says ``gathers_callbacks``, those that arrive during a commit wait for its
     end, so that the next one is for all of them.
@@ -28,25 +32,28 @@ class CallbackWorker(PatientWorker):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._whole: list[TConn] = []
-        self._read_now: Sequence[TConn] | None = None
+        self._arrived: list[Arrived] = []
+        self._read_now: Sequence[Arrived] | None = None
         self._begun_at: dict[int, float] = {}
         self._gathers: bool = self.app.gathers_callbacks
 
     def serve_whole(self, conn: TConn, data: bytes) -> None:
-        if is_whole_callback(data):
-            self._whole.append(conn)
-        else:
+        plain = PlainCallback.read(data, self.app.service.configuration)
+        # What gunicorn has read beyond its last request is not on the socket any more.
+        if plain is None or read_ahead(conn):
             super().serve_whole(conn, data)
+        else:
+            self._arrived.append((conn, plain, len(data)))
 
     def wait_for_and_dispatch_events(self, timeout: float) -> None:
-        super().wait_for_and_dispatch_events(min(timeout, SLOW_SECONDS) if self._whole else timeout)
+        wait = min(timeout, SLOW_SECONDS) if self._arrived else timeout
+        super().wait_for_and_dispatch_events(wait)
         self._begin_group()
 
     def _begin_group(self) -> None:
         """Serve what is there, unless the next group is the larger for waiting."""
-        if self._whole and self._read_now is None and not self._is_worth_waiting():
-            group, self._whole = self._whole[:MOST_TOGETHER], self._whole[MOST_TOGETHER:]
+        if self._arrived and self._read_now is None and not self._is_worth_waiting():
+            group, self._arrived = self._arrived[:MOST_TOGETHER], self._arrived[MOST_TOGETHER:]
             self._read_now = group
             self._begun_at[id(group)] = time.monotonic()
             self.tpool.submit(self._serve, group)
@@ -55,50 +62,42 @@ class CallbackWorker(PatientWorker):
         begun_at = self._begun_at.values()
         return self._gathers and any(time.monotonic() < at + SLOW_SECONDS for at in begun_at)
 
-    def _serve(self, group: Sequence[TConn]) -> None:
+    def _serve(self, group: Sequence[Arrived]) -> None:
         """In a thread of the pool. While the group waits for its commit, the next may be read."""
         ends: Sequence[Any] = [False] * len(group)
-        calls = [partial(self.handle, conn) for conn in group]
+        calls = [partial(self._answer, *arrived) for arrived in group]
         try:
             ends = run_sharing(calls, partial(self.method_queue.defer, self._end_reading, group))
         finally:
             self.method_queue.defer(self._finish_group, group, ends)
 
-    def _end_reading(self, group: Sequence[TConn]) -> None:
+    def _answer(self, conn: TConn, plain: PlainCallback, length: int) -> bool:
+        """Whether its connection stays for another request."""
+        if len(conn.sock.recv(length)) < length:
+            return False
+        self._count()
+        is_full = len(self.keepalived_conns) >= self.max_keepalived
+        stays = bool(self.alive and self.cfg.keepalive and not plain.is_last and not is_full)
+        answer = plain.answer(self.app.service, stays=stays)
+        # There is room for it, unless a client sends on and on and reads nothing.
+        return conn.sock.send(answer) == len(answer) and stays
+
+    def _count(self) -> None:
+        """As gunicorn does, for the operator's `max_requests`."""
+        self.nr += 1
+        if self.nr >= self.max_requests:
+            self.alive = False
+
+    def _end_reading(self, group: Sequence[Arrived]) -> None:
         if self._read_now is group:
             self._read_now = None
         self._begin_group()
 
-    def _finish_group(self, group: Sequence[TConn], ends: Sequence[Any]) -> None:
+    def _finish_group(self, group: Sequence[Arrived], ends: Sequence[Any]) -> None:
         del self._begun_at[id(group)]
-        for conn, end in zip(group, ends, strict=True):
-            self.finish_request(conn, _Done(end))
+        for (conn, _, _), end in zip(group, ends, strict=True):
+            if end is True:
+                self.keep(conn)
+            else:
+                self.let_go(conn)
         self._end_reading(group)
-
-
-class _Done:
-    """What `finish_request` asks of a future."""
-
-    def __init__(self, end: object) -> None:
-        self._end = end
-
-    def cancelled(self) -> bool:
-        return False
-
-    def result(self) -> object:
-        if isinstance(self._end, BaseException):
-            raise self._end
-        return self._end
-
-
-def is_whole_callback(data: bytes) -> bool:
-    """Whether a callback can be read to its end without waiting for its sender."""
-    head = data[: data.find(b"\r\n\r\n") + 4]
-    # Not one expression over all lines: each of many lengths would be tried against the rest.
-    length = LENGTH.search(head) if head.startswith(b"POST /webhooks/") else None
-    return (
-        length is not None
-        and not OTHER_LENGTH.search(head)
-        and head.count(b"\r") == head.count(b"\n") == head.count(b"\r\n")
-        and len(data) - len(head) >= int(length[1])
-    )

@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from http import HTTPStatus
 from typing import Any
 
 from gunicorn.http.errors import (
@@ -21,9 +20,10 @@ from gunicorn.http.errors import (
     ParseException,
 )
 from gunicorn.util import write_nonblock
-from gunicorn.workers.gthread import TConn, ThreadWorker
+from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, TConn, ThreadWorker
 
-from app.web.problems import MEDIA_TYPE, Problem, unreadable
+from app.web.problems import unreadable
+from app.web.raw import raw_problem
 
 # Seconds from a request's first byte until it must be whole; gunicorn's `keepalive` is how long
 # a connection may stay without a byte.
@@ -85,9 +85,33 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
     def finish_request(self, conn: TConn, end: Any) -> None:
         """gunicorn would wait here for a client to hang up, and everybody with it."""
         if is_over(end):
-            self._let_go(conn)
+            self.let_go(conn)
         else:
             super().finish_request(conn, end)
+
+    def let_go(self, conn: TConn) -> None:
+        """Say that nothing more will come, and read on until the client has said so as well.
+
+        A socket that is closed with bytes unread takes back an answer that is still on its way.
+        """
+        try:
+            conn.sock.shutdown(socket.SHUT_WR)
+        except OSError:
+            return self._hang_up(conn)
+        self._over[conn] = time.monotonic() + LINGER_SECONDS
+        receive_from(conn.sock, 1)
+        conn.sock.setblocking(False)
+        self.poller.register(conn.sock, selectors.EVENT_READ, partial(self._drain, conn))
+        return None
+
+    def keep(self, conn: TConn) -> None:
+        """Wait for the next request on a connection that gunicorn's parser need not have seen."""
+        conn.set_timeout()
+        if not self.alive:
+            conn.timeout = min(conn.timeout, time.monotonic() + STOP_KEEPALIVE_LINGER)
+        self.keepalived_conns.append(conn)
+        back = partial(self.on_client_socket_readable, conn)
+        self.poller.register(conn.sock, selectors.EVENT_READ, back)
 
     def run(self) -> None:
         try:
@@ -103,7 +127,8 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         if is_ours or not isinstance(exc, ParseException):
             super().handle_error(req, client, addr, exc)
         else:
-            answer = last_answer(unreadable(exc))
+            # Where the next request would begin is not known.
+            answer = raw_problem(unreadable(exc), stays=False)
             quiet(lambda: write_nonblock(client, answer))
 
     def _cap_keepalive(self, deadline: float) -> None:
@@ -164,21 +189,6 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
     def _end_large(self, conn: TConn, end: Any) -> None:
         self._large.pop(conn, None)
         self.finish_request(conn, end)
-
-    def _let_go(self, conn: TConn) -> None:
-        """Say that nothing more will come, and read on until the client has said so as well.
-
-        A socket that is closed with bytes unread takes back an answer that is still on its way.
-        """
-        try:
-            conn.sock.shutdown(socket.SHUT_WR)
-        except OSError:
-            return self._hang_up(conn)
-        self._over[conn] = time.monotonic() + LINGER_SECONDS
-        receive_from(conn.sock, 1)
-        conn.sock.setblocking(False)
-        self.poller.register(conn.sock, selectors.EVENT_READ, partial(self._drain, conn))
-        return None
 
     def _drain(self, conn: TConn, _sock: socket.socket) -> None:
         if conn in self._over and not discarded(conn.sock):
@@ -243,16 +253,6 @@ def is_over(end: Any) -> bool:
 def read_ahead(conn: TConn) -> bytes:
     """What was read from a socket beyond the request that it was read for."""
     return conn.parser.unreader.buf.getvalue() if conn.initialized else b""
-
-
-def last_answer(problem: Problem) -> bytes:
-    """An answer after which nothing more is read: where the next request begins is not known."""
-    body = problem.text().encode()
-    head = (
-        f"HTTP/1.1 {problem.status} {HTTPStatus(problem.status).phrase}\r\n"
-        f"Connection: close\r\nContent-Type: {MEDIA_TYPE}\r\nContent-Length: {len(body)}\r\n\r\n"
-    )
-    return head.encode("ascii") + body
 
 
 def peek(sock: socket.socket) -> bytes | None:

@@ -157,36 +157,23 @@ class Problem(Exception):  # noqa: N818 -- the word of RFC 9457
 
 def install(app: Flask) -> None:
     """Answer every error of the service as a problem, an unforeseen one included."""
-    app.register_error_handler(Problem, lambda problem: problem.response())
-    app.register_error_handler(StorageUnavailable, _storage)
-    app.register_error_handler(Overtaken, _storage)
-    app.register_error_handler(KeysUnavailable, _keys)
-    app.register_error_handler(CannotOpen, _storage)
-    app.register_error_handler(ParseException, lambda error: unreadable(error).response())
     app.register_error_handler(HTTPException, _http)
-    app.register_error_handler(Exception, _unforeseen)
+    app.register_error_handler(Exception, lambda e: problem_of(e, request.path).response())
 
 
-def _storage(error: StorageUnavailable | Overtaken | CannotOpen) -> Response:
-    log.error("storage.unavailable", problem=str(error), path=request.path)
-    detail = "Nothing was kept. Send it again."
-    return Problem("storage", detail, headers={"Retry-After": str(RETRY_SECONDS)}).response()
-
-
-def _keys(error: KeysUnavailable) -> Response:
-    log.error("keys.unavailable", problem=str(error), path=request.path)
-    detail = "Nothing was kept. Send it again."
-    return Problem("keys", detail, headers={"Retry-After": str(RETRY_SECONDS)}).response()
-
-
-def _http(error: HTTPException) -> Response:
-    status = error.code or 500
-    if status < 400:
-        return Response(status=status, headers=error.get_headers())
-    kind = _BY_STATUS.get(status, "malformed" if status < 500 else "fault")
-    headers = {name: value for name, value in error.get_headers() if name in ("Allow",)}
-    detail = KINDS[kind].title + "."
-    return Problem(kind, detail, status=status, headers=headers).response()
+def problem_of(error: Exception, path: str) -> Problem:
+    """What whoever called ``path`` is told of what went wrong there; our log gets the rest."""
+    match error:
+        case Problem():
+            return error
+        case StorageUnavailable() | Overtaken() | CannotOpen():
+            return _unavailable("storage", error, path)
+        case KeysUnavailable():
+            return _unavailable("keys", error, path)
+        case ParseException():
+            return unreadable(error)
+    log.error("request.failed", path=path, error=type(error).__name__, exc_info=error)
+    return Problem("fault", "It was noted. Send it again later.")
 
 
 def unreadable(error: ParseException) -> Problem:
@@ -199,6 +186,17 @@ def unreadable(error: ParseException) -> Problem:
     return Problem("malformed", "This is not HTTP as we read it.", status=status)
 
 
-def _unforeseen(error: Exception) -> Response:
-    log.error("request.failed", path=request.path, error=type(error).__name__, exc_info=error)
-    return Problem("fault", "It was noted. Send it again later.").response()
+def _unavailable(kind: str, error: Exception, path: str) -> Problem:
+    log.error(f"{kind}.unavailable", problem=str(error), path=path)
+    headers = {"Retry-After": str(RETRY_SECONDS)}
+    return Problem(kind, "Nothing was kept. Send it again.", headers=headers)
+
+
+def _http(error: HTTPException) -> Response:
+    status = error.code or 500
+    if status < 400:
+        return Response(status=status, headers=error.get_headers())
+    kind = _BY_STATUS.get(status, "malformed" if status < 500 else "fault")
+    headers = {name: value for name, value in error.get_headers() if name in ("Allow",)}
+    detail = KINDS[kind].title + "."
+    return Problem(kind, detail, status=status, headers=headers).response()

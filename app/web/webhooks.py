@@ -1,13 +1,12 @@
 """What did a platform tell us? Handshakes and events, each answered as the platform expects."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
 import structlog
-from flask import Blueprint, Response, request
-from werkzeug.wrappers import Request
+from flask import Blueprint, Request, Response, request
 
 from app.metrics import CALLBACK_SECONDS, EVENTS
 from app.platforms.kit.adapter import Adapter
@@ -47,24 +46,23 @@ def webhook(source: str) -> Response:
     adapter = service().configuration.sources.get(source)
     if adapter is None:
         raise Problem("unknown", "No source has this name.")
-    reply = answer(service(), adapter, request)
+    request.max_content_length = service().configuration.web.max_callback_bytes
+    reply = answer(service(), adapter, callback_of(request, service().now))
     response = Response(reply.body, reply.status)
     del response.headers["Content-Type"]
     response.headers.extend(header_list(reply))
     return response
 
 
-def answer(service: Service, adapter: Adapter, request: Request) -> Reply:
+def callback_of(request: Request, now: Callable[[], datetime]) -> Callback:
+    """What came to Flask. It arrived at the time ``now`` tells once its last byte is there."""
+    headers, query = lower_headers(request), request.args.to_dict()
+    return Callback(request.method, headers, query, request.get_data(cache=False), now())
+
+
+def answer(service: Service, adapter: Adapter, callback: Callback) -> Reply:
     """Answer a source's callback. Raises `Problem` and whatever `problems` answers for."""
     began = time.perf_counter()
-    request.max_content_length = service.configuration.web.max_callback_bytes
-    callback = Callback(
-        request.method,
-        lower_headers(request),
-        request.args.to_dict(),
-        request.get_data(cache=False),
-        service.now(),
-    )
     try:
         return _answer(service, adapter, callback)
     finally:

@@ -5,6 +5,7 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import BinaryIO
 
 import pytest
 from sqlalchemy import Connection
@@ -119,3 +120,75 @@ def test_a_commit_that_waits_for_somebody_holds_up_nobody(
     assert len(history.event_keys()) == 31
     assert took < 2
     survived(held_up=1, others_answered_within=f"{took:.2f} s")
+
+
+def test_a_connection_carries_callbacks_of_every_kind_in_turn(
+    installation: Installation, history: History, survived: Survived
+) -> None:
+    """Those that are plain, and those that are read by gunicorn and answered by Flask."""
+    history.link(range(100))
+    web = installation.serve()
+    one = [follow(f"event-{n}", f"account-{n}").as_bytes() for n in range(8)]
+    in_chunks = chunked(one[2])
+    last = one[7].replace(b"\r\n", b"\r\nConnection: close\r\n", 1)
+    asked = b"GET /healthz HTTP/1.1\r\nHost: vouch\r\n\r\n"
+
+    answers = []
+    with connections(web.port, 1) as (caller,), caller.makefile("rb") as read:
+        # Several in one packet, so that gunicorn has read some of what is plain.
+        for packet, count in [
+            (one[0], 1),
+            (asked, 1),
+            (one[1], 1),
+            (in_chunks + one[3], 2),
+            (one[4] + one[5] + asked, 3),
+            (one[6], 1),
+            (last, 1),
+        ]:
+            caller.sendall(packet)
+            answers += [next_status(read) for _ in range(count)]
+        rest = read.read()
+
+    assert answers == [204, 200, 204, 204, 204, 204, 204, 200, 204, 204]
+    assert rest == b""
+    assert sorted(history.event_keys()) == [f"event-{n}" for n in range(8)]
+    survived(mixed_requests=len(answers))
+
+
+def next_status(read: BinaryIO) -> int:
+    """Of the next of several answers on one connection."""
+    head = [line.lower().strip() for line in iter(read.readline, b"\r\n")]
+    lengths = [int(line.split(b":")[1]) for line in head if line.startswith(b"content-length:")]
+    read.read(sum(lengths))
+    return int(head[0].split()[1])
+
+
+def chunked(data: bytes) -> bytes:
+    head, _, body = data.partition(b"\r\n\r\n")
+    lines = [line for line in head.split(b"\r\n") if not line.lower().startswith(b"content-length")]
+    chunk = b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)
+    return b"\r\n".join([*lines, b"Transfer-Encoding: chunked", b"", chunk])
+
+
+def send_on_and_on(connection: socket.socket, data: bytes) -> None:
+    for _ in range(100_000):
+        connection.sendall(data)
+
+
+def test_a_client_that_reads_no_answer_costs_only_itself(
+    installation: Installation, history: History, survived: Survived
+) -> None:
+    history.link(range(10))
+    web = installation.serve()
+    forged = follow("event-0", "account-0").as_bytes()[:-1] + b" "
+    with connections(web.port, 1) as (deaf,), connections(web.port, 1) as (caller,):
+        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+        deaf.settimeout(2)
+        with pytest.raises(OSError, match=r"timed out|reset|pipe"):
+            send_on_and_on(deaf, forged)
+
+        caller.sendall(follow("event-1", "account-1").as_bytes())
+
+        assert status(caller) == 204
+    assert history.event_keys() == ["event-1"]
+    survived(deaf_clients=1)

@@ -13,13 +13,10 @@ from flask import Flask
 from flask.testing import FlaskClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import func, select
 from structlog.testing import capture_logs
 from werkzeug.test import TestResponse
 
-from app.cli.demo.configuration import toml_value
 from app.platforms import adapters
-from app.platforms.kit.adapter import Adapter
 from app.platforms.kit.callback import Example, KeysUnavailable
 from app.platforms.kit.examples import example_source, handshakes, templates
 from app.platforms.kit.places import Query
@@ -27,56 +24,32 @@ from app.platforms.kit.published import no_fetcher
 from app.service import Service
 from app.steps.sources import seen_of
 from app.storage.errors import StorageUnavailable
-from app.storage.tables import AttemptRow, AwardRow, EventRow, TransitionRow
 from app.web import create_app
-from app.web.callback_lane import CallbackLane
 from tests.cli.conftest import is_secret
 from tests.clock import Clock
 from tests.conftest import MakeService
 from tests.platforms.callbacks import adapter_of, callback
+from tests.web.sources import (
+    EXAMPLES,
+    SOURCES,
+    adapter_in,
+    kept,
+    signed,
+    table,
+    variables,
+    with_every_platform,
+)
 
 FILE = Path(__file__).parents[1] / "platforms" / "vectors.json"
 VECTORS: list[dict[str, Any]] = [v for v in json.loads(FILE.read_text("utf-8")) if "valid" in v]
-EXAMPLES = [(name, example) for name in sorted(adapters()) for example in templates(name)]
 HANDSHAKES = [(name, one) for name in sorted(adapters()) for one in handshakes(name)]
-SOURCES = {name: example_source(name)["name"] for name in sorted(adapters())}
 MARK = "it-was-me"
 JUNK = ["", "   ", "\xff\xfe", "NaN", "sha256=", "v1,abc", "x" * 5_000]
 
 
-def table(values: dict[str, Any]) -> str:
-    """A [[sources]] table, its secrets by reference, and the variables that hold them."""
-    lines = []
-    for key, value in values.items():
-        held = value if isinstance(value, list) else [value]
-        refers = is_secret(values["platform"], key)
-        told = [f"env:{variable(values, key, i)}" if refers else v for i, v in enumerate(held)]
-        lines.append(f"{key} = {toml_value(told if isinstance(value, list) else told[0])}")
-    return "[[sources]]\n" + "\n".join(lines) + "\n"
-
-
-def variable(values: dict[str, Any], key: str, position: int) -> str:
-    return f"T_{values['name']}_{key}_{position}".replace("-", "_").upper()
-
-
-def variables(values: dict[str, Any]) -> dict[str, str]:
-    return {
-        variable(values, key, i): str(one)
-        for key, value in values.items()
-        for i, one in enumerate(value if isinstance(value, list) else [value])
-    }
-
-
-def rule(platform: str, action: str) -> str:
-    return f'\n[[rules]]\nchallenge_id = 7\nplatform = "{platform}"\naction = "{action}"\n'
-
-
 @pytest.fixture
 def service(make_service: MakeService) -> Service:
-    sources = [example_source(name) for name in sorted(adapters())]
-    rules = "".join(rule(name, "follow") for name in sorted(adapters()))
-    held = {name: one for source in sources for name, one in variables(source).items()}
-    return make_service("".join(map(table, sources)) + rules, **held)
+    return with_every_platform(make_service)
 
 
 @pytest.fixture
@@ -86,37 +59,6 @@ def client(service: Service) -> FlaskClient:
 
 def application(service: Service) -> Flask:
     return create_app(service)
-
-
-def kept(service: Service) -> list[int]:
-    with service.database.read() as connection:
-        return [
-            connection.execute(select(func.count()).select_from(row)).scalar_one()
-            for row in (EventRow, AttemptRow, AwardRow, TransitionRow)
-        ]
-
-
-def adapter_in(service: Service, platform: str) -> Adapter:
-    return service.configuration.sources[SOURCES[platform]]
-
-
-def signed(service: Service, platform: str, name: str, key: str = "k-1") -> Example:
-    now = service.now()
-    example = templates(platform)[name].fill(actor="42", target="1337", key=key, now=now)
-    return adapter_in(service, platform).sign(example, now)
-
-
-def flask_client(service: Service) -> FlaskClient:
-    """Where callbacks do not go round Flask."""
-    app = application(service)
-    lane = app.wsgi_app
-    assert isinstance(lane, CallbackLane)
-    app.wsgi_app = lane._flask  # type: ignore[method-assign]
-    return app.test_client()
-
-
-def answer_of(response: TestResponse) -> tuple[int, bytes, dict[str, str]]:
-    return response.status_code, response.data, dict(response.headers)
 
 
 def post(client: FlaskClient, platform: str, sent: Example) -> TestResponse:
@@ -456,47 +398,3 @@ def test_a_refused_handshake_is_told_of_no_body(client: FlaskClient) -> None:
 
     assert answer.status_code == 400
     assert "handshake" in answer.json["detail"]  # type: ignore[index]
-
-
-# Round Flask.
-
-
-@pytest.mark.parametrize(("platform", "name"), EXAMPLES)
-def test_an_event_that_goes_round_flask_is_answered_as_by_it(
-    service: Service, client: FlaskClient, platform: str, name: str
-) -> None:
-    by_flask = flask_client(service)
-    sent = signed(service, platform, name)
-    forged = replace(sent, body=sent.body + b" ")
-
-    for one in (sent, forged):
-        assert answer_of(post(client, platform, one)) == answer_of(post(by_flask, platform, one))
-
-
-@pytest.mark.parametrize(
-    "trouble", [StorageUnavailable("down"), KeysUnavailable("none"), RuntimeError("a bug")]
-)
-def test_trouble_is_answered_as_by_flask(
-    service: Service, client: FlaskClient, monkeypatch: pytest.MonkeyPatch, trouble: Exception
-) -> None:
-    def fail(*_: object) -> None:
-        raise trouble
-
-    monkeypatch.setattr(Service, "receive", fail)
-    sent = signed(service, "twitch", "follow")
-
-    answers = [answer_of(post(one, "twitch", sent)) for one in (client, flask_client(service))]
-
-    assert answers[0] == answers[1]
-    assert answers[0][0] >= 500
-
-
-def test_a_body_that_is_too_large_is_refused_as_by_flask(
-    service: Service, client: FlaskClient
-) -> None:
-    sent = replace(signed(service, "twitch", "follow"), body=b"x" * 5_000_000)
-
-    answers = [answer_of(post(one, "twitch", sent)) for one in (client, flask_client(service))]
-
-    assert answers[0] == answers[1]
-    assert answers[0][0] == 413
