@@ -77,7 +77,7 @@ class CallbackWorker(PatientWorker):
             return False
         self._count()
         is_full = len(self.keepalived_conns) >= self.max_keepalived
-        stays = bool(self.alive and self.cfg.keepalive and not plain.is_last and not is_full)
+        stays = bool(self.alive and self._keepalive and not plain.is_last and not is_full)
         answer = plain.answer(self.app.service, stays=stays)
         # There is room for it, unless a client sends on and on and reads nothing.
         return conn.sock.send(answer) == len(answer) and stays

@@ -45,6 +45,9 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
     """The threaded worker, whose threads serve requests that have arrived."""
 
     def init_process(self) -> None:
+        # A setting that is looked up takes longer than a system call.
+        self._keepalive: int = self.cfg.keepalive
+        self._is_ssl: bool = self.cfg.is_ssl
         # When the first byte of a request came, and how many there were at the last look.
         self._began: dict[TConn, float] = {}
         self._known: dict[TConn, int] = {}
@@ -64,7 +67,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         super().accept(listener)
 
     def enqueue_req(self, conn: TConn) -> None:
-        if self.cfg.is_ssl:
+        if self._is_ssl:
             return super().enqueue_req(conn)  # type: ignore[no-any-return]
         # Of a client that does not wait for our answer, its next request may have begun.
         ahead, arrived = read_ahead(conn), peek(conn.sock)
@@ -72,7 +75,6 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         missing = 1 if arrived is None and not ahead else missing_bytes(data)
         if missing == 0 or arrived == b"":
             self._forget(conn)
-            receive_from(conn.sock, 1)
             return self.serve_whole(conn, data)
         if missing is None:
             return self._enqueue_large(conn)
@@ -99,14 +101,13 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         except OSError:
             return self._hang_up(conn)
         self._over[conn] = time.monotonic() + LINGER_SECONDS
-        receive_from(conn.sock, 1)
         conn.sock.setblocking(False)
         self.poller.register(conn.sock, selectors.EVENT_READ, partial(self._drain, conn))
         return None
 
     def keep(self, conn: TConn) -> None:
         """Wait for the next request on a connection that gunicorn's parser need not have seen."""
-        conn.set_timeout()
+        conn.timeout = time.monotonic() + self._keepalive
         if not self.alive:
             conn.timeout = min(conn.timeout, time.monotonic() + STOP_KEEPALIVE_LINGER)
         self.keepalived_conns.append(conn)
@@ -159,9 +160,9 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
             if self._known.get(conn) == known:
                 return self._hang_up(conn)  # woken, and nothing new: the client hung up
             self._known[conn] = known
-        receive_from(conn.sock, known - ahead + missing)
+            receive_from(conn.sock, known - ahead + missing)
         conn.sock.setblocking(False)
-        conn.timeout = time.monotonic() + self.cfg.keepalive
+        conn.timeout = time.monotonic() + self._keepalive
         self.pending_conns.append(conn)
         back = partial(self.on_pending_socket_readable, conn)
         self.poller.register(conn.sock, selectors.EVENT_READ, back)
@@ -181,7 +182,6 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
     def _enqueue_large(self, conn: TConn) -> None:
         self._forget(conn)
         self._large[conn] = time.monotonic() + LARGE_SECONDS
-        receive_from(conn.sock, 1)
         conn.data_ready = True
         done = self._large_pool.submit(self.handle, conn)
         done.add_done_callback(lambda end: self.method_queue.defer(self._end_large, conn, end))
@@ -221,8 +221,10 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         conn.close()
 
     def _forget(self, conn: TConn) -> None:
+        """Wait no longer for the rest of a request."""
         self._began.pop(conn, None)
-        self._known.pop(conn, None)
+        if self._known.pop(conn, None) is not None:
+            receive_from(conn.sock, 1)
 
 
 def missing_bytes(data: bytes) -> int | None:
