@@ -19,10 +19,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.intake import fresh_database, intake_requests, served
+from bench.load import measure
 
+# How many callbacks over how many connections, to see what memory they leave behind.
+MANY, CONNECTIONS = 1_500, 32
 _TICKS = os.sysconf("SC_CLK_TCK")
 _ANSWER = b"HTTP/1.1 202 Accepted\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
-
 _NOTHING = _ANSWER.replace(b"202 Accepted", b"404 Not Found")
 
 
@@ -100,27 +102,42 @@ def main() -> None:
     parser.add_argument("--database", default="", help="a PostgreSQL server's URL; else SQLite")
     parser.add_argument("--callbacks", type=int, default=300)
     parser.add_argument("--idle", type=float, default=30, help="seconds to watch it do nothing")
+    parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
+    rounds = [_round(options) for _ in range(options.rounds)]
+    for name in rounds[0]:
+        values = sorted(one[name] for one in rounds)
+        print(f"{name:24}{statistics.median(values):9.4g}  {values[0]:.4g} to {values[-1]:.4g}")
+    print(json.dumps({"rounds": rounds}))
+
+
+def _round(options: argparse.Namespace) -> dict[str, float]:
+    """What one service needs from its start: first alone, then with one caller, then with many."""
     with (
         Gameball().listening() as gameball,
         fresh_database(options.database) as url,
         served("intake", url, gameball=f"http://127.0.0.1:{gameball.port}") as (pid, port),
     ):
+        time.sleep(2)
+        started = resident_mb(family(pid))
         latencies(port, gameball, 10, 0.02)
         taken = sorted(latencies(port, gameball, options.callbacks, 0.05))
         time.sleep(3)
         before = processor_seconds(family(pid))
         time.sleep(options.idle)
         idle = (processor_seconds(family(pid)) - before) / options.idle
-        processes, memory = len(family(pid)), resident_mb(family(pid))
-    told = {
-        "p50 ms": statistics.median(taken),
-        "p99 ms": taken[int(len(taken) * 0.99)],
-        "idle, share of a core": idle,
-        "processes": processes,
-        "memory MB": memory,
-    }
-    print(json.dumps({name: round(value, 4) for name, value in told.items()}))
+        quiet = resident_mb(family(pid))
+        measure("127.0.0.1", port, intake_requests(MANY), CONNECTIONS)
+        told = {
+            "p50 ms": statistics.median(taken),
+            "p99 ms": taken[int(len(taken) * 0.99)],
+            "idle, % of a core": 100 * idle,
+            "processes": len(family(pid)),
+            "MB after the start": started,
+            f"MB after {options.callbacks + 10}": quiet,
+            f"MB after {MANY} more": resident_mb(family(pid)),
+        }
+    return {name: round(value, 3) for name, value in told.items()}
 
 
 if __name__ == "__main__":
