@@ -21,10 +21,23 @@ BY_SENDER = partial(
     identity=("digest",),
     handle="sender.login",
 )
-COMMENT = BY_SENDER(
-    "comment", target="thread", identity=("comment.id",), time=iso("comment.created_at")
+# Whoever deletes it may be a moderator: it is always the author's.
+COMMENT = Kind(
+    "comment",
+    "comment.user.id",
+    "thread",
+    ("comment.id",),
+    iso("comment.created_at"),
+    "comment.user.login",
 )
-POST = BY_SENDER("post", identity=("discussion.id",), time=iso("discussion.created_at"))
+POST = Kind(
+    "post",
+    "discussion.user.id",
+    "repository.full_name",
+    ("discussion.id",),
+    iso("discussion.created_at"),
+    "discussion.user.login",
+)
 SPONSOR = Kind(
     "sponsor",
     "sponsorship.sponsor.id",
@@ -36,6 +49,22 @@ SPONSOR = Kind(
 MEMBER = Kind(
     "join", "membership.user.id", "organization.login", ("digest",), None, "membership.user.login"
 )
+SHAPES = {
+    "starred_at": "star",
+    "forkee": "fork",
+    "comment": "comment",
+    "discussion": "discussion",
+    "sponsorship": "sponsorship",
+    "membership": "organization",
+    "issue": "issue",
+    "pull_request": "pull_request",
+    "hook": "hook",
+}
+COMMENTED = {
+    "issue": "comment",
+    "discussion": "discussion_comment",
+    "pull_request": "pull_request_review_comment",
+}
 # What is deleted carries the time when it was made, not when it was deleted.
 GONE = partial(replace, time=None, undone=True)
 
@@ -64,6 +93,9 @@ class GitHub(Adapter):
         "watch.started": BY_SENDER("watch"),
         "comment.created": COMMENT,
         "comment.deleted": GONE(COMMENT, undoes="comment.created"),
+        # Numbered apart from those on issues.
+        "discussion_comment.created": COMMENT,
+        "discussion_comment.deleted": GONE(COMMENT, undoes="discussion_comment.created"),
         "discussion.created": POST,
         "discussion.deleted": GONE(POST, undoes="discussion.created"),
         "sponsorship.created": SPONSOR,
@@ -79,7 +111,8 @@ class GitHub(Adapter):
         word = _word(body)
         if word == "hook.deleted":
             return Reading(notice="the webhook was deleted")
-        if dig(body, "sender.type") == "Bot":
+        actor = self.kinds[word].actor if word in self.kinds else "sender.id"
+        if dig(body, actor.replace(".id", ".type")) == "Bot":
             return Reading(ignored=(f"{word} by a bot",))
         thread = dig(body, "issue.number") or dig(body, "discussion.number")
         digest = fingerprint(callback.body.hex())
@@ -91,19 +124,11 @@ class GitHub(Adapter):
 
 def _word(body: dict[str, Any]) -> str:
     """What the event is called: what it is about, told by what it carries, and the action."""
-    shapes = {
-        "starred_at": "star",
-        "forkee": "fork",
-        "comment": "comment",
-        "discussion": "discussion",
-        "sponsorship": "sponsorship",
-        "membership": "organization",
-        "issue": "issue",
-        "pull_request": "pull_request",
-        "hook": "hook",
-    }
-    about = next((word for key, word in shapes.items() if key in body), None)
+    about = next((word for key, word in SHAPES.items() if key in body), "watch")
+    if about == "comment":
+        about = next((word for key, word in COMMENTED.items() if key in body), "commit_comment")
     if about == "fork":
         return about
-    action = text(body.get("action"), "action")
-    return f"{about or 'watch'}.{action}"
+    if body.get("action") is None:
+        return "an event of another kind"
+    return f"{about}.{text(body['action'], 'action')}"

@@ -52,15 +52,42 @@ def test_two_stars_are_two_events() -> None:
     assert len(keys) == 2
 
 
-def test_removing_a_comment_takes_back_that_comment() -> None:
-    comment = {"id": 1, "created_at": STARRED}
+ON = {"issue": {"number": 7}}, {"discussion": {"number": 7}}
+MODERATORS = CAT, OWNER, {"id": 7, "type": "User"}, {"id": 8, "type": "Bot"}
 
-    done = only_event(said(action="created", comment=comment, issue={"number": 7}))
-    undone = only_event(said(action="deleted", comment=comment, issue={"number": 7}))
+
+@pytest.mark.parametrize("on", ON, ids=str)
+@pytest.mark.parametrize("remover", MODERATORS, ids=lambda one: str(one["id"]))
+def test_removing_a_comment_takes_it_back_from_its_author_whoever_removes_it(
+    on: dict[str, Any], remover: dict[str, Any]
+) -> None:
+    comment = {"id": 1, "created_at": STARRED, "user": CAT}
+
+    done = only_event(said(action="created", comment=comment, **on))
+    undone = only_event(said(action="deleted", comment=comment, sender=remover, **on))
 
     assert (done.action, done.target) == ("comment", "Codertocat/Hello-World#7")
-    assert undone.undone
+    assert (done.actor, done.actor_handle) == ("583231", "octocat")
+    assert (undone.undone, undone.actor) == (True, done.actor)
     assert undone.undoes == done.key
+
+
+def test_removing_a_discussion_takes_it_back_from_its_author() -> None:
+    discussion = {"id": 1, "number": 90, "created_at": STARRED, "user": CAT}
+
+    done = only_event(said(action="created", discussion=discussion))
+    undone = only_event(said(action="deleted", discussion=discussion, sender=OWNER))
+
+    assert (done.action, done.actor) == ("post", "583231")
+    assert (undone.undone, undone.actor, undone.undoes) == (True, done.actor, done.key)
+
+
+def test_comments_that_are_numbered_apart_are_two_events() -> None:
+    comment = {"id": 1, "created_at": STARRED, "user": CAT}
+
+    keys = {only_event(said(action="created", comment=comment, **on)).key for on in ON}
+
+    assert len(keys) == 2
 
 
 def test_a_sponsorship_names_the_sponsor() -> None:
@@ -77,19 +104,24 @@ def test_a_sponsorship_names_the_sponsor() -> None:
 
 def test_the_owner_and_bots_earn_nothing() -> None:
     by_owner = said(action="created", starred_at=STARRED, sender=OWNER)
-    by_bot = said(action="created", starred_at=STARRED, sender={**CAT, "type": "Bot"})
+    bot = {**CAT, "type": "Bot"}
+    by_bot = said(action="created", starred_at=STARRED, sender=bot)
+    told = {"id": 1, "created_at": STARRED, "user": bot}
+    comment = said(action="created", comment=told, sender=bot, issue={"number": 7})
 
     assert by_owner.ignored == ("star.created is by the account itself",)
     assert by_bot.ignored == ("star.created by a bot",)
+    assert comment.ignored == ("comment.created by a bot",)
 
 
-def test_a_member_is_the_one_who_was_added_and_not_who_added_them() -> None:
+@pytest.mark.parametrize("sender", [OWNER, {"id": 1, "type": "Bot"}], ids=["person", "bot"])
+def test_a_member_is_the_one_who_was_added_and_not_who_added_them(sender: dict[str, Any]) -> None:
     event = only_event(
         said(
             action="member_added",
             membership={"user": CAT},
             organization={"login": "Octocoders"},
-            sender=OWNER,
+            sender=sender,
             repository=None,
         )
     )
@@ -101,7 +133,13 @@ def test_a_member_is_the_one_who_was_added_and_not_who_added_them() -> None:
     ("told", "word"),
     [
         ({"action": "opened", "issue": {"number": 1}}, "issue.opened"),
-        ({"action": "edited", "comment": {"id": 1}}, "comment.edited"),
+        ({"action": "edited", "comment": {"id": 1}, "issue": {"number": 1}}, "comment.edited"),
+        ({"action": "created", "comment": {"id": 1}}, "commit_comment.created"),
+        (
+            {"action": "created", "comment": {"id": 1}, "pull_request": {"number": 1}},
+            "pull_request_review_comment.created",
+        ),
+        ({"ref": "refs/heads/main", "commits": []}, "an event of another kind"),
     ],
 )
 def test_other_events_earn_nothing(told: dict[str, Any], word: str) -> None:
