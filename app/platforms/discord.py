@@ -37,6 +37,9 @@ BOUGHT = Kind(
 )
 # https://docs.discord.com/developers/interactions/receiving-and-responding#interaction-object-interaction-type
 INTERACTIONS = {2: "command", 3: "component", 5: "modal"}
+# https://docs.discord.com/developers/resources/entitlement#entitlement-object-entitlement-types
+# Of the others somebody else paid for it, or nobody: gifts, tests, what was free.
+PAID_FOR = (1, 8)
 
 
 class DiscordSource(SourceConfig):
@@ -98,6 +101,8 @@ class Discord(Adapter):
         body = json_object(callback.body)
         if "event" in body:
             word = text(dig(body, "event.type"), "event.type")
+            if word.startswith("ENTITLEMENT_") and dig(body, "event.data.type") not in PAID_FOR:
+                return Reading(ignored=(f"{word} of what the account did not pay for",))
             return Reading.of(self.read_word(word, callback, body))
         # On one of the two addresses 1 is an event, on the other a ping; only events carry one.
         if body.get("type") == PING:
@@ -110,7 +115,8 @@ class Discord(Adapter):
         sort = body.get("type")
         word = INTERACTIONS.get(sort if isinstance(sort, int) else 0, "another interaction")
         reply = _json(type=NO_CHANGE)
-        if word == "command":
+        # A form may stand alone: without a message of ours there is nothing to leave unchanged.
+        if word in ("command", "modal"):
             reply = _json(
                 type=MESSAGE, data={"content": self.source.thanks, "flags": ONLY_FOR_THEM}
             )

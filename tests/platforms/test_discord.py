@@ -57,8 +57,9 @@ def test_a_direct_message_names_the_user_without_a_member() -> None:
     assert event.actor == "53908232506183680"
 
 
-def test_who_uses_a_command_is_thanked_where_nobody_else_sees_it() -> None:
-    told = answer(said(interaction(), thanks="Danke!"))
+@pytest.mark.parametrize("sort", [2, 5], ids=["command", "modal"])
+def test_who_uses_a_command_or_a_form_is_thanked_where_nobody_else_sees_it(sort: int) -> None:
+    told = answer(said(interaction(sort), thanks="Danke!"))
 
     assert told == {"type": 4, "data": {"content": "Danke!", "flags": 64}}
 
@@ -97,6 +98,19 @@ def test_one_means_an_event_on_one_address_and_a_ping_on_the_other() -> None:
     assert only_event(authorized).occurred_at == datetime(2024, 10, 18, 14, 42, 53, 64834, UTC)
     assert ping.handshake
     assert answer(ping) == {"type": 1}
+
+
+@pytest.mark.parametrize("word", ["ENTITLEMENT_CREATE", "ENTITLEMENT_DELETE"])
+@pytest.mark.parametrize("sort", [None, 1, 2, 3, 4, 5, 6, 7, 8])
+def test_a_purchase_is_what_the_account_itself_paid_for(word: str, sort: int | None) -> None:
+    """Not Nitro (2), gifts (3, 6), tests (4) and what was free (5, 7)."""
+    data = {"id": "1", "user_id": "2", "sku_id": "3", "type": sort}
+    event = {"type": word, "timestamp": "2024-10-18T14:42:53", "data": data}
+
+    told = said({"type": 1, "event": event})
+
+    assert [one.action for one in told.events] == (["purchase"] if sort in (1, 8) else [])
+    assert bool(told.ignored) != bool(told.events)
 
 
 def test_an_event_of_no_interest_earns_nothing() -> None:
