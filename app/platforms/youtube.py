@@ -15,7 +15,6 @@ from app.platforms.kit.terms import Terms
 from app.platforms.kit.websub import WebSubAdapter, WebSubSource
 from app.platforms.kit.xml import xml_object
 
-# https://developers.google.com/youtube/v3/guides/push_notifications
 TOPIC = "https://www.youtube.com/xml/feeds/videos.xml?channel_id="
 UPLOAD = Kind("post", "channelId", "videoId", ("videoId",), iso("published"), "author.name")
 # An edit is told like an upload: only `published` says that the video is an old one.
@@ -24,7 +23,7 @@ NEW_FOR = timedelta(days=2)
 
 class YouTubeSource(WebSubSource):
     channels: tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")], ...] = Field(
-        min_length=1, description="The creators' channel ids; nothing else is subscribed to."
+        min_length=1, description="The creators' channel ids; nothing else is heard or counts."
     )
 
 
@@ -39,8 +38,7 @@ class YouTube(WebSubAdapter):
     }
     terms = (
         Terms(
-            "Subscribe-button conditions of use: no reward or benefit for clicking Subscribe, and "
-            "no tracking of whether somebody did",
+            "Subscribe-button conditions of use: no reward for clicking it, no tracking of who did",
             "https://developers.google.com/youtube/youtube_subscribe_button",
             frozenset({"subscribe", "follow"}),
         ),
@@ -52,6 +50,8 @@ class YouTube(WebSubAdapter):
 
     def read(self, callback: Callback) -> Reading:
         feed = dig(xml_object(callback.body), "feed")
+        if not self.is_of_a_topic(feed):
+            return Reading(ignored=("a feed of a channel that is not configured",))
         told = ((word, one) for word in self.kinds for one in listed(dig(feed, word)))
         return read_each(told, lambda item: self._event(callback, *item))
 

@@ -88,6 +88,19 @@ def test_one_bad_entry_costs_no_other() -> None:
     assert len(result.ignored) == 2
 
 
+def of_channel(channel: str) -> str:
+    hub = '<link rel="hub" href="https://pubsubhubbub.appspot.com"/>'
+    return f'{hub}<link rel="self" href="{TOPIC}{channel}"/>'
+
+
+def test_the_feed_of_a_channel_that_is_no_longer_configured_earns_nothing() -> None:
+    ours = told(of_channel("UC-example-channel"), entry())
+    others = told(of_channel("UC-left-us"), entry())
+
+    assert len(ours.events) == 1
+    assert others.ignored == ("a feed of a channel that is not configured",)
+
+
 def test_a_feed_without_entries_says_nothing() -> None:
     assert told() == Reading()
 

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field, SecretStr
 from app.platforms.kit.adapter import Adapter
 from app.platforms.kit.callback import Ask, Callback, Forged, Grant, Malformed, Reply
 from app.platforms.kit.encodings import matches_any
-from app.platforms.kit.fields import text
+from app.platforms.kit.fields import dig, listed, text
 from app.platforms.kit.options import SecretRef, SourceConfig, TokenRef
 from app.platforms.kit.places import Header
 from app.platforms.kit.schemes import HmacScheme
@@ -71,6 +71,15 @@ class WebSubAdapter(Adapter):
         }
         return Ask(self.source.hub_url or self.hub, form)
 
+    def is_of_a_topic(self, feed: object) -> bool:
+        """Whether a feed is one of our topics, by the address that it says is its own, if it does.
+
+        A subscription outlives the configuration that asked for it.
+        """
+        links = (link for link in listed(dig(feed, "link")) if dig(link, "@rel") == "self")
+        own = dig(next(links, None), "@href")
+        return own is None or _query(own) in map(_query, self.topics)
+
     def handshake(self, callback: Callback) -> Reply | None:
         if callback.method != "GET":
             return None
@@ -92,3 +101,8 @@ def _grant(topic: str, lease: str) -> Grant | None:
     """How long the hub promises to call, which may be less than what was asked for."""
     is_number = lease.isascii() and lease.isdigit() and len(lease) < 9
     return Grant(topic, int(lease)) if is_number and int(lease) > 0 else None
+
+
+def _query(address: str) -> str:
+    """What tells the topics of a hub apart, in however many ways their address may be written."""
+    return address.partition("?")[2] or address
