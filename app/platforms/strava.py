@@ -62,7 +62,9 @@ class Strava(Adapter):
 
     def __init__(self, source: Any) -> None:
         super().__init__(source)
-        self.schemes = (SIGNATURE, ADDRESS) if source.address_tokens else (SIGNATURE,)
+        # Without a key for it, a signature is no proof, but no fault of the callback's either.
+        usable = (SIGNATURE, source.secrets), (ADDRESS, source.address_tokens)
+        self.schemes = tuple(scheme for scheme, keys in usable if keys)
 
     def handshake(self, callback: Callback) -> Reply | None:
         return verified_hub(callback, self.source.verify_token.get_secret_value(), as_json=True)

@@ -93,6 +93,17 @@ def test_a_signature_that_is_wrong_is_not_made_good_by_the_token() -> None:
         adapter_of("strava", **TOKENS).verify(sent)
 
 
+def test_a_signature_that_no_key_is_known_for_costs_no_callback_with_the_token() -> None:
+    adapter = adapter_of("strava", secrets=[], **TOKENS)
+    signature = {"X-Strava-Signature": f"t={AT},v1=00"}
+
+    adapter.verify(unsigned("an-address-token", signature))
+
+    for token in (None, "another"):
+        with pytest.raises(Forged):
+            adapter.verify(unsigned(token, signature))
+
+
 def test_a_source_needs_one_of_the_two_secrets() -> None:
     adapter_of("strava", secrets=[], **TOKENS)
 
