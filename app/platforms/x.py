@@ -1,4 +1,4 @@
-"""X: the Activity API and the old Account Activity API; what comes by both is paid once."""
+"""X: the Activity API and the old Account Activity API, which number what they tell apart."""
 
 import json
 from dataclasses import replace
@@ -126,8 +126,8 @@ def _activity(data: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     """What the event is called, and what the paths in `KINDS` lead into."""
     subscriber = fields.optional_text(dig(data, "filter.user_id"), "filter.user_id")
     author = fields.optional_text(dig(data, "payload.liked_tweet_author_id"), "the liked author")
-    # A like of the subscriber's own post comes without the account that likes it.
-    inbound = dig(data, "filter.direction") == "inbound" or author == subscriber
+    # A like of the subscriber's own post, or of nobody knows whose, does not tell who likes it.
+    inbound = dig(data, "filter.direction") == "inbound" or author in (None, subscriber)
     posts = [post for post in listed(dig(data, "payload.referenced_tweets")) if dig(post, "type")]
     references = {text(post["type"], "type"): post.get("id") for post in posts}
     root = {**data, "references": references, "liker": None if inbound else subscriber}

@@ -256,8 +256,9 @@ def test_a_like_is_by_the_subscribed_account() -> None:
         like(filter={"user_id": OTHER}),
         like(filter={"user_id": THEM, "direction": "inbound"}),
         like(filter={}),
+        like(filter={"user_id": THEM}, payload={"liked_tweet_author_id": None}),
     ],
-    ids=["its own post", "inbound", "no subscriber"],
+    ids=["its own post", "inbound", "no subscriber", "nobody knows whose post"],
 )
 def test_a_like_that_does_not_say_whose_it_is_is_ignored(body: dict[str, Any]) -> None:
     assert read(body).ignored == ("like.create names no actor",)
