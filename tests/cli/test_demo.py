@@ -270,6 +270,12 @@ def test_the_installation_rewards_something_on_every_platform(installation: Inst
     assert len({rule.challenge_id for rule in rules}) == len(PLATFORMS) + 1
 
 
+def test_what_no_terms_speak_against_is_shown_first(installation: Installation) -> None:
+    spoken_against = [bool(offer.adapter.terms) for offer in installation.offers]
+
+    assert spoken_against == sorted(spoken_against)
+
+
 def test_the_installation_uses_nothing_of_a_real_one(installation: Installation) -> None:
     assert "somebody-elses" not in installation.variables.values()
     assert not any(name.endswith("_FILE") for name in installation.variables if name in VARIABLES)

@@ -50,7 +50,7 @@ def install(folder: Path, gameball: Mapping[str, str]) -> Installation:
     """Write a configuration with a source for every platform, and make a database and a key."""
     variables = {**_untouched_environment(), **_variables(folder), **gameball}
     # First the platforms whose terms, as far as we know, do not mind: what comes next uses them.
-    names = sorted(adapters(), key=lambda name: (adapters()[name].terms is not None, name))
+    names = sorted(adapters(), key=lambda name: (bool(adapters()[name].terms), name))
     examples = {name: shown for name in names if (shown := _shown(name))}
     path = Path(variables["VOUCH_CONFIG"])
     path.write_text(configuration_text(folder, examples), "utf-8")
