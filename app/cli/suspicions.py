@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from app.cli.moments import span
 from app.cli.output import iso
 from app.platforms.kit.adapter import Adapter
-from app.platforms.kit.callback import Callback, Forged, Refusal
+from app.platforms.kit.callback import Callback, Forged, KeysUnavailable, Refusal
 
 _FOREVER_SECONDS = 1e12
 _QUOTES = "\"'"
@@ -90,13 +90,16 @@ def _reencoded(body: bytes) -> Iterator[bytes]:
 def _believes(adapter: Adapter, callback: Callback) -> bool:
     try:
         adapter.verify(callback)
-    except (Refusal, ValueError):  # a secret that was changed may no longer be a key
+    # A secret that was changed may no longer be a key.
+    except (Refusal, KeysUnavailable, ValueError):
         return False
     return True
 
 
 def _altered(adapter: Adapter, **options: Any) -> Adapter:
-    return type(adapter)(adapter.source.model_copy(update=options))
+    altered = type(adapter)(adapter.source.model_copy(update=options))
+    altered.fetch = adapter.fetch
+    return altered
 
 
 def _with_secrets(adapter: Adapter, change: Callable[[str], str]) -> Adapter:

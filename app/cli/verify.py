@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import cache
 from typing import BinaryIO
 from urllib.parse import parse_qsl
 
@@ -60,7 +61,8 @@ def command(
     source = described_source(platform, platform, secrets, pairs)
     callback = _callback(source, method, headers, queries, body_file, at or utc_now())
     if fetch_keys:
-        source.adapter.fetch = fetched_now
+        # Once: what explains a refusal is found by trying.
+        source.adapter.fetch = cache(fetched_now)
     try:
         verdict = judge(source.adapter, callback)
     except KeysUnavailable as error:

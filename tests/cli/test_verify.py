@@ -28,6 +28,7 @@ from tests.cli.conftest import (
 )
 from tests.platforms.callbacks import adapter_of as configured
 from tests.platforms.callbacks import callback
+from tests.platforms.test_pairs import public_half
 
 VECTORS: list[dict[str, Any]] = json.loads(
     (Path(__file__).parents[1] / "platforms" / "vectors.json").read_text("utf-8")
@@ -440,3 +441,28 @@ def test_keys_that_a_platform_publishes_are_asked_for_only_when_told_to(
     assert offline.exit_code == online.exit_code == 2
     assert "give --secret S, or --fetch-keys" in offline.stderr
     assert "127.0.0.1:9/ has not answered" in " ".join(online.stderr.split())
+
+
+@pytest.mark.parametrize("platform", PUBLISHING)
+def test_a_callback_that_a_published_key_did_not_sign_is_refused_in_peace(
+    run: Vouch, monkeypatch: pytest.MonkeyPatch, platform: str
+) -> None:
+    adapter, sent = adapter_of(platform), signed_example(platform)
+    scheme = adapter.schemes[0]
+    key: Any = public_half(scheme.stranger()).decode()
+    for step in reversed(adapter.key_path.split(".")):
+        key = {step: key}
+    fetched: list[bool] = []
+
+    def fetch(_: str, *, anew: bool = False) -> bytes:
+        fetched.append(anew)
+        return json.dumps(key).encode()
+
+    monkeypatch.setattr("app.cli.verify.fetched_now", fetch)
+    asked = [*others(platform), *header_options(sent.headers), "--fetch-keys", "--body-file", "-"]
+
+    result = run("verify", platform, *asked, stdin=sent.body)
+
+    assert result.exit_code == 1
+    assert "does not match the body under any configured secret" in one_line(result)
+    assert fetched == [False, True]
