@@ -15,16 +15,18 @@ from app.platforms.kit.callback import Callback
 from app.platforms.kit.examples import Template
 
 TIMEOUT_SECONDS = (3.05, 30)
+TOLD = ("key", "action", "actor", "target", "undone")
 
 
 @dataclass(frozen=True, slots=True)
 class Signed:
-    """A callback ready to be posted, and the events that it must be read as."""
+    """A callback ready to be posted, and what a source as configured makes of it."""
 
     body: bytes
     headers: Mapping[str, str]
     query: Mapping[str, str]
     events: tuple[Mapping[str, Any], ...]
+    ignored: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +53,12 @@ def signed_callback(
     is_forged: bool = False,
 ) -> Signed:
     """An example as the platform would sign it, or a stranger; raises `CannotSign`."""
+    template = template.addressed(adapter.source)
     example = template.fill(actor=actor, target=target, key=key, now=now)
     sent = adapter.forge(example, now) if is_forged else adapter.sign(example, now)
-    read = adapter.read(Callback("POST", sent.headers, sent.query, sent.body, now)).events
-    wanted = template.expected(actor=actor, target=target, key=key, now=now)
-    # Some keys are made of the whole body: only reading it tells them.
-    events = [{"key": event.key, **want} for event, want in zip(read, wanted, strict=True)]
-    return Signed(sent.body, sent.headers, sent.query, tuple(events))
+    reading = adapter.read(Callback("POST", sent.headers, sent.query, sent.body, now))
+    events = tuple({name: getattr(one, name) for name in TOLD} for one in reading.events)
+    return Signed(sent.body, sent.headers, sent.query, events, reading.ignored)
 
 
 def new_session(url: str) -> requests.Session:

@@ -146,9 +146,14 @@ def _print(order: Order, outcome: Outcome) -> None:
         (signed, answered), *_ = outcome.sent
         click.echo(f"POST {order.url}")
         for event in signed.events:
-            undone = " undone" if event.get("undone") else ""
+            undone = " undone" if event["undone"] else ""
             words = f"{event['action']}{undone} by {event['actor']} on {event['target']}"
             print_labelled("event", f"{words}, key {event['key']}")
+        for reason in signed.ignored:
+            print_labelled("ignored", reason)
+        if order.is_forged:
+            refused = f"a refusal is answered {order.adapter.forged_status}, and logged"
+            print_labelled("forged", f"signed with a stranger's key: {refused}")
         print_labelled("answer", f"{_told(answered)} in {answered.seconds * 1000:.1f} ms")
         return
     speed = order.count / outcome.seconds
@@ -179,4 +184,5 @@ def _outcome_json(order: Order, outcome: Outcome) -> dict[str, Any]:
         "latencyMs": {"p50": outcome.latency_ms(0.5), "p99": outcome.latency_ms(0.99)},
         "details": sorted({one.detail for one in outcome.answers if one.detail}),
         "events": list(outcome.sent[0][0].events) if order.count == 1 else None,
+        "ignored": list(outcome.sent[0][0].ignored) if order.count == 1 else None,
     }

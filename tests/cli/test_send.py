@@ -156,8 +156,46 @@ def test_a_forged_callback_is_one_that_the_adapter_refuses(
 
     assert result.exit_code == 1
     assert "answer    403 (The signature is wrong.)" in result.stdout
+    refused = adapter_of(platform).forged_status
+    assert f"a stranger's key: a refusal is answered {refused}, and logged" in result.stdout
     with pytest.raises(Forged):
         adapter_of(platform).verify(receiver.callbacks[0])
+
+
+ADDRESSED = [(p, key) for p in PLATFORMS for key in templates(p)[first(p)].stands_for]
+
+
+@pytest.mark.parametrize(("platform", "key"), ADDRESSED)
+def test_an_example_is_addressed_to_the_source_as_configured(
+    run: Vouch, receiver: Receiver, platform: str, key: str
+) -> None:
+    word = templates(platform)[first(platform)].stands_for[key]
+    other = word[0] + word[:0:-1]
+    options = [part for part in example_options(platform) if part != f"{key}={word}"]
+    if len(options) < len(example_options(platform)):
+        options.remove("--set")
+    asked = [*options, "--set", f"{key}={other}", "--url", receiver.url, "--json"]
+
+    told = {n: json.loads(run("send", platform, n, *asked).stdout) for n in templates(platform)}
+
+    assert told[first(platform)]["events"]
+    for one in told.values():
+        assert bool(one["events"]) != bool(one["ignored"])
+
+
+@pytest.mark.parametrize("platform", [p for p, key in ADDRESSED if key == "names"])
+def test_what_is_told_is_what_the_source_makes_of_it(
+    run: Vouch, receiver: Receiver, platform: str
+) -> None:
+    """The example mentions an account, which this source does not name as its own."""
+    options = [part for part in example_options(platform) if not part.startswith("names=")]
+    options.remove("--set")
+
+    result = run("send", platform, "mention", *options, "--url", receiver.url, "--json")
+
+    (event,) = json.loads(result.stdout)["events"]
+    assert event["action"] != "mention"
+    assert event["key"].partition(":")[0] != "mention"
 
 
 @any_platform

@@ -68,6 +68,8 @@ CASES = [(platform, name) for platform in PLATFORMS for name in templates(platfo
 COVERED = [(p, n) for p, n in CASES if all(one.covers_body for one in adapter_of(p).schemes)]
 HANDSHAKES = [(platform, name) for platform in PLATFORMS for name in handshakes(platform)]
 
+ELSEWHERE = ("command.direct", "join.workspace")
+
 tried = settings(
     max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None
 )
@@ -192,6 +194,27 @@ def test_an_example_is_believed_and_read_as_it_says(platform: str, name: str) ->
         assert event.occurred_at == event.received_at == NOW
         assert ACTOR.encode() in event.payload
         assert_sound(event)
+
+
+@pytest.mark.parametrize(
+    ("platform", "name"), [(p, n) for p, n in CASES if templates(p)[n].stands_for]
+)
+def test_an_example_can_be_addressed_to_a_source_with_other_ids(platform: str, name: str) -> None:
+    config = adapters()[platform].config.model_fields
+    stands_for = templates(platform)[name].stands_for
+    others = {key: word[0] + word[:0:-1] for key, word in stands_for.items()}
+    told = {key: [o] if config[key].annotation is not str else o for key, o in others.items()}
+    adapter = adapter_of(platform, **told)
+    template = templates(platform)[name].addressed(adapter.source)
+
+    believed = sent(adapter, template)
+
+    adapter.verify(believed)
+    events = adapter.read(believed).events
+    # What happened elsewhere, as in a direct message, is of no source that names places.
+    expected = template.expected(actor=ACTOR, target=TARGET, key=KEY, now=NOW) if events else []
+    assert [event.target for event in events] == [want["target"] for want in expected]
+    assert events or name in ELSEWHERE
 
 
 @any_example

@@ -1,7 +1,9 @@
 """Templates of callbacks: what is filled in, and how."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
+from types import SimpleNamespace
 
 from app.platforms.kit.examples import Template, templates
 
@@ -48,6 +50,17 @@ def test_headers_and_what_is_expected_are_filled_as_well() -> None:
 
     assert example.headers == {"Content-Type": "application/json", "X-Id": "k"}
     assert one.expected(actor="42", target="1337", key="k", now=AT) == [{"key": "k"}]
+
+
+def test_other_words_stand_where_a_source_has_other_ids() -> None:
+    body = {"a": ["T1", {"b": "in T1"}], "c": 12, "d": -12, "e": None, "f": True, "T1": 1.5}
+    one = replace(template(body), stands_for={"teams": "T1", "group": "12"})
+    other = SimpleNamespace(teams=("T2", "T3"), group="77")
+
+    assert one.addressed(other).body == {
+        "a": ["T2", {"b": "in T2"}], "c": 77, "d": -77, "e": None, "f": True, "T1": 1.5,
+    }  # fmt: skip
+    assert one.addressed(SimpleNamespace(teams=(), group="")) == one
 
 
 def test_a_platform_without_examples_has_none() -> None:

@@ -3,7 +3,7 @@
 import json
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib import resources
 from importlib.resources.abc import Traversable
@@ -21,6 +21,7 @@ class Template:
     ``body`` is JSON (or text), with placeholders in its strings: ``{actor}``, ``{target}``,
     ``{id}``, ``{iso}``, ``{unix_text}``, ``{unix_ms_text}``; a string that is exactly ``{unix}`` or
     ``{unix_ms}`` becomes a number. ``expect`` lists the events it must be read as.
+    ``stands_for``, from ``addressed.toml``: by a source's key, the word in its place here.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Template:
     headers: Mapping[str, str]
     query: Mapping[str, str]
     expect: tuple[Mapping[str, Any], ...]
+    stands_for: Mapping[str, str] = field(default_factory=dict)
 
     def fill(self, *, actor: str, target: str, key: str, now: datetime) -> Example:
         values = _values(actor, target, key, now)
@@ -37,6 +39,20 @@ class Template:
         headers = {name: str(_filled(value, values)) for name, value in self.headers.items()}
         query = {name: str(_filled(value, values)) for name, value in self.query.items()}
         return Example(raw.encode(), {"Content-Type": "application/json", **headers}, query)
+
+    def addressed(self, source: object) -> "Template":
+        """The template as the platform would send it to ``source``, whatever ids that has."""
+        own = ((word, _first(getattr(source, key))) for key, word in self.stands_for.items())
+        words = {word: text for word, text in own if text}
+        if not words:
+            return self
+        return replace(
+            self,
+            body=_reworded(self.body, words),
+            headers=_reworded(self.headers, words),
+            query=_reworded(self.query, words),
+            expect=_reworded(self.expect, words),
+        )
 
     def expected(self, *, actor: str, target: str, key: str, now: datetime) -> list[dict[str, Any]]:
         values = _values(actor, target, key, now)
@@ -67,7 +83,9 @@ def signing_keys(platform: str) -> tuple[bytes, ...]:
 
 def templates(platform: str) -> dict[str, Template]:
     """The templates of one platform by name; empty where it has none."""
-    return {name: _template(name, data) for name, data in _json_files(_folder(platform))}
+    folder = _folder(platform)
+    stands_for = _stands_for(folder)
+    return {name: _template(name, data, stands_for) for name, data in _json_files(folder)}
 
 
 def handshakes(platform: str) -> dict[str, Greeting]:
@@ -89,7 +107,12 @@ def _json_files(folder: Traversable) -> Iterator[tuple[str, dict[str, Any]]]:
             yield file.name.removesuffix(".json"), json.loads(file.read_text("utf-8"))
 
 
-def _template(name: str, data: dict[str, Any]) -> Template:
+def _stands_for(folder: Traversable) -> dict[str, str]:
+    file = folder / "addressed.toml"
+    return tomllib.loads(file.read_text("utf-8")) if file.is_file() else {}
+
+
+def _template(name: str, data: dict[str, Any], stands_for: Mapping[str, str]) -> Template:
     return Template(
         name,
         data["seen_at"],
@@ -97,6 +120,7 @@ def _template(name: str, data: dict[str, Any]) -> Template:
         data.get("headers", {}),
         data.get("query", {}),
         tuple(data["expect"]),
+        stands_for,
     )
 
 
@@ -134,3 +158,22 @@ def _filled(value: Any, values: Mapping[str, str]) -> Any:
     for placeholder, text in values.items():
         value = value.replace(placeholder, text)
     return value
+
+
+def _first(value: object) -> str:
+    """What a source's key says, or the first of several things; empty where it says nothing."""
+    return str(next(iter(value), "")) if isinstance(value, tuple) else str(value)
+
+
+def _reworded(value: Any, words: Mapping[str, str]) -> Any:
+    """``value`` with other words in the place of some; a number stays one where it can."""
+    if isinstance(value, Mapping):
+        return {key: _reworded(item, words) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_reworded(item, words) for item in value)
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        return value
+    text = str(value)
+    for word, other in words.items():
+        text = text.replace(word, other)
+    return int(text) if isinstance(value, int) and text.lstrip("-").isdecimal() else text
