@@ -40,6 +40,7 @@ class Meta(HubAdapter):
     docs = "https://developers.facebook.com/docs/graph-api/webhooks/getting-started"
     kinds = KINDS
     terms = (POLICY,)
+    networks = ("facebook", "instagram")
 
     def read(self, callback: Callback) -> Reading:
         body = json_object(callback.body)

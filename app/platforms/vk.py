@@ -50,6 +50,7 @@ class Vk(Adapter):
     config: ClassVar[type[SourceConfig]] = VkSource
     schemes = (TokenScheme(Field("secret")),)
     secret_fields = ("secret",)
+    shown_options = ("confirmation",)
     accepted = Reply(200, "ok")
     # Anything else is repeated, and after some of them VK stops calling.
     malformed_status = 200

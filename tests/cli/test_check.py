@@ -233,6 +233,37 @@ def test_terms_that_speak_against_a_rule_are_told_with_their_source(
     assert all(str(one) in text for one, text in zip(against, told, strict=True))
 
 
+NETWORKS = [(p, network) for p in PLATFORMS for network in adapters()[p].networks]
+
+
+@pytest.mark.parametrize(("platform", "network"), NETWORKS)
+@pytest.mark.usefixtures("_ready")
+def test_terms_that_speak_against_claims_of_a_network_without_an_adapter_are_told(
+    run: Vouch, platform: str, network: str
+) -> None:
+    write(CLAIMED.replace('"elsewhere"', f'"{network}"'))
+
+    _, findings = checked(run, "--offline")
+
+    (terms,) = adapters()[platform].terms
+    (told,) = [text for text in texts(findings, "warning") if "speak against" in text]
+    assert f"the terms of {network} speak against rewarding it. {terms}" in told
+
+
+@pytest.mark.usefixtures("_ready")
+def test_what_the_platform_makes_up_and_shows_is_no_secret_that_may_be_guessed(run: Vouch) -> None:
+    shown = [(p, key) for p in PLATFORMS for key in adapters()[p].shown_options]
+    for platform, key in shown:
+        kept = source(platform, secret="long-enough-not-to-be-guessed")
+        Path(f"{platform}-{key}-0").write_text("b5d1dc0c", "utf-8")
+        write(kept + rule(platform, an_action(platform)))
+
+        _, findings = checked(run, "--offline")
+
+        assert not [one for one in findings if one["place"].startswith(f"sources[0].{key}")]
+    assert shown
+
+
 @any_platform
 @pytest.mark.usefixtures("_ready")
 def test_no_known_action_of_a_platform_is_warned_of(run: Vouch, platform: str) -> None:

@@ -40,10 +40,11 @@ def _terms(
 ) -> Iterator[Finding]:
     """Of the platforms whose events fulfil the rule, or that only claims tell of."""
     place = configured.place("rules", position, "action")
-    kinds = {adapter.name: type(adapter) for adapter in sources}
-    if not kinds and rule.platform in adapters():
-        kinds = {rule.platform: adapters()[rule.platform]}
-    for name, kind in kinds.items():
+    kinds = [(adapter.name, type(adapter)) for adapter in sources]
+    if not kinds:
+        known = adapters().items()
+        kinds = [(rule.platform, k) for name, k in known if rule.platform in (name, *k.networks)]
+    for name, kind in dict(kinds).items():
         for terms in kind.terms:
             if terms.speak_against(rule.action):
                 yield warning(place, f"the terms of {name} speak against rewarding it. {terms}")

@@ -23,6 +23,8 @@ def check_sources(configured: Configured) -> Iterator[Finding]:
 def _secrets(configured: Configured, position: int, adapter: Adapter) -> Iterator[Finding]:
     public = list(example_source(adapter.name).values())
     for key, secrets in secrets_in(adapter.source).items():
+        if key in adapter.shown_options:
+            continue
         place = configured.place("sources", position, key)
         if any(_is_in(secret, public) for secret in secrets):
             yield error(place, "is the secret of our public example: everybody can sign with it")

@@ -45,6 +45,10 @@ class Adapter(ABC):
     """What of a JSON body is a secret, at its top, and is never kept."""
     terms: ClassVar[tuple[Terms, ...]] = ()
     """Which of its terms speak against rewarding an action; none: none were found."""
+    networks: ClassVar[tuple[str, ...]] = ()
+    """What else its terms are for: networks by the names that rules for claims may give them."""
+    shown_options: ClassVar[tuple[str, ...]] = ()
+    """What of the configuration the platform makes up and is told to whoever asks: no secret."""
 
     keys_url: ClassVar[str | None] = None
     """Where the platform publishes the key that it signs with, if we are to believe that."""
