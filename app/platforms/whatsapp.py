@@ -15,8 +15,9 @@ JOIN = Kind(
     "join", "account", "group_id", ("group_id", "account", "timestamp"), unix("timestamp"),
     "username",
 )  # fmt: skip
-# What is no word of the person: answers of the system, and what could not be read.
-NO_MESSAGES = ("reaction", "system", "unsupported", "request_welcome")
+WRITTEN = Kind("message", "account", "to", ("id",), unix("timestamp"), "name")
+# What is no new word of the person: answers of the system, edits, and what could not be read.
+NO_MESSAGES = ("reaction", "system", "unsupported", "request_welcome", "edit")
 
 
 class WhatsApp(HubAdapter):
@@ -25,7 +26,11 @@ class WhatsApp(HubAdapter):
     name = "whatsapp"
     docs = "https://developers.facebook.com/docs/whatsapp/webhooks/reference"
     kinds: ClassVar[dict[str, Kind]] = {
-        "messages": Kind("message", "account", "to", ("id",), unix("timestamp"), "name"),
+        "messages": WRITTEN,
+        # https://developers.facebook.com/documentation/business-messaging/whatsapp/webhooks/reference/messages/revoke
+        "messages.revoke": replace(
+            WRITTEN, identity=("revoke.original_message_id",), undone=True, undoes="messages"
+        ),
         # https://developers.facebook.com/docs/whatsapp/cloud-api/groups/webhooks
         "group_participants_add": JOIN,
         "group_participants_remove": replace(JOIN, undone=True),
@@ -54,6 +59,7 @@ def _told(entry: Any, field: object, value: Any) -> Iterator[tuple[object, objec
             person = known.get(str(sender))
             told = {"to": dig(value, "metadata.phone_number_id"), "account": sender}
             word = f"a {sort} message" if sort in NO_MESSAGES else "messages"
+            word = "messages.revoke" if sort == "revoke" else word
             root = _joined(one, {**told, "name": dig(person, "profile.name")})
             alone = {**value, "contacts": [person] if person else [], "messages": [one]}
             yield word, root, _with(entry, field, alone)

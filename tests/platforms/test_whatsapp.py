@@ -73,7 +73,17 @@ def test_what_is_kept_of_a_join_is_nobody_elses() -> None:
     assert b"16505550000" not in his.payload
 
 
-@pytest.mark.parametrize("sort", ["reaction", "system", "unsupported"])
+def test_a_message_that_is_revoked_is_taken_back() -> None:
+    sent = only_event(told(messages(message())))
+    revoke = {"original_message_id": "wamid.1"}
+
+    undone = only_event(told(messages(message(id="wamid.2", type="revoke", revoke=revoke))))
+
+    assert (undone.action, undone.actor, undone.target) == (sent.action, sent.actor, sent.target)
+    assert (undone.undone, undone.undoes) == (True, sent.key)
+
+
+@pytest.mark.parametrize("sort", ["reaction", "system", "unsupported", "edit"])
 def test_what_is_no_word_of_the_person_earns_nothing(sort: str) -> None:
     assert told(messages(message(type=sort))).ignored == (f"a {sort} message earns nothing",)
 
