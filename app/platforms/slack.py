@@ -31,6 +31,8 @@ LIKE = EVENT("like", target="post")
 # With these their holder acts as the app for a while.
 LIVING = ("token", "response_url", "trigger_id")
 NOTICES = ("app_uninstalled", "tokens_revoked")
+# Joining, leaving and editing come as messages too; these are what people write.
+WRITTEN = (None, "file_share", "thread_broadcast")
 
 
 class SlackSource(SourceConfig):
@@ -108,10 +110,11 @@ def _told(body: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         return text(body.get("type"), "type"), {"component": dig(first, "action_id")}
     event = obj(body["event"], "event")
     sort, user = text(event.get("type"), "event.type"), event.get("user")
-    if event.get("bot_id") or event.get("subtype") is not None:
-        # Joining, leaving and editing come as messages too.
+    if event.get("bot_id") or event.get("subtype") not in WRITTEN:
         return f"{sort} by a bot or the service", {}
     # Who joins the workspace is told with the whole profile.
     event = {**event, "user": dig(user, "id") if isinstance(user, dict) else user}
     post = joined("_", dig(event, "item.channel"), dig(event, "item.ts"))
+    if "item" in event and post is None:
+        return f"{sort} to what is no message", {}
     return sort, {"event": event, "post": post}

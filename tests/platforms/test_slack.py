@@ -49,6 +49,20 @@ def test_a_reaction_is_to_a_message() -> None:
     assert (removed.target, removed.undone) == (added.target, True)
 
 
+def test_a_reaction_to_a_file_is_to_no_message() -> None:
+    told = said({"type": "reaction_added", "user": ANN, "item": {"type": "file", "file": "F1"}})
+
+    assert told.ignored == ("reaction_added to what is no message earns nothing",)
+
+
+@pytest.mark.parametrize("sort", ["file_share", "thread_broadcast"])
+def test_what_is_written_with_a_file_or_told_to_the_channel_is_a_comment(sort: str) -> None:
+    told = {"type": "message", "subtype": sort, "user": ANN, "channel": CHANNEL, "text": "look"}
+
+    assert only_event(said(told)).action == "comment"
+    assert not said({**told, "bot_id": "B1"}).events
+
+
 @pytest.mark.parametrize("mark", [{"bot_id": "B1"}, {"subtype": "channel_join"}])
 def test_what_bots_and_the_service_write_is_no_comment(mark: dict[str, str]) -> None:
     told = {"type": "message", "user": ANN, "channel": CHANNEL, "text": "hi"}
