@@ -90,5 +90,10 @@ def _word(event: dict[str, Any]) -> str:
         return f"membership.{text(dig(event, 'membership.type'), 'membership.type')}"
     if sort != "message" or event["place"] is None:
         return sort
-    mentioned = [dig(one, "userId") for one in listed(dig(event, "message.mention.mentionees"))]
-    return "message.mention" if event["destination"] in mentioned else "message.group"
+    mentioned = listed(dig(event, "message.mention.mentionees"))
+    # Ids are there of people who consented; the account itself is marked besides.
+    is_us = (
+        dig(one, "isSelf") is True or dig(one, "userId") == event["destination"]
+        for one in mentioned
+    )
+    return "message.mention" if any(is_us) else "message.group"

@@ -4,6 +4,8 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
+
 from app.platforms.kit.callback import Reading
 from tests.platforms.callbacks import adapter_of, callback, only_event, reading
 
@@ -86,16 +88,20 @@ def test_who_cannot_be_named_earns_nothing() -> None:
     assert result.ignored == ("message.group names no actor",)
 
 
-def test_words_in_a_group_are_a_comment_and_those_to_the_account_a_mention() -> None:
+@pytest.mark.parametrize("us", [{"userId": BOT}, {"isSelf": True}], ids=["id", "mark"])
+def test_words_in_a_group_are_a_comment_and_those_to_the_account_a_mention(us: Any) -> None:
     source = {"type": "room", "roomId": "R1", "userId": ANN}
-    to = [{"type": "user", "userId": BOT}]
+    to = [{"type": "all"}, {"type": "user", "userId": ANN, "isSelf": False}, {"type": "user", **us}]
 
     comment = only_event(said(event("message", source=source, message={"text": "hi"})))
     mention = only_event(
         said(event("message", source=source, message={"mention": {"mentionees": to}}))
     )
 
-    assert (comment.action, comment.target) == ("comment", "R1")
+    others = only_event(
+        said(event("message", source=source, message={"mention": {"mentionees": to[:2]}}))
+    )
+    assert (comment.action, comment.target, others.action) == ("comment", "R1", "comment")
     assert (mention.action, mention.target) == ("mention", BOT)
 
 
