@@ -37,7 +37,7 @@ class Hmac(Adapter):
         if action is None:
             return Reading(ignored=(f"{word} earns nothing",))
         kind = replace(self._kind(body), action=action, undone=is_undone)
-        root = {**body, "@id": self._id(callback, body)}
+        root = {**body, "the id": self._id(callback, body)}  # which no path can name
         return Reading.of(self.read_as(kind, callback, word=word, root=root))
 
     def _kind(self, body: Mapping[str, Any]) -> Kind:
@@ -45,7 +45,7 @@ class Hmac(Adapter):
         # Not each of a partner's actions need have a target.
         target = it.target if it.target and dig(body, it.target) is not None else None
         time: At | None = TIMES[it.time_format](it.time) if it.time else None
-        return Kind("", it.actor, target, ("@id",), time, it.handle or None)
+        return Kind("", it.actor, target, ("the id",), time, it.handle or None)
 
     def _id(self, callback: Callback, body: Mapping[str, Any]) -> object:
         if self.source.event_id_place is not None:

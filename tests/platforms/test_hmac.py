@@ -95,6 +95,14 @@ def test_without_a_path_to_the_id_equal_bodies_are_one_event_and_others_are_not(
     assert keys[0] == keys[1] != keys[2]
 
 
+def test_a_member_called_as_in_json_ld_is_the_partners_and_not_the_id() -> None:
+    body = {**LIKED, "@id": "urn:post:7"}
+
+    event = only_event(told(body, target="@id"))
+
+    assert event.target == "urn:post:7"
+
+
 def test_an_id_in_a_signed_header_is_the_key() -> None:
     adapter = partner(event_id="header:X-Id", signed="{header:X-Id}/{body}")
     raw = json.dumps(LIKED).encode()
