@@ -24,13 +24,14 @@ START_COMMAND = re.compile(r"/start ([A-Za-z0-9_-]{1,64})")
 AS_TAKEN = matching(
     r"[A-Za-z0-9_-]{1,256}", "a secret token has 1 to 256 of the characters A-Z, a-z, 0-9, _ and -"
 )
-ID, AT = ("update_id",), unix("date")
+# With its time: after a quiet week Telegram goes on from another number, which may be a known one.
+ID, AT = ("update_id", "date"), unix("date")
 BY_SENDER = partial(Kind, actor="from.id", identity=ID, time=AT, handle="from.username")
 MEMBER = "new_chat_member.user"
 JOIN = Kind("join", f"{MEMBER}.id", "chat.id", ID, AT, f"{MEMBER}.username")
 START = BY_SENDER("subscribe", target=f"{MEMBER}.id")
 LIKE = Kind("like", "user.id", "post", ID, AT, "user.username")
-VOTE = Kind("vote", "user.id", "poll_id", ID, handle="user.username")
+VOTE = Kind("vote", "user.id", "poll_id", ("update_id",), handle="user.username")
 BOOST = Kind("boost", "source.user.id", "chat.id", ("boost_id",), AT, "source.user.username")
 
 

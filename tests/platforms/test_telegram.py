@@ -50,6 +50,17 @@ def test_who_was_in_and_is_out_has_left(old: dict[str, Any], new: dict[str, Any]
     assert (event.action, event.actor, event.undone) == ("join", "42", True)
 
 
+def test_a_number_that_telegram_uses_again_after_a_quiet_week_is_another_event() -> None:
+    told = {"chat": GROUP, "from": ANN, "text": "hello"}
+
+    first, again, later = (
+        only_event(said("message", {**told, "date": at})) for at in (AT, AT, AT + 8 * 86_400)
+    )
+
+    assert first.key == again.key
+    assert first.key != later.key
+
+
 @pytest.mark.parametrize("statuses", [OUT, IN])
 def test_a_promotion_or_a_ban_of_somebody_outside_is_neither(statuses: Any) -> None:
     for old in statuses:
