@@ -23,6 +23,7 @@ class Hmac(Adapter):
     name = "hmac"
     docs = "https://www.rfc-editor.org/rfc/rfc2104"
     config: ClassVar[type[SourceConfig]] = PartnerSource
+    numbers_apart = True
     forged_status = 401
 
     def __init__(self, source: Any) -> None:
@@ -64,8 +65,7 @@ class Hmac(Adapter):
         time = written(iso_time(told["time"], "time"), it.time_format)
         values = {it.action: word, it.actor: told["actor"], it.handle: told.get("handle")}
         values |= {it.target: told["target"], it.time: int(time) if time.isdigit() else time}
-        if it.event_id_place is None:
-            values |= {it.event_id: told["id"]}
+        values |= {} if it.event_id_place else {it.event_id: told["id"]}
         body = compact_json(nested({path: value for path, value in values.items() if path}))
         example = replace(super().prepared(example, now), body=body)
         return it.event_id_place.write(example, told["id"]) if it.event_id_place else example

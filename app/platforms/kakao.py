@@ -24,6 +24,7 @@ class Kakao(Adapter):
 
     name = "kakao"
     docs = "https://developers.kakao.com/docs/latest/en/kakaotalk-channel/callback"
+    numbers_apart = True
     schemes = (TokenScheme(Header("Authorization"), prefix="KakaoAK "),)
     accepted = Reply(200)
     forged_status = 401

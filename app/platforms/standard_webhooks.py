@@ -63,6 +63,7 @@ class StandardWebhooks(Adapter):
     name = "standard-webhooks"
     docs = "https://www.standardwebhooks.com/"
     config: ClassVar[type[SourceConfig]] = StandardWebhooksSource
+    numbers_apart = True
     schemes = (V1,)
     forged_status = 401
 

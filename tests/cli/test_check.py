@@ -233,6 +233,39 @@ def test_terms_that_speak_against_a_rule_are_told_with_their_source(
     assert all(str(one) in text for one, text in zip(against, told, strict=True))
 
 
+@any_platform
+@pytest.mark.usefixtures("_ready")
+def test_a_tolerance_where_no_time_is_signed_is_a_warning(run: Vouch, platform: str) -> None:
+    write(source(platform) + "tolerance_seconds = 60\n" + rule(platform, an_action(platform)))
+
+    _, findings = checked(run, "--offline")
+
+    told = [t for t in texts(findings, "warning") if "bounds nothing" in t]
+    assert bool(told) is not any(scheme.time for scheme in adapter_of(platform).schemes)
+    assert all(text.startswith("sources[0].tolerance_seconds (line ") for text in told)
+
+
+@any_platform
+@pytest.mark.usefixtures("_ready")
+def test_two_sources_that_may_mean_two_people_by_one_id_are_a_warning(
+    run: Vouch, platform: str
+) -> None:
+    one = source(platform)
+    name = example_source(platform)["name"]
+    other = one.replace(f'name = "{name}"', 'name = "another"', 1)
+    rules = f'[[rules]]\nchallenge_id = 1\nplatform = "{platform}"\naction = "follow"\n'
+    told = []
+    for accounts in ("", 'accounts = "others"\n'):
+        write(one + other + accounts + rules)
+        _, findings = checked(run, "--offline")
+        told.append([t for t in texts(findings, "warning") if "accounts word of its own" in t])
+
+    shared, apart = told
+    assert bool(shared) is adapters()[platform].numbers_apart
+    assert all(text.startswith("sources[1].name (line ") and name in text for text in shared)
+    assert not apart
+
+
 NETWORKS = [(p, network) for p in PLATFORMS for network in adapters()[p].networks]
 
 

@@ -14,6 +14,8 @@ SHORTEST_SECRET = 16
 def check_sources(configured: Configured) -> Iterator[Finding]:
     for position, adapter in enumerate(configured.configuration.sources.values()):
         yield from _secrets(configured, position, adapter)
+        yield from _tolerance(configured, position, adapter)
+        yield from _accounts(configured, position, adapter)
         if not any(adapter in configured.sources_of(rule) for rule in configured.rules):
             place = configured.place("sources", position, "name")
             name = adapter.source.name
@@ -33,6 +35,30 @@ def _secrets(configured: Configured, position: int, adapter: Adapter) -> Iterato
             yield warning(
                 place, f"has only {shortest} characters and may be guessed; use {SHORTEST_SECRET}"
             )
+
+
+def _tolerance(configured: Configured, position: int, adapter: Adapter) -> Iterator[Finding]:
+    told = adapter.source.tolerance_seconds
+    if told is not None and not any(scheme.time for scheme in adapter.schemes):
+        place = configured.place("sources", position, "tolerance_seconds")
+        yield warning(
+            place, "bounds nothing: no time is signed here that it could be compared with"
+        )
+
+
+def _accounts(configured: Configured, position: int, adapter: Adapter) -> Iterator[Finding]:
+    """Another source before it may mean somebody else by the same account id."""
+    before = list(configured.configuration.sources.values())[:position]
+    word = adapter.source.accounts or adapter.name
+    others = [one for one in before if word == (one.source.accounts or one.name)]
+    if others and (adapter.numbers_apart or any(one.numbers_apart for one in others)):
+        names = ", ".join(repr(one.source.name) for one in others)
+        place = configured.place("sources", position, "name")
+        yield warning(
+            place,
+            f"its accounts are linked under {word!r}, as those of {names}. If they number people "
+            "apart, one's 42 earns for the other's: give one of them an accounts word of its own",
+        )
 
 
 def _is_in(secret: str, values: object) -> bool:

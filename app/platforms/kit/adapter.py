@@ -45,6 +45,8 @@ class Adapter(ABC):
     """What of a JSON body is a secret, at its top, and is never kept."""
     terms: ClassVar[tuple[Terms, ...]] = ()
     """Which of its terms speak against rewarding an action; none: none were found."""
+    numbers_apart: ClassVar[bool] = False
+    """Whether two sources may mean two people by one account id, as two partners' 42 are."""
     networks: ClassVar[tuple[str, ...]] = ()
     """What else its terms are for: networks by the names that rules for claims may give them."""
     shown_options: ClassVar[tuple[str, ...]] = ()
