@@ -38,7 +38,7 @@ class Threads(HubAdapter):
 
     def _event(self, callback: Callback, body: Any, topic: str, one: Any) -> Event | str:
         word = f"{topic}.{text(dig(one, 'field'), 'field')}"
-        if dig(one, "value.is_quote_post") is True:
+        if dig(one, "value.is_quote_post") is True and f"{word}.quote" in self.kinds:
             word = f"{word}.quote"
         root = {"target_id": body.get("target_id"), "value": dig(one, "value")}
         own = dig(one, "value.root_post.username") if topic == "moderate" else None

@@ -42,6 +42,12 @@ def test_a_mention_that_quotes_is_a_quote() -> None:
     assert (event.action, event.target) == ("quote", "78901")
 
 
+def test_a_reply_that_quotes_is_a_reply() -> None:
+    quoting = value(root_post=POST, is_quote_post=True)
+
+    assert only_event(told("moderate", "replies", quoting)).action == "reply"
+
+
 def test_what_the_brand_replies_itself_is_no_customers() -> None:
     result = told("moderate", "replies", value(username="the_brand", root_post=POST))
 
