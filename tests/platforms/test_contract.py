@@ -165,6 +165,15 @@ def test_the_configuration_wants_a_secret(platform: str) -> None:
 
 
 @any_platform
+def test_bytes_that_are_no_text_are_no_secret(platform: str) -> None:
+    """An environment variable may hold any; found out at a callback, it would cost every one."""
+    source = {**example_source(platform), "secrets": ["long-enough-\udcff\udcfe-for-everybody"]}
+
+    with pytest.raises(ValueError, match="secret"):
+        adapters()[platform].config.model_validate(source)
+
+
+@any_platform
 def test_the_configuration_never_repeats_a_secret_in_a_complaint(platform: str) -> None:
     source = {**example_source(platform), "nonsense": True, "tolerance_seconds": -1}
 

@@ -25,8 +25,14 @@ def _resolve(value: object, info: ValidationInfo) -> object:
 
 def _not_blank(secret: SecretStr) -> SecretStr:
     """An HMAC under an empty key is one that everybody can make."""
-    if not secret.get_secret_value().strip():
+    value = secret.get_secret_value()
+    if not value.strip():
         raise ValueError("the secret is empty")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        # As it would be found out at every callback.
+        raise ValueError("the secret is not UTF-8") from None
     return secret
 
 
