@@ -79,6 +79,9 @@ class Slack(Adapter):
             return Reading(
                 reply=Reply(200, text(body.get("challenge"), "challenge")), handshake=True
             )
+        # It looks at our certificate: https://docs.slack.dev/interactivity/implementing-slash-commands
+        if "ssl_check" in body:
+            return Reading(handshake=True)
         if body.get("type") == "app_rate_limited":
             return Reading(notice="Slack sends less than happens: too many events in a minute")
         word, more = _told(body)

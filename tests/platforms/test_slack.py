@@ -49,6 +49,10 @@ def test_a_reaction_is_to_a_message() -> None:
     assert (removed.target, removed.undone) == (added.target, True)
 
 
+def test_a_look_at_our_certificate_is_a_handshake() -> None:
+    assert reading(adapter_of("slack"), filled(ssl_check="1", token="x")) == Reading(handshake=True)
+
+
 def test_a_reaction_to_a_file_is_to_no_message() -> None:
     told = said({"type": "reaction_added", "user": ANN, "item": {"type": "file", "file": "F1"}})
 
