@@ -1,4 +1,8 @@
-"""In whose hands is an attempt? One worker's at a time, and one attempt of a customer."""
+"""In whose hands is an attempt? One worker's at a time, and one attempt of a customer.
+
+Nobody waits for a row that another transaction holds: that one may last, and the others' attempts
+would wait along.
+"""
 
 from datetime import datetime
 from typing import Any
@@ -17,10 +21,11 @@ HAS_ONE_IN_FLIGHT = exists().where(
 
 # Made once: SQLAlchemy takes longer to prepare a statement than the database to run it. What is
 # set are the parameters that are named like columns.
+_WANTED = select(AttemptRow.id).where(AttemptRow.id == bindparam("wanted"))
 _TAKE = (
     update(AttemptRow)
     .where(
-        AttemptRow.id == bindparam("wanted"),
+        AttemptRow.id == _WANTED.with_for_update(skip_locked=True).scalar_subquery(),
         AttemptRow.state == State.DUE,
         AttemptRow.next_at <= bindparam("now"),
         # Its customer is being erased, and waits only for what is in flight.
@@ -72,5 +77,6 @@ def lost(connection: Connection, now: datetime, limit: int) -> list[Row[Any]]:
         select(AttemptRow.id, AttemptRow.fence, AttemptRow.round)
         .where(AttemptRow.lease_until.is_not(None), AttemptRow.lease_until < now)
         .limit(limit)
+        .with_for_update(skip_locked=True)
     )
     return list(connection.execute(statement))

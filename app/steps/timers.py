@@ -28,6 +28,13 @@ _ANYTHING = select(
         exists().where(AttemptRow.state.in_(STRIKES), AttemptRow.next_at <= bindparam("now")),
     )
 )
+_READY = (
+    select(AttemptRow.__table__)
+    .where(AttemptRow.state == bindparam("state"), AttemptRow.next_at <= bindparam("now"))
+    .order_by(AttemptRow.next_at)
+    .limit(bindparam("most"))
+    .with_for_update(skip_locked=True)
+)
 _CLOCKS = select(
     *(
         select(AttemptRow.next_at)
@@ -58,14 +65,16 @@ def next_strike(connection: Connection) -> datetime | None:
 
 
 def strike(connection: Connection, now: datetime, limit: int) -> int:
-    """Move the attempts whose hold or wait is over; how many were due for it."""
-    statement = (
-        select(AttemptRow.__table__)
-        .where(AttemptRow.state.in_(STRIKES), AttemptRow.next_at <= now)
-        .order_by(AttemptRow.next_at)
-        .limit(limit)
-    )
-    ready = list(connection.execute(statement))
+    """Move the attempts whose hold or wait is over, at most so many of each state; how many.
+
+    Of each by itself: a month after a campaign its unlinked ones expire by the thousand, and who
+    waits for his reward must not wait behind them. What others are at is theirs.
+    """
+    ready = [
+        attempt
+        for state in STRIKES
+        for attempt in connection.execute(_READY, {"state": state, "now": now, "most": limit})
+    ]
     for attempt in ready:
         _strike_one(connection, attempt, now)
     return len(ready)

@@ -116,7 +116,8 @@ class Dispatcher:
         self._blocked_until = 0.0
         if time.monotonic() >= self._sweep_at:
             self._sweep_at = time.monotonic() + _SWEEP_EVERY_SECONDS
-            self._sweep()
+            # What it comes to grief over must not keep what is due from being started.
+            self._tried(self._sweep)
         is_new = not self._found or time.monotonic() >= self._fresh_until
         if is_new:
             next_strike = self._find()

@@ -54,6 +54,20 @@ def test_a_wait_ends_when_its_time_has_come(world: World, state: State, then: St
     assert world.strike() == 0
 
 
+def test_a_hold_that_is_over_does_not_wait_behind_what_expires_by_the_thousand(
+    world: World,
+) -> None:
+    world.receive(*(world.event(actor=f"stranger-{number}") for number in range(3)))
+    world.clock.advance(MONTH.total_seconds())
+    world.link()
+    world.receive(world.event(), rules=(HELD,))
+    world.clock.advance(HELD.hold_seconds)
+
+    world.do(lambda c: timers.strike(c, world.now, 1))
+
+    assert world.state(world.ids()[-1]) is State.DUE
+
+
 def test_what_was_held_is_due_at_once(world: World) -> None:
     attempt_id, seconds = waiting(world, State.HELD)
     world.clock.advance(seconds)

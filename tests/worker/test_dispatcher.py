@@ -4,19 +4,23 @@ import itertools
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
+from sqlalchemy import select
 
 from app.domain.answers import Outcome
 from app.domain.attempts import State
 from app.domain.clock import utc_now
 from app.sandbox.faults import Fault
 from app.sandbox.server import SandboxServer
+from app.steps import forwarding
 from app.steps.forwarding import NotNow, Started
 from app.storage.database import Database
 from app.storage.errors import StorageUnavailable
+from app.storage.tables import AttemptRow
 from app.worker.assembly import build_dispatcher
 from app.worker.dispatcher import Dispatcher
 from app.worker.forwarder import Forwarder
@@ -369,6 +373,74 @@ def test_many_that_cannot_be_started_hide_nobody_and_are_not_tried_all_the_time(
 
     assert world.state(good) is State.ACCEPTED
     assert sorted(tried) == sorted([*bad, good])
+
+
+@contextmanager
+def held_up(world: World, attempt_id: str) -> Iterator[None]:
+    """Somebody has the attempt's row, and is in no hurry: a person with psql, a frozen machine."""
+    somebody = Database(world.database.url)
+    row = select(AttemptRow.id).where(AttemptRow.id == attempt_id).with_for_update()
+    somebody._open()
+    assert somebody._writes is not None
+    with somebody._writes.begin() as connection:
+        connection.execute(row).one()
+        yield
+    somebody.close()
+
+
+def test_an_attempt_that_somebody_holds_keeps_no_other_from_being_started(
+    postgres_world: World, dispatcher_of: MakeDispatcher
+) -> None:
+    world = postgres_world
+    held, *others = owe(world, 4)
+
+    with held_up(world, held):
+        dispatcher_of(world)
+        until(lambda: all(world.state(other) is State.ACCEPTED for other in others), seconds=4)
+
+    until(all_are(world, State.ACCEPTED))
+
+
+def test_a_clock_that_cannot_strike_keeps_no_other_attempt_from_being_started(
+    postgres_world: World, dispatcher_of: MakeDispatcher
+) -> None:
+    world = postgres_world
+    held = waiting(world, hold_seconds=0.1)
+    lost, *others = owe(world, 4)
+    world.policy = replace(world.policy, lease_seconds=0.1)
+    world.start(lost)
+    world.policy = QUICK
+    time.sleep(0.2)
+
+    with held_up(world, held), held_up(world, lost):
+        dispatcher_of(world)
+        until(lambda: all(world.state(other) is State.ACCEPTED for other in others), seconds=4)
+
+    until(all_are(world, State.ACCEPTED))
+
+
+def waiting(world: World, hold_seconds: float) -> str:
+    world.link("patient", "patient")
+    world.receive(world.event(actor="patient"), rules=(replace(FOLLOW, hold_seconds=hold_seconds),))
+    return world.ids()[-1]
+
+
+def test_a_sweep_that_comes_to_grief_stops_no_submission(
+    sqlite_world: World, dispatcher_of: MakeDispatcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*_: object) -> int:
+        raise RuntimeError("a bug about one attempt")
+
+    monkeypatch.setattr(forwarding, "reclaim", failing)
+    sqlite_world.policy = replace(sqlite_world.policy, lease_seconds=0.1)
+    [lost, other] = owe(sqlite_world, 2)
+    sqlite_world.start(lost)
+    sqlite_world.policy = QUICK
+    time.sleep(0.2)
+
+    dispatcher_of(sqlite_world)
+
+    until(lambda: sqlite_world.state(other) is State.ACCEPTED, seconds=4)
 
 
 class Down(Database):
