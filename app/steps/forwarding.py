@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, select, update
+from sqlalchemy import Connection, Row, bindparam, exists, select, update
 
 from app.domain.answers import Answer, Outcome, Then
 from app.domain.attempts import State
@@ -21,8 +21,11 @@ from app.steps.ledger import release
 from app.steps.moves import move
 from app.steps.pace import Pace, answered, lock_forwarding, started, turns
 from app.steps.undoing import is_void, withdraw_void
-from app.storage.tables import ATTEMPTS, AttemptRow
+from app.storage.tables import ATTEMPTS, AttemptRow, SubmissionRow
 from app.storage.vault import vault_of
+
+# Of one customer, in one transaction.
+_AT_ONCE = 200
 
 # Made once: SQLAlchemy takes longer to prepare a statement than the database to run it.
 _DUE = (
@@ -37,6 +40,23 @@ _DUE = (
 )
 _PUT_OFF = update(AttemptRow).where(
     AttemptRow.id == bindparam("this"), AttemptRow.state == State.DUE
+)
+# Attempts that nothing was sent of yet: one that was may have to be sent again inside the window.
+_LIKE_IT = (
+    select(AttemptRow.id)
+    .where(
+        AttemptRow.customer_id == bindparam("customer"),
+        AttemptRow.challenge_id == bindparam("challenge"),
+        AttemptRow.state == State.DUE,
+        AttemptRow.next_at < bindparam("until"),
+        AttemptRow.lease_until.is_(None),
+        ~exists().where(SubmissionRow.attempt_id == AttemptRow.id),
+    )
+    .limit(_AT_ONCE)
+    .with_for_update(skip_locked=True)
+)
+_PUT_OFF_ALL = (
+    update(AttemptRow).where(AttemptRow.id.in_(_LIKE_IT)).values(next_at=bindparam("until"))
 )
 
 
@@ -110,6 +130,7 @@ def start(
     )
     if clear_at is not None:
         leases.give_back(connection, attempt.id, attempt.fence, next_at=clear_at)
+        _put_off_all_like(connection, attempt, clear_at)
         return NotNow()
     started(connection, forwarding, policy.pace, now)
     submission_id = submissions.begin(connection, attempt, worker, now)
@@ -128,6 +149,15 @@ def start(
         lease_until,
         turn.then_at,
     )
+
+
+def _put_off_all_like(connection: Connection, attempt: Any, until: datetime) -> None:
+    """Let a customer's other attempts of the same challenge wait along for the end of the window.
+
+    One by one, each in a transaction in vain, thousands of them would keep everybody waiting.
+    """
+    like_it = {"customer": attempt.customer_id, "challenge": attempt.challenge_id}
+    connection.execute(_PUT_OFF_ALL, {**like_it, "until": until})
 
 
 def finish(

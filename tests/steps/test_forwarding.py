@@ -465,6 +465,32 @@ def test_a_second_award_waits_until_the_first_ones_window_has_passed(world: Worl
     assert world.start(second)
 
 
+def test_a_long_queue_of_one_award_waits_as_one(world: World) -> None:
+    """One by one, in transactions that lead to nothing, it would keep everybody waiting."""
+    first, *queue = [world.owed(rules=EVERY) for _ in range(4)]
+    other_challenge = world.owed(rules=(replace(FOLLOW, challenge_id=2),))
+    other_customer = world.owed("1", "bob", rules=EVERY)
+    world.submit(first, Outcome.ACCEPTED)
+
+    world.try_start(queue[0])
+
+    assert {world.attempt(one).next_at for one in queue} == {world.now + timedelta(seconds=AT_MOST)}
+    assert world.due() == [other_challenge, other_customer]
+
+
+def test_what_may_be_retried_inside_the_window_does_not_wait_along(world: World) -> None:
+    """Its echo there tells that it had landed."""
+    first, unsure, third = [world.owed(rules=EVERY) for _ in range(3)]
+    world.submit(first, Outcome.UNKNOWN)
+    world.clock.advance(AT_MOST)
+    world.submit(unsure, Outcome.UNKNOWN)
+    soon = world.attempt(unsure).next_at
+
+    world.try_start(third)
+
+    assert world.attempt(unsure).next_at == soon
+
+
 @pytest.mark.parametrize("outcome", [Outcome.UNKNOWN, Outcome.PROGRAM_DISABLED])
 def test_whatever_may_have_landed_keeps_others_away(world: World, outcome: Outcome) -> None:
     first = world.owed(rules=EVERY)
