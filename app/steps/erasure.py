@@ -106,8 +106,10 @@ def advance(connection: Connection, erasure_id: str, now: datetime, size: int = 
 
 
 def _latest(connection: Connection, customer_hash: str) -> Row[Any] | None:
+    """The newest of this customer, locked: one at its very end does not see who comes back now."""
     statement = select(ERASURES).where(ErasureRow.customer_hash == customer_hash)
-    return connection.execute(statement.order_by(ErasureRow.id.desc()).limit(1)).one_or_none()
+    newest = statement.order_by(ErasureRow.id.desc()).limit(1)
+    return connection.execute(newest.with_for_update()).one_or_none()
 
 
 def _is_known(connection: Connection, customer_id: str) -> bool:

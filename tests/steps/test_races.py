@@ -14,6 +14,7 @@ from app.domain.clock import new_id
 from app.domain.events import Event
 from app.domain.evidence import Evidence
 from app.domain.rules import Rule
+from app.steps import erasure
 from app.steps.claims import Claim, claim
 from app.steps.identities import Identity, Linked, link
 from app.steps.intake import Arrival, Receipt, receive
@@ -21,7 +22,7 @@ from app.steps.people import replay
 from app.steps.retention import Kept, purge
 from app.steps.timers import strike
 from app.storage.database import Database
-from app.storage.tables import AttemptRow, AwardRow
+from app.storage.tables import AttemptRow, AwardRow, IdentityRow
 from tests.clock import START
 from tests.keys import KEYS
 
@@ -191,3 +192,25 @@ def test_an_account_linked_while_its_event_is_received_releases_it(database: Dat
 
     assert linked == (Linked.CREATED, 1)
     assert states(database) == {Evidence.SIGNED: State.DUE}
+
+
+def test_a_customer_who_came_back_while_an_erasure_ended_is_erased_when_it_is_asked_for_again(
+    database: Database,
+) -> None:
+    first = database.write(lambda c: erasure.request(c, "ada", "test", START))
+
+    def ending(connection: Connection) -> None:
+        """It finds nothing more; then the customer comes back, before it is over."""
+        erasure.advance(connection, first, START)
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(database.write, linking).result(10)
+
+    def asking(connection: Connection) -> str:
+        return erasure.request(connection, "ada", "test", LATER)
+
+    again = meanwhile(database, ending, asking)
+    while database.write(lambda c: erasure.advance(c, again, LATER)):
+        pass
+
+    with database.read() as connection:
+        assert connection.execute(select(IdentityRow.customer_id)).all() == []
