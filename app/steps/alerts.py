@@ -6,12 +6,12 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, exists, func, insert, select, text, update
+from sqlalchemy import Connection, Row, bindparam, exists, func, insert, or_, select, text, update
 from sqlalchemy.orm import aliased
 
 from app.domain.alerts import CONFIRMED, Kind, Situation, Wrong
 from app.domain.attempts import State
-from app.domain.clock import new_id
+from app.domain.clock import is_still_to_come, latest, new_id
 from app.domain.sources import Expected, troubles
 from app.steps import health
 from app.steps.ledger import insert_new
@@ -23,6 +23,7 @@ MAX_TEXT = 500
 RETRY_SECONDS = (5, 30, 120, 600, 3_600, 21_600, 86_400)
 # Longer than one call may take: whoever took a notice and died gives it back by this.
 TAKEN_SECONDS = 60.0
+_LONGEST_TURN_SECONDS = 60.0
 # As the index has it, word by word: SQLite takes it for nothing else.
 _ENDED = "to_state IN ('dead', 'granted', 'not_granted', 'unconfirmed')"
 
@@ -68,18 +69,20 @@ def take_turn(connection: Connection, every_seconds: float, now: datetime) -> bo
     """Become the one of all processes who looks this time."""
     never = datetime(2000, 1, 1, tzinfo=UTC)
     connection.execute(insert_new(connection, AlertWatchRow), {"id": 1, "next_look_at": never})
-    taken = connection.execute(
-        update(AlertWatchRow)
-        .where(AlertWatchRow.next_look_at <= now)
-        .values(next_look_at=now + timedelta(seconds=every_seconds))
+    # What lies further ahead was written by a clock that was wrong: nobody would look until then.
+    is_time = or_(
+        AlertWatchRow.next_look_at <= now,
+        AlertWatchRow.next_look_at > latest(now, _LONGEST_TURN_SECONDS),
     )
-    return taken.rowcount == 1
+    following = now + timedelta(seconds=every_seconds)
+    taken = update(AlertWatchRow).where(is_time).values(next_look_at=following)
+    return connection.execute(taken).rowcount == 1
 
 
 def is_turn(connection: Connection, now: datetime) -> bool:
     """Whether it is time that somebody looks: a read, so that waiting writes nothing."""
     at = connection.execute(_NEXT_LOOK).scalar_one_or_none()
-    return at is None or at <= now
+    return not is_still_to_come(at, now, _LONGEST_TURN_SECONDS)
 
 
 def situation(

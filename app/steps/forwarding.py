@@ -16,7 +16,7 @@ from app.domain.retries import (
     unresolved_since,
     unresolved_until,
 )
-from app.steps import leases, submissions
+from app.steps import ahead, leases, submissions
 from app.steps.ledger import release
 from app.steps.moves import move
 from app.steps.pace import Pace, answered, lock_forwarding, started, turns
@@ -249,6 +249,7 @@ def settles_at(made: Started, policy: ForwardingPolicy) -> datetime | None:
 
 def reclaim(connection: Connection, policy: ForwardingPolicy, now: datetime, limit: int) -> int:
     """Take back what workers left that are gone; how many. What they sent may have landed."""
+    ahead.doubt_those_ahead(connection, now, limit)
     lost = leases.lost(connection, now, limit)
     for attempt in lost:
         if not leases.give_back(connection, attempt.id, attempt.fence):
@@ -256,6 +257,8 @@ def reclaim(connection: Connection, policy: ForwardingPolicy, now: datetime, lim
         answer = Answer(Outcome.UNKNOWN, message="the worker stopped before an answer")
         past = submissions.past(connection, attempt.id, attempt.round)
         submissions.end_unfinished(connection, attempt.id, answer, now)
+        if attempt.lease_until > now:
+            ahead.doubt(connection, attempt, now)
         decision = decide(answer, past, policy.retries, now)
         if decision.next_at is not None:
             # The lease was wait enough; soon enough, Gameball's dedup window still tells.

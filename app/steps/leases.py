@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Row, bindparam, exists, select, update
 from sqlalchemy.orm import aliased
 
 from app.domain.attempts import State
+from app.steps.ahead import ran_out, times
 from app.storage.tables import AttemptRow
 
 _OTHER = aliased(AttemptRow)
@@ -49,6 +50,20 @@ _HELD = (
     )
     .with_for_update()
 )
+# Whether a lease ran out; to be executed with `times`.
+RAN_OUT = AttemptRow.lease_until.is_not(None) & ran_out(AttemptRow.lease_until)
+_LOST = (
+    select(
+        AttemptRow.id,
+        AttemptRow.fence,
+        AttemptRow.round,
+        AttemptRow.created_at,
+        AttemptRow.lease_until,
+    )
+    .where(RAN_OUT)
+    .limit(bindparam("most"))
+    .with_for_update(skip_locked=True)
+)
 
 
 def take(
@@ -73,10 +88,4 @@ def is_held(connection: Connection, attempt_id: str, fence: int) -> bool:
 
 def lost(connection: Connection, now: datetime, limit: int) -> list[Row[Any]]:
     """The attempts whose lease ran out: whoever held them is gone, or too late."""
-    statement = (
-        select(AttemptRow.id, AttemptRow.fence, AttemptRow.round)
-        .where(AttemptRow.lease_until.is_not(None), AttemptRow.lease_until < now)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    )
-    return list(connection.execute(statement))
+    return list(connection.execute(_LOST, {**times(now), "most": limit}))

@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, Connection, or_, select, update
 
+from app.domain.clock import latest
 from app.domain.sources import Subscription
 from app.steps.ledger import insert_new
 from app.storage.tables import SubscriptionRow
@@ -19,7 +20,7 @@ def is_due(connection: Connection, source: str, topic: str, now: datetime) -> bo
     row = connection.execute(select(SubscriptionRow.__table__).where(*_it(source, topic))).first()
     if row is None:
         return True
-    if row.asked_at is not None and row.asked_at > now - ASKED_AGAIN_AFTER:
+    if row.asked_at is not None and now - ASKED_AGAIN_AFTER < row.asked_at <= latest(now):
         return False
     return not Subscription(topic, row.granted_at, row.lapses_at).has_left(RENEWED_AT_SHARE, now)
 
@@ -28,7 +29,9 @@ def take(connection: Connection, source: str, topic: str, now: datetime) -> bool
     """Become the one of us who asks for it this time; False when another was faster."""
     connection.execute(insert_new(connection, SubscriptionRow), {"source": source, "topic": topic})
     is_free = or_(
-        SubscriptionRow.asked_at.is_(None), SubscriptionRow.asked_at <= now - ASKED_AGAIN_AFTER
+        SubscriptionRow.asked_at.is_(None),
+        SubscriptionRow.asked_at <= now - ASKED_AGAIN_AFTER,
+        SubscriptionRow.asked_at > latest(now),
     )
     statement = update(SubscriptionRow).where(*_it(source, topic), is_free).values(asked_at=now)
     return connection.execute(statement).rowcount == 1

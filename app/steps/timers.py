@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, bindparam, exists, func, or_, select
 
 from app.domain.attempts import State
+from app.steps import ahead, leases
 from app.steps.earning import ALREADY_AWARDED
 from app.steps.ledger import holds
 from app.steps.moves import Moved, move
@@ -22,10 +23,9 @@ STRIKES: Mapping[State, tuple[State, str]] = {
 # Made once: an idle worker asks them all day, and saying them takes longer than the answer.
 _ANYTHING = select(
     or_(
-        exists().where(
-            AttemptRow.lease_until.is_not(None), AttemptRow.lease_until < bindparam("now")
-        ),
+        exists().where(leases.RAN_OUT),
         exists().where(AttemptRow.state.in_(STRIKES), AttemptRow.next_at <= bindparam("now")),
+        ahead.ANY_AHEAD,
     )
 )
 _READY = (
@@ -52,7 +52,7 @@ _CLOCKS = select(
 
 def is_anything_to_sweep(connection: Connection, now: datetime) -> bool:
     """Whether a lease or a clock ran out: a read, so that an idle service writes nothing."""
-    return bool(connection.execute(_ANYTHING, {"now": now}).scalar_one())
+    return bool(connection.execute(_ANYTHING, ahead.times(now)).scalar_one())
 
 
 def next_strike(connection: Connection) -> datetime | None:

@@ -108,6 +108,20 @@ def test_one_process_looks_at_a_time(world: World) -> None:
     assert turn()
 
 
+def test_who_looked_by_a_clock_that_was_ahead_keeps_nobody_from_looking(world: World) -> None:
+    """Nobody would be woken until that time, however many machines there are."""
+    world.clock.advance(86_400)
+    world.do(lambda c: alerts.take_turn(c, 15, world.now))
+    world.clock.advance(-86_400)
+
+    with world.database.read() as connection:
+        is_turn = alerts.is_turn(connection, world.now)
+    turns = [world.do(lambda c: alerts.take_turn(c, 15, world.now)) for _ in range(2)]
+
+    assert is_turn
+    assert turns == [True, False]
+
+
 def test_whose_turn_it_is_can_be_asked_without_writing(world: World) -> None:
     def asked() -> bool:
         with world.database.read() as connection:

@@ -48,6 +48,13 @@ def test_only_one_of_us_asks(database: Database) -> None:
     assert not due(database)
 
 
+def test_who_asked_by_a_clock_that_was_ahead_keeps_nobody_from_asking(database: Database) -> None:
+    taken(database, START + DAY)
+
+    assert due(database)
+    assert [taken(database) for _ in range(2)] == [True, False]
+
+
 def test_it_is_asked_again_when_no_grant_came(database: Database) -> None:
     taken(database)
     before, then = START + ASKED_AGAIN_AFTER - MOMENT, START + ASKED_AGAIN_AFTER

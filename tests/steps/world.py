@@ -161,6 +161,14 @@ class World:
     def strike(self) -> int:
         return self.do(lambda c: timers.strike(c, self.now, 100))
 
+    def sweep(self) -> None:
+        """As a worker does every half second, if there is anything to do."""
+        with self.database.read() as connection:
+            has_work = timers.is_anything_to_sweep(connection, self.now)
+        if has_work:
+            self.reclaim()
+            self.strike()
+
     def never_landed(self, made: Started) -> None:
         self.do(lambda c: forwarding.never_landed(c, made))
 

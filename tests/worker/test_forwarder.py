@@ -23,6 +23,7 @@ from app.steps.forwarding import Started
 from app.storage.database import Database
 from app.storage.errors import StorageUnavailable
 from app.worker.forwarder import Forwarder
+from tests.clock import START
 from tests.steps.world import AT_LEAST, AT_MOST, FOLLOW, World
 from tests.worker.conftest import MakeForwarder
 
@@ -401,3 +402,80 @@ def test_the_log_says_what_happened_and_nothing_private(sqlite_desk: Desk) -> No
     assert (entry["attempt"], entry["outcome"], entry["status"]) == (attempt_id, "unknown", 500)
     for private in ("ann@b.test", "+49301", "sandbox-secret-key", "sandbox-api-key"):
         assert private not in str(logs)
+
+
+# A clock that was wrong, and was set right.
+
+HOUR = 3_600.0
+
+
+def while_ahead(desk: Desk, forwarder_of: MakeForwarder) -> Desk:
+    """The same desk while its machine's clock is an hour ahead."""
+    world = desk.world
+    return replace(
+        desk, forwarder=forwarder_of(world, now=lambda: world.now + timedelta(seconds=HOUR))
+    )
+
+
+def finished(desk: Desk, attempt_id: str) -> None:
+    """Go on with the right clock, as workers do, until the attempt is handed over."""
+    desk.world.clock.advance(60)
+    desk.world.sweep()
+    while desk.world.state(attempt_id) is State.DUE:
+        desk.work(attempt_id)
+
+
+@pytest.mark.parametrize("fault", ["reset-after", "reset-before"])
+def test_a_lost_answer_of_a_clock_that_was_ahead_is_looked_for_before_a_repeat(
+    desk: Desk, forwarder_of: MakeForwarder, fault: str
+) -> None:
+    """By the clock the repeat would be soon enough for an echo; in truth it is an hour later."""
+    attempt_id = desk.world.owed()
+    while_ahead(desk, forwarder_of).work(attempt_id, fault)
+
+    finished(desk, attempt_id)
+
+    assert (desk.submitted, desk.grants) == (1 if fault == "reset-after" else 2, 1)
+    assert desk.reads > 0
+
+
+@pytest.mark.parametrize("is_sent", [True, False])
+def test_what_a_worker_left_whose_clock_was_ahead_is_taken_back_at_once_and_looked_for(
+    desk: Desk, forwarder_of: MakeForwarder, is_sent: bool
+) -> None:
+    world = desk.world
+    attempt_id = world.owed()
+    made = while_ahead(desk, forwarder_of).forwarder.start(attempt_id)
+    assert isinstance(made, Started)
+    if is_sent:
+        desk.forwarder.client.submit(made.customer_id, made.challenge_id, None, None)
+
+    finished(desk, attempt_id)
+
+    assert world.now < START + timedelta(seconds=HOUR)
+    assert (desk.submitted, desk.grants) == (1, 1)
+    assert desk.reads > 0
+
+
+def test_a_worker_that_is_ahead_by_a_little_keeps_its_lease(
+    sqlite_desk: Desk, forwarder_of: MakeForwarder
+) -> None:
+    world = sqlite_desk.world
+    little = forwarder_of(world, now=lambda: world.now + timedelta(seconds=300))
+    attempt_id = world.owed()
+    little.start(attempt_id)
+
+    world.sweep()
+
+    assert world.attempt(attempt_id).lease_until is not None
+
+
+def test_what_is_doubted_is_doubted_once(sqlite_desk: Desk, forwarder_of: MakeForwarder) -> None:
+    world = sqlite_desk.world
+    attempt_id = world.owed()
+    while_ahead(sqlite_desk, forwarder_of).work(attempt_id, "reset-before")
+
+    world.sweep()
+    world.sweep()
+
+    assert len(world.submissions(attempt_id)) == 2
