@@ -50,6 +50,7 @@ class Database:
         self._pool_size = pool_size
         self._patience_seconds = patience_seconds
         self._lock = Lock()
+        self._making_hash_key = Lock()
         self._writes: Engine | None = None
         self._reads: Engine | None = None
         self._writer: GroupWriter | None = None
@@ -151,18 +152,24 @@ class Database:
         """Before the first write: what is hashed must never be so under a key that is not kept."""
         if self.vault.hashes is not None or not self.vault.has_keys:
             return
+        with self._making_hash_key:
+            # One thread of us, not many: those that come second wait for the first to write what
+            # it has, and on SQLite who waits for a busy writer may wait in vain.
+            try:
+                self._make_hash_key()
+            except SQLAlchemyError as error:
+                raise unavailable(error) from error
+
+    def _make_hash_key(self) -> None:
         assert self._writes is not None  # noqa: S101 -- opened by the caller
         assert self._reads is not None  # noqa: S101 -- likewise
-        try:
-            with self._reads.begin() as connection:
-                if hashes_if_any(connection) is not None:
-                    return
-            with self._writes.begin() as connection:
-                make_hash_key(connection, utc_now())
-            with self._reads.begin() as connection:
-                hashes_if_any(connection)
-        except SQLAlchemyError as error:
-            raise unavailable(error) from error
+        with self._reads.begin() as connection:
+            if hashes_if_any(connection) is not None:
+                return
+        with self._writes.begin() as connection:
+            make_hash_key(connection, utc_now())
+        with self._reads.begin() as connection:
+            hashes_if_any(connection)
 
     def _write_all(self, jobs: Sequence[Job]) -> None:
         """End all jobs: those that succeed are on disk then."""

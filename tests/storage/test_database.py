@@ -1,14 +1,17 @@
 """Is a step one transaction, on either database?"""
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from sqlalchemy import Connection, insert, select, text, update
 
+from app.storage import database as module
 from app.storage.database import Database
 from app.storage.errors import StorageUnavailable
+from app.storage.hashes import make_hash_key
 from app.storage.tables import ForwardingRow, IdentityRow
 from tests.clock import START
 from tests.keys import KEYS
@@ -172,3 +175,25 @@ def test_two_transactions_that_met_head_on_both_go_through(postgres_url: str) ->
     database.close()
 
     assert min(tries.values()) == 1 < max(tries.values())
+
+
+def test_the_first_writes_of_a_new_database_make_one_hash_key_between_them(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On SQLite the second to make it would wait behind the writes of the first, and in vain."""
+    made = []
+
+    def slowly(*arguments: Any) -> None:
+        made.append(threading.current_thread().name)
+        time.sleep(0.1)
+        make_hash_key(*arguments)
+
+    monkeypatch.setattr(module, "make_hash_key", slowly)
+    fresh = Database(database_url, secret_keys=KEYS)
+
+    with ThreadPoolExecutor(4) as pool:
+        written = list(pool.map(lambda n: fresh.write(lambda c: link(c, f"a{n}")), range(4)))
+    fresh.close()
+
+    assert len(made) == 1
+    assert written == ["a0", "a1", "a2", "a3"]
