@@ -1,5 +1,6 @@
 """Whose account is this?"""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from enum import Enum
@@ -10,7 +11,7 @@ from sqlalchemy import Connection, Row, bindparam, delete, select, update
 from app.domain.attempts import State
 from app.domain.evidence import Evidence
 from app.steps.audit import Change, record
-from app.steps.earning import ALREADY_AWARDED, earn
+from app.steps.earning import ALREADY_AWARDED, earn, earn_all
 from app.steps.intake import checking_claims, stricter
 from app.steps.ledger import insert_new
 from app.steps.locks import lock_accounts
@@ -53,8 +54,7 @@ def link(
     if outcome is Linked.TAKEN:
         return outcome, 0
     waiting = _unlinked(connection, identity)
-    for attempt in waiting:
-        _release(connection, attempt, identity, caused_by, now)
+    _release(connection, waiting, identity, caused_by, now)
     record(
         connection,
         Change.IDENTITY_LINKED,
@@ -139,34 +139,56 @@ def _unlinked(connection: Connection, identity: Identity) -> list[Row[Any]]:
 
 
 def _release(
-    connection: Connection, attempt: Row[Any], identity: Identity, caused_by: str, now: datetime
+    connection: Connection,
+    waiting: Sequence[Row[Any]],
+    identity: Identity,
+    caused_by: str,
+    now: datetime,
 ) -> None:
-    """Pay a waiting attempt; where the customer also claimed the same, pay the claim instead."""
-    claim = next(
-        (
-            one
-            for one in checking_claims(connection, [identity.customer_id])
-            if one.challenge_id == attempt.challenge_id
-            and (one.platform, one.action) == (attempt.platform, attempt.action)
-            and one.target in (None, attempt.target)
-        ),
-        None,
+    """Pay the waiting attempts; where the customer also claimed the same, pay the claim instead."""
+    claims = checking_claims(connection, [identity.customer_id]) if waiting else []
+    rest = []
+    for attempt in waiting:
+        claim = next((one for one in claims if _is_proven_by(one, attempt)), None)
+        if claim is None:
+            rest.append(attempt)
+        else:
+            claims.remove(claim)
+            _confirm(connection, claim, attempt, identity, caused_by, now)
+    earn_all(
+        connection,
+        rest,
+        {attempt.id: _contacts(connection, attempt, identity) for attempt in rest},
+        customer_id=identity.customer_id,
+        reason="the account was linked",
+        caused_by=caused_by,
+        now=now,
     )
-    contact = {"email": identity.email, "mobile": identity.mobile}
-    sealed = vault_of(connection).seal_row(ATTEMPTS, {"id": attempt.id, **contact})
-    if claim is None:
-        reason = "the account was linked"
-        earn(
-            connection,
-            attempt,
-            customer_id=identity.customer_id,
-            reason=reason,
-            caused_by=caused_by,
-            now=now,
-            email=sealed["email"],
-            mobile=sealed["mobile"],
-        )
-        return
+
+
+def _is_proven_by(claim: Row[Any], attempt: Row[Any]) -> bool:
+    return (
+        claim.challenge_id == attempt.challenge_id
+        and (claim.platform, claim.action) == (attempt.platform, attempt.action)
+        and claim.target in (None, attempt.target)
+    )
+
+
+def _contacts(connection: Connection, attempt: Row[Any], identity: Identity) -> dict[str, Any]:
+    contacts = {"email": identity.email, "mobile": identity.mobile}
+    sealed = vault_of(connection).seal_row(ATTEMPTS, {"id": attempt.id, **contacts})
+    return {name: sealed[name] for name in contacts}
+
+
+def _confirm(
+    connection: Connection,
+    claim: Row[Any],
+    attempt: Row[Any],
+    identity: Identity,
+    caused_by: str,
+    now: datetime,
+) -> None:
+    """Let a waiting attempt's event prove a claim, which is paid in its place."""
     # The event goes with whose award it is now: what takes it back must find that attempt.
     connection.execute(_GIVE_EVENT_AWAY, {"this": attempt.id})
     state = earn(

@@ -2,9 +2,13 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import Any
+
+import pytest
+from sqlalchemy.event import listen, remove
 
 from app.domain.attempts import State
-from app.domain.rules import Repeat
+from app.domain.rules import Repeat, Rule
 from app.steps import identities
 from app.steps.identities import Linked
 from app.storage.tables import IdentityRow
@@ -185,3 +189,46 @@ def test_an_accounts_link_at_the_same_instant_goes_to_one_customer(world: World)
     assert outcomes.count(Linked.CREATED) == 1
     assert outcomes.count(Linked.TAKEN) == 7
     assert len(world.all(IdentityRow)) == 1
+
+
+@pytest.mark.parametrize("rule", [EVERY, HELD, replace(FOLLOW, bar_after_undo=True)])
+def test_what_waited_longest_has_the_award_and_each_says_what_became_of_it(
+    world: World, rule: Rule
+) -> None:
+    world.receive(*[world.event() for _ in range(5)], rules=(rule,))
+    ids = world.ids()
+    world.clock.advance(60)
+
+    linked = world.link(email="ann@b.test")
+
+    won = State.HELD if rule is HELD else State.DUE
+    lost = won if rule is EVERY else State.DUPLICATE
+    assert linked == (Linked.CREATED, 5)
+    assert [world.timeline(one) for one in ids] == [["unlinked", won]] + 4 * [["unlinked", lost]]
+    assert {world.attempt(one).email for one in ids} == {"ann@b.test"}
+    assert {world.attempt(one).customer_id for one in ids} == {"ann"}
+    assert len(world.awards()) == (5 if rule is EVERY else 1)
+
+
+def test_an_account_with_thousands_that_wait_is_linked_by_few_statements(world: World) -> None:
+    """On SQLite every callback waits for it, and on PostgreSQL every event of the account."""
+    few = statements_of(world, "99", waiting=2)
+
+    many = statements_of(world, "100", waiting=40)
+
+    assert len(many) == len(few)
+
+
+def statements_of(world: World, account: str, waiting: int) -> list[str]:
+    """What the database is asked for to link an account."""
+    world.receive(*[world.event(actor=account) for _ in range(waiting)], rules=(EVERY,))
+    seen: list[str] = []
+
+    def note(*args: Any) -> None:
+        seen.append(args[2])
+
+    engine = world.database._writes
+    listen(engine, "before_cursor_execute", note)
+    world.link(account, f"customer of {account}")
+    remove(engine, "before_cursor_execute", note)
+    return seen

@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import Connection
 
 from app.domain.attempts import MOVES, State
-from app.steps.moves import MAX_REASON, Moved, move
+from app.steps.moves import MAX_REASON, Move, Moved, move, move_all
 from app.storage.tables import AttemptRow, TransitionRow
 from tests.steps.world import World
 
@@ -78,3 +78,25 @@ def test_a_long_reason_is_cut(world: World) -> None:
 
     assert world.attempt(attempt_id).reason == "é" * MAX_REASON
     assert world.last_change(attempt_id).reason == "é" * MAX_REASON
+
+
+def test_of_many_moves_none_is_made_when_somebody_was_faster_at_one(world: World) -> None:
+    first, second = world.owed(), world.owed("1", "bob")
+    moves = [Move(one, State.WITHDRAWN, "because") for one in (first, second)]
+    moved(world, second, State.DUE, State.DEAD)
+
+    with pytest.raises(Moved):
+        world.do(lambda c: move_all(c, State.DUE, moves, "somebody", world.now))
+
+    assert (world.state(first), world.state(second)) == (State.DUE, State.DEAD)
+
+
+def test_of_many_moves_each_must_be_one_of_the_table(world: World) -> None:
+    attempt_id = world.owed()
+
+    with pytest.raises(ValueError, match="cannot go"):
+        world.do(
+            lambda c: move_all(
+                c, State.DUE, [Move(attempt_id, State.HELD, "x")], "somebody", world.now
+            )
+        )
