@@ -1,10 +1,11 @@
-"""How does a view reach the service, and who is calling?"""
+"""How does a view reach the service, who is calling, and with what?"""
 
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import cast
 
 from flask import current_app
+from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.wrappers import Request
 
 from app.service import Service
@@ -40,3 +41,15 @@ def client_address(request: Request, trusted_proxies: int) -> str:
     forwarded = [part.strip() for part in request.headers.get("X-Forwarded-For", "").split(",")]
     chain = [*forwarded, direct] if forwarded != [""] else [direct]
     return chain[-min(trusted_proxies + 1, len(chain))][:64]
+
+
+def whole_body(request: Request, most: int) -> bytes:
+    """The body, if it has at most so many bytes. Raises `RequestEntityTooLarge`.
+
+    Of a body whose length is not announced, werkzeug silently hands over what fits.
+    """
+    request.max_content_length = most + 1
+    body = request.get_data(cache=False)
+    if len(body) > most:
+        raise RequestEntityTooLarge
+    return body

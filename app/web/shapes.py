@@ -20,6 +20,7 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 
 from app.platforms.kit.options import NAME_PATTERN
+from app.web.context import whole_body
 from app.web.problems import Problem
 
 MAX_BODY_BYTES = 65_536
@@ -96,8 +97,7 @@ def body_as(shape: type[S]) -> S:
     """The request's JSON body. Raises a 4xx `Problem` that names every member that is wrong."""
     if request.mimetype != "application/json":
         raise Problem("media-type", "Send Content-Type: application/json.")
-    request.max_content_length = MAX_BODY_BYTES
-    body = request.get_data(cache=False)
+    body = whole_body(request, MAX_BODY_BYTES)
     try:
         # Strict: of "7", 7.0 and true, none is the number that is meant.
         said = shape.model_validate_json(body, strict=True, by_alias=True, by_name=False)

@@ -1,14 +1,17 @@
 """May this customer make a claim? The backend asks for the token."""
 
 from datetime import timedelta
+from io import BytesIO
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from werkzeug.test import TestResponse
 
 from app.steps import keys
 from app.steps.keys import Role
+from app.web.shapes import MAX_BODY_BYTES
 from app.web.tokens import believe
 from tests.clock import START
 from tests.web.conftest import CONFIG, OpenShop
@@ -98,6 +101,18 @@ def test_a_challenge_that_no_rule_rewards_gets_no_token(shop: Shop) -> None:
 )
 def test_a_body_that_cannot_be_read_is_refused(shop: Shop, more: dict[str, Any], kind: str) -> None:
     assert problem(shop.call("POST", PATH, shop.backend_key, **more)) == kind
+
+
+def test_no_end_is_cut_off_a_body_that_comes_in_chunks(shop: Shop) -> None:
+    wanted = b'{"customerId": "ada", "challengeId": 100}'
+    chunked = {"wsgi.input_terminated": True, "CONTENT_LENGTH": ""}
+
+    def minted(body: bytes) -> TestResponse:
+        more = {"content_type": "application/json", "environ_overrides": chunked}
+        return shop.call("POST", PATH, shop.backend_key, input_stream=BytesIO(body), **more)
+
+    assert minted(wanted).status_code == 201
+    assert problem(minted(wanted.ljust(MAX_BODY_BYTES) + b"and no JSON")) == "too-large"
 
 
 def test_only_backends_mint(shop: Shop) -> None:
