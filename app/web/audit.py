@@ -22,7 +22,7 @@ from app.web.shapes import CustomerId, Printable, Shape, Whole, query_as
 
 blueprint = Blueprint("audit", __name__)
 
-Changes = Annotated[tuple[Change, ...], BeforeValidator(comma_separated), Field(min_length=1)]
+Changes = Annotated[tuple[Change, ...], Field(min_length=1), BeforeValidator(comma_separated)]
 _PROBLEM = "is not a cursor that we gave"
 
 

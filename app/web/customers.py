@@ -55,7 +55,8 @@ class Erasure(Shape):
 @operation(
     summary="Forget a customer",
     answers={200: Erasure, 202: Erasure},
-    problems=("malformed", "invalid"),
+    path=Customer,
+    problems=("malformed", "invalid", "unknown"),
     tag="customers",
 )
 def erase_customer(customer_id: str) -> Response:

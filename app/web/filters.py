@@ -62,7 +62,7 @@ def _states(value: object) -> object:
 
 
 _STATES = {state.value: state for state in State}
-States = Annotated[tuple[State, ...], BeforeValidator(_states), Field(min_length=1)]
+States = Annotated[tuple[State, ...], Field(min_length=1), BeforeValidator(_states)]
 
 
 class AttemptFilter(Shape):

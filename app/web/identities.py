@@ -35,7 +35,8 @@ blueprint = Blueprint("identities", __name__)
 
 # `path`: an id may contain a slash, written %2F.
 _PATH = "/v1/identities/<platform>/<path:account_id>"
-_PATH_PROBLEMS = ("malformed", "invalid")
+# `unknown`: also a slash that is none of the id's, or a line's end, which no id has.
+_PATH_PROBLEMS = ("malformed", "invalid", "unknown")
 
 
 class Account(Shape):
@@ -77,6 +78,7 @@ class LinkedIdentity(IdentityView):
 @operation(
     summary="Link a platform account to a customer",
     answers={200: LinkedIdentity, 201: LinkedIdentity},
+    path=Account,
     body=IdentityRequest,
     problems=(*_PATH_PROBLEMS, "taken", "too-large", "media-type"),
     tag="identities",
@@ -106,7 +108,8 @@ def link_identity(platform: str, account_id: str) -> Response:
 @operation(
     summary="Which customer an account is linked to",
     answers={200: IdentityView},
-    problems=(*_PATH_PROBLEMS, "unknown"),
+    path=Account,
+    problems=_PATH_PROBLEMS,
     tag="identities",
 )
 @requires(Role.BACKEND)
@@ -124,7 +127,8 @@ def read_identity(platform: str, account_id: str) -> Response:
 @operation(
     summary="Unlink an account",
     answers={204: "It is linked to nobody now."},
-    problems=(*_PATH_PROBLEMS, "unknown"),
+    path=Account,
+    problems=_PATH_PROBLEMS,
     tag="identities",
 )
 @requires(Role.BACKEND)

@@ -18,6 +18,8 @@ Mode = Literal["validation", "serialization"]
 Json = dict[str, Any]
 
 _REF = "#/components/schemas/{model}"
+# The ways of saying no that say when to come again.
+_SAY_WHEN = frozenset({"too-many", "storage", "keys"})
 
 # In the order in which a reader meets them.
 TAGS: Mapping[str, str] = {
@@ -38,7 +40,7 @@ class Operation:
     ``summary``: one, or one for each method. ``answers``: by status, a shape, media types with |
     between them, or a sentence on an answer without a body. ``problems``: kinds, or a kind and the
     status it is sent with instead of its own; what the key, the query, the body and the storage
-    may come to is added to them.
+    may come to is added to them. ``path``: what its parts may be, where that is not any text.
     """
 
     summary: str | Mapping[str, str]
@@ -46,6 +48,7 @@ class Operation:
     description: str = ""
     body: type[Shape] | None = None
     query: type[Shape] | None = None
+    path: type[Shape] | None = None
     problems: Sequence[str | tuple[str, int]] = field(default_factory=tuple)
     tag: str = "api"
     security: str | None = None
@@ -126,6 +129,12 @@ _PROBLEM: Json = {
 }
 
 
+_RETRY_AFTER: Json = {
+    "description": "Seconds to wait before it is sent again.",
+    "schema": {"type": "integer"},
+}
+
+
 class _Schemas:
     """The schemas of all shapes: what we are sent as we check it, what we answer as we write it."""
 
@@ -135,27 +144,32 @@ class _Schemas:
         refs, schemas = models_json_schema(inputs, by_alias=True, ref_template=_REF)
         self._refs = {use: str(ref["$ref"]) for use, ref in refs.items()}
         self.components: dict[str, Json] = schemas.get("$defs", {})
-        # A query is spread over its parameters; nothing refers to it as a whole.
-        self._queries = {
-            told.query: self.components.pop(self._refs[told.query, "validation"].split("/")[-1])
-            for told in operations
-            if told.query
+        # These are spread over parameters; nothing refers to one as a whole.
+        spread = {shape for told in operations for shape in (told.path, told.query) if shape}
+        self._spread = {
+            shape: self.components.pop(self._refs[shape, "validation"].split("/")[-1])
+            for shape in spread
         }
 
     def ref(self, shape: type[Shape], mode: Mode) -> Json:
         return {"$ref": self._refs[shape, mode]}
 
     def parameters(self, query: type[Shape] | None) -> list[Json]:
-        schema = self._queries[query] if query else {}
+        schema = self._spread[query] if query else {}
         needed = schema.get("required", [])
         return [
             _query_parameter(name, part, is_required=name in needed)
             for name, part in schema.get("properties", {}).items()
         ]
 
+    def in_path(self, path: type[Shape] | None, name: str) -> Json:
+        """What a part of the path may be, and what it is."""
+        parts: Json = self._spread[path]["properties"] if path else {}
+        return {key: value for key, value in parts.get(name, {}).items() if key != "title"}
+
 
 def _uses(told: Operation) -> Iterator[tuple[type[Shape], Mode]]:
-    yield from ((shape, "validation") for shape in (told.body, told.query) if shape)
+    yield from ((shape, "validation") for shape in (told.body, told.query, told.path) if shape)
     yield from ((a, "serialization") for a in told.answers.values() if isinstance(a, type))
 
 
@@ -183,7 +197,7 @@ def _described(route: Route, schemas: _Schemas) -> Json:
         "summary": told.summary if isinstance(told.summary, str) else told.summary[route.method],
         "description": " ".join(filter(None, [told.description, needs])),
         "tags": [told.tag],
-        "parameters": _path_parameters(route) + schemas.parameters(told.query),
+        "parameters": _path_parameters(route, schemas) + schemas.parameters(told.query),
         "responses": _responses(route, schemas),
         # Said, where none is needed, so that nobody has to wonder whether it was forgotten.
         "security": [{security: []}] if security else [],
@@ -201,6 +215,8 @@ def _responses(route: Route, schemas: _Schemas) -> Json:
         entry = responses.setdefault(str(status), _problem_answer())
         described = [entry["description"], f"`{kind}`: {KINDS[kind].title}."]
         entry["description"] = " ".join(filter(None, described))
+        if kind in _SAY_WHEN:
+            entry["headers"] = {"Retry-After": _RETRY_AFTER}
     return dict(sorted(responses.items()))
 
 
@@ -235,17 +251,20 @@ def _answer(answer: type[Shape] | str, schemas: _Schemas) -> Json:
     return {"description": answer}
 
 
-def _path_parameters(route: Route) -> list[Json]:
-    formats = {"uuid": {"type": "string", "format": "uuid"}}
+def _path_parameters(route: Route, schemas: _Schemas) -> list[Json]:
     return [
-        {
-            "name": name,
-            "in": "path",
-            "required": True,
-            "schema": formats.get(kind, {"type": "string"}),
-        }
+        _path_parameter(name, kind, schemas.in_path(route.told.path, name))
         for name, kind in route.path_types.items()
     ]
+
+
+def _path_parameter(name: str, kind: str, schema: Json) -> Json:
+    formats = {"uuid": {"type": "string", "format": "uuid"}}
+    described: Json = {"name": name, "in": "path", "required": True}
+    told = schema.pop("description", None)
+    if told:
+        described["description"] = told
+    return {**described, "schema": schema or formats.get(kind, {"type": "string"})}
 
 
 def _query_parameter(name: str, schema: Json, *, is_required: bool) -> Json:

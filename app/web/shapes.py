@@ -56,13 +56,22 @@ CustomerId = Annotated[
     Printable, Field(min_length=1, max_length=100, description="Its id in Gameball.")
 ]
 Whole = Annotated[int, BeforeValidator(_written_whole)]
-ChallengeId = Annotated[Whole, Field(ge=1, le=2_147_483_647, description="Gameball's campaign id.")]
+# Bounds stand before a validator of ours: after it, pydantic leaves them out of the document.
+ChallengeId = Annotated[
+    int,
+    Field(ge=1, le=2_147_483_647, description="Gameball's campaign id."),
+    BeforeValidator(_written_whole),
+]
 AccountId = Annotated[Printable, Field(min_length=1, max_length=255)]
 PlatformName = Annotated[str, Field(pattern=NAME_PATTERN)]
 ActionName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,63}$")]
 Target = Annotated[Printable, Field(min_length=1, max_length=255)]
 Handle = Annotated[Printable, Field(min_length=1, max_length=255)]
-Email = Annotated[Printable, Field(min_length=3, max_length=255, pattern=r"^[^@\s]+@[^@\s]+$")]
+Email = Annotated[
+    str,
+    Field(min_length=3, max_length=255, pattern=r"^[^@\s]+@[^@\s]+$"),
+    AfterValidator(_printable),
+]
 Mobile = Annotated[str, Field(pattern=r"^\+?[0-9 ()./-]{4,32}$")]
 
 S = TypeVar("S", bound=Shape)

@@ -23,7 +23,7 @@ blueprint = Blueprint("stats", __name__)
 MAX_POINTS = 1_000
 _USUAL_POINTS = {Per.HOUR: 48, Per.DAY: 30}
 
-Dimensions = Annotated[tuple[By, ...], BeforeValidator(comma_separated), Field(min_length=1)]
+Dimensions = Annotated[tuple[By, ...], Field(min_length=1), BeforeValidator(comma_separated)]
 
 
 class StatsQuery(Shape):

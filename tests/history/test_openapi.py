@@ -151,12 +151,73 @@ def test_security_names_schemes_that_exist(document: dict[str, Any]) -> None:
         ("/healthz", "get", {"200"}),
         ("/readyz", "get", {"200", "503"}),
         ("/webhooks/{source}", "post", {"200", "204", "400", "401", "403", "404", "413", "503"}),
+        ("/v1/identities/{platform}/{accountId}", "put",
+         {"200", "201", "400", "401", "403", "404", "409", "413", "415", "422", "503"}),
+        ("/v1/customers/{customerId}", "delete",
+         {"200", "202", "400", "401", "403", "404", "422", "503"}),
     ],
 )  # fmt: skip
 def test_an_operation_says_what_it_may_answer(
     document: dict[str, Any], path: str, method: str, expected: set[str]
 ) -> None:
     assert set(document["paths"][path][method]["responses"]) == expected
+
+
+@pytest.mark.parametrize("account_id", ["a/b", "a%0Ab"])
+def test_a_path_that_names_no_account_is_answered_as_described(
+    document: dict[str, Any], call_as: CallAs, account_id: str
+) -> None:
+    caller = call_as(Role.BACKEND)
+
+    told = document["paths"]["/v1/identities/{platform}/{accountId}"]["put"]["responses"]
+
+    answer = caller.client.put(
+        f"/v1/identities/twitch/{account_id}",
+        headers={"Authorization": f"Bearer {caller.key}"},
+        json={"customerId": "ada"},
+    )
+    assert str(answer.status_code) in told
+
+
+# https://json-schema.org/draft/2020-12/json-schema-validation
+KEYWORDS = {
+    "string": {"minLength", "maxLength", "pattern", "format"},
+    "integer": {"minimum", "maximum"},
+    "number": {"minimum", "maximum"},
+    "boolean": set(),
+    "array": {"items", "minItems"},
+    "object": {"properties", "required", "additionalProperties", "propertyNames"},
+}
+ANY_TYPE = {"type", "title", "description", "default", "enum", "x-needs-role"}
+
+
+def test_schemas_say_what_they_demand_in_words_of_json_schema(document: dict[str, Any]) -> None:
+    typed = [part for part in everything(document) if isinstance(part.get("type"), str)]
+    schemas = [part for part in typed if part["type"] in KEYWORDS]
+
+    for schema in schemas:
+        assert set(schema) <= ANY_TYPE | KEYWORDS[schema["type"]], schema
+
+
+def test_what_is_refused_for_its_size_or_form_is_described(document: dict[str, Any]) -> None:
+    schemas = document["components"]["schemas"]
+    mint, link = schemas["TokenRequest"]["properties"], "/v1/identities/{platform}/{accountId}"
+    in_path = {p["name"]: p["schema"] for p in document["paths"][link]["put"]["parameters"]}
+
+    assert mint["challengeId"]["minimum"] == 1
+    assert mint["challengeId"]["maximum"] == 2_147_483_647
+    assert "@" in mint["email"]["anyOf"][0]["pattern"]
+    assert schemas["BulkRequest"]["properties"]["state"]["anyOf"][0]["minItems"] == 1
+    assert in_path["platform"]["pattern"]
+    assert in_path["accountId"] == {"type": "string", "minLength": 1, "maxLength": 255}
+
+
+def test_an_answer_that_asks_for_patience_says_for_how_long(document: dict[str, Any]) -> None:
+    claims = document["paths"]["/v1/claims"]["post"]["responses"]
+
+    for status in ("429", "503"):
+        assert claims[status]["headers"]["Retry-After"]["schema"] == {"type": "integer"}
+    assert "headers" not in claims["422"]
 
 
 def test_filters_are_parameters_as_they_are_written(document: dict[str, Any]) -> None:
