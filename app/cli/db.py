@@ -9,6 +9,7 @@ import click
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
+from app.cli.caller import caused_by
 from app.cli.database import open_database, unanswered, upgrade_database
 from app.cli.moments import FORMS, moment
 from app.cli.output import json_option, print_json, print_table
@@ -133,7 +134,8 @@ def restored(since: datetime) -> None:
     database does not know of; see docs/operations.md for what else was lost.
     """
     with open_database() as database:
-        count = database.write(lambda connection: doubt(connection, since, utc_now()))
+        by = caused_by()
+        count = database.write(lambda connection: doubt(connection, since, by, utc_now()))
     click.echo(f"{count} attempts will be looked up at Gameball before they are sent.")
 
 

@@ -6,12 +6,14 @@ from datetime import datetime
 
 import click
 
+from app.cli.caller import caused_by
 from app.cli.database import open_database
 from app.cli.output import json_option, print_json, print_table
 from app.domain.clock import utc_now
 from app.settings.configuration import load_configuration
 from app.settings.environment import read_environment
 from app.steps import retention
+from app.steps.audit import Change, record
 from app.steps.retention import Kept
 from app.storage.database import Database
 
@@ -53,9 +55,20 @@ def _counted(database: Database, bounds: Mapping[Kept, datetime]) -> dict[str, i
 
 
 def _purged(database: Database, bounds: Mapping[Kept, datetime]) -> dict[str, int]:
+    _note(database, bounds)
     counts = {kind: _purge_one(database, kind, at) for kind, at in bounds.items()}
     database.forget_traces()
     return {str(kind): count for kind, count in counts.items()}
+
+
+def _note(database: Database, bounds: Mapping[Kept, datetime]) -> None:
+    """Into the audit log, before anything is let go: it may be cut off."""
+    with database.read() as connection:
+        due = {k: at for k, at in bounds.items() if retention.is_due(connection, k, at)}
+    if due:
+        told = {str(kind): at.isoformat(timespec="seconds") for kind, at in due.items()}
+        by, now = caused_by(), utc_now()
+        database.write(lambda c: record(c, Change.DATABASE_PURGED, by=by, now=now, olderThan=told))
 
 
 def _purge_one(database: Database, kind: Kept, older_than: datetime) -> int:

@@ -31,6 +31,8 @@ class Change(StrEnum):
     CONFIGURATION_LOADED = "configuration.loaded"
     CUSTOMER_ERASED = "customer.erased"
     ALERTS_TESTED = "alerts.tested"
+    DATABASE_PURGED = "database.purged"
+    DATABASE_RESTORED = "database.restored"
 
 
 _OF_ACCOUNTS = (Change.IDENTITY_LINKED, Change.IDENTITY_UNLINKED)

@@ -6,6 +6,7 @@ from sqlalchemy import Connection, insert, literal, null, select
 
 from app.domain.answers import Outcome
 from app.domain.attempts import State
+from app.steps.audit import Change, record
 from app.storage.tables import AttemptRow, SubmissionRow
 
 # What could have been handed to Gameball since, for all that this database knows. Of an accepted
@@ -14,7 +15,7 @@ _DOUBTFUL = (State.UNLINKED, State.CHECKING, State.HELD, State.DUE, State.DEAD)
 _MESSAGE = "the database was restored to an older moment: it may have been sent since"
 
 
-def doubt(connection: Connection, since: datetime, now: datetime) -> int:
+def doubt(connection: Connection, since: datetime, by: str, now: datetime) -> int:
     """Note that every attempt still open may have been submitted since then; how many are.
 
     Each gets a submission without an answer, before its present round so that it spends no
@@ -36,4 +37,7 @@ def doubt(connection: Connection, since: datetime, now: datetime) -> int:
     }
     doubtful = select(*values.values()).where(AttemptRow.state.in_(_DOUBTFUL))
     statement = insert(SubmissionRow).from_select(list(values), doubtful)
-    return len(connection.execute(statement.returning(SubmissionRow.id)).all())
+    count = len(connection.execute(statement.returning(SubmissionRow.id)).all())
+    told = since.isoformat()
+    record(connection, Change.DATABASE_RESTORED, by=by, now=now, to=told, attempts=count)
+    return count

@@ -149,6 +149,10 @@ def test_restored_says_how_many_are_looked_up_first(
     assert result.stdout == f"{owed} attempts will be looked up at Gameball before they are sent.\n"
     told = [row["message"] for row in contents(database_url)["submissions"]]
     assert sum("restored to an older moment" in (one or "") for one in told) == owed
+    audit = contents(database_url)["audit"]
+    (entry,) = [row for row in audit if row["change"] == "database.restored"]
+    assert entry["caused_by"].startswith("cli")
+    assert json.loads(entry["details"])["attempts"] == owed
 
 
 def test_restored_wants_to_know_to_when(run: Vouch) -> None:

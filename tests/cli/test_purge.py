@@ -2,6 +2,7 @@
 
 import json
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -40,6 +41,11 @@ def payloads(database: Database) -> list[bool]:
     return [row.payload is not None for row in rows]
 
 
+def audited(run: Vouch) -> list[dict[str, Any]]:
+    items: list[dict[str, Any]] = json.loads(run("audit", "--json").stdout)["items"]
+    return items
+
+
 def test_a_dry_run_counts_and_changes_nothing(run: Vouch, database: Database) -> None:
     result = run("purge", "--dry-run", "--json")
 
@@ -48,6 +54,7 @@ def test_a_dry_run_counts_and_changes_nothing(run: Vouch, database: Database) ->
         "purged": {**{str(kind): 0 for kind in Kept}, "payloads": 1},
     }
     assert payloads(database) == [True, True]
+    assert audited(run) == []
 
 
 def test_what_is_old_is_let_go_of(run: Vouch, database: Database) -> None:
@@ -58,3 +65,13 @@ def test_what_is_old_is_let_go_of(run: Vouch, database: Database) -> None:
     assert first.splitlines()[1].split()[-1] == "1"
     assert set(again["purged"].values()) == {0}
     assert payloads(database) == [False, True]
+
+
+@pytest.mark.usefixtures("database")
+def test_the_audit_log_tells_who_let_go_of_what_and_not_that_there_was_nothing(run: Vouch) -> None:
+    run("purge")
+    run("purge")
+
+    (entry,) = audited(run)
+    assert (entry["change"], entry["by"].split(":")[0]) == ("database.purged", "cli")
+    assert list(entry["details"]["olderThan"]) == ["payloads"]

@@ -51,7 +51,7 @@ def _remove(url: str) -> None:
 
 
 def doubted(world: World, since: datetime) -> int:
-    return world.do(lambda c: doubt(c, since, world.now))
+    return world.do(lambda c: doubt(c, since, "cli:ann", world.now))
 
 
 def test_what_was_granted_after_the_backup_is_not_granted_again(desk: Desk, tmp_path: Path) -> None:
