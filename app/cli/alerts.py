@@ -52,7 +52,7 @@ def test(as_json: bool) -> None:
 @command.command("list")
 @json_option
 def list_alerts(as_json: bool) -> None:
-    """List what is and was wrong, newest first."""
+    """List what is wrong, then what was, each newest first."""
     with open_database() as database, database.read() as connection:
         found = alerts.listing(connection, _MOST_LISTED)
     items = [shown(row) for row in found]

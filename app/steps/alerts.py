@@ -134,10 +134,14 @@ def open_alerts(connection: Connection) -> list[Row[Any]]:
 
 
 def listing(connection: Connection, limit: int) -> list[Row[Any]]:
-    """The newest alerts first, cleared ones as well."""
-    return list(
-        connection.execute(select(AlertRow.__table__).order_by(AlertRow.id.desc()).limit(limit))
-    )
+    """All that is wrong, then what was until there are ``limit``; each the newest first.
+
+    What comes and goes must not push out what is wrong since long.
+    """
+    still = open_alerts(connection)[::-1]
+    over = select(AlertRow.__table__).where(AlertRow.cleared_at.is_not(None))
+    newest = over.order_by(AlertRow.id.desc()).limit(max(0, limit - len(still)))
+    return [*still, *connection.execute(newest)]
 
 
 def due_notices(connection: Connection, now: datetime, limit: int) -> list[Row[Any]]:

@@ -33,7 +33,7 @@ class Alert(Shape):
 
 
 class Alerts(Shape):
-    """The newest alerts first."""
+    """What is wrong, then what was; each the newest first."""
 
     items: list[Alert]
 

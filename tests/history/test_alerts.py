@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from pydantic import SecretStr
+from sqlalchemy import Connection
 
 from app.domain.alerts import Kind
 from app.service import Service
@@ -29,6 +30,21 @@ def test_what_is_wrong_is_listed_and_stays_listed_when_it_is_over(
 
     found = {item["kind"]: (item["subject"], item["clearedAt"] is None) for item in items}
     assert found == {"backlog": (None, True), "source_silent": ("x", False)}
+
+
+def test_what_comes_and_goes_hides_nothing_that_is_wrong(service: Service, viewer: Caller) -> None:
+    paused = {(Kind.FORWARDING_PAUSED, ""): "paused"}
+
+    def come_and_go(connection: Connection) -> None:
+        for _ in range(120):
+            alerts.settle(connection, {**paused, (Kind.BACKLOG, ""): "late"}, (), service.now())
+            alerts.settle(connection, paused, (), service.now())
+
+    service.database.write(come_and_go)
+
+    items = viewer.get("/v1/alerts").json["items"]  # type: ignore[index]
+
+    assert [item["kind"] for item in items] == ["forwarding_paused", *["backlog"] * 99]
 
 
 def test_a_test_is_sent_to_all_and_audited(service: Service, operator: Caller) -> None:
