@@ -3,7 +3,14 @@
 from enum import StrEnum
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_validator,
+)
 
 from app.domain.alerts import Limits
 from app.domain.evidence import Evidence
@@ -17,6 +24,21 @@ from app.settings.receivers import Receiver
 
 class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _as_browsers_write(origin: str) -> str:
+    is_its_own_port = origin.endswith(":443" if origin.startswith("https:") else ":80")
+    if not origin.isascii() or origin != origin.lower() or is_its_own_port:
+        raise ValueError(
+            "would never match: browsers write lower case, other scripts as xn--, and no port "
+            "where it is the scheme's own"
+        )
+    return origin
+
+
+Origin = Annotated[
+    str, Field(pattern=r"^https?://[^/\s*?#@]+$"), AfterValidator(_as_browsers_write)
+]
 
 
 class WebSection(Section):
@@ -35,7 +57,7 @@ class WebSection(Section):
         description="How many proxies of yours stand in front. Each is believed about one address "
         "in X-Forwarded-For. Danger: one too many lets callers choose their own address.",
     )
-    cors_origins: tuple[Annotated[str, Field(pattern=r"^https?://[^/\s*]+$")], ...] = Field(
+    cors_origins: tuple[Origin, ...] = Field(
         default=(),
         description="Origins of shop pages that may post claims. None means no other origin.",
     )

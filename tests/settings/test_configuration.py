@@ -182,6 +182,21 @@ def test_a_secret_is_only_ever_referred_to(
             "String should match pattern",
             id="no origin",
         ),
+        *(
+            pytest.param(
+                f'[web]\ncors_origins = ["{origin}"]\n',
+                "web.cors_origins[0] (line 2)",
+                "would never match: browsers write lower case, other scripts as xn--, and no port "
+                "where it is the scheme's own",
+                id=f"an origin that no browser sends: {origin}",
+            )
+            for origin in (
+                "https://Shop.example",
+                "https://shop.example:443",
+                "http://shop.example:80",
+                "https://b\u00fccher.example",
+            )
+        ),
         pytest.param(
             '[claims]\nmax_ttl = "1 day"\n',
             "claims.max_ttl (line 2)",
