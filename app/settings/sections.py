@@ -21,6 +21,9 @@ from app.platforms.kit.options import NAME_PATTERN
 from app.settings.durations import Duration
 from app.settings.receivers import Receiver
 
+# Seconds that attempts are kept at least.
+_SHORTEST_MEMORY = 2_592_000
+
 
 class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -69,7 +72,13 @@ class ClaimsSection(Section):
     default_ttl: Duration = Field(
         default=3_600, ge=10, description="Life of a token when the backend names none."
     )
-    max_ttl: Duration = Field(default=86_400, ge=10, description="Longest life a backend may ask.")
+    max_ttl: Duration = Field(
+        default=86_400,
+        ge=10,
+        le=_SHORTEST_MEMORY,
+        description="Longest life a backend may ask. Attempts are kept at least as long: a token "
+        "that outlived its attempt would make another.",
+    )
     checking_for: Duration = Field(
         default=604_800, ge=1, description="How long a claim waits for its proof, then `expired`."
     )
@@ -287,7 +296,7 @@ class RetentionSection(Section):
     )
     attempts: Duration = Field(
         default=94_608_000,
-        ge=2_592_000,
+        ge=_SHORTEST_MEMORY,
         description="Attempts that ended, with their timelines, submissions and grants.",
     )
     events: Duration = Field(

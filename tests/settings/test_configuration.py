@@ -204,6 +204,12 @@ def test_a_secret_is_only_ever_referred_to(
             id="no duration",
         ),
         pytest.param(
+            '[claims]\nmax_ttl = "31d"\n',
+            "claims.max_ttl (line 2)",
+            "Input should be less than or equal to 2592000",
+            id="a token that may outlive its attempt",
+        ),
+        pytest.param(
             "[attempts]\nunlinked_for = inf\n",
             "attempts.unlinked_for (line 2)",
             "Input should be less than or equal to 315360000",
