@@ -1,7 +1,7 @@
 """How is one thing done to many attempts, in slices that anybody may carry on?"""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -122,7 +122,7 @@ def advance(connection: Connection, job_id: str, now: datetime, size: int | None
     act = Act(job.act)
     reason = f"{act} of many by a person (bulk {job.id})"
     ids = [row.id for row in page]
-    done = act_on_each(connection, act, ids, reason, job.caused_by, now)
+    done = act_on_each(connection, act, ids, _still(meant), reason, job.caused_by, now)
     values: dict[str, Any] = {"visited": job.visited + len(ids), "done": job.done + done}
     is_last = len(ids) < size
     if ids:
@@ -169,6 +169,16 @@ def criteria_of(job: Any, *, with_names: bool) -> Mapping[str, Any]:
     """The filter as it was meant, without what it leaves open."""
     said = _said(job)
     return said if with_names else _impersonal(said)
+
+
+def _still(meant: Filter) -> Callable[[Row[Any]], bool]:
+    """Whether an attempt fulfils what the filter says of things that change."""
+
+    def is_meant(attempt: Row[Any]) -> bool:
+        is_undone = attempt.undone_at is not None
+        return attempt.state in meant.states and meant.undone in (None, is_undone)
+
+    return is_meant
 
 
 def _before(now: datetime) -> str:

@@ -79,19 +79,22 @@ def act_on_each(
     connection: Connection,
     act: Act,
     attempt_ids: Iterable[str],
+    is_meant: Callable[[Row[Any]], bool],
     reason: str,
     caused_by: str,
     now: datetime,
 ) -> int:
     """Do it to those of some attempts that allow it; how many. The others stay as they are.
 
-    Their timelines tell of it; the audit log tells of the whole once, which is the caller's part.
+    ``is_meant`` is asked once nobody else can move the attempt: it may have moved since it was
+    looked up. Their timelines tell of it; the audit log tells of the whole once, which is the
+    caller's part.
     """
     done = 0
     for attempt_id in attempt_ids:
         attempt = _locked(connection, attempt_id)
         with suppress(NotAllowed):
-            if attempt is not None:
+            if attempt is not None and is_meant(attempt):
                 _ACTS[act](connection, attempt, reason, caused_by, now)
                 done += 1
     return done

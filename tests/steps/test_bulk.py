@@ -2,6 +2,7 @@
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ from app.steps.forwarding import must_look_first
 from app.steps.history import Filter
 from app.steps.people import Act
 from app.storage.errors import StorageUnavailable
-from app.storage.tables import BULK_JOBS, AuditRow, BulkJobRow
+from app.storage.tables import BULK_JOBS, AttemptRow, AuditRow, BulkJobRow
 from tests.moments import WRITTEN_MOMENTS
 from tests.steps.world import World
 
@@ -72,6 +73,33 @@ def test_every_attempt_is_done_once_in_slices(world: World, count: int) -> None:
     assert progress_of(job(world, job_id)) is Progress.ENDED
     assert [world.timeline(one) for one in ids] == [["due", "dead", "due"]] * count
     assert [world.attempt(one).round for one in ids] == [1] * count
+
+
+@pytest.mark.parametrize(
+    ("wanted", "moved"),
+    [
+        (Filter(states=(State.DEAD,)), {"state": State.DUE}),
+        (Filter(undone=False), {"undone_at": datetime(2026, 1, 1, tzinfo=UTC)}),
+    ],
+)
+def test_what_moved_since_it_was_looked_up_is_left_as_it_is(
+    world: World, monkeypatch: pytest.MonkeyPatch, wanted: Filter, moved: dict[str, Any]
+) -> None:
+    first, second = dead(world, 2)
+    job_id = begun(world, Act.CANCEL, wanted)
+    look_up = history.page
+
+    def look_up_too_early(connection: Connection, *asked: Any) -> list[Any]:
+        found = look_up(connection, *asked)
+        connection.execute(update(AttemptRow).where(AttemptRow.id == first).values(moved))
+        return found
+
+    monkeypatch.setattr(history, "page", look_up_too_early)
+    finish(world, job_id, size=5)
+
+    assert world.attempt(first).state != State.WITHDRAWN
+    assert world.attempt(second).state == State.WITHDRAWN
+    assert counts(world, job_id) == (2, 2, 1)
 
 
 def test_an_attempts_timeline_says_who_and_by_which_job(world: World) -> None:
