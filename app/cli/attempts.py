@@ -59,7 +59,7 @@ def show(attempt_id: str, as_json: bool) -> None:
     """
     with open_database() as database:
         found_id = whole_id(database, attempt_id)
-        with database.read() as connection:
+        with database.read_at_one_moment() as connection:
             whole = history.in_full(connection, found_id)
     if whole is None:
         raise click.ClickException(f"no attempt has the id {attempt_id}")

@@ -152,6 +152,7 @@ def find(connection: Connection, attempt_id: str) -> Any:
 
 
 def in_full(connection: Connection, attempt_id: str) -> Whole | None:
+    """All that is known of one attempt; None: no such. To be read at one moment."""
     attempt = find(connection, attempt_id)
     if attempt is None:
         return None

@@ -68,6 +68,14 @@ class Database:
             self._breather.note(error)
             raise unavailable(error) from error
 
+    @contextmanager
+    def read_at_one_moment(self) -> Iterator[Connection]:
+        """As `read`; every statement sees what the first one saw, as it always does on SQLite."""
+        with self.read() as connection:
+            if not self.is_embedded:
+                connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            yield connection
+
     def write(self, step: Callable[[Connection], T]) -> T:
         """Run ``step`` in one transaction; when this returns, its writes are on disk.
 

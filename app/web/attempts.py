@@ -65,7 +65,7 @@ def listing() -> Response:
     tag="history",
 )
 def whole_attempt(attempt_id: UUID) -> Response:
-    with service().database.read() as connection:
+    with service().database.read_at_one_moment() as connection:
         whole = history.in_full(connection, str(attempt_id))
     if whole is None:
         raise _no_such()

@@ -10,13 +10,13 @@ from uuid import uuid4
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import insert
+from sqlalchemy import Connection, insert
 from werkzeug.test import TestResponse
 
 from app.domain.answers import Answer, Outcome
 from app.domain.attempts import CANCELLABLE, REPLAYABLE, State
 from app.service import Service
-from app.steps import keys
+from app.steps import history, keys
 from app.steps.identities import Identity, link
 from app.steps.keys import Role
 from app.storage.tables import BarRow
@@ -391,6 +391,25 @@ def test_one_attempt_is_shown_with_all_that_is_known(service: Service, operator:
     assert (submission["status"], submission["code"], submission["requestId"]) == (400, 4321, "r-1")
     assert (whole["hasEmail"], whole["hasMobile"]) == (True, False)
     assert "j@example.com" not in answer.text
+
+
+def test_an_attempt_is_shown_as_it_was_at_one_moment(
+    service: Service, operator: Caller, past: Past, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attempt_id = past.attempt(State.DUE)
+    find = history.find
+
+    def find_and_wait(connection: Connection, one: str) -> Any:
+        found = find(connection, one)
+        submit(service, attempt_id, Answer(Outcome.ACCEPTED, 202))
+        return found
+
+    monkeypatch.setattr(history, "find", find_and_wait)
+
+    whole = json.loads(operator.get(f"/v1/attempts/{attempt_id}").text)
+
+    assert (whole["state"], whole["timeline"][-1]["toState"]) == ("due", "due")
+    assert whole["submissions"] == []
 
 
 def test_an_attempt_without_an_event_is_shown_too(viewer: Caller, past: Past) -> None:
