@@ -53,7 +53,7 @@ def test(as_json: bool) -> None:
 @json_option
 def list_alerts(as_json: bool) -> None:
     """List what is wrong, then what was, each newest first."""
-    with open_database() as database, database.read() as connection:
+    with open_database() as database, database.read_at_one_moment() as connection:
         found = alerts.listing(connection, _MOST_LISTED)
     items = [shown(row) for row in found]
     if as_json:

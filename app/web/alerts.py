@@ -53,7 +53,7 @@ class AlertTest(Shape):
     tag="history",
 )
 def listing() -> Response:
-    with service().database.read() as connection:
+    with service().database.read_at_one_moment() as connection:
         found = alerts.listing(connection, _MOST_LISTED)
     return reply(Alerts(items=[shown(row) for row in found]))
 
