@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from app.domain.rules import Rule
@@ -31,6 +31,7 @@ from app.settings.sections import (
     WebSection,
     WorkerSection,
 )
+from app.settings.words import in_our_words
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,8 @@ def load_configuration(path: Path, variables: Mapping[str, str] | None = None) -
     text = _read(path)
     try:
         data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:
+        # Not only what tomllib calls a mistake: numbers of thousands of digits, endless brackets.
         raise ConfigurationError([Mistake(str(path), f"is not TOML: {error}")]) from None
     return _Validation(path, text, dict(os.environ if variables is None else variables)).run(data)
 
@@ -78,7 +80,8 @@ def _read(path: Path) -> str:
         problem = f"cannot be read ({type(error).__name__}); {hint}"
         raise ConfigurationError([Mistake(str(path), problem)]) from None
     try:
-        return raw.decode("utf-8")
+        # Editors on Windows put a mark before it, which TOML does not know.
+        return raw.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise ConfigurationError([Mistake(str(path), "is not UTF-8")]) from None
 
@@ -107,7 +110,7 @@ class _Validation:
         try:
             return FileModel.model_validate(data, context={"resolve": self._resolve})
         except ValidationError as error:
-            self._collect(error, ())
+            self._collect(error, FileModel, ())
             return None
 
     def _sources(self, tables: object) -> dict[str, Adapter]:
@@ -134,7 +137,7 @@ class _Validation:
         try:
             return kind(kind.config.model_validate(table, context={"resolve": self._resolve}))
         except ValidationError as error:
-            self._collect(error, ("sources", position))
+            self._collect(error, kind.config, ("sources", position))
             return None
 
     def _what_all_sources_have(self, position: int, table: dict[str, Any]) -> None:
@@ -145,6 +148,7 @@ class _Validation:
             secrets_left_out = "secrets" not in table
             self._collect(
                 error,
+                SourceConfig,
                 ("sources", position),
                 lambda detail: (
                     detail["type"] == "extra_forbidden"
@@ -214,6 +218,7 @@ class _Validation:
     def _collect(
         self,
         error: ValidationError,
+        model: type[BaseModel],
         prefix: tuple[int | str, ...],
         is_none: Callable[[ErrorDetails], bool] = lambda _: False,
     ) -> None:
@@ -223,7 +228,7 @@ class _Validation:
             # A list is called too short only because its items are broken; those are named.
             if is_none(detail) or (detail["type"] == "too_short" and detail["loc"] in broken):
                 continue
-            self._mistake((*prefix, *detail["loc"]), detail["msg"].removeprefix("Value error, "))
+            self._mistake((*prefix, *detail["loc"]), in_our_words(detail, model))
 
     def _mistake(self, location: Sequence[int | str], problem: str) -> None:
         self.mistakes.append(Mistake(place(self.text, location), problem))

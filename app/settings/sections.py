@@ -1,5 +1,7 @@
 """What may each section of the configuration file say?"""
 
+import re
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Any, Self
 
@@ -23,25 +25,23 @@ from app.settings.receivers import Receiver
 
 # Seconds that attempts are kept at least.
 _SHORTEST_MEMORY = 2_592_000
+_USUAL_PORTS: Mapping[str, str] = {"http": ":80", "https": ":443"}
 
 
 class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-def _as_browsers_write(origin: str) -> str:
-    is_its_own_port = origin.endswith(":443" if origin.startswith("https:") else ":80")
-    if not origin.isascii() or origin != origin.lower() or is_its_own_port:
+def _as_browsers_send_it(origin: str) -> str:
+    """Refuse what no browser ever sends, and no page would be let in by."""
+    scheme, _, host = origin.partition("://")
+    is_origin = re.fullmatch(r"https?://[^/\s*@?#]+", origin) and origin.isascii()
+    if not is_origin or origin != origin.lower() or host.endswith(_USUAL_PORTS[scheme]):
         raise ValueError(
-            "would never match: browsers write lower case, other scripts as xn--, and no port "
-            "where it is the scheme's own"
+            'write an origin as browsers send it, such as "https://shop.example": in small '
+            "letters, without a path, a star or the usual port"
         )
     return origin
-
-
-Origin = Annotated[
-    str, Field(pattern=r"^https?://[^/\s*?#@]+$"), AfterValidator(_as_browsers_write)
-]
 
 
 class WebSection(Section):
@@ -60,7 +60,7 @@ class WebSection(Section):
         description="How many proxies of yours stand in front. Each is believed about one address "
         "in X-Forwarded-For. Danger: one too many lets callers choose their own address.",
     )
-    cors_origins: tuple[Origin, ...] = Field(
+    cors_origins: tuple[Annotated[str, AfterValidator(_as_browsers_send_it)], ...] = Field(
         default=(),
         description="Origins of shop pages that may post claims. None means no other origin.",
     )
