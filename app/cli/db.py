@@ -12,7 +12,7 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from app.cli.caller import caused_by
 from app.cli.database import open_database, unanswered, upgrade_database
 from app.cli.moments import FORMS, moment
-from app.cli.output import json_option, print_json, print_table
+from app.cli.output import iso, json_option, print_json, print_table
 from app.domain.clock import utc_now
 from app.settings.environment import DATABASE, read_environment, secret_keys_path
 from app.steps.restored import doubt
@@ -55,7 +55,9 @@ def backup(file: Path) -> None:
         raise click.ClickException(str(error)) from None
     click.echo(f"{file}: {size} bytes, checked.")
     keys = secret_keys_path(database)
-    if keys.is_file():
+    if environment.secret_keys:
+        click.echo("Keep VOUCH_SECRET_KEYS too, elsewhere: without it, what is sealed stays so.")
+    elif keys.is_file():
         click.echo(f"Keep {keys} too, elsewhere: without it, what is sealed stays so.")
 
 
@@ -133,10 +135,16 @@ def restored(since: datetime) -> None:
     Run it before the service starts. Gameball may have granted rewards that the older
     database does not know of; see docs/operations.md for what else was lost.
     """
+    # What was granted before it is not taken for an attempt's: a later moment pays again.
+    if since > utc_now():
+        raise click.BadParameter(f"{iso(since)} is yet to come", param_hint="--to")
     with open_database() as database:
         by = caused_by()
         count = database.write(lambda connection: doubt(connection, since, by, utc_now()))
-    click.echo(f"{count} attempts will be looked up at Gameball before they are sent.")
+    click.echo(
+        f"{count} attempts may have been sent since {iso(since)}: they will be looked up at "
+        "Gameball before they are sent."
+    )
 
 
 def _url(argument: str) -> str:
@@ -165,8 +173,9 @@ def _next_steps(from_url: str, to_url: str) -> list[str]:
     shown = make_url(to_url).render_as_string(hide_password=True).replace("+psycopg", "")
     steps = ["", "Every row was read back and compared. Next:", f"  set DATABASE_URL to {shown}"]
     keys = secret_keys_path(sqlite_path(from_url)) if is_sqlite(from_url) else None
-    if keys is not None and keys.is_file():
+    # A file that an installation made before it was given keys says nothing of those.
+    if not read_environment().secret_keys and keys is not None and keys.is_file():
         steps.append(f"  set VOUCH_SECRET_KEYS to what is in {keys}, on every machine")
-    elif is_sqlite(to_url):
+    else:
         steps.append("  keep VOUCH_SECRET_KEYS set: what is sealed in the database needs it")
     return [*steps, "  start the service; keep the old database until you trust the new one"]

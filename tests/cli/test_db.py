@@ -1,11 +1,13 @@
 """`vouch db` gives a database its shape, copies it, and moves it."""
 
 import json
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from sqlalchemy import delete, make_url
 
+from app.domain.clock import utc_now
 from app.storage.engines import sqlite_path
 from app.storage.migrate import head
 from app.storage.tables import HashKeyRow
@@ -123,6 +125,21 @@ def test_backup_writes_a_copy_and_names_the_keys_beside(
     assert run("db", "backup", "copy.db").exit_code == 1
 
 
+def test_keys_that_were_given_are_to_be_kept_and_not_an_older_file_beside(
+    run: Vouch, monkeypatch: pytest.MonkeyPatch, sqlite_url: str
+) -> None:
+    sqlite_path(sqlite_url).with_name("secret_keys").write_text("an-older-key-of-no-use-any-more")
+    monkeypatch.setenv("DATABASE_URL", sqlite_url)
+    monkeypatch.setenv("VOUCH_SECRET_KEYS", "the-key-that-opens-the-database")
+
+    backup = run("db", "backup", "copy.db")
+    copy = run("db", "copy", sqlite_url, "sqlite:///moved.db")
+
+    assert "Keep VOUCH_SECRET_KEYS too" in backup.stdout
+    assert "keep VOUCH_SECRET_KEYS set" in copy.stdout
+    assert "secret_keys" not in backup.stdout + copy.stdout
+
+
 def test_backup_leaves_postgres_to_its_own_tool(
     run: Vouch, monkeypatch: pytest.MonkeyPatch, postgres_url: str
 ) -> None:
@@ -142,17 +159,35 @@ def test_restored_says_how_many_are_looked_up_first(
     execute(database_url, delete(HashKeyRow))
     monkeypatch.setenv("DATABASE_URL", plain(database_url))
 
-    result = run("db", "restored", "--to", "24h")
+    result = run("db", "restored", "--to", "2026-11-24T05:00:00+02:00")
 
     assert result.exit_code == 0, result.output
     owed = len(filled["attempts"])
-    assert result.stdout == f"{owed} attempts will be looked up at Gameball before they are sent.\n"
+    assert result.stdout == (
+        f"{owed} attempts may have been sent since 2026-11-24T03:00:00.000Z: they will be looked "
+        "up at Gameball before they are sent.\n"
+    )
     told = [row["message"] for row in contents(database_url)["submissions"]]
     assert sum("restored to an older moment" in (one or "") for one in told) == owed
     audit = contents(database_url)["audit"]
     (entry,) = [row for row in audit if row["change"] == "database.restored"]
     assert entry["caused_by"].startswith("cli")
     assert json.loads(entry["details"])["attempts"] == owed
+
+
+def test_restored_to_a_moment_that_is_yet_to_come_would_pay_again_and_is_refused(
+    run: Vouch, monkeypatch: pytest.MonkeyPatch, sqlite_url: str
+) -> None:
+    fill(sqlite_url)
+    execute(sqlite_url, delete(HashKeyRow))
+    monkeypatch.setenv("DATABASE_URL", sqlite_url)
+    before = contents(sqlite_url)
+
+    result = run("db", "restored", "--to", f"{utc_now() + timedelta(hours=2):%Y-%m-%dT%H:%M}")
+
+    assert result.exit_code == 2
+    assert "is yet to come" in result.stderr
+    assert contents(sqlite_url) == before
 
 
 def test_restored_wants_to_know_to_when(run: Vouch) -> None:

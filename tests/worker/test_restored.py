@@ -86,6 +86,21 @@ def test_without_a_doubt_it_would_be(sqlite_desk: Desk, tmp_path: Path) -> None:
     assert (sqlite_desk.submitted, sqlite_desk.grants) == (2, 2)
 
 
+def test_with_a_moment_that_is_too_late_it_would_be(sqlite_desk: Desk, tmp_path: Path) -> None:
+    """Why `vouch db restored` takes no moment that is yet to come."""
+    world = sqlite_desk.world
+    attempt_id = world.owed()
+    backup = Backup(world, tmp_path)
+    sqlite_desk.work(attempt_id)
+    world.clock.advance(3_600)
+    backup.restore()
+
+    doubted(world, world.now + timedelta(hours=2))
+    sqlite_desk.work(attempt_id)
+
+    assert (sqlite_desk.submitted, sqlite_desk.grants) == (2, 2)
+
+
 def test_what_was_never_sent_is_sent_once_things_have_settled(desk: Desk, tmp_path: Path) -> None:
     world = desk.world
     attempt_id = world.owed()
