@@ -53,6 +53,8 @@ def act_on_many(
 
 def whole_id(database: Database, beginning: str) -> str:
     """The only attempt whose id begins so. Raises `click.ClickException`."""
+    if not beginning.isprintable():
+        raise click.ClickException("no attempt has such an id")
     with database.read() as connection:
         found = history.page(connection, Filter(q=beginning), MAX_LIMIT)
     ids = [row.id for row in found if row.id.startswith(beginning.lower())]
@@ -97,8 +99,21 @@ def _filtered(
         click.confirm(f"{act.capitalize()} {matched} attempts?", abort=True, err=True)
     by = caused_by()
     job = database.write(lambda c: bulk.start(c, act, narrow, matched, by, now))
-    ended = _carried_out(database, job)
+    try:
+        ended = _carried_out(database, job)
+    except KeyboardInterrupt:
+        ended = _stopped(database, act, job, by)
     return {"matched": matched, _WORDS[act][0]: ended.done, "refused": {}, "bulk": job.id}
+
+
+def _stopped(database: Database, act: Act, job: Any, by: str) -> Any:
+    """Whoever presses Ctrl-C wants no more of it; left running, the service would carry it on."""
+    ended = database.write(lambda c: bulk.stop(c, job.id, by, utc_now()))
+    if ended.stopped:
+        word, state, _ = _WORDS[act]
+        told = f"{ended.done} of {job.matched} attempts are {state}; no other will be {word}"
+        raise click.ClickException(f"stopped: {told}")
+    return ended
 
 
 def _carried_out(database: Database, job: Any) -> Any:

@@ -339,6 +339,25 @@ def test_a_job_that_another_process_works_on_is_waited_for(
     assert result.stdout == "1 of 1 attempts are due again.\n"
 
 
+def test_whoever_interrupts_a_replay_stops_it_for_every_process(
+    run: Vouch, past: History, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(_seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(bulk, "advance", lambda *_: False)
+    monkeypatch.setattr("app.cli.attempts_many.time.sleep", interrupted)
+
+    result = run("attempts", "replay", "--all", "--yes")
+
+    assert result.exit_code == 1
+    assert result.stderr == (
+        "Error: stopped: 0 of 1 attempts are due again; no other will be replayed\n"
+    )
+    with past.database.read() as connection:
+        assert bulk.running(connection) == []
+
+
 def test_attempts_that_are_not_paid_can_be_cancelled(run: Vouch, past: History) -> None:
     named = run("attempts", "cancel", past.ids["due"], past.ids["duplicate"])
     filtered = run("attempts", "cancel", "--state", "unlinked", "--yes")
