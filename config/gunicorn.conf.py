@@ -1,7 +1,12 @@
 """How gunicorn runs `vouch serve`. Change it here; `vouch serve --bind` overrides the address.
 
+Read from config/gunicorn.conf.py below the folder in which `vouch serve` is started (in the image:
+/var/lib/vouch). What is left out there is as here.
+
 Every setting: https://docs.gunicorn.org/en/stable/settings.html
 """
+
+from pathlib import Path
 
 bind = "127.0.0.1:8000"
 
@@ -37,4 +42,5 @@ limit_request_fields = 100
 limit_request_line = 4094
 
 # Where gunicorn keeps its sign of life: in memory, so that a read-only root file system will do.
-worker_tmp_dir = "/dev/shm"  # noqa: S108
+# Where there is no such folder (macOS), in a temporary one.
+worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108

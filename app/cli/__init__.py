@@ -51,10 +51,20 @@ def vouch() -> None:
 
 
 def main(arguments: list[str] | None = None) -> Any:
-    """Run `vouch`. A wrong configuration is told place by place, and exits 2."""
+    """Run `vouch`. A wrong configuration is told place by place, and exits 2.
+
+    A folder, a file or a screen that we may not use, or that is full, is no bug of ours.
+    """
     try:
         return vouch(arguments)
     except ConfigurationError as error:
         for mistake in error.mistakes:
             click.echo(f"error: {mistake}", err=True)
         sys.exit(2)
+    except OSError as error:
+        # Libraries have kinds of their own, without a number: those are bugs.
+        if error.errno is None:
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        click.echo(f"error: {where}{error.strerror}", err=True)
+        sys.exit(1)

@@ -16,9 +16,10 @@ from app.cli.checks.rules import check_rules
 from app.cli.checks.sealing import check_sealing
 from app.cli.checks.sources import check_sources
 from app.cli.checks.storage import check_storage
+from app.cli.checks.web_server import check_web_server
 from app.cli.output import json_option, print_json, print_labelled
 from app.settings.configuration import load_configuration
-from app.settings.environment import Environment
+from app.settings.environment import DATABASE, Environment
 from app.settings.errors import ConfigurationError
 
 COLOURS = {Level.OK: "green", Level.WARNING: "yellow", Level.ERROR: "red"}
@@ -53,11 +54,14 @@ def _findings(*, offline: bool) -> Iterator[Finding]:
     if configured is not None:
         yield from check_sources(configured)
         yield from check_rules(configured)
+    yield from check_web_server(environment)
     addressed = list(check_environment(environment))
     yield from addressed
-    stored = list(check_storage(environment))
+    # Without a right address the default's would be looked at, which is not theirs.
+    is_named = not any(finding.place.startswith(DATABASE) for finding in wrong)
+    stored = list(check_storage(environment)) if is_named else []
     yield from stored
-    if all(finding.level is not Level.ERROR for finding in stored):
+    if is_named and all(finding.level is not Level.ERROR for finding in stored):
         yield from check_sealing(environment)
         if configured is not None:
             yield from check_health(environment, configured)
@@ -77,7 +81,7 @@ def _configuration(environment: Environment) -> tuple[Configured | None, Sequenc
         return None, [error(one.place, one.problem) for one in failure.mistakes]
     sources, rules = len(configuration.sources), len(configuration.rules)
     found = ok(str(path), f"{sources} sources, {rules} rules")
-    return Configured(configuration, path.read_text("utf-8")), [found]
+    return Configured(configuration, path.read_text("utf-8-sig")), [found]
 
 
 def _print(findings: Sequence[Finding]) -> None:

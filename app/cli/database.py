@@ -14,6 +14,8 @@ from app.storage.errors import StorageUnavailable
 from app.storage.hashes import hashes_if_any
 from app.storage.vault import CannotOpen
 
+_OUTDATED = "the database is not at this version: run `vouch db upgrade`"
+
 
 @contextmanager
 def open_database(environment: Environment | None = None) -> Iterator[Database]:
@@ -24,7 +26,7 @@ def open_database(environment: Environment | None = None) -> Iterator[Database]:
         prepare(environment)
         yield database
     except (StorageUnavailable, SQLAlchemyError) as error:
-        raise unanswered(error) from None
+        raise _outdated(database) or unanswered(error) from None
     except CannotOpen as error:
         raise click.ClickException(str(error)) from None
     finally:
@@ -49,6 +51,18 @@ def upgrade_database(environment: Environment) -> None:
         migrate.upgrade(environment.database_url, keys)
     except CannotOpen as error:
         raise click.ClickException(str(error)) from None
+    except SQLAlchemyError as error:
+        raise unanswered(error) from None
+
+
+def require_current(database: Database) -> None:
+    """Refuse to begin on a database of another version. Raises `StorageUnavailable`, too."""
+    try:
+        with database.read() as connection:
+            if not migrate.is_usable(connection):
+                raise click.ClickException(_OUTDATED)
+    finally:
+        database.close()
 
 
 def require_keys(database: Database) -> None:
@@ -63,3 +77,14 @@ def require_keys(database: Database) -> None:
         raise click.ClickException(str(error)) from None
     finally:
         database.close()
+
+
+def _outdated(database: Database) -> click.ClickException | None:
+    """What to say of a database that answers and has not the tables that were asked for."""
+    try:
+        require_current(database)
+    except click.ClickException as error:
+        return error
+    except (StorageUnavailable, SQLAlchemyError):
+        pass
+    return None

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import click
 from sqlalchemy import make_url
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from app.cli.caller import caused_by
-from app.cli.database import open_database, unanswered, upgrade_database
+from app.cli.database import open_database, upgrade_database
 from app.cli.moments import FORMS, moment
 from app.cli.output import iso, json_option, print_json, print_table
 from app.domain.clock import utc_now
 from app.settings.environment import DATABASE, read_environment, secret_keys_path
+from app.settings.errors import ConfigurationError
 from app.steps.restored import doubt
 from app.storage import migrate
 from app.storage.backup import CannotBackUp, back_up
@@ -31,10 +31,7 @@ def command() -> None:
 @command.command()
 def upgrade() -> None:
     """Bring the database to this version's shape. Safe to call at any time, by many at once."""
-    try:
-        upgrade_database(read_environment())
-    except SQLAlchemyError as error:
-        raise unanswered(error) from None
+    upgrade_database(read_environment())
     click.echo(f"The database is at revision {migrate.head()}.")
 
 
@@ -109,8 +106,6 @@ def copy_all(source: str, target: str, while_in_use: bool, as_json: bool) -> Non
         done = copy(from_url, to_url, while_in_use=while_in_use, told=told)
     except CannotCopy as error:
         raise click.ClickException(str(error)) from None
-    except ImportError:
-        raise click.ClickException("needs a driver: pip install 'vouch[postgres]'") from None
     rows = [asdict(one) for one in done]
     if as_json:
         print_json(rows)
@@ -159,14 +154,10 @@ def _url(argument: str) -> str:
 def _read(variables: dict[str, str], said: str) -> str:
     if not any(variables.values()):
         raise click.UsageError(f"{said} names no database")
-    url = read_environment(variables).database_url
     try:
-        if is_sqlite(url):
-            sqlite_path(url)
-        make_url(url)
-    except (ArgumentError, ValueError):
-        raise click.UsageError(f"{said} is no database's address") from None
-    return url
+        return read_environment(variables).database_url
+    except ConfigurationError as error:
+        raise click.UsageError(f"{said} {error.mistakes[0].problem}") from None
 
 
 def _next_steps(from_url: str, to_url: str) -> list[str]:

@@ -1,8 +1,10 @@
 """`vouch sandbox`: a stand-in Gameball."""
 
+from contextlib import ExitStack
+
 import click
 
-from app.cli.address import split_address
+from app.cli.address import listening, split_address
 from app.sandbox.server import SandboxServer
 from app.sandbox.settings import SandboxSettings
 
@@ -69,6 +71,8 @@ def command(
         api_key=api_key,
         secret_key=secret_key,
     )
-    with SandboxServer(settings, host=host, port=port) as sandbox:
+    with ExitStack() as stack:
+        with listening(bind):
+            sandbox = stack.enter_context(SandboxServer(settings, host=host, port=port))
         click.echo(f"The sandbox Gameball listens on {sandbox.url}")
         sandbox.serve_forever()

@@ -8,16 +8,13 @@ import shutil
 import tempfile
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from app import logs
 from app.cli.address import split_address
 from app.settings.environment import Environment, read_environment
-
-if TYPE_CHECKING:
-    from app.service import Service
 
 OPERATOR_FILE = Path("config/gunicorn.conf.py")
 
@@ -47,22 +44,32 @@ def command(bind: str | None, no_worker: bool) -> None:
 
 
 def gunicorn_settings(environment: Environment, bind: str | None) -> dict[str, Any]:
-    """Our defaults, what the operator's file says, and the command line, in this order."""
+    """Our defaults, our file, what the operator's file says instead, and the command line."""
     # Over SQLite threads mostly wait for the writer: the more of them, the more share a commit.
     shape = (1, 32) if environment.is_embedded else (2, 16)
     defaults: dict[str, Any] = dict(zip(("workers", "threads"), shape, strict=True))
     # gunicorn would take SCRIPT_NAME from any proxy on this machine, and most pass on what a
     # stranger wrote there: with it, another path is served than the one that the proxy let through.
     defaults["forwarder_headers"] = ""
-    said = runpy.run_path(str(settings_file()))
-    known = {name: value for name, value in said.items() if not name.startswith("_")}
-    return {**defaults, **known, **({"bind": bind} if bind else {})}
+    # An operator's file of one line must not take away what keeps slow clients from the others.
+    for file in (shipped_file(), OPERATOR_FILE):
+        defaults |= _said_in(file) if file.is_file() else {}
+    if not isinstance(defaults["workers"], int):
+        raise click.ClickException(f"{OPERATOR_FILE}: workers must be a number")
+    return {**defaults, **({"bind": bind} if bind else {})}
 
 
-def settings_file() -> Path:
-    """The operator's gunicorn.conf.py, else the one we ship."""
-    if OPERATOR_FILE.is_file():
-        return OPERATOR_FILE
+def _said_in(file: Path) -> dict[str, Any]:
+    try:
+        said = runpy.run_path(str(file))
+    except Exception as error:
+        told = f"{type(error).__name__}: {error}"
+        raise click.ClickException(f"{file} cannot be run: {told}") from None
+    return {name: value for name, value in said.items() if not name.startswith("_")}
+
+
+def shipped_file() -> Path:
+    """Our gunicorn.conf.py: in the wheel, else in the checkout."""
     packaged = Path(str(resources.files("app"))) / "_config" / "gunicorn.conf.py"
     return packaged if packaged.is_file() else Path(__file__).parents[2] / OPERATOR_FILE
 
@@ -82,29 +89,18 @@ def _share_metrics() -> str:
 
 
 def _serve(environment: Environment, settings: dict[str, Any], *, with_worker: bool) -> None:
-    from app.cli.database import prepare, require_keys
+    from app.cli.database import prepare, require_current, require_keys, unanswered
     from app.cli.web_server import WebServer
     from app.service import build_service
+    from app.storage.errors import StorageUnavailable
 
     service = build_service(environment)
     prepare(environment)
-    _require_current(service)
+    try:
+        require_current(service.database)
+    except StorageUnavailable as error:
+        raise unanswered(error) from None
     require_keys(service.database)
     logs.configure()
     starts_worker = with_worker and environment.has_gameball_credentials
     WebServer(service, settings, starts_worker=starts_worker).run()
-
-
-def _require_current(service: "Service") -> None:
-    from app.storage.errors import StorageUnavailable
-    from app.storage.migrate import is_usable
-
-    try:
-        with service.database.read() as connection:
-            current = is_usable(connection)
-    except StorageUnavailable as error:
-        raise click.ClickException(f"the database does not answer: {error}") from None
-    finally:
-        service.database.close()
-    if not current:
-        raise click.ClickException("the database is not at this version: run `vouch db upgrade`")

@@ -1,15 +1,17 @@
 """`vouch work`: a worker alone."""
 
 import signal
+from contextlib import suppress
 
 import click
 import structlog
 
 from app import logs
-from app.cli.address import split_address
-from app.cli.database import prepare, require_keys
+from app.cli.address import listening, split_address
+from app.cli.database import prepare, require_current, require_keys
 from app.service import build_service
 from app.settings.environment import read_environment
+from app.storage.errors import StorageUnavailable
 from app.worker.assembly import build_worker
 
 log = structlog.get_logger(__name__)
@@ -31,6 +33,9 @@ def command(metrics: str | None) -> None:
         raise click.ClickException("GAMEBALL_API_KEY and GAMEBALL_SECRET_KEY must be set")
     service = build_service(environment)
     prepare(environment)
+    # One that is away will be back; one without our tables would only ever fail.
+    with suppress(StorageUnavailable):
+        require_current(service.database)
     require_keys(service.database)
     logs.configure()
     # Before any thread begins, so that none is interrupted and none that comes early is lost.
@@ -38,8 +43,9 @@ def command(metrics: str | None) -> None:
     if metrics:
         from prometheus_client import start_http_server
 
-        host, port = split_address(metrics)
-        start_http_server(port, host)
+        host, port = split_address(metrics, "--metrics")
+        with listening(metrics):
+            start_http_server(port, host)
     told = signal.SIGHUP
     while told is signal.SIGHUP:
         worker = build_worker(service)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from app.settings.addresses import problem_of, with_our_driver
 from app.settings.errors import ConfigurationError, Mistake
 
 DATABASE = "DATABASE_URL"
@@ -29,10 +30,6 @@ def _fits_a_header(value: str) -> bool:
 
 # What a value must look like, and what is said when it does not: never the value itself.
 _SHAPES: Mapping[str, tuple[Callable[[str], bool], str]] = {
-    "DATABASE_URL": (
-        lambda url: url.startswith(("sqlite", "postgres")),
-        "must begin with sqlite:/// or postgresql://",
-    ),
     "GAMEBALL_API_KEY": (_fits_a_header, "has a character that a header cannot carry"),
     "GAMEBALL_SECRET_KEY": (_fits_a_header, "has a character that a header cannot carry"),
     "GAMEBALL_BASE_URL": (
@@ -75,11 +72,13 @@ def read_environment(variables: Mapping[str, str] | None = None) -> Environment:
         for name, (is_right, problem) in _SHAPES.items()
         if found[name] and not is_right(found[name])
     ]
+    if found[DATABASE] and (problem := problem_of(found[DATABASE])):
+        mistakes.append(Mistake(DATABASE, problem))
     if mistakes:
         raise ConfigurationError(mistakes)
     defaults = Environment()
     return Environment(
-        database_url=_database_url(found["DATABASE_URL"] or defaults.database_url),
+        database_url=with_our_driver(found[DATABASE] or defaults.database_url),
         gameball_api_key=found["GAMEBALL_API_KEY"],
         gameball_secret_key=found["GAMEBALL_SECRET_KEY"],
         gameball_base_url=(found["GAMEBALL_BASE_URL"] or defaults.gameball_base_url).rstrip("/"),
@@ -114,14 +113,6 @@ def _secret_keys(raw: str) -> tuple[str, ...]:
     return keys
 
 
-def _database_url(url: str) -> str:
-    """Name our driver, so that an operator may write what every tool prints."""
-    for prefix in ("postgres://", "postgresql://"):
-        if url.startswith(prefix):
-            return "postgresql+psycopg://" + url.removeprefix(prefix)
-    return url
-
-
 def secret_keys_path(database_path: Path) -> Path:
     """Where an installation keeps the keys that it made for itself."""
     return database_path.with_name("secret_keys")
@@ -133,9 +124,14 @@ def embedded_secret_keys(database_path: Path) -> tuple[str, ...]:
     Only for the embedded database. Many machines must be told the same keys.
     """
     path = secret_keys_path(database_path)
-    if not path.exists():
-        _make_secret_key(path)
-    keys = _secret_keys(path.read_text("utf-8"))
+    try:
+        if not path.exists():
+            _make_secret_key(path)
+        text = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        problem = f"cannot be read or made: {type(error).__name__}; it must be ours, as its folder"
+        raise ConfigurationError([Mistake(str(path), problem)]) from None
+    keys = _secret_keys(text)
     if not keys:
         raise ConfigurationError([Mistake(str(path), "holds no key; remove it to have one made")])
     return keys

@@ -141,6 +141,41 @@ def test_an_address_of_no_use_is_found_before_the_first_call(name: str, value: s
     assert list(mistakes_of({name: value})) == [name]
 
 
+@pytest.mark.parametrize(
+    ("url", "problem"),
+    [
+        ("sqlite://", "must name an SQLite file"),
+        ("sqlite:///:memory:", "must name an SQLite file"),
+        ("sqlitex", "is no address"),
+        ("sqlite3:///vouch.db", "must begin with sqlite:///"),
+        ("sqlite+aiosqlite:///vouch.db", "must begin with sqlite:///"),
+        ("postgresqlfoo", "is no address"),
+        ("postgresql://vouch:hidden@db:port/vouch", "is no address"),
+        ("postgresql+psycopg2://vouch:hidden@db/vouch", "must begin with sqlite:///"),
+        # What stands behind the first one would be looked up as a host, and logged as one.
+        ("postgresql://vouch:hid@den@db/vouch", "has an @ too many"),
+    ],
+)
+def test_an_address_that_no_database_can_have_is_a_mistake(url: str, problem: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        read_environment({"DATABASE_URL": url})
+
+    [mistake] = caught.value.mistakes
+    assert mistake.problem.startswith(problem)
+    assert "hid" not in str(caught.value)
+    assert "den" not in str(caught.value)
+
+
+def test_a_driver_that_is_not_installed_is_told_with_how_to_have_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("app.settings.addresses.find_spec", lambda _: None)
+
+    assert mistakes_of({"DATABASE_URL": FULL["DATABASE_URL"]}) == {
+        "DATABASE_URL": "needs a driver: pip install 'vouch[postgres]'"
+    }
+
+
 def test_several_mistakes_are_reported_at_once(tmp_path: Path) -> None:
     found = mistakes_of(
         {
@@ -214,6 +249,13 @@ def test_a_key_file_left_empty_by_a_crash_is_an_error_and_not_a_service_without_
     (tmp_path / "secret_keys").write_text("")
 
     with pytest.raises(ConfigurationError, match="holds no key"):
+        embedded_secret_keys(tmp_path / "vouch.db")
+
+
+def test_a_key_file_that_we_may_not_read_is_told_by_its_name(tmp_path: Path) -> None:
+    (tmp_path / "secret_keys").mkdir()
+
+    with pytest.raises(ConfigurationError, match="secret_keys: cannot be read or made"):
         embedded_secret_keys(tmp_path / "vouch.db")
 
 

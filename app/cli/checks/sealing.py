@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from app.cli.checks.findings import Finding, error, ok, warning
 from app.service import known_secret_keys
 from app.settings.environment import Environment
+from app.settings.errors import ConfigurationError
 from app.storage.database import Database
 from app.storage.engines import sqlite_path
 from app.storage.errors import StorageUnavailable
@@ -21,7 +22,11 @@ def check_sealing(environment: Environment) -> Iterator[Finding]:
     # To open an embedded database is to make it.
     if environment.is_embedded and not sqlite_path(environment.database_url).is_file():
         return
-    keys = known_secret_keys(environment)
+    try:
+        keys = known_secret_keys(environment)
+    except ConfigurationError as failure:
+        yield from (error(one.place, one.problem) for one in failure.mistakes)
+        return
     database = Database(environment.database_url, secret_keys=keys, pool_size=1)
     try:
         with database.read() as connection:

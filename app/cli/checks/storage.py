@@ -1,10 +1,11 @@
 """Is the database there, and of this version's shape?"""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from sqlalchemy import make_url
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 
 from app.cli.checks.findings import Finding, error, ok, warning
 from app.settings.environment import Environment
@@ -18,18 +19,20 @@ PLACE = "DATABASE_URL"
 
 def check_storage(environment: Environment) -> Iterator[Finding]:
     """Look without making anything: an embedded database that is not there stays so."""
-    try:
-        name = make_url(environment.database_url).render_as_string(hide_password=True)
-        if environment.is_embedded and not sqlite_path(environment.database_url).is_file():
-            yield ok(PLACE, f"{name} is not there yet; `vouch serve` makes it")
-            return
-    except (ArgumentError, ValueError) as mistake:
-        text = str(mistake) if environment.is_embedded else "is no database address"
-        yield error(PLACE, text.removeprefix("DATABASE_URL "))
+    name = make_url(environment.database_url).render_as_string(hide_password=True)
+    if environment.is_embedded and not (path := sqlite_path(environment.database_url)).is_file():
+        yield _to_be_made(path, name)
         return
     yield _revision(environment, name)
     if environment.is_embedded:
         yield from _readers(sqlite_path(environment.database_url))
+
+
+def _to_be_made(path: Path, name: str) -> Finding:
+    folder = next(one for one in path.absolute().parents if one.exists())
+    if path.exists() or not os.access(folder, os.W_OK | os.X_OK):
+        return error(PLACE, f"{name} cannot be made: {folder} is not ours to write to")
+    return ok(PLACE, f"{name} is not there yet; `vouch serve` makes it")
 
 
 def _readers(path: Path) -> Iterator[Finding]:
@@ -45,8 +48,6 @@ def _revision(environment: Environment, name: str) -> Finding:
             current = is_current(connection)
     except (StorageUnavailable, SQLAlchemyError) as failure:
         return error(PLACE, f"{name} does not answer: {failure}")
-    except ImportError:
-        return error(PLACE, f"{name} needs a driver: pip install 'vouch[postgres]'")
     finally:
         database.close()
     if current:

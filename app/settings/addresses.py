@@ -1,0 +1,46 @@
+"""Can a database be reached by this address? Told before it is opened, and without saying it."""
+
+from importlib.util import find_spec
+
+_NO_ADDRESS = "is no address: write sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME"
+_OTHER = "must begin with sqlite:/// or postgresql://"
+_NO_FILE = "must name an SQLite file: sqlite:///path/to/vouch.db"
+# What stands after the first one would be taken for the host, and be told to whoever reads of it.
+_SECOND_AT = "has an @ too many: write one that belongs to the password as %40"
+_NO_DRIVER = "needs a driver: pip install 'vouch[postgres]'"
+
+_SQLITE = frozenset({"sqlite", "sqlite+pysqlite"})
+_POSTGRES = "postgresql+psycopg"
+
+
+def with_our_driver(url: str) -> str:
+    """Name our driver, so that an operator may write what every tool prints."""
+    for prefix in ("postgres://", "postgresql://"):
+        if url.startswith(prefix):
+            return f"{_POSTGRES}://{url.removeprefix(prefix)}"
+    return url
+
+
+def problem_of(url: str) -> str | None:
+    """What is wrong with a database's address, or None."""
+    # Not every command needs a database, nor to wait for this.
+    from sqlalchemy import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    if not url.startswith(("sqlite", "postgres")):
+        return _OTHER
+    try:
+        parts = make_url(with_our_driver(url))
+    except (ArgumentError, ValueError):
+        return _NO_ADDRESS
+    if parts.drivername in _SQLITE:
+        return None if _is_a_file(parts.database) else _NO_FILE
+    if parts.drivername != _POSTGRES:
+        return _OTHER
+    if "@" in (parts.host or ""):
+        return _SECOND_AT
+    return None if find_spec("psycopg") else _NO_DRIVER
+
+
+def _is_a_file(database: str | None) -> bool:
+    return bool(database) and database != ":memory:" and not str(database).startswith("file:")
