@@ -1,7 +1,7 @@
 """What did a platform tell us? Handshakes and events, each answered as the platform expects."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -14,7 +14,7 @@ from app.platforms.kit.callback import Callback, Forged, Malformed, Reading, Rep
 from app.service import Service
 from app.steps.intake import Receipt
 from app.watch import Watch
-from app.web.context import lower_headers, service
+from app.web.context import lower_headers, service, whole_body
 from app.web.openapi import operation
 from app.web.problems import Problem
 
@@ -46,18 +46,18 @@ def webhook(source: str) -> Response:
     adapter = service().configuration.sources.get(source)
     if adapter is None:
         raise Problem("unknown", "No source has this name.")
-    request.max_content_length = service().configuration.web.max_callback_bytes
-    reply = answer(service(), adapter, callback_of(request, service().now))
+    reply = answer(service(), adapter, callback_of(request, service()))
     response = Response(reply.body, reply.status)
     del response.headers["Content-Type"]
     response.headers.extend(header_list(reply))
     return response
 
 
-def callback_of(request: Request, now: Callable[[], datetime]) -> Callback:
-    """What came to Flask. It arrived at the time ``now`` tells once its last byte is there."""
-    headers, query = lower_headers(request), request.args.to_dict()
-    return Callback(request.method, headers, query, request.get_data(cache=False), now())
+def callback_of(request: Request, service: Service) -> Callback:
+    """What came to Flask; it arrived with its last byte. Raises `RequestEntityTooLarge`."""
+    body = whole_body(request, service.configuration.web.max_callback_bytes)
+    query = request.args.to_dict()
+    return Callback(request.method, lower_headers(request), query, body, service.now())
 
 
 def answer(service: Service, adapter: Adapter, callback: Callback) -> Reply:

@@ -1,5 +1,6 @@
 """Is what platforms send believed, refused and answered over HTTP as it should be?"""
 
+import io
 import json
 import threading
 import time
@@ -317,10 +318,18 @@ def test_a_body_over_the_limit_is_413_and_not_a_forgery(
         table(source) + "[web]\nmax_callback_bytes = 1024\n", **variables(source)
     )
     body, headers = b"x" * 1025, {"Content-Type": "application/json"}
+    client = application(service).test_client()
 
-    answer = application(service).test_client().post("/webhooks/twitch", data=body, headers=headers)
+    answer = client.post("/webhooks/twitch", data=body, headers=headers)
+    # Of an unknown length, as in chunks.
+    other = client.post(
+        "/webhooks/twitch",
+        input_stream=io.BytesIO(body),
+        headers=headers,
+        environ_overrides={"wsgi.input_terminated": True},
+    )
 
-    assert answer.status_code == 413
+    assert (answer.status_code, other.status_code) == (413, 413)
 
 
 def test_a_wrong_shape_is_400_only_after_a_right_signature(
