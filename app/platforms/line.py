@@ -5,6 +5,8 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, ClassVar
 
+from pydantic import Field
+
 from app.domain.events import Event
 from app.platforms.kit.adapter import Adapter
 from app.platforms.kit.callback import Callback, Reading, Reply
@@ -19,6 +21,7 @@ from app.platforms.kit.fields import (
     text,
 )
 from app.platforms.kit.kinds import Kind, unix_ms
+from app.platforms.kit.options import SourceConfig
 from app.platforms.kit.places import Header
 from app.platforms.kit.schemes import HmacScheme
 
@@ -29,11 +32,20 @@ JOIN = Kind("join", "member.userId", "place", (*ID, "member.userId"), AT)
 MEMBERSHIP = BY_USER("subscribe", target="membership.membershipId")
 
 
+class LineSource(SourceConfig):
+    groups: tuple[str, ...] = Field(
+        default=(),
+        description="Only what happens in these groups and rooms counts, by their ids; none named: "
+        "in any. Danger: strangers can invite the account into groups of their own.",
+    )
+
+
 class Line(Adapter):
     """A callback is a batch that may be empty; redelivered events keep their id."""
 
     name = "line"
     docs = "https://developers.line.biz/en/docs/messaging-api/receiving-messages/"
+    config: ClassVar[type[SourceConfig]] = LineSource
     schemes = (HmacScheme(Header("x-line-signature"), encoding="base64"),)
     accepted = Reply(200)
     forged_status = 401
@@ -69,6 +81,8 @@ class Line(Adapter):
         # The reply token lets its holder write to the person.
         kept = {key: v for key, v in obj(event, "an event").items() if key != "replyToken"}
         place = dig(event, "source.groupId") or dig(event, "source.roomId")
+        if place and self.source.groups and place not in self.source.groups:
+            return "what happens in a group that is not configured"
         root = {**kept, "destination": to, "place": place, "member": member}
         payload = compact_json({"destination": to, "events": [kept]})
         return self.read_word(_word(root), callback, root, payload=payload)

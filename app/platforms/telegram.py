@@ -18,7 +18,6 @@ from app.platforms.kit.schemes import TokenScheme
 
 # https://core.telegram.org/bots/api#chatmember
 IS_IN = ("creator", "administrator", "member")
-GROUPS = ("group", "supergroup")
 # https://core.telegram.org/bots/features#deep-linking
 START_COMMAND = re.compile(r"/start ([A-Za-z0-9_-]{1,64})")
 AS_TAKEN = matching(
@@ -41,6 +40,11 @@ class TelegramSource(SourceConfig):
     )
     names: tuple[Annotated[str, Field(pattern=r"^@\w{4,32}$")], ...] = Field(
         default=(), description="Names, such as @brand, that groups may mention."
+    )
+    chats: tuple[str, ...] = Field(
+        default=(),
+        description="Only what happens in these chats counts, by their ids; none named: in any. "
+        "Danger: strangers can take the bot into groups of their own.",
     )
 
 
@@ -78,6 +82,9 @@ class Telegram(Adapter):
         if field is None:
             return Reading(ignored=("an update of another kind",))
         told = obj(update[field], field)
+        chat, chats = obj(told.get("chat", {}), "chat"), self.source.chats
+        if chats and chat and chat.get("type") != "private" and str(chat.get("id")) not in chats:
+            return Reading(ignored=(f"{field} in a chat that is not configured",))
         word, more = FIELDS[field](told, self.source.names)
         root = {**told, **more, "update_id": update.get("update_id")}
         return Reading.of(self.read_word(f"{field}.{word}", callback, root))
@@ -104,17 +111,9 @@ def _with_the_bot(told: dict[str, Any], names: Sequence[str]) -> Told:
     return _membership(told, names) if dig(told, "chat.type") == "private" else ("elsewhere", {})
 
 
-def _join_request(_: dict[str, Any], __: Sequence[str]) -> Told:
-    return "told", {}
-
-
 def _reaction(told: dict[str, Any], _: Sequence[str]) -> Told:
     post = joined("_", dig(told, "chat.id"), told.get("message_id"))
     return _turn(told.get("old_reaction"), told.get("new_reaction")), {"post": post}
-
-
-def _vote(told: dict[str, Any], _: Sequence[str]) -> Told:
-    return ("in" if told.get("option_ids") else "out"), {}
 
 
 def _boost(told: dict[str, Any], _: Sequence[str]) -> Told:
@@ -130,7 +129,7 @@ def _message(told: dict[str, Any], names: Sequence[str]) -> Told:
     if not isinstance(said, str) or dig(told, "from.is_bot") is True or "sender_chat" in told:
         return "other", {}
     start = START_COMMAND.fullmatch(said)
-    if sort not in GROUPS:
+    if sort not in ("group", "supergroup"):
         return ("start", {"payload": start[1]}) if start and sort == "private" else ("other", {})
     words = re.findall(r"@\w+", said.lower())
     name = next((name for name in names if name.lower() in words), None)
@@ -141,9 +140,9 @@ def _message(told: dict[str, Any], names: Sequence[str]) -> Told:
 FIELDS: dict[str, Callable[[dict[str, Any], Sequence[str]], Told]] = {
     "chat_member": _membership,
     "my_chat_member": _with_the_bot,
-    "chat_join_request": _join_request,
+    "chat_join_request": lambda *_: ("told", {}),
     "message_reaction": _reaction,
-    "poll_answer": _vote,
+    "poll_answer": lambda told, _: ("in" if told.get("option_ids") else "out", {}),
     "chat_boost": _boost,
     "removed_chat_boost": _boost,
     "message": _message,

@@ -25,8 +25,8 @@ def event(sort: str, **more: Any) -> dict[str, Any]:
     }
 
 
-def said(*events: Any) -> Reading:
-    return reading(adapter_of("line"), {"destination": BOT, "events": list(events)})
+def said(*events: Any, **options: Any) -> Reading:
+    return reading(adapter_of("line", **options), {"destination": BOT, "events": list(events)})
 
 
 def test_a_new_friend_follows_the_account() -> None:
@@ -103,6 +103,21 @@ def test_words_in_a_group_are_a_comment_and_those_to_the_account_a_mention(us: A
     )
     assert (comment.action, comment.target, others.action) == ("comment", "R1", "comment")
     assert (mention.action, mention.target) == ("mention", BOT)
+
+
+def test_what_happens_in_a_strangers_group_earns_nothing_where_groups_are_named() -> None:
+    """Anybody can invite an account that joins groups into one."""
+    members = {"joined": {"members": [{"type": "user", "userId": "U1"}]}}
+    told = [
+        event("memberJoined", source={"type": "group", "groupId": GROUP}, **members),
+        event("message", source={"type": "room", "roomId": GROUP, "userId": ANN}),
+    ]
+
+    ours, theirs = said(*told, groups=[GROUP]), said(*told, groups=["Cother"])
+
+    assert [one.action for one in ours.events] == ["join", "comment"]
+    assert theirs.ignored == ("what happens in a group that is not configured",) * 2
+    assert said(event("follow"), groups=["Cother"]).events
 
 
 def test_the_reply_token_is_not_kept() -> None:

@@ -50,6 +50,45 @@ def test_who_was_in_and_is_out_has_left(old: dict[str, Any], new: dict[str, Any]
     assert (event.action, event.actor, event.undone) == ("join", "42", True)
 
 
+@pytest.mark.parametrize(
+    ("field", "told"),
+    [
+        ("message", {"from": ANN, "text": "hello"}),
+        ("chat_join_request", {"from": ANN}),
+        (
+            "chat_member",
+            {"old_chat_member": {**OUT[0], "user": ANN}, "new_chat_member": {**IN[0], "user": ANN}},
+        ),
+        (
+            "message_reaction",
+            {"user": ANN, "message_id": 1, "old_reaction": [], "new_reaction": [1]},
+        ),
+    ],
+)
+def test_what_happens_in_a_strangers_group_earns_nothing_where_chats_are_named(
+    field: str, told: dict[str, Any]
+) -> None:
+    """Anybody can take a bot into a group, and make it an administrator there."""
+    adapter = adapter_of("telegram", chats=[str(GROUP["id"])])
+    ours = {"date": AT, "chat": GROUP, **told}
+    theirs = {**ours, "chat": {**GROUP, "id": -7}}
+
+    assert reading(adapter, {"update_id": 1, field: ours}).events
+    assert reading(adapter, {"update_id": 1, field: theirs}).ignored == (
+        f"{field} in a chat that is not configured",
+    )
+    assert said(field, theirs).events
+
+
+def test_what_is_no_chats_is_read_where_chats_are_named() -> None:
+    adapter = adapter_of("telegram", chats=["-7"])
+    start = {"chat": PRIVATE, "from": ANN, "text": "/start abc", "date": AT}
+    vote = {"user": ANN, "poll_id": "5", "option_ids": [0]}
+
+    assert reading(adapter, {"update_id": 1, "message": start}).events
+    assert reading(adapter, {"update_id": 1, "poll_answer": vote}).events
+
+
 def test_a_number_that_telegram_uses_again_after_a_quiet_week_is_another_event() -> None:
     told = {"chat": GROUP, "from": ANN, "text": "hello"}
 
