@@ -11,7 +11,7 @@ import requests
 
 from app.cli.address import is_loopback
 from app.platforms.kit.adapter import Adapter
-from app.platforms.kit.callback import Callback
+from app.platforms.kit.callback import Callback, Malformed, Reading
 from app.platforms.kit.examples import Template
 
 TIMEOUT_SECONDS = (3.05, 30)
@@ -56,7 +56,10 @@ def signed_callback(
     template = template.addressed(adapter.source)
     example = template.fill(actor=actor, target=target, key=key, now=now)
     sent = adapter.forge(example, now) if is_forged else adapter.sign(example, now)
-    reading = adapter.read(Callback("POST", sent.headers, sent.query, sent.body, now))
+    try:
+        reading = adapter.read(Callback("POST", sent.headers, sent.query, sent.body, now))
+    except Malformed as refusal:
+        reading = Reading(ignored=(f"it cannot be read: {refusal.reason}",))
     events = tuple({name: getattr(one, name) for name in TOLD} for one in reading.events)
     return Signed(sent.body, sent.headers, sent.query, events, reading.ignored)
 

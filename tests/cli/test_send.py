@@ -199,6 +199,20 @@ def test_what_is_told_is_what_the_source_makes_of_it(
 
 
 @any_platform
+def test_an_actor_that_no_platform_has_is_sent_and_told_as_it_is_read(
+    run: Vouch, receiver: Receiver, platform: str
+) -> None:
+    asked = [*example_options(platform), "--url", receiver.url, "--actor", 'a"<\n' * 100]
+
+    result = run("send", platform, first(platform), *asked, "--json")
+
+    told = json.loads(result.stdout)
+    assert result.exit_code == 0
+    assert not told["events"]
+    assert "it cannot be read: " in told["ignored"][0]
+
+
+@any_platform
 def test_many_are_by_numbered_actors_with_ids_of_their_own(
     run: Vouch, receiver: Receiver, platform: str
 ) -> None:
