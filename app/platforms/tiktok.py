@@ -13,7 +13,8 @@ from app.platforms.kit.schemes import HmacScheme
 
 SIGNED_AT = Item("TikTok-Signature", "t")
 POST = partial(Kind, "post", "user_openid", time=unix("create_time"))
-PUBLIC = POST(target="content.post_id", identity=("content.post_id", "create_time"))
+# Its owner may hide it and show it again as often as they like: it is one post.
+PUBLIC = POST(target="content.post_id", identity=("content.post_id",))
 # API for Business: nothing official was found of this shape. There, `user_openid` is the brand.
 COMMENT = Kind(
     "comment",
@@ -42,7 +43,9 @@ class TikTok(Adapter):
         "video.publish.completed": POST(target="content.share_id", identity=("content.share_id",)),
         # https://developers.tiktok.com/doc/content-posting-api-reference-get-video-status
         "post.publish.publicly_available": PUBLIC,
-        "post.publish.no_longer_publicaly_available": replace(PUBLIC, undone=True),
+        "post.publish.no_longer_publicaly_available": replace(
+            PUBLIC, undone=True, undoes="post.publish.publicly_available"
+        ),
         "comment.update.insert": COMMENT,
         "comment.update.delete": replace(COMMENT, undone=True, undoes="comment.update.insert"),
     }

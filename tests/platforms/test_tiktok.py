@@ -34,6 +34,18 @@ def test_a_post_that_is_no_longer_public_is_undone() -> None:
 
     assert (public.target, public.undone) == ("7300000000000000001", False)
     assert (hidden.target, hidden.undone) == ("7300000000000000001", True)
+    assert hidden.undoes == public.key
+
+
+def test_a_post_that_is_hidden_and_shown_again_is_the_same_post() -> None:
+    content = {"publish_id": "p", "post_id": 7300000000000000001}
+
+    keys = {
+        only_event(told("post.publish.publicly_available", content, create_time=at)).key
+        for at in (AT, AT + 86_400)
+    }
+
+    assert len(keys) == 1
 
 
 def test_a_comment_is_by_its_writer_and_not_by_the_brand_that_is_told() -> None:
