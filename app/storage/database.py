@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from threading import Lock
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 
 from app.domain.clock import utc_now
@@ -27,6 +27,12 @@ T = TypeVar("T")
 # Two transactions that met in different orders; one of them is told to try again.
 _TRY_AGAIN = frozenset({"40001", "40P01"})
 _TRIES = 5
+# Somebody keeps a lock for longer than we wait: a machine that is frozen in mid-transaction, say.
+_LOCK_NOT_AVAILABLE = "55P03"
+_WAIT_FOR_NO_LOCK = text("SET LOCAL lock_timeout = '50ms'")
+# In which all who share a transaction that met such a lock are tried by themselves. Platforms give
+# up after ten seconds, of which that transaction has used five.
+_HURRIED_SECONDS = 2.0
 
 
 class Database:
@@ -185,18 +191,21 @@ class Database:
             self._writer.write(jobs)
             return
         for some in portions(jobs):
-            if len(some) == 1 or not self._together(some):
-                for job in some:
-                    job.finish(self._alone(job))
+            if len(some) == 1:
+                some[0].finish(self._alone(some[0]))
+                continue
+            failed = self._together(some)
+            if failed is not None:
+                self._one_by_one(some, is_hurried=_is_held_up(failed))
 
-    def _together(self, jobs: Sequence[Job]) -> bool:
-        """One transaction for all; False: it is to be tried one by one, to find who fails."""
+    def _together(self, jobs: Sequence[Job]) -> Exception | None:
+        """One transaction for all; what one of them failed of, who is to be found one by one."""
         assert self._writes is not None  # noqa: S101 -- opened by the caller
         try:
             ends = run_together(self._writes, jobs)
         except StepFailed as failed:
             if not _is_gone(failed.error):
-                return False
+                return failed.error
             self._breather.note(failed.error)
             ends = [(job, unavailable(failed.error)) for job in jobs]
         except Exception as error:
@@ -204,19 +213,30 @@ class Database:
             ends = [(job, unavailable(error)) for job in jobs]
         for job, end in ends:
             job.finish(end)
-        return True
+        return None
 
-    def _alone(self, job: Job) -> Sequence[Any] | Exception:
+    def _one_by_one(self, jobs: Sequence[Job], *, is_hurried: bool) -> None:
+        """``is_hurried``: all have waited long for a lock, which most of them do not need."""
+        give_up = time.monotonic() + _HURRIED_SECONDS
+        for job in jobs:
+            if is_hurried and time.monotonic() > give_up:
+                job.finish(StorageUnavailable("others have kept too many locks for too long"))
+            else:
+                job.finish(self._alone(job, is_hurried=is_hurried))
+
+    def _alone(self, job: Job, *, is_hurried: bool = False) -> Sequence[Any] | Exception:
         try:
-            return self._transaction(job.step, job.items)
+            return self._transaction(job.step, job.items, is_hurried=is_hurried)
         except Exception as error:
             return error
 
-    def _transaction(self, step: Many, items: Sequence[Any]) -> Sequence[Any]:
+    def _transaction(self, step: Many, items: Sequence[Any], *, is_hurried: bool) -> Sequence[Any]:
         assert self._writes is not None  # noqa: S101 -- opened by the caller
         for last_try in [False] * (_TRIES - 1) + [True]:
             try:
                 with self._writes.begin() as connection:
+                    if is_hurried:
+                        connection.execute(_WAIT_FOR_NO_LOCK)
                     return step(connection, items)
             except DBAPIError as error:
                 if last_try or not _may_go_through(error):
@@ -235,8 +255,17 @@ class Database:
 def _is_gone(error: Exception) -> bool:
     """Whether the server itself failed, so that asking it for each job would fail each, slowly."""
     is_ours = isinstance(error, OperationalError | InterfaceError)
-    return is_ours and getattr(error, "orig", None) is not None and not _may_go_through(error)
+    is_theirs = is_ours and getattr(error, "orig", None) is not None
+    return is_theirs and not _may_go_through(error) and not _is_held_up(error)
 
 
 def _may_go_through(error: Exception) -> bool:
-    return getattr(getattr(error, "orig", None), "sqlstate", None) in _TRY_AGAIN
+    return _sqlstate(error) in _TRY_AGAIN
+
+
+def _is_held_up(error: Exception) -> bool:
+    return _sqlstate(error) == _LOCK_NOT_AVAILABLE
+
+
+def _sqlstate(error: Exception) -> str | None:
+    return getattr(getattr(error, "orig", None), "sqlstate", None)

@@ -29,7 +29,13 @@ def database(database_url: str) -> Iterator[Database]:
 
 @pytest.fixture
 def commits(database: Database) -> list[float]:
+    return commits_of(database)
+
+
+def commits_of(database: Database) -> list[float]:
+    """The times of what it commits from now on."""
     times: list[float] = []
+    database.write(lambda _connection: None)
     assert database._writes is not None
     event.listen(database._writes, "commit", lambda _connection: times.append(time.monotonic()))
     return times
@@ -92,6 +98,46 @@ def test_a_constraint_that_refuses_one_caller_spares_the_others(database: Databa
     assert ends[0] == ["kept a"]
     assert isinstance(ends[1], StorageUnavailable)
     assert kept(database) == {"known", "a"}
+
+
+def test_who_waits_for_a_lock_that_somebody_keeps_fails_alone(postgres_url: str) -> None:
+    """A machine that is frozen in mid-transaction keeps its locks for a quarter of a minute."""
+    database, frozen = Database(postgres_url), Database(postgres_url)
+    commits = commits_of(database)
+    frozen._open()
+    assert frozen._writes is not None
+
+    with frozen._writes.begin() as connection:
+        keep(connection, ["held"])
+        began = time.monotonic()
+        ends = run_sharing([keeping(database, key) for key in ("a", "held", "b")])
+        seconds = time.monotonic() - began
+
+    assert (ends[0], ends[2]) == (["kept a"], ["kept b"])
+    assert isinstance(ends[1], StorageUnavailable)
+    assert len(commits) == 2
+    assert seconds < 7
+    assert kept(database) == {"a", "b", "held"}
+    for one in (database, frozen):
+        one.close()
+
+
+def test_many_who_wait_for_locks_do_not_wait_one_after_another(postgres_url: str) -> None:
+    database, frozen = Database(postgres_url), Database(postgres_url)
+    held = [f"held-{number}" for number in range(100)]
+    frozen._open()
+    assert frozen._writes is not None
+
+    with frozen._writes.begin() as connection:
+        keep(connection, held)
+        began = time.monotonic()
+        ends = run_sharing([keeping(database, key) for key in held])
+        seconds = time.monotonic() - began
+
+    assert {type(end) for end in ends} == {StorageUnavailable}
+    assert seconds < 8
+    for one in (database, frozen):
+        one.close()
 
 
 def test_a_caller_may_write_again_or_not_at_all(database: Database, commits: list[float]) -> None:
