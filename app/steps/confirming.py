@@ -235,7 +235,8 @@ def _leased(followed: Followed) -> tuple[Any, ...]:
 
 def _still_ours(connection: Connection, followed: Followed) -> Row[Any] | None:
     ours = AttemptRow.id == followed.attempt_id, *_leased(followed)
-    statement = select(*_KNOWN).where(*ours).with_for_update()
+    # Whoever holds it is about to change it, or may hold it for long: it is looked at anew.
+    statement = select(*_KNOWN).where(*ours).with_for_update(skip_locked=True)
     return next(iter(_rows(connection, statement)), None)
 
 

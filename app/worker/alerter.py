@@ -120,13 +120,17 @@ class Alerter:
 
     def _run(self) -> None:
         while not self._stopping.wait(_STEP_SECONDS):
-            try:
-                self.look()
-                self.deliver()
-            except StorageUnavailable as error:
-                log.warning("alerter.storage_unavailable", problem=str(error))
-            except Exception:
-                log.exception("alerter.failed")
+            self._tried(self.look)
+            # Also where looking fails: what was raised before is still to be told.
+            self._tried(self.deliver)
+
+    def _tried(self, act: Callable[[], object]) -> None:
+        try:
+            act()
+        except StorageUnavailable as error:
+            log.warning("alerter.storage_unavailable", problem=str(error))
+        except Exception:
+            log.exception("alerter.failed")
 
 
 def told_of(notice: Row[Any], alert: Row[Any]) -> Told:

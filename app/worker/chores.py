@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
+from datetime import datetime
 
 import structlog
 
@@ -47,7 +48,7 @@ class Chores:
     def _run(self) -> None:
         while not self._stopping.wait(self._every_seconds):
             self._tried(self._carry_on)
-            self._tried(self._purge)
+            self._purge()
             self._tried(self._seal)
 
     def _tried(self, chore: Callable[[], None]) -> None:
@@ -85,16 +86,18 @@ class Chores:
         """Let go of a little of each kind that is older than it is kept."""
         service = self._service
         for kind, older_than in retention.bounds(service.kept_seconds(), service.now()).items():
-            if time.monotonic() < self._purge_at[kind]:
-                continue
-            with service.database.read() as connection:
-                is_due = retention.is_due(connection, kind, older_than)
-            if is_due:
-                service.database.write(
-                    lambda c, k=kind, b=older_than: retention.purge(c, k, b, PURGED_AT_ONCE)  # type: ignore[misc]
-                )
-            else:
-                self._purge_at[kind] = time.monotonic() + _LOOK_AGAIN_SECONDS
+            self._tried(lambda k=kind, b=older_than: self._purge_one(k, b))  # type: ignore[misc]
+
+    def _purge_one(self, kind: Kept, older_than: datetime) -> None:
+        if time.monotonic() < self._purge_at[kind]:
+            return
+        database = self._service.database
+        with database.read() as connection:
+            is_due = retention.is_due(connection, kind, older_than)
+        if is_due:
+            database.write(lambda c: retention.purge(c, kind, older_than, PURGED_AT_ONCE))
+        else:
+            self._purge_at[kind] = time.monotonic() + _LOOK_AGAIN_SECONDS
 
     def _seal(self) -> None:
         """Seal a little of what a version left in clear that did not seal it.

@@ -82,7 +82,13 @@ class Confirmer:
         looking = Looking(self._client, self._reader, self._names, followed)
         looking.look(self._now, self._stopping.is_set)
         for one in followed:
-            self._record(one, looking, began_at)
+            try:
+                self._record(one, looking, began_at)
+            except StorageUnavailable:
+                raise
+            except Exception:
+                # What one of them does to us must not keep the others from their truth.
+                log.exception("confirmation.failed", attempt=one.attempt_id)
         are_more = len({one.customer_id for one in followed}) == self._threads
         return are_more and not looking.interrupted
 

@@ -227,6 +227,27 @@ def test_a_slow_receiver_does_not_hold_up_the_end(
     ours._thread.join(10)
 
 
+def test_a_look_that_comes_to_grief_keeps_nobody_from_being_told(
+    world: World, sent: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*_: object) -> None:
+        raise RuntimeError("a bug about one source")
+
+    monkeypatch.setattr("app.worker.alerter._STEP_SECONDS", 0.01)
+    monkeypatch.setattr(alerts, "situation", failing)
+    ours = alerter(world, sent, "chat")
+    world.do(lambda c: alerts.test(c, ["chat"], world.now))
+
+    ours.start()
+    deadline = time.monotonic() + 10
+    while not sent.told and time.monotonic() < deadline:
+        time.sleep(0.01)
+        world.clock.advance(LOOK_SECONDS)
+    ours.stop()
+
+    assert sent.words() == ["chat ALERT"]
+
+
 def test_an_alert_of_attempts_that_died_ends_by_itself(world: World, sent: Post) -> None:
     ours = alerter(world, sent, "chat")
     world.submit(world.owed(), Outcome.PERMANENT)

@@ -6,12 +6,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import String, update
+from sqlalchemy import Connection, String, update
 
 from app.domain.answers import Outcome
 from app.service import Service
-from app.steps import erasure
-from app.storage.tables import ErasureRow, EventRow, GrantRow
+from app.steps import erasure, retention
+from app.steps.retention import Kept
+from app.storage.tables import AttemptRow, AuditRow, ErasureRow, EventRow, GrantRow
 from app.worker import chores
 from app.worker.chores import Chores
 from tests.clock import Clock
@@ -57,6 +58,25 @@ def test_old_payloads_are_let_go_of_slice_by_slice(
 
     until(lambda: sum(row.payload is None for row in world.all(EventRow)) == 5)
     assert [row.payload for row in world.all(EventRow)][5] == b"{}"
+
+
+def test_a_kind_that_cannot_be_let_go_of_keeps_no_other_from_it(
+    world: World, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    purge = retention.purge
+
+    def failing(connection: Connection, kind: Kept, *arguments: Any) -> int:
+        if kind is Kept.PAYLOADS:
+            raise RuntimeError("a bug about payloads")
+        return purge(connection, kind, *arguments)
+
+    monkeypatch.setattr(retention, "purge", failing)
+    world.cancel(world.owed())
+    world.clock.advance(timedelta(days=2_000).total_seconds())
+
+    request.getfixturevalue("_working")
+
+    until(lambda: world.all(AttemptRow) == [] and world.all(AuditRow) == [])
 
 
 def test_an_erasure_that_was_begun_is_carried_to_its_end(

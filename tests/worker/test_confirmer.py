@@ -8,10 +8,10 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import insert, select, update
+from sqlalchemy import Connection, insert, select, update
 
 from app.domain.attempts import State
-from app.domain.confirmation import Proof
+from app.domain.confirmation import Progress, Proof, Seen
 from app.domain.rules import Repeat
 from app.gameball.client import GameballAccount, GameballClient, Reply
 from app.sandbox.calls import SOCIAL_CHALLENGES
@@ -23,6 +23,7 @@ from app.steps import confirming, read_pace
 from app.steps.confirming import ConfirmationPolicy
 from app.steps.forwarding import Started
 from app.steps.read_pace import Kind, ReadPace
+from app.storage.database import Database
 from app.storage.tables import AttemptRow, BaselineRow, GrantRow, ReadingRow, ReadRow
 from app.worker.asker import Asker
 from app.worker.confirmer import Confirmer
@@ -776,3 +777,48 @@ def test_what_another_holds_or_gameball_slows_is_asked_for_at_the_usual_pace(des
 
     assert rest(desk) == pytest.approx(0.01)
     assert desk.reads() == 0
+
+
+def test_a_bug_about_one_attempt_keeps_no_other_from_its_truth(
+    sqlite_desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = sqlite_desk
+    first, second = desk.accepted(), desk.accepted(account="1", customer="bob")
+    record = confirming.record
+
+    def failing(connection: Any, followed: confirming.Followed, *arguments: Any) -> State:
+        if followed.attempt_id == first:
+            raise RuntimeError("a bug")
+        return record(connection, followed, *arguments)
+
+    monkeypatch.setattr(confirming, "record", failing)
+
+    desk.look(DELAYS[0])
+
+    assert (desk.world.state(first), desk.world.state(second)) == (State.ACCEPTED, State.GRANTED)
+
+
+@pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
+def test_a_truth_does_not_wait_for_who_holds_another_attempt(desk: Desk) -> None:
+    """A person with psql, say; that one is looked at again."""
+    world = desk.world
+    first, second = desk.accepted(), desk.accepted(account="1", customer="bob")
+    world.clock.advance(DELAYS[0])
+    taken = world.do(lambda c: confirming.take(c, POLICY, world.now, 4))
+    held = select(AttemptRow.id).where(AttemptRow.id == first).with_for_update()
+    nothing = Seen(Progress(achieved=0))
+    somebody = Database(world.database.url)
+    somebody._open()
+    assert somebody._writes is not None
+
+    def record_all(connection: Connection) -> None:
+        for one in taken:
+            confirming.record(connection, one, nothing, POLICY, world.now, world.now)
+
+    with somebody._writes.begin() as connection:
+        connection.execute(held).one()
+        world.do(record_all)
+    somebody.close()
+
+    assert world.attempt(first).next_at == taken[0].lease_until
+    assert world.attempt(second).next_at != taken[0].lease_until
