@@ -43,6 +43,7 @@ _ENDS: Mapping[Verdict, State] = {
     Verdict.UNCONFIRMED: State.UNCONFIRMED,
 }
 
+_LARGEST_COUNT = 2**31 - 1
 # The default of `window_at_least`.
 _CLOCKS_DIFFER_SECONDS = 30.0
 
@@ -203,7 +204,12 @@ def put_off(connection: Connection, followed: Followed, until: datetime) -> None
 def keep_baseline(
     connection: Connection, attempt_id: str, achieved: int, read_at: datetime
 ) -> None:
-    """Remember Gameball's count from before an attempt's first submission of a round."""
+    """Remember Gameball's count from before an attempt's first submission of a round.
+
+    One that PostgreSQL has no room for is as good as none, and must not keep the attempt back.
+    """
+    if achieved > _LARGEST_COUNT:
+        return
     values = {"achieved": achieved, "read_at": read_at}
     changed = connection.execute(
         update(BaselineRow).where(BaselineRow.attempt_id == attempt_id).values(values)

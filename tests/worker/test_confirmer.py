@@ -822,3 +822,11 @@ def test_a_truth_does_not_wait_for_who_holds_another_attempt(desk: Desk) -> None
 
     assert world.attempt(first).next_at == taken[0].lease_until
     assert world.attempt(second).next_at != taken[0].lease_until
+
+
+def test_a_count_that_no_table_has_room_for_holds_up_no_submission(world: World) -> None:
+    attempt_id = world.owed()
+
+    world.do(lambda c: confirming.keep_baseline(c, attempt_id, 2**31, world.now))
+
+    assert world.all(BaselineRow) == []
