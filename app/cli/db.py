@@ -31,8 +31,14 @@ def command() -> None:
 @command.command()
 def upgrade() -> None:
     """Bring the database to this version's shape. Safe to call at any time, by many at once."""
-    upgrade_database(read_environment())
-    click.echo(f"The database is at revision {migrate.head()}.")
+    environment = read_environment()
+    upgrade_database(environment)
+    with open_database(environment) as database, database.read() as connection:
+        is_ours = migrate.is_current(connection)
+    if is_ours:
+        click.echo(f"The database is at revision {migrate.head()}.")
+    else:
+        click.echo("The database is of a newer version than this one, and is left as it is.")
 
 
 @command.command()

@@ -11,10 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import click
+import structlog
 
 from app import logs
 from app.cli.address import split_address
 from app.settings.environment import Environment, read_environment
+
+log = structlog.get_logger(__name__)
 
 OPERATOR_FILE = Path("config/gunicorn.conf.py")
 
@@ -103,4 +106,7 @@ def _serve(environment: Environment, settings: dict[str, Any], *, with_worker: b
     require_keys(service.database)
     logs.configure()
     starts_worker = with_worker and environment.has_gameball_credentials
+    if with_worker and not starts_worker:
+        # Callbacks are taken all the same; whoever forgot a key must not find out by its customers.
+        log.warning("worker.absent", problem="GAMEBALL_API_KEY and GAMEBALL_SECRET_KEY must be set")
     WebServer(service, settings, starts_worker=starts_worker).run()

@@ -58,6 +58,8 @@ def copy(
         with _told("the target", held(target_url)) as writing:
             _require_empty(writing)
         with _told("the target", _migrated(target_url)) as writing:
+            if not migrate.is_current(writing):
+                raise CannotCopy("the target is of a newer version than this one")
             lock_tables(writing)
             _require_empty(writing)
             return [_copy_table(reading, writing, table, told) for table in tables()]

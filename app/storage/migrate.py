@@ -25,13 +25,14 @@ def upgrade(url: str, secret_keys: Sequence[str] = ()) -> None:
 
     Any number of processes may call it at once: one migrates, the others find it done. The keys
     are needed where personal data of an older version is to be sealed; else it raises `CannotOpen`.
+    One that a newer version migrated is left alone, for whoever goes back to this one.
     """
     engine = write_engine(url, vault=Vault(secret_keys))
     try:
         with engine.begin() as connection:
             if connection.dialect.name == "postgresql":
                 _take_turns(connection)
-            if not is_current(connection):
+            if not is_usable(connection):
                 _migrate(connection)
     finally:
         engine.dispose()

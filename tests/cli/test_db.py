@@ -5,7 +5,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import delete, make_url
+from sqlalchemy import delete, make_url, text
 
 from app.domain.clock import utc_now
 from app.storage.engines import sqlite_path
@@ -27,6 +27,35 @@ def test_upgrade_says_where_the_database_is_now(
     monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path / 'new.db'}")
 
     assert run("db", "upgrade").stdout == f"The database is at revision {head()}.\n"
+
+
+def test_whoever_goes_back_to_this_version_is_told_that_the_database_is_of_a_newer_one(
+    run: Vouch, monkeypatch: pytest.MonkeyPatch, database_url: str
+) -> None:
+    execute(database_url, text("UPDATE alembic_version SET version_num = 'from_the_future'"))
+    monkeypatch.setenv("DATABASE_URL", plain(database_url))
+
+    upgraded = run("db", "upgrade")
+    listed = run("keys", "list")
+    checked = run("check", "--offline")
+
+    assert "is of a newer version than this one" in upgraded.stdout
+    assert (upgraded.exit_code, listed.exit_code) == (0, 0)
+    assert "of a newer version than this one" in " ".join(checked.stdout.split())
+    assert "older version" not in checked.stdout
+
+
+def test_a_copy_into_a_database_of_a_newer_version_is_refused(
+    run: Vouch, sqlite_url: str, postgres_url: str
+) -> None:
+    execute(postgres_url, text("UPDATE alembic_version SET version_num = 'from_the_future'"))
+
+    result = run("db", "copy", sqlite_url, plain(postgres_url))
+
+    assert (result.exit_code, result.stderr) == (
+        1,
+        "Error: the target is of a newer version than this one\n",
+    )
 
 
 def test_copy_moves_everything_and_says_what_comes_next(

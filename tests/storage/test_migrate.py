@@ -162,6 +162,19 @@ def test_migrating_again_changes_nothing(database_url: str) -> None:
         assert connection.execute(select(ForwardingRow.id)).scalars().all() == [1]
 
 
+def test_a_database_that_a_newer_version_migrated_is_left_alone(database_url: str) -> None:
+    with opened(database_url) as engine, engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = 'from_the_future'"))
+    before = tables_of(database_url)
+
+    upgrade(database_url)
+
+    assert tables_of(database_url) == before
+    with opened(database_url) as engine, engine.begin() as connection:
+        [revision] = connection.execute(text("SELECT version_num FROM alembic_version")).scalars()
+    assert revision == "from_the_future"
+
+
 def test_the_newest_revision_is_the_one_that_alembic_would_go_to() -> None:
     assert head() == ScriptDirectory(str(ROOT / "migrations")).get_current_head()
 

@@ -12,7 +12,7 @@ from app.settings.environment import Environment
 from app.storage.database import Database
 from app.storage.engines import sqlite_path
 from app.storage.errors import StorageUnavailable
-from app.storage.migrate import head, is_current
+from app.storage.migrate import head, is_current, is_usable
 
 PLACE = "DATABASE_URL"
 
@@ -45,13 +45,15 @@ def _revision(environment: Environment, name: str) -> Finding:
     database = Database(environment.database_url, pool_size=1)
     try:
         with database.read() as connection:
-            current = is_current(connection)
+            current, usable = is_current(connection), is_usable(connection)
     except (StorageUnavailable, SQLAlchemyError) as failure:
         return error(PLACE, f"{name} does not answer: {failure}")
     finally:
         database.close()
     if current:
         return ok(PLACE, f"{name} is at revision {head()}")
+    if usable:
+        return warning(PLACE, f"{name} is of a newer version than this one")
     if environment.is_embedded:
         return warning(PLACE, f"{name} is of an older version; `vouch serve` brings it up to date")
     return error(PLACE, f"{name} is not at revision {head()}: run `vouch db upgrade`")
