@@ -1,10 +1,14 @@
 """What is told, in a line, to whoever starts a command where it cannot work?"""
 
+import logging
+import signal
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
 import pytest
+import structlog
 
 from app.cli import main
 from tests.cli.conftest import Vouch
@@ -18,6 +22,21 @@ def _configured(monkeypatch: pytest.MonkeyPatch) -> None:
     Path("vouch.toml").touch()
     for name, value in {"VOUCH_CONFIG": "vouch.toml", **CREDENTIALS}.items():
         monkeypatch.setenv(name, value)
+
+
+@pytest.fixture(autouse=True)
+def _as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What serves and works changes its process for good, which is its own otherwise."""
+    for change in ("_share_metrics", "_raise_file_limit"):
+        monkeypatch.setattr(f"app.cli.serve.{change}", lambda: None)
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+    root.handlers[:], root.level = handlers, level
+    logging.captureWarnings(False)
+    structlog.reset_defaults()
 
 
 def told(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[object, str]:
@@ -117,6 +136,30 @@ def test_a_port_that_is_taken_is_told_with_its_address(
 
     assert result.exit_code == 1
     assert result.stderr.endswith(f"Error: cannot listen at {address}: Address already in use\n")
+
+
+@pytest.mark.parametrize(
+    ("missing", "options", "warns"),
+    [
+        ("GAMEBALL_API_KEY", (), True),
+        ("GAMEBALL_SECRET_KEY", (), True),
+        ("GAMEBALL_SECRET_KEY", ("--no-worker",), False),
+        ("VOUCH_SECRET_KEYS", (), False),
+    ],
+)
+def test_a_service_that_cannot_forward_says_so(
+    run: Vouch,
+    monkeypatch: pytest.MonkeyPatch,
+    missing: str,
+    options: tuple[str, ...],
+    warns: bool,
+) -> None:
+    monkeypatch.delenv(missing, raising=False)
+    monkeypatch.setattr("app.cli.web_server.WebServer.run", lambda _: None)
+
+    result = run("serve", *options)
+
+    assert ('"worker.absent"' in result.stderr) is warns
 
 
 def test_an_address_that_is_none_is_told_with_the_option_that_has_it(run: Vouch) -> None:
