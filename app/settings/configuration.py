@@ -5,6 +5,7 @@ import os
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +77,7 @@ def _read(path: Path) -> str:
     try:
         raw = path.read_bytes()
     except OSError as error:
-        hint = "copy config/vouch.example.toml there, or name yours in VOUCH_CONFIG"
+        hint = f"copy {_example()} there, or name yours in VOUCH_CONFIG"
         problem = f"cannot be read ({type(error).__name__}); {hint}"
         raise ConfigurationError([Mistake(str(path), problem)]) from None
     try:
@@ -84,6 +85,13 @@ def _read(path: Path) -> str:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise ConfigurationError([Mistake(str(path), "is not UTF-8")]) from None
+
+
+def _example() -> Path:
+    """Whoever has installed the wheel has no checkout to copy from."""
+    packaged = Path(str(resources.files("app"))) / "_config"
+    folder = packaged if packaged.is_dir() else Path(__file__).parents[2] / "config"
+    return folder / "vouch.example.toml"
 
 
 class _Validation:

@@ -388,6 +388,13 @@ def test_an_origin_as_browsers_send_it_is_taken(write_config: WriteConfig, origi
     assert configuration.web.cors_origins == (origin,)
 
 
+def test_whoever_has_no_file_is_told_of_one_to_copy_that_is_there(tmp_path: Path) -> None:
+    [mistake] = mistakes_in(tmp_path / "vouch.toml")
+
+    [example] = re.findall(r"copy (\S+) there", mistake.problem)
+    assert Path(example).is_file()
+
+
 def test_the_mark_that_editors_on_windows_write_first_is_no_mistake(
     write_config: WriteConfig,
 ) -> None:
