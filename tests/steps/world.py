@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import ColumnElement, Connection, insert, select, update
 
 from app.domain.answers import Answer, Outcome
 from app.domain.attempts import State
@@ -72,13 +72,18 @@ class World:
     def do(self, step: Callable[[Connection], T]) -> T:
         return self.database.write(step)
 
-    def all(self, kind: Any) -> list[Any]:
-        """Every row of a table, what is sealed opened."""
+    def all(self, kind: Any, *conditions: ColumnElement[bool]) -> list[Any]:
+        """The rows of a table that fulfil the conditions, what is sealed opened."""
         table = table_of(kind)
         order = next(iter(table.primary_key))
         with self.database.read() as connection:
-            rows = connection.execute(select(table).order_by(order)).all()
+            rows = connection.execute(select(table).where(*conditions).order_by(order)).all()
         return [self.database.vault.open_row(table, row) for row in rows]
+
+    def _column(self, column: Any) -> list[Any]:
+        """One column of all attempts, the oldest first; nothing sealed is opened for it."""
+        with self.database.read() as connection:
+            return list(connection.execute(select(column).order_by(AttemptRow.id)).scalars())
 
     # What platforms and the shop do.
 
@@ -129,13 +134,14 @@ class World:
     def owed(self, account: str = "99", customer: str = "ann", **changes: Any) -> str:
         """An attempt of a linked customer that is due now; its id."""
         rules = changes.pop("rules", (FOLLOW,))
-        if not any(row.account_id == account for row in self.all(IdentityRow)):
+        if not self.all(IdentityRow, IdentityRow.account_id == account):
             self.link(account, customer)
-        known = {row.id for row in self.all(AttemptRow)}
-        self.receive(self.event(actor=account, **changes), rules=rules)
-        [made] = [row for row in self.all(AttemptRow) if row.id not in known]
-        assert made.state == State.DUE
-        return str(made.id)
+        known = set(self.ids())
+        [receipt] = self.receive(self.event(actor=account, **changes), rules=rules)
+        # What it was made as: by now a worker may have it.
+        assert receipt.states == (State.DUE,)
+        [made] = set(self.ids()) - known
+        return made
 
     def try_start(self, attempt_id: str, worker: str = "w1") -> Started | NotNow:
         return self.do(lambda c: forwarding.start(c, attempt_id, worker, self.policy, self.now))
@@ -187,30 +193,31 @@ class World:
     # What is there afterwards.
 
     def attempt(self, attempt_id: str) -> Any:
-        return next(row for row in self.all(AttemptRow) if row.id == attempt_id)
+        [row] = self.all(AttemptRow, AttemptRow.id == attempt_id)
+        return row
 
     def state(self, attempt_id: str) -> State:
         return State(self.attempt(attempt_id).state)
 
     def ids(self) -> list[str]:
         """Every attempt, the oldest first."""
-        return [row.id for row in self.all(AttemptRow)]
+        return [str(name) for name in self._column(AttemptRow.id)]
 
     def states(self) -> list[str]:
-        return [row.state for row in self.all(AttemptRow)]
+        return self._column(AttemptRow.state)
 
     def timeline(self, attempt_id: str) -> list[str | None]:
         """Every state it was in; each change must begin where the last one ended."""
-        rows = [row for row in self.all(TransitionRow) if row.attempt_id == attempt_id]
+        rows = self.all(TransitionRow, TransitionRow.attempt_id == attempt_id)
         for before, after in zip([None, *(row.to_state for row in rows)], rows, strict=False):
             assert after.from_state == before, rows
         return [row.to_state for row in rows]
 
     def last_change(self, attempt_id: str) -> Any:
-        return [row for row in self.all(TransitionRow) if row.attempt_id == attempt_id][-1]
+        return self.all(TransitionRow, TransitionRow.attempt_id == attempt_id)[-1]
 
     def submissions(self, attempt_id: str) -> list[Any]:
-        return [row for row in self.all(SubmissionRow) if row.attempt_id == attempt_id]
+        return self.all(SubmissionRow, SubmissionRow.attempt_id == attempt_id)
 
     def awards(self) -> list[tuple[int, str, str | None, str]]:
         """What the ledger holds, as far as its attempts tell: it does not say itself."""

@@ -99,7 +99,7 @@ class Desk:
         )
 
     def grant(self, attempt_id: str) -> Any:
-        rows = [row for row in self.world.all(GrantRow) if row.attempt_id == attempt_id]
+        rows = self.world.all(GrantRow, GrantRow.attempt_id == attempt_id)
         return rows[0] if rows else None
 
     def reason(self, attempt_id: str) -> str:
