@@ -13,6 +13,7 @@ from uuid import uuid4
 import hypothesis
 import psycopg
 import pytest
+import structlog
 from hypothesis import HealthCheck
 from psycopg import sql
 from sqlalchemy import make_url
@@ -31,6 +32,15 @@ hypothesis.settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 hypothesis.settings.load_profile("house")
+
+
+# By itself structlog has rich paint each traceback, which takes a tenth of a second.
+structlog.configure(
+    processors=[
+        *structlog.get_config()["processors"][:-1],
+        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
+    ]
+)
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

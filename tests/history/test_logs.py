@@ -24,11 +24,11 @@ Lines = Callable[[], list[dict[str, Any]]]
 def lines(capsys: pytest.CaptureFixture[str]) -> Iterator[Lines]:
     """What was logged since, parsed. What the rest of the tests log by is put back at the end."""
     root = logging.getLogger()
-    kept, level = root.handlers[:], root.level
+    kept, level, config = root.handlers[:], root.level, structlog.get_config()
     shown = warnings.showwarning
     logs.configure("debug", pretty=False)
     yield lambda: [json.loads(line) for line in capsys.readouterr().err.splitlines()]
-    structlog.reset_defaults()
+    structlog.configure(**config)
     logging.captureWarnings(False)
     warnings.showwarning = shown
     root.handlers[:] = kept
