@@ -124,7 +124,8 @@ def test_it_is_told_to_people_with_the_errors_last(run: Vouch) -> None:
 
     result = run("check")
 
-    lines = result.stdout.splitlines()
+    # A path is never broken, and ours may be long.
+    lines = result.stdout.replace(str(Path.cwd()), "").splitlines()
     levels = [word for line in lines if (word := line.split(" ")[0]) in ("ok", "warning", "error")]
     assert result.exit_code == 1
     assert levels == ["ok"] * levels.count("ok") + ["warning"] + ["error"]
