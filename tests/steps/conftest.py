@@ -1,46 +1,31 @@
 """A world with a database of either kind in it."""
 
 from collections.abc import Iterator
-from uuid import uuid4
 
-import psycopg
 import pytest
-from psycopg import sql
-from sqlalchemy import Connection, delete, insert, make_url
+from sqlalchemy import Connection
 
 from app.storage.database import Database
-from app.storage.tables import HASH_KEYS, AuditDoorRow, Base, ForwardingRow
+from app.storage.tables import HASH_KEYS
+from tests import conftest
 from tests.clock import Clock
+from tests.conftest import NewDatabase
 from tests.keys import KEYS
 from tests.steps.world import World
 
 
 @pytest.fixture(scope="session")
-def shared_postgres(postgres_server: str, postgres_template: str) -> Iterator[Database]:
+def shared_postgres(new_postgres: NewDatabase) -> Iterator[Database]:
     """One PostgreSQL database for all of these tests: each empties it instead of making one."""
-    name = f"vouch_{uuid4().hex}"
-    create = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(
-        sql.Identifier(name), sql.Identifier(postgres_template)
-    )
-    with psycopg.connect(postgres_server, autocommit=True) as connection:
-        connection.execute(create)
-    url = make_url(postgres_server).set(drivername="postgresql+psycopg", database=name)
-    database = Database(url.render_as_string(hide_password=False), secret_keys=KEYS)
-    yield database
-    database.close()
-    with psycopg.connect(postgres_server, autocommit=True) as connection:
-        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+    with new_postgres() as url:
+        database = Database(url, secret_keys=KEYS)
+        yield database
+        database.close()
 
 
 def empty(connection: Connection) -> None:
-    # While its door is open, the audit log can be emptied as well.
-    connection.execute(insert(AuditDoorRow).values(id=1))
-    for table in reversed(Base.metadata.sorted_tables):
-        # Its databases know the hash key by heart.
-        if table not in (AuditDoorRow.__table__, HASH_KEYS):
-            connection.execute(table.delete())
-    connection.execute(delete(AuditDoorRow))
-    connection.execute(insert(ForwardingRow).values(id=1, slow_count=0))
+    # Its databases know the hash key by heart.
+    conftest.empty(connection, but=[HASH_KEYS])
 
 
 @pytest.fixture
