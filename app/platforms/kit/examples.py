@@ -5,6 +5,7 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import cache
 from importlib import resources
 from importlib.resources.abc import Traversable
 from typing import Any
@@ -81,14 +82,16 @@ def signing_keys(platform: str) -> tuple[bytes, ...]:
     return tuple(file.read_bytes().strip() for file in files)
 
 
-def templates(platform: str) -> dict[str, Template]:
+@cache
+def templates(platform: str) -> Mapping[str, Template]:
     """The templates of one platform by name; empty where it has none."""
     folder = _folder(platform)
     stands_for = _stands_for(folder)
     return {name: _template(name, data, stands_for) for name, data in _json_files(folder)}
 
 
-def handshakes(platform: str) -> dict[str, Greeting]:
+@cache
+def handshakes(platform: str) -> Mapping[str, Greeting]:
     """The proofs of ownership that the platform asks its example source for, by name."""
     return {name: _handshake(data) for name, data in _json_files(_folder(platform) / "handshakes")}
 
