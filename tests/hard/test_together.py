@@ -157,7 +157,10 @@ def test_a_connection_carries_callbacks_of_every_kind_in_turn(
 
 def next_status(read: BinaryIO) -> int:
     """Of the next of several answers on one connection."""
-    head = [line.lower().strip() for line in iter(read.readline, b"\r\n")]
+    head = []
+    while (line := read.readline()) != b"\r\n":
+        assert line, "the connection was closed"
+        head.append(line.lower().strip())
     lengths = [int(line.split(b":")[1]) for line in head if line.startswith(b"content-length:")]
     read.read(sum(lengths))
     return int(head[0].split()[1])
