@@ -33,8 +33,9 @@ _SHAPES: Mapping[str, tuple[Callable[[str], bool], str]] = {
     "GAMEBALL_API_KEY": (_fits_a_header, "has a character that a header cannot carry"),
     "GAMEBALL_SECRET_KEY": (_fits_a_header, "has a character that a header cannot carry"),
     "GAMEBALL_BASE_URL": (
-        lambda url: url.startswith(("https://", "http://")),
-        "must begin with https://",
+        # Addresses are told in messages and logs.
+        lambda url: url.startswith(("https://", "http://")) and "@" not in url,
+        "must begin with https:// and name no user or password",
     ),
 }
 

@@ -402,6 +402,7 @@ def test_a_shared_database_needs_keys_of_its_own(
         ("http://gameball.example", "GAMEBALL_BASE_URL: is plain http to another machine"),
         ("ftp://gameball.example", "GAMEBALL_BASE_URL: must begin with https:"),
         ("gameball.example", "GAMEBALL_BASE_URL: must begin with https:"),
+        ("https://me:pw@gameball.example", "GAMEBALL_BASE_URL: must begin with https:"),
         ("https://", "GAMEBALL_BASE_URL: is no web address"),
         ("http://127.0.0.1:9", "GAMEBALL_BASE_URL: does not answer: no connection"),
     ],
