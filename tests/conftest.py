@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import gunicorn.config  # noqa: F401 -- it remembers where it was first imported: no test's folder
 import hypothesis
 import psycopg
 import pytest
