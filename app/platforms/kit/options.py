@@ -63,7 +63,10 @@ TokenRef = Annotated[SecretStr, BeforeValidator(_resolve_reference), AfterValida
 class SourceConfig(BaseModel):
     """One ``[[sources]]`` table. An adapter with more keys subclasses this."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    # Most platforms are not configured: what checks their options, four megabytes, is not made.
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, hide_input_in_errors=True, defer_build=True
+    )
 
     name: str = Field(pattern=NAME_PATTERN, description="The last part of /webhooks/<name>.")
     platform: str = Field(description="Which adapter reads it.")
