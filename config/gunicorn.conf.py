@@ -6,7 +6,7 @@ Read from config/gunicorn.conf.py below the folder in which `vouch serve` is sta
 Every setting: https://docs.gunicorn.org/en/stable/settings.html
 """
 
-from pathlib import Path
+import os
 
 bind = "127.0.0.1:8000"
 
@@ -42,5 +42,5 @@ limit_request_fields = 100
 limit_request_line = 4094
 
 # Where gunicorn keeps its sign of life: in memory, so that a read-only root file system will do.
-# Where there is no such folder (macOS), in a temporary one.
-worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108
+# Where there is no such folder (macOS), or it is not ours to write to, in a temporary one.
+worker_tmp_dir = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108

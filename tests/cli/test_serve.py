@@ -38,10 +38,10 @@ def test_an_operators_file_with_a_mistake_is_told_in_a_line(text: str, told: str
         settings_with(text)
 
 
-def test_where_there_is_no_folder_in_memory_another_will_do(
+def test_where_no_folder_in_memory_is_ours_another_will_do(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     assert shipped_file().is_file()
-    monkeypatch.setattr(Path, "is_dir", lambda _: False)
+    monkeypatch.setattr("os.access", lambda *_: False)
 
     assert gunicorn_settings(Environment(), None)["worker_tmp_dir"] is None
