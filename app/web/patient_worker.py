@@ -36,9 +36,9 @@ LONGEST_ANSWER = 200_000
 # Seconds for a client to close its side of a connection that is over.
 LINGER_SECONDS = 2.0
 # The zeros are no digits: gunicorn reads 0000000000100 as a hundred bytes.
-LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*0*(\d{1,9})[ \t]*\r\n", re.IGNORECASE)
+_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*0*(\d{1,9})[ \t]*\r\n", re.IGNORECASE)
 _ANY_LENGTH = re.compile(rb"\r\ncontent-length", re.IGNORECASE)
-OTHER_LENGTH = re.compile(rb"\r\n(?:transfer-encoding|expect)[ \t]*:", re.IGNORECASE)
+_OTHER_LENGTH = re.compile(rb"\r\n(?:transfer-encoding|expect)[ \t]*:", re.IGNORECASE)
 
 
 class PatientWorker(ThreadWorker):  # type: ignore[misc]
@@ -235,9 +235,9 @@ def missing_bytes(data: bytes) -> int | None:
     if end < 0:
         return 1 if len(data) < MOST_BUFFERED else None
     head = data[: end + 4]
-    if OTHER_LENGTH.search(head):
+    if _OTHER_LENGTH.search(head):
         return None
-    length = LENGTH.search(head)
+    length = _LENGTH.search(head)
     if length is None and _ANY_LENGTH.search(head):
         return None
     missing = len(head) + (int(length[1]) if length else 0) - len(data)

@@ -54,6 +54,16 @@ def doubted(world: World, since: datetime) -> int:
     return world.do(lambda c: doubt(c, since, "cli:ann", world.now))
 
 
+def granted_since_the_backup(desk: Desk, folder: Path) -> str:
+    """An attempt of which the restored database does not know that it was granted; its id."""
+    attempt_id = desk.world.owed()
+    backup = Backup(desk.world, folder)
+    desk.work(attempt_id)
+    desk.world.clock.advance(3_600)
+    backup.restore()
+    return attempt_id
+
+
 def test_what_was_granted_after_the_backup_is_not_granted_again(desk: Desk, tmp_path: Path) -> None:
     world = desk.world
     attempt_id = world.owed()
@@ -74,12 +84,7 @@ def test_what_was_granted_after_the_backup_is_not_granted_again(desk: Desk, tmp_
 
 def test_without_a_doubt_it_would_be(sqlite_desk: Desk, tmp_path: Path) -> None:
     """The danger is real: this is what the command is for."""
-    world = sqlite_desk.world
-    attempt_id = world.owed()
-    backup = Backup(world, tmp_path)
-    sqlite_desk.work(attempt_id)
-    world.clock.advance(3_600)
-    backup.restore()
+    attempt_id = granted_since_the_backup(sqlite_desk, tmp_path)
 
     sqlite_desk.work(attempt_id)
 
@@ -88,12 +93,8 @@ def test_without_a_doubt_it_would_be(sqlite_desk: Desk, tmp_path: Path) -> None:
 
 def test_with_a_moment_that_is_too_late_it_would_be(sqlite_desk: Desk, tmp_path: Path) -> None:
     """Why `vouch db restored` takes no moment that is yet to come."""
+    attempt_id = granted_since_the_backup(sqlite_desk, tmp_path)
     world = sqlite_desk.world
-    attempt_id = world.owed()
-    backup = Backup(world, tmp_path)
-    sqlite_desk.work(attempt_id)
-    world.clock.advance(3_600)
-    backup.restore()
 
     doubted(world, world.now + timedelta(hours=2))
     sqlite_desk.work(attempt_id)
