@@ -4,21 +4,27 @@ from dataclasses import dataclass
 from datetime import datetime
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """One normalised social action; immutable.
+    """One normalised social action; immutable. Times are aware UTC.
 
-    ``key`` identifies the action within its source for ever: the same action, sent again in
-    whatever request, has the same key. ``platform`` names whose account ``actor`` is.
-    ``payload`` is what the platform sent for this one action. Times are aware UTC. ``undoes``: the
-    key of the action that an undone event takes back, where the platform names it.
+    ``key`` identifies the action within its source for ever: the same action, sent again in any
+    request, has the same key. ``former_keys`` are the keys that earlier versions gave it.
+    ``platform`` names whose account ``actor`` is; ``aliases`` are other ids of that same account.
+    ``target_aliases`` are other names of the target, which a rule may use.
+    ``payload`` is what the platform sent for this one action.
+
+    An undone event takes actions back. ``undoes`` is the key of the one action that it names.
+    ``thing`` is narrower than the target: this comment, this emoji on that post. An undone event
+    with a ``thing`` takes back only actions with the same one. Only an undone event with one of
+    these two may come without an actor, as when a moderator removed the comment.
     """
 
     source: str
     key: str
     platform: str
     action: str
-    actor: str
+    actor: str | None
     occurred_at: datetime
     received_at: datetime
     payload: bytes
@@ -26,8 +32,21 @@ class Event:
     target: str | None = None
     undone: bool = False
     undoes: str | None = None
+    thing: str | None = None
+    aliases: tuple[str, ...] = ()
+    target_aliases: tuple[str, ...] = ()
+    former_keys: tuple[str, ...] = ()
 
     @property
     def happened_at(self) -> datetime:
-        """Not later than we heard of it, whatever the platform's clock says."""
+        """Not later than it was received, whatever the platform's clock says."""
         return min(self.occurred_at, self.received_at)
+
+
+@dataclass(frozen=True, slots=True)
+class SameAccount:
+    """Two ids of one platform account. ``replaced``: the account no longer has the first one."""
+
+    account_id: str
+    other_id: str
+    replaced: bool = False

@@ -33,7 +33,7 @@ from app.storage.tables import (
 from app.storage.vault import Vault, vault_of
 
 EARNED = "earned"
-_EVENT_FIELDS = Event.__slots__
+_EVENT_FIELDS = [name for name in Event.__slots__ if name in EventRow.__table__.columns]
 NOT_LINKED = "no customer is linked to this account yet"
 
 # Made once each: SQLAlchemy takes as long to prepare a statement as SQLite to run it.
@@ -115,7 +115,7 @@ def receive(connection: Connection, arrivals: Sequence[Arrival]) -> Sequence[Rec
     ids = {i: new_id(arrivals[i].event.received_at) for i in order}
     event_rows = _event_rows(connection, [(ids[i], arrivals[i].event) for i in order])
     # At once, for what is earned and for what is undone: in two steps there would be two orders.
-    accounts = {(a.event.platform, a.event.actor) for a in arrivals if a.rules or a.event.undone}
+    accounts = _accounts(a.event for a in arrivals if a.rules or a.event.undone)
     early = look_early(connection, event_rows, accounts) if has_pipeline(connection) else None
     written = insert_rows(connection, EventRow, event_rows) if early is None else early.new_events
     new_ids = set(ids.values())
@@ -125,6 +125,10 @@ def receive(connection: Connection, arrivals: Sequence[Arrival]) -> Sequence[Rec
     states = _make_attempts(connection, fresh, early)
     undo(connection, {i: a.event for i, a in fresh.items() if a.event.undone})
     return [Receipt(ids[i] in new_ids, tuple(states.get(ids[i], ()))) for i in range(len(arrivals))]
+
+
+def _accounts(events: Iterable[Event]) -> set[tuple[str, str]]:
+    return {(event.platform, event.actor) for event in events if event.actor is not None}
 
 
 def _event_rows(
@@ -153,14 +157,14 @@ def _make_attempts(
     earning = {i: a for i, a in fresh.items() if a.rules and not a.event.undone}
     if not earning:
         return {}
-    links = _links(connection, {(a.event.platform, a.event.actor) for a in earning.values()}, early)
+    links = _links(connection, _accounts(a.event for a in earning.values()), early)
     drafts = [
         Draft(
             new_id(arrival.event.received_at),
             event_id,
             arrival.event,
             rule,
-            links.get((arrival.event.platform, arrival.event.actor)),
+            links.get((arrival.event.platform, arrival.event.actor or "")),
             arrival.unlinked_until,
         )
         for event_id, arrival in earning.items()

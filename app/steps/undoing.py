@@ -91,6 +91,8 @@ def undo(connection: Connection, events: Mapping[str, Event]) -> None:
     The accounts are locked, so that no attempt of theirs is made meanwhile.
     """
     for event_id, event in events.items():
+        if event.actor is None:
+            continue
         undoing = _undoing(event)
         for attempt in _touched(connection, undoing):
             if _covers(undoing, attempt):

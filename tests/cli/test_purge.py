@@ -29,7 +29,16 @@ def database(
     database = Database(sqlite_url, secret_keys=KEYS)
     for days in (31, 1):
         at = utc_now() - timedelta(days=days)
-        event = Event("here", f"key-{days}", "twitch", "follow", "99", at, at, b"{}")
+        event = Event(
+            source="here",
+            key=f"key-{days}",
+            platform="twitch",
+            action="follow",
+            actor="99",
+            occurred_at=at,
+            received_at=at,
+            payload=b"{}",
+        )
         database.write_each(receive, [Arrival(event, (), at)])
     return database
 

@@ -567,8 +567,12 @@ def read_soundly(adapter: Adapter, of: Callback) -> None:
 
 
 def assert_sound(event: Event) -> None:
-    texts = [event.source, event.key, event.platform, event.action, event.actor]
-    texts += [text for text in (event.target, event.actor_handle) if text is not None]
+    names_its_action = event.undoes is not None or event.thing is not None
+    assert event.actor is not None or (event.undone and names_its_action)
+    texts = [event.source, event.key, event.platform, event.action]
+    texts += [*event.aliases, *event.target_aliases, *event.former_keys]
+    maybe = (event.actor, event.target, event.actor_handle, event.thing, event.undoes)
+    texts += [text for text in maybe if text is not None]
     for text in texts:
         assert 0 < len(text) <= 255
         assert text.isprintable()

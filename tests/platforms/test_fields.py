@@ -40,7 +40,16 @@ NO_ISO_TIMES = [
 
 
 def event(key: str) -> Event:
-    return Event("source", key, "platform", "follow", "42", NOW, NOW, b"{}")
+    return Event(
+        source="source",
+        key=key,
+        platform="platform",
+        action="follow",
+        actor="42",
+        occurred_at=NOW,
+        received_at=NOW,
+        payload=b"{}",
+    )
 
 
 @pytest.mark.parametrize("body", [b'{"a": 1}', b' {"a": "\xc3\xa4"} ', b"{}", b'{"a": "\\ud800"}'])

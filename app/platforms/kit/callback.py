@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Self
 
-from app.domain.events import Event
+from app.domain.events import Event, SameAccount
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,8 @@ class Reading:
     """What a verified callback says: events, and what was left out and why.
 
     ``handshake`` marks a proof of ownership, ``notice`` a word from the platform about the
-    subscription itself, such as its revocation.
+    subscription itself, such as its revocation. ``same_accounts`` are ids that the platform says
+    are of one account, without an event that shows both.
     """
 
     events: tuple[Event, ...] = ()
@@ -66,6 +67,7 @@ class Reading:
     reply: Reply | None = None
     handshake: bool = False
     notice: str | None = None
+    same_accounts: tuple[SameAccount, ...] = ()
 
     @classmethod
     def of(cls, result: Event | str, reply: Reply | None = None) -> Self:

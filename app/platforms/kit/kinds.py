@@ -41,7 +41,9 @@ class Kind:
     ``identity`` names what tells this action from every other of its kind: the first must be
     there, the others may be absent. An event that carries no time happened when it was received.
     ``undoes``: the word of the kind that an undone one takes back, where both have one identity.
-    A ``target`` of None: the action has none.
+    A ``target`` of None: the action has none. ``thing``, ``aliases`` and ``target_aliases`` are
+    paths to what `Event` calls so; an alias that is absent or equal to the id is left out.
+    ``former_identities`` are what an earlier version made the key of.
     """
 
     action: str
@@ -52,6 +54,10 @@ class Kind:
     handle: str | None = None
     undone: bool = False
     undoes: str | None = None
+    thing: str | None = None
+    aliases: tuple[str, ...] = ()
+    target_aliases: tuple[str, ...] = ()
+    former_identities: tuple[tuple[str, ...], ...] = ()
 
     def told(self, word: str, root: object, own: object = None) -> dict[str, Any] | str:
         """What an event of this kind says, without a time where it carries none; or why not.
@@ -59,27 +65,57 @@ class Kind:
         ``word`` keeps the keys of different kinds apart; ``own`` is the id of the account that is
         watched: what it does itself is no customer's action. Raises `Malformed`.
         """
-        actor = dig(root, self.actor)
-        if actor is None:
+        actor = optional_text(dig(root, self.actor), self.actor)
+        is_own = own is not None and actor == text(own, "the account's id")
+        thing = optional_text(dig(root, self.thing), self.thing) if self.thing else None
+        # A moderator, or nobody in particular, may remove what the event names.
+        names_it = self.undone and (self.undoes is not None or thing is not None)
+        if names_it and is_own:
+            actor = None
+        elif actor is None and not names_it:
             return f"{word} names no actor"
-        if own is not None and text(actor, self.actor) == text(own, "the account's id"):
+        elif is_own:
             return f"{word} is by the account itself"
-        first, *others = self.identity
-        rest = (optional_text(dig(root, path), path) for path in others)
-        identity = (text(dig(root, first), first), *rest)
+        identity = _identity(root, self.identity)
+        target = self.target and text(dig(root, self.target), self.target)
         return {
             "key": event_key(word, *identity),
+            "former_keys": self._former_keys(word, root),
             "action": self.action,
-            "actor": text(actor, self.actor),
+            "actor": actor,
+            "aliases": _others(root, self.aliases, actor),
             "actor_handle": label(dig(root, self.handle)) if self.handle else None,
-            "target": self.target and text(dig(root, self.target), self.target),
+            "target": target,
+            "target_aliases": _others(root, self.target_aliases, target),
+            "thing": thing,
             "undone": self.undone,
             "undoes": event_key(self.undoes, *identity) if self.undoes else None,
             **self._time(root),
         }
+
+    def _former_keys(self, word: str, root: object) -> tuple[str, ...]:
+        """The keys of earlier versions, where the payload has all that they were made of."""
+        return tuple(
+            event_key(word, *_identity(root, paths))
+            for paths in self.former_identities
+            if dig(root, paths[0]) is not None
+        )
 
     def _time(self, root: object) -> dict[str, datetime]:
         time = dig(root, self.time.path) if self.time else None
         if self.time is None or time is None:
             return {}
         return {"occurred_at": self.time.read(time, self.time.path)}
+
+
+def _identity(root: object, paths: tuple[str, ...]) -> tuple[str | None, ...]:
+    """Raises `Malformed` where the first is missing."""
+    first, *others = paths
+    rest = (optional_text(dig(root, path), path) for path in others)
+    return (text(dig(root, first), first), *rest)
+
+
+def _others(root: object, paths: tuple[str, ...], known: str | None) -> tuple[str, ...]:
+    """The texts at these paths that are there and are another than ``known``; each once."""
+    found = (optional_text(dig(root, path), path) for path in paths)
+    return tuple(dict.fromkeys(one for one in found if one not in (None, known)))
