@@ -87,7 +87,11 @@ class Service:
         rules = self.configuration.rules
         wait = timedelta(seconds=self.configuration.attempts.unlinked_for)
         arrivals = [
-            Arrival(event, tuple(earned_by(event, rules)), event.received_at + wait)
+            Arrival(
+                event,
+                () if event.excluded else tuple(earned_by(event, rules)),
+                event.received_at + wait,
+            )
             for event in events
         ]
         receipts: Sequence[Receipt] = self.database.write_each(

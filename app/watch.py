@@ -5,6 +5,7 @@ meanwhile becomes one short transaction a second.
 """
 
 import threading
+from collections.abc import Iterable
 from datetime import datetime
 
 import structlog
@@ -12,6 +13,7 @@ import structlog
 from app.platforms.kit.callback import Grant
 from app.platforms.kit.fields import label
 from app.steps import sources
+from app.steps.intake import MAX_REASON
 from app.steps.sources import Sighting, minute_of
 from app.storage.database import Database
 from app.storage.errors import StorageUnavailable
@@ -56,6 +58,13 @@ class Watch:
             seen.refusal_reason = label(reason) or ""
             seen.refusals += 1
             seen.refused_in[minute_of(at)] += 1
+
+    def unrewarded(self, source: str, at: datetime, reasons: Iterable[str]) -> None:
+        """What was taken from a source and earns nothing; a reason for each."""
+        with self._lock:
+            seen = self._sighting(source)
+            for reason in reasons:
+                seen.note_reason((label(reason) or "")[:MAX_REASON], at)
 
     def noticed(self, source: str, at: datetime, notice: str) -> None:
         """A word of the platform about the subscription itself."""

@@ -22,6 +22,7 @@ COMMANDS: Mapping[str, str] = {
     "send": "app.cli.send",
     "sandbox": "app.cli.sandbox",
     "attempts": "app.cli.attempts",
+    "events": "app.cli.events",
     "audit": "app.cli.audit",
     "alerts": "app.cli.alerts",
     "purge": "app.cli.purge",

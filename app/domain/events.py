@@ -18,6 +18,9 @@ class Event:
     ``thing`` is narrower than the target: this comment, this emoji on that post. An undone event
     with a ``thing`` takes back only actions with the same one. Only an undone event with one of
     these two may come without an actor, as when a moderator removed the comment.
+
+    ``excluded`` says why an event can earn nothing, whatever the rules are: it names no actor, or
+    the account acted itself. Such an event is kept so that people can find it.
     """
 
     source: str
@@ -36,6 +39,7 @@ class Event:
     aliases: tuple[str, ...] = ()
     target_aliases: tuple[str, ...] = ()
     former_keys: tuple[str, ...] = ()
+    excluded: str | None = None
 
     @property
     def happened_at(self) -> datetime:

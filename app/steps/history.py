@@ -241,21 +241,21 @@ def _found_by(connection: Connection, text: str) -> ColumnElement[bool]:
     keyed hashes. Each has an index; a target, which many share, has none.
     """
     found = [
-        select(AttemptRow.id).where(_begins(connection, AttemptRow.customer_id, text)),
-        select(AttemptRow.id).where(_begins(connection, AttemptRow.account_id, text)),
+        select(AttemptRow.id).where(begins(connection, AttemptRow.customer_id, text)),
+        select(AttemptRow.id).where(begins(connection, AttemptRow.account_id, text)),
     ]
     hashes = hashes_if_any(connection)
     if hashes is not None:
         events = _events_found_by(hashes, text)
         found.append(select(AttemptRow.id).where(AttemptRow.event_id.in_(events)))
-    span = _ids_beginning(text)
+    span = ids_beginning(text)
     if span is not None:
         found.append(select(AttemptRow.id).where(AttemptRow.id.between(*span)))
     return AttemptRow.id.in_(union(*found))
 
 
 def _events_found_by(hashes: Hashes, text: str) -> Any:
-    sources = _event_sources()
+    sources = event_sources()
     by_key = select(EventRow.id).where(
         EventRow.source.in_(select(sources.c.source)), EventRow.key_hash == hashes.event_key(text)
     )
@@ -263,14 +263,14 @@ def _events_found_by(hashes: Hashes, text: str) -> Any:
     return union(by_key, by_handle)
 
 
-def _event_sources() -> Any:
+def event_sources() -> Any:
     """Each source once, by hops through the index that begins with it, not by reading all of it."""
     first = select(func.min(EventRow.source).label("source")).cte("sources", recursive=True)
     following = select(func.min(EventRow.source)).where(EventRow.source > first.c.source)
     return first.union_all(select(following.scalar_subquery()).where(first.c.source.is_not(None)))
 
 
-def _begins(connection: Connection, column: Any, text: str) -> ColumnElement[bool]:
+def begins(connection: Connection, column: Any, text: str) -> ColumnElement[bool]:
     """Whether a text begins with another, as a range that an index can serve; never LIKE.
 
     PostgreSQL's ordinary comparison follows its collation; these operators compare bytes.
@@ -286,7 +286,7 @@ def _begins(connection: Connection, column: Any, text: str) -> ColumnElement[boo
     return result
 
 
-def _ids_beginning(text: str) -> tuple[str, str] | None:
+def ids_beginning(text: str) -> tuple[str, str] | None:
     digits = text.replace("-", "").lower()
     if not _ID.fullmatch(text) or not _SHORTEST_ID_PREFIX <= len(digits) <= 32:
         return None

@@ -12,6 +12,7 @@ from app.domain.clock import new_id
 from app.domain.events import Event
 from app.domain.evidence import Evidence
 from app.domain.rules import Rule, occurrence
+from app.platforms.kit.fields import label
 from app.steps.early import Early, look_early
 from app.steps.earning import ALREADY_AWARDED, BARRED, earn
 from app.steps.ledger import Award, award_rows, earned_state, enter, is_barred
@@ -35,6 +36,8 @@ from app.storage.vault import Vault, vault_of
 EARNED = "earned"
 _EVENT_FIELDS = [name for name in Event.__slots__ if name in EventRow.__table__.columns]
 NOT_LINKED = "no customer is linked to this account yet"
+NO_RULE = "fits no rule"
+MAX_REASON = 100
 
 # Made once each: SQLAlchemy takes as long to prepare a statement as SQLite to run it.
 _LINKS = select(IdentityRow.__table__).where(
@@ -68,6 +71,13 @@ class Arrival:
     rules: tuple[Rule, ...]
     unlinked_until: datetime
 
+    @property
+    def reason(self) -> str | None:
+        """Why it earns nothing, for admins; None where it fits a rule."""
+        if self.event.excluded is not None:
+            return (label(self.event.excluded) or "excluded")[:MAX_REASON]
+        return None if self.rules else NO_RULE
+
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
@@ -75,6 +85,7 @@ class Receipt:
 
     is_new: bool
     states: tuple[State, ...] = ()
+    is_matched: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +124,7 @@ def receive(connection: Connection, arrivals: Sequence[Arrival]) -> Sequence[Rec
         range(len(arrivals)), key=lambda i: (arrivals[i].event.source, arrivals[i].event.key)
     )
     ids = {i: new_id(arrivals[i].event.received_at) for i in order}
-    event_rows = _event_rows(connection, [(ids[i], arrivals[i].event) for i in order])
+    event_rows = _event_rows(connection, [(ids[i], arrivals[i]) for i in order])
     # At once, for what is earned and for what is undone: in two steps there would be two orders.
     accounts = _accounts(a.event for a in arrivals if a.rules or a.event.undone)
     early = look_early(connection, event_rows, accounts) if has_pipeline(connection) else None
@@ -124,7 +135,10 @@ def receive(connection: Connection, arrivals: Sequence[Arrival]) -> Sequence[Rec
     fresh = {ids[i]: arrivals[i] for i in order if ids[i] in new_ids}
     states = _make_attempts(connection, fresh, early)
     undo(connection, {i: a.event for i, a in fresh.items() if a.event.undone})
-    return [Receipt(ids[i] in new_ids, tuple(states.get(ids[i], ()))) for i in range(len(arrivals))]
+    return [
+        Receipt(ids[i] in new_ids, tuple(states.get(ids[i], ())), bool(arrival.rules))
+        for i, arrival in enumerate(arrivals)
+    ]
 
 
 def _accounts(events: Iterable[Event]) -> set[tuple[str, str]]:
@@ -132,22 +146,32 @@ def _accounts(events: Iterable[Event]) -> set[tuple[str, str]]:
 
 
 def _event_rows(
-    connection: Connection, events: Sequence[tuple[str, Event]]
+    connection: Connection, arrivals: Sequence[tuple[str, Arrival]]
 ) -> list[dict[str, Any]]:
     vault, hashes = vault_of(connection), hashes_of(connection)
-    return [_event_row(vault, hashes, event_id, event) for event_id, event in events]
+    return [_event_row(vault, hashes, event_id, arrival) for event_id, arrival in arrivals]
 
 
 def _known_of(connection: Connection, ids: Iterable[str]) -> set[str]:
     return set(connection.execute(select(EventRow.id).where(EventRow.id.in_(ids))).scalars())
 
 
-def _event_row(vault: Vault, hashes: Hashes, event_id: str, event: Event) -> dict[str, Any]:
-    """The event as it is kept: its payload and handle sealed, found again by hashes."""
+def _event_row(vault: Vault, hashes: Hashes, event_id: str, arrival: Arrival) -> dict[str, Any]:
+    """The event as it is kept: its payload and handle sealed, found again by hashes.
+
+    An excluded one keeps no payload, and no key that the same action would meet if it came again
+    and could earn something.
+    """
+    event = arrival.event
     handle = event.actor_handle
     row = {"id": event_id, **{name: getattr(event, name) for name in _EVENT_FIELDS}}
     row["key_hash"] = hashes.event_key(event.key)
     row["handle_hash"] = None if handle is None else hashes.handle(handle)
+    row["fitted"] = len(arrival.rules)
+    row["reason"] = arrival.reason
+    if event.excluded is not None:
+        row["key_hash"] = hashes.excluded_event_key(event.key)
+        row["payload"] = None
     return vault.seal_row(EVENTS, row)
 
 

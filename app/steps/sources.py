@@ -16,13 +16,27 @@ from app.domain.sources import (
 )
 from app.steps.health import last_event_at
 from app.steps.ledger import insert_new
-from app.storage.tables import SourceMinuteRow, SourceRow, SubscriptionRow
+from app.storage.tables import SourceMinuteRow, SourceReasonRow, SourceRow, SubscriptionRow
 
 _COUNTED = select(
     func.coalesce(func.sum(SourceMinuteRow.believed), 0).label("believed"),
     func.coalesce(func.sum(SourceMinuteRow.refused), 0).label("refused"),
 ).where(SourceMinuteRow.source == bindparam("source"), SourceMinuteRow.minute > bindparam("since"))
+_REASONS = select(SourceReasonRow.reason)
+# Partners choose their own words: what a source says must not grow a table without bound.
+MOST_REASONS = 100
+OTHER_REASON = "other reasons"
 _TOPICS = select(SubscriptionRow.__table__).order_by(SubscriptionRow.topic)
+
+
+@dataclass(frozen=True, slots=True)
+class Unrewarded:
+    """How many events of a source earned nothing for one reason, and since when."""
+
+    reason: str
+    count: int
+    first_at: datetime
+    last_at: datetime
 
 
 @dataclass(slots=True)
@@ -30,7 +44,7 @@ class Sighting:
     """What one process saw of one source since it last wrote that down; the last of each kind.
 
     ``refusals`` counts those since the last callback that was believed; ``believed_in`` and
-    ``refused_in``, callbacks by the minute.
+    ``refused_in``, callbacks by the minute; ``reasons``, why events earned nothing.
     """
 
     callback_at: datetime | None = None
@@ -44,6 +58,14 @@ class Sighting:
     granted_seconds: dict[str, float] = field(default_factory=dict)
     believed_in: Counter[datetime] = field(default_factory=Counter)
     refused_in: Counter[datetime] = field(default_factory=Counter)
+    reasons: Counter[str] = field(default_factory=Counter)
+    reason_at: datetime | None = None
+
+    def note_reason(self, reason: str, at: datetime) -> None:
+        """Count one thing that earned nothing. A flood of reasons is one reason, from some on."""
+        is_known = reason in self.reasons or len(self.reasons) < MOST_REASONS
+        self.reasons[reason if is_known else OTHER_REASON] += 1
+        self.reason_at = at
 
     def absorb(self, later: "Sighting") -> None:
         """Add what was seen after this."""
@@ -52,6 +74,8 @@ class Sighting:
         self.granted_seconds |= later.granted_seconds
         self.believed_in += later.believed_in
         self.refused_in += later.refused_in
+        self.reasons += later.reasons
+        self.reason_at = later.reason_at or self.reason_at
         self.handshake_at = later.handshake_at or self.handshake_at
         if later.refused_at:
             self.refused_at, self.refusal_kind = later.refused_at, later.refusal_kind
@@ -77,6 +101,39 @@ def keep(connection: Connection, sightings: Mapping[str, Sighting]) -> None:
             _count_in(connection, source, minute, seen)
         for topic in sorted(seen.granted_seconds):
             _grant(connection, source, topic, seen)
+        _count_reasons(connection, source, seen)
+
+
+def _count_reasons(connection: Connection, source: str, seen: Sighting) -> None:
+    if seen.reason_at is None:
+        return
+    known = set(connection.execute(_REASONS.where(SourceReasonRow.source == source)).scalars())
+    counts: Counter[str] = Counter()
+    for reason, count in seen.reasons.items():
+        is_room = reason in known or len(known | counts.keys()) < MOST_REASONS
+        counts[reason if is_room else OTHER_REASON] += count
+    for reason in sorted(counts):
+        row = {"source": source, "reason": reason, "count": 0}
+        times = {"first_at": seen.reason_at, "last_at": seen.reason_at}
+        connection.execute(insert_new(connection, SourceReasonRow), {**row, **times})
+        this = (SourceReasonRow.source == source, SourceReasonRow.reason == reason)
+        values = {"count": SourceReasonRow.count + counts[reason], "last_at": seen.reason_at}
+        connection.execute(update(SourceReasonRow).where(*this).values(values))
+
+
+def reasons_of(connection: Connection, sources: Iterable[str]) -> dict[str, list[Unrewarded]]:
+    """Why events of each of these sources earned nothing, the most frequent reason first."""
+    found: dict[str, list[Unrewarded]] = {name: [] for name in sources}
+    statement = (
+        select(SourceReasonRow.__table__)
+        .where(SourceReasonRow.source.in_(found))
+        .order_by(SourceReasonRow.count.desc(), SourceReasonRow.reason)
+    )
+    for row in connection.execute(statement):
+        found[row.source].append(
+            Unrewarded(row.reason, row._mapping["count"], row.first_at, row.last_at)
+        )
+    return found
 
 
 def _keep_last(

@@ -34,6 +34,10 @@ class Hashes:
         """What the dedup of events is decided by, beside the source."""
         return self._of("event", key)
 
+    def excluded_event_key(self, key: str) -> str:
+        """As `event_key`, of an event that can earn nothing: the two never meet."""
+        return self._of("event", "excluded", key)
+
     def handle(self, handle: str) -> str:
         """A handle's hash, the same with and without its @."""
         return self._of("handle", handle.removeprefix("@"))

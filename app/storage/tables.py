@@ -60,7 +60,8 @@ class EventRow(Base):
     """One normalised social action. The unique key makes an event ours once, for ever.
 
     That key is a hash: a row outlives what it tells. One that was stripped keeps only what the
-    dedup needs.
+    dedup needs. ``fitted`` is the number of challenges that it fitted when it arrived, and
+    ``reason`` says why there were none; both are NULL in rows of a version that kept neither.
     """
 
     __tablename__ = "events"
@@ -69,6 +70,7 @@ class EventRow(Base):
         Index(None, "source", "received_at"),
         _partial("ix_events_handle_hash", "handle_hash", where="handle_hash IS NOT NULL"),
         _partial("ix_events_actor", "actor", where="actor IS NOT NULL"),
+        _partial("ix_events_unmatched", "id", where="reason IS NOT NULL"),
         # Few events undo something; each new action that minds asks whether one of them does.
         Index(
             "ix_events_undone",
@@ -94,6 +96,8 @@ class EventRow(Base):
     occurred_at: Mapped[Moment]
     received_at: Mapped[Moment]
     payload: Mapped[SecretBytes | None]
+    fitted: Mapped[int | None]
+    reason: Mapped[str | None] = mapped_column(String(100))
 
 
 class AttemptRow(Base):
@@ -485,6 +489,18 @@ class SourceMinuteRow(Base):
     minute: Mapped[datetime] = mapped_column(UtcDateTime, primary_key=True)
     believed: Mapped[int]
     refused: Mapped[int]
+
+
+class SourceReasonRow(Base):
+    """How many events of a source earned nothing for one reason, by all processes together."""
+
+    __tablename__ = "source_reasons"
+
+    source: Mapped[str] = mapped_column(String(64), primary_key=True)
+    reason: Mapped[str] = mapped_column(String(100), primary_key=True)
+    count: Mapped[int] = mapped_column(BigInteger)
+    first_at: Mapped[Moment]
+    last_at: Mapped[Moment]
 
 
 class SubscriptionRow(Base):

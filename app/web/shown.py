@@ -2,7 +2,8 @@
 
 import base64
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, NoReturn, TypeVar
@@ -14,6 +15,7 @@ from app.domain.answers import Outcome
 from app.domain.attempts import State
 from app.domain.confirmation import Proof
 from app.domain.evidence import Evidence
+from app.steps.events import Made
 from app.steps.history import Whole
 from app.steps.keys import INCLUDES, Role
 from app.web.shapes import Shape
@@ -122,6 +124,49 @@ class Event(Shape):
     payload: Payload | None = _personal("Null once its time is over.")
 
 
+class EventAttempt(Shape):
+    """An attempt that an event made or proved."""
+
+    id: str
+    challenge_id: int
+    state: State
+
+
+class ListedEvent(Shape):
+    """One line of what platforms sent, and what it earned."""
+
+    id: str
+    source: str
+    key: str | None = Field(description="What identifies it. Null once the event was stripped.")
+    platform: str
+    action: str
+    undone: bool
+    actor: str | None = Field(description="The account that acted; null: the platform named none.")
+    actor_handle: str | None = _personal("The name that the actor goes by.")
+    target: str | None
+    occurred_at: datetime
+    received_at: datetime
+    matched: bool | None = Field(
+        description="Whether it fitted a rule when it arrived. Null: it was received by a version "
+        "that did not record this, and made no attempt."
+    )
+    reason: str | None = Field(description="Why it fitted none, in words for an admin.")
+    attempts: list[EventAttempt] = Field(description="What it made or proved.")
+
+
+class EventPage(Shape):
+    """Events, newest first."""
+
+    items: list[ListedEvent]
+    next_cursor: str | None = Field(description="Send it as `cursor`; null on the last page.")
+
+
+class EventInFull(ListedEvent):
+    """One event with what the platform sent."""
+
+    payload: Payload | None = _personal("Null once its time is over, or if it can earn nothing.")
+
+
 class Transition(Shape):
     """One change of state: when, why, and who or what caused it."""
 
@@ -180,6 +225,16 @@ def attempt_in_full(whole: Whole, to: Role) -> AttemptInFull:
         submissions=[Submission(**_fields(one, Submission)) for one in whole.submissions],
     )
     return _as_seen_by(to, shown)
+
+
+def listed_event(row: Any, attempts: Sequence[Made], to: Role) -> ListedEvent:
+    """A line of the events, as a role may see it."""
+    return _as_seen_by(to, ListedEvent(**_listed_fields(row, attempts)))
+
+
+def event_in_full(row: Any, attempts: Sequence[Made], to: Role) -> EventInFull:
+    sent = None if row.payload is None else payload(row.payload)
+    return _as_seen_by(to, EventInFull(**_listed_fields(row, attempts), payload=sent))
 
 
 def payload(raw: bytes) -> Payload:
@@ -256,6 +311,15 @@ def _plain(amount: float | None) -> float | int | None:
 def _event(row: Any) -> Event:
     told = None if row.payload is None else payload(row.payload)
     return Event(**_fields(row, Event, but=("payload",)), payload=told)
+
+
+def _listed_fields(row: Any, attempts: Sequence[Made]) -> dict[str, Any]:
+    is_matched = row.fitted > 0 if row.fitted is not None else True if attempts else None
+    return {
+        **_fields(row, ListedEvent, but=("matched", "attempts")),
+        "matched": is_matched,
+        "attempts": [EventAttempt(**asdict(one)) for one in attempts],
+    }
 
 
 def _fields(row: Any, shape: type[Shape], but: tuple[str, ...] = ()) -> dict[str, Any]:

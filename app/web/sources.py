@@ -1,5 +1,7 @@
 """How are the sources?"""
 
+from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import datetime, timedelta
 
 from flask import Blueprint, Response, url_for
@@ -8,7 +10,7 @@ from pydantic import Field
 from app.domain.sources import Ailment, Expected, Seen, Subscription, Trouble, troubles
 from app.platforms.kit.adapter import Adapter
 from app.steps.keys import Role
-from app.steps.sources import judged_seen
+from app.steps.sources import Unrewarded, judged_seen, reasons_of
 from app.web.access import requires
 from app.web.context import service
 from app.web.openapi import operation
@@ -51,6 +53,15 @@ class SourceSubscription(Shape):
     answer: str | None = Field(description="What went wrong when we last asked.")
 
 
+class UnrewardedEvents(Shape):
+    """Events that were taken and earned nothing, for one reason."""
+
+    reason: str
+    count: int
+    first_at: datetime = Field(description="Since when they are counted.")
+    last_at: datetime
+
+
 class Source(Shape):
     """One configured source: what was last seen of it, and what is wrong."""
 
@@ -72,6 +83,10 @@ class Source(Shape):
     lapses_at: datetime | None = Field(description="When the first of its subscriptions ends.")
     subscriptions: list[SourceSubscription]
     troubles: list[SourceTrouble] = Field(description="What is wrong with it, the gravest first.")
+    unrewarded: list[UnrewardedEvents] = Field(
+        description="What was taken with a 2xx and earned nothing, by reason; the most frequent "
+        "first. `GET /v1/events` finds single events, except those of kinds that are not read."
+    )
 
 
 class Sources(Shape):
@@ -93,14 +108,21 @@ def sources() -> Response:
     expected = configuration.expected
     with service().database.read() as connection:
         seen = judged_seen(connection, expected, now)
+        reasons = reasons_of(connection, expected)
     items = [
-        _source(adapter, expected[name], seen[name], now)
+        _source(adapter, expected[name], seen[name], reasons[name], now)
         for name, adapter in sorted(configuration.sources.items())
     ]
     return reply(Sources(items=items))
 
 
-def _source(adapter: Adapter, expected: Expected, seen: Seen, now: datetime) -> Source:
+def _source(
+    adapter: Adapter,
+    expected: Expected,
+    seen: Seen,
+    reasons: Sequence[Unrewarded],
+    now: datetime,
+) -> Source:
     name = adapter.source.name
     seen = seen.within(expected.topics)
     return Source(
@@ -120,6 +142,7 @@ def _source(adapter: Adapter, expected: Expected, seen: Seen, now: datetime) -> 
         lapses_at=seen.lapses_at,
         subscriptions=[_subscription(one) for one in seen.subscriptions],
         troubles=[_trouble(one) for one in troubles(seen, expected, now)],
+        unrewarded=[UnrewardedEvents(**asdict(one)) for one in reasons],
     )
 
 

@@ -12,13 +12,15 @@ from app.metrics import CALLBACK_SECONDS, EVENTS
 from app.platforms.kit.adapter import Adapter
 from app.platforms.kit.callback import Callback, Forged, Malformed, Reading, Reply
 from app.service import Service
-from app.steps.intake import Receipt
+from app.steps.intake import NO_RULE, Receipt
 from app.watch import Watch
 from app.web.context import lower_headers, service, whole_body
 from app.web.openapi import operation
 from app.web.problems import Problem
 
 log = structlog.get_logger(__name__)
+
+_MOST_LOGGED = 5
 blueprint = Blueprint("webhooks", __name__)
 
 
@@ -83,11 +85,19 @@ def _answer(service: Service, adapter: Adapter, callback: Callback) -> Reply:
         return _refused(service.watch, adapter, callback, "forged", refusal.reason)
     except Malformed as refusal:
         return _refused(service.watch, adapter, callback, "malformed", refusal.reason)
-    receipts: Sequence[Receipt] = ()
-    if reading.events:
-        receipts = service.receive(reading.events, adapter.deadline_seconds)
-    _note(service.watch, adapter, callback, reading, receipts)
+    receipts = _received(service, adapter, reading)
+    _note(service, adapter, callback, reading, receipts)
     return reading.reply or adapter.accepted
+
+
+def _received(service: Service, adapter: Adapter, reading: Reading) -> Sequence[Receipt]:
+    """Receipts for the events that may earn something; excluded ones are kept beside them."""
+    # Undone ones would be taken for undoings later on.
+    excluded = [event for event in reading.excluded if not event.undone]
+    if not reading.events and not excluded:
+        return ()
+    kept = service.receive([*reading.events, *excluded], adapter.deadline_seconds)
+    return kept[: len(reading.events)]
 
 
 def _proved(watch: Watch, adapter: Adapter, reply: Reply, at: datetime) -> None:
@@ -142,13 +152,13 @@ def _clock(adapter: Adapter, seconds: float) -> None:
 
 
 def _note(
-    watch: Watch,
+    service: Service,
     adapter: Adapter,
     callback: Callback,
     reading: Reading,
     receipts: Sequence[Receipt],
 ) -> None:
-    source = adapter.source.name
+    source, watch = adapter.source.name, service.watch
     new = sum(receipt.is_new for receipt in receipts)
     states = [state for receipt in receipts for state in receipt.states]
     for outcome, count in (
@@ -160,6 +170,8 @@ def _note(
         if count:
             EVENTS.labels(source, outcome).inc(count)
     watch.believed(source, callback.received_at)
+    unmatched = [NO_RULE for receipt in receipts if receipt.is_new and not receipt.is_matched]
+    watch.unrewarded(source, callback.received_at, [*reading.ignored, *unmatched])
     if reading.handshake:
         watch.proved(source, callback.received_at)
     if reading.notice is not None:
@@ -169,8 +181,10 @@ def _note(
         source=source,
         new=new,
         known=len(receipts) - new,
+        actions=[event.action for event in reading.events[:_MOST_LOGGED]],
+        targets=[event.target for event in reading.events[:_MOST_LOGGED]],
         attempts=states,
-        ignored=reading.ignored[:5],
+        ignored=reading.ignored[:_MOST_LOGGED],
     )
 
 

@@ -57,6 +57,7 @@ def test_each_source_says_when_it_last_told_us_something(
         "lapsesAt": None,
         "subscriptions": [],
         "troubles": [],
+        "unrewarded": [],
     }
 
 

@@ -107,14 +107,46 @@ def test_an_event_without_a_time_happened_when_it_was_received() -> None:
         assert event.occurred_at == NOW
 
 
-def test_an_event_without_an_actor_is_none() -> None:
-    assert read_as(KIND, {**TOLD, "who": {}}) == "word names no actor"
+def excluded(result: Event | str) -> str | None:
+    assert isinstance(result, Event)
+    return result.excluded
 
 
-def test_what_the_watched_account_does_itself_is_no_event() -> None:
-    assert read_as(KIND, TOLD, own="42") == "word is by the account itself"
-    assert read_as(KIND, TOLD, own=42) == "word is by the account itself"
-    assert isinstance(read_as(KIND, TOLD, own="43"), Event)
+def test_an_event_without_an_actor_is_excluded() -> None:
+    assert excluded(read_as(KIND, {**TOLD, "who": {}})) == "word names no actor"
+
+
+def test_where_little_else_is_there_an_event_without_an_actor_is_only_a_reason() -> None:
+    assert read_as(KIND, {**TOLD, "who": {}, "id": None}) == "word names no actor"
+
+
+@pytest.mark.parametrize("own", ["42", 42])
+def test_what_the_watched_account_does_itself_is_excluded(own: object) -> None:
+    assert excluded(read_as(KIND, TOLD, own=own)) == "word is by the account itself"
+
+
+def test_what_others_do_is_not_excluded() -> None:
+    assert excluded(read_as(KIND, TOLD, own="43")) is None
+
+
+def test_a_removal_of_one_action_may_name_nobody_and_be_by_anybody() -> None:
+    removal = replace(KIND, undone=True, undoes="word")
+
+    for root, own in (({**TOLD, "who": {}}, None), (TOLD, "42")):
+        event = read_as(removal, root, own=own)
+
+        assert isinstance(event, Event)
+        assert (event.actor, event.excluded, event.undoes) == (None, None, event.key)
+
+
+def test_a_reading_keeps_excluded_events_apart_and_says_why() -> None:
+    nameless = read_as(KIND, {**TOLD, "who": {}})
+
+    reading = Reading.of_all([read_as(KIND, TOLD), nameless, "other earns nothing"])
+
+    assert len(reading.events) == 1
+    assert reading.excluded == (nameless,)
+    assert reading.ignored == ("word names no actor", "other earns nothing")
 
 
 @pytest.mark.parametrize("missing", ["id", "whom"])

@@ -160,7 +160,7 @@ class Adapter(ABC):
         payload: bytes | None = None,
         own: object = None,
     ) -> Event | str:
-        """The event of ``kind`` that ``root`` tells of, or why it is none.
+        """The event of ``kind`` that ``root`` describes, or why it is none.
 
         ``word`` keeps the keys of different kinds apart; ``own`` is the id of the account that is
         watched: what it does itself is no customer's action.
@@ -172,7 +172,9 @@ class Adapter(ABC):
             told["payload"] = payload
         return self.event(callback, **told)
 
-    def event(self, callback: Callback, *, key: str, action: str, actor: str, **more: Any) -> Event:
+    def event(
+        self, callback: Callback, *, key: str, action: str, actor: str | None, **more: Any
+    ) -> Event:
         """An event of this source; the payload is the whole body unless ``payload`` is given."""
         more.setdefault("occurred_at", callback.received_at)
         if "payload" not in more:

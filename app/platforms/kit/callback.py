@@ -1,6 +1,6 @@
 """What did the platform send us, and what do we answer?"""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Self
@@ -59,7 +59,8 @@ class Reading:
 
     ``handshake`` marks a proof of ownership, ``notice`` a word from the platform about the
     subscription itself, such as its revocation. ``same_accounts`` are ids that the platform says
-    are of one account, without an event that shows both.
+    are of one account, without an event that shows both. ``excluded`` are events that can earn
+    nothing; ``ignored`` has the reason of each as well.
     """
 
     events: tuple[Event, ...] = ()
@@ -67,14 +68,25 @@ class Reading:
     reply: Reply | None = None
     handshake: bool = False
     notice: str | None = None
+    excluded: tuple[Event, ...] = ()
     same_accounts: tuple[SameAccount, ...] = ()
 
     @classmethod
     def of(cls, result: Event | str, reply: Reply | None = None) -> Self:
         """The reading of a callback that carries one thing: its event, or why it is none."""
-        if isinstance(result, Event):
-            return cls(events=(result,), reply=reply)
-        return cls(ignored=(result,), reply=reply)
+        return cls.of_all([result], reply)
+
+    @classmethod
+    def of_all(cls, results: Sequence[Event | str], reply: Reply | None = None) -> Self:
+        """As `of`, of a callback that carries several things."""
+        events = [one for one in results if isinstance(one, Event)]
+        why = [one.excluded if isinstance(one, Event) else one for one in results]
+        return cls(
+            events=tuple(one for one in events if one.excluded is None),
+            excluded=tuple(one for one in events if one.excluded is not None),
+            ignored=tuple(reason for reason in why if reason is not None),
+            reply=reply,
+        )
 
 
 class Refusal(Exception):  # noqa: N818 -- the word of the field, not an error of ours

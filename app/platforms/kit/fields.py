@@ -144,19 +144,16 @@ def read_each(items: Iterable[Any], read: Callable[[Any], Event | str]) -> Readi
     ``read`` answers an event, or a word on why the item is of no interest. Only a batch in which
     nothing could be read is `Malformed` as a whole.
     """
-    events: list[Event] = []
-    ignored: list[str] = []
+    results: list[Event | str] = []
     malformed: list[str] = []
     for item in items:
         try:
-            result = read(item)
+            results.append(read(item))
         except Malformed as refusal:
             malformed.append(refusal.reason)
-        else:
-            (events if isinstance(result, Event) else ignored).append(result)  # type: ignore[arg-type]
-    if malformed and not events and not ignored:
+    if malformed and not results:
         raise Malformed(malformed[0])
-    return Reading(tuple(events), (*ignored, *(f"malformed: {reason}" for reason in malformed)))
+    return Reading.of_all([*results, *(f"malformed: {reason}" for reason in malformed)])
 
 
 def compact_json(value: object) -> bytes:

@@ -6,6 +6,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
+from app.platforms.kit.callback import Malformed
 from app.platforms.kit.encodings import event_key
 from app.platforms.kit.fields import (
     dig,
@@ -60,22 +61,32 @@ class Kind:
     former_identities: tuple[tuple[str, ...], ...] = ()
 
     def told(self, word: str, root: object, own: object = None) -> dict[str, Any] | str:
-        """What an event of this kind says, without a time where it carries none; or why not.
+        """What an event of this kind says, without a time where it carries none.
 
         ``word`` keeps the keys of different kinds apart; ``own`` is the id of the account that is
-        watched: what it does itself is no customer's action. Raises `Malformed`.
+        watched: what it does itself is no customer's action. Such an event, and one that names
+        nobody, is ``excluded``; or, where too little else is there, only the reason is returned.
+        Raises `Malformed`.
         """
         actor = optional_text(dig(root, self.actor), self.actor)
         is_own = own is not None and actor == text(own, "the account's id")
-        thing = optional_text(dig(root, self.thing), self.thing) if self.thing else None
-        # A moderator, or nobody in particular, may remove what the event names.
-        names_it = self.undone and (self.undoes is not None or thing is not None)
-        if names_it and is_own:
-            actor = None
-        elif actor is None and not names_it:
-            return f"{word} names no actor"
-        elif is_own:
-            return f"{word} is by the account itself"
+        if self._may_be_anybodys(root):
+            return self._read(word, root, None if is_own else actor)
+        if actor is not None and not is_own:
+            return self._read(word, root, actor)
+        why = "names no actor" if actor is None else "is by the account itself"
+        excluded = f"{word} {why}"
+        try:
+            return {**self._read(word, root, actor), "excluded": excluded}
+        except Malformed:
+            return excluded
+
+    def _may_be_anybodys(self, root: object) -> bool:
+        """Whether it takes back one action that it names, which a moderator may do as well."""
+        has_thing = self.thing is not None and dig(root, self.thing) is not None
+        return self.undone and (self.undoes is not None or has_thing)
+
+    def _read(self, word: str, root: object, actor: str | None) -> dict[str, Any]:
         identity = _identity(root, self.identity)
         target = self.target and text(dig(root, self.target), self.target)
         return {
@@ -87,7 +98,7 @@ class Kind:
             "actor_handle": label(dig(root, self.handle)) if self.handle else None,
             "target": target,
             "target_aliases": _others(root, self.target_aliases, target),
-            "thing": thing,
+            "thing": optional_text(dig(root, self.thing), self.thing) if self.thing else None,
             "undone": self.undone,
             "undoes": event_key(self.undoes, *identity) if self.undoes else None,
             **self._time(root),

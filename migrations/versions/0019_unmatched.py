@@ -1,0 +1,30 @@
+"""What each event fitted, why it fitted nothing, and how often a source said such things."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0019"
+down_revision = "0013"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.add_column("events", sa.Column("fitted", sa.Integer(), nullable=True))
+    op.add_column("events", sa.Column("reason", sa.String(length=100), nullable=True))
+    op.create_index(
+        "ix_events_unmatched",
+        "events",
+        ["id"],
+        sqlite_where=sa.text("reason IS NOT NULL"),
+        postgresql_where=sa.text("reason IS NOT NULL"),
+    )
+    op.create_table(
+        "source_reasons",
+        sa.Column("source", sa.String(length=64), nullable=False),
+        sa.Column("reason", sa.String(length=100), nullable=False),
+        sa.Column("count", sa.BigInteger(), nullable=False),
+        sa.Column("first_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("last_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("source", "reason", name="pk_source_reasons"),
+    )
