@@ -30,6 +30,9 @@ BY_USER = partial(Kind, actor="source.userId", target="destination", identity=ID
 FOLLOW = BY_USER("follow")
 JOIN = Kind("join", "member.userId", "place", (*ID, "member.userId"), AT)
 MEMBERSHIP = BY_USER("subscribe", target="membership.membershipId")
+WRITTEN = partial(BY_USER, thing="message.id")
+# It names the message, and not whether that mentioned the account.
+UNSENT = {"message": "message", "message.group": "comment", "message.mention": "mention"}
 
 
 class LineSource(SourceConfig):
@@ -61,9 +64,13 @@ class Line(Adapter):
         "membership.joined": MEMBERSHIP,
         "membership.left": replace(MEMBERSHIP, undone=True),
         "membership.renewed": replace(MEMBERSHIP, action="renew"),
-        "message": BY_USER("message"),
-        "message.mention": BY_USER("mention"),
-        "message.group": BY_USER("comment", target="place"),
+        "message": WRITTEN("message"),
+        "message.mention": WRITTEN("mention"),
+        "message.group": WRITTEN("comment", target="place"),
+        **{
+            f"unsend.{word}": BY_USER(action, target=None, thing="unsend.messageId", undone=True)
+            for word, action in UNSENT.items()
+        },
         "postback": BY_USER("postback"),
         "beacon": BY_USER("visit", target="beacon.hwid"),
         "videoPlayComplete": BY_USER("watch", target="videoPlayComplete.trackingId"),
@@ -77,23 +84,33 @@ class Line(Adapter):
         to = body.get("destination")
         return read_each(_items(events), lambda item: self._event(callback, to, *item))
 
-    def _event(self, callback: Callback, to: object, event: object, member: object) -> Event | str:
+    def _event(self, callback: Callback, to: object, event: Any, item: object) -> Event | str:
         # The reply token lets its holder write to the person.
         kept = {key: v for key, v in obj(event, "an event").items() if key != "replyToken"}
-        place = dig(event, "source.groupId") or dig(event, "source.roomId")
-        if place and self.source.groups and place not in self.source.groups:
-            return "what happens in a group that is not configured"
-        root = {**kept, "destination": to, "place": place, "member": member}
+        place, groups = _place(event), self.source.groups
+        root = {**kept, "destination": to, "place": place}
+        word = f"unsend.{item}" if dig(event, "type") == "unsend" else _word(root)
         payload = compact_json({"destination": to, "events": [kept]})
-        return self.read_word(_word(root), callback, root, payload=payload)
+        result = self.read_word(word, callback, {**root, "member": item}, payload=payload)
+        if place and groups and place not in groups:
+            return self.excluded(result, f"{word} in a group that is not configured")
+        return result
 
 
 def _items(events: list[Any]) -> Iterator[tuple[object, object]]:
-    """Each event, once for each member that it tells of."""
+    """Each event, once for each member in it, or for each word that an unsent message had."""
     for event in events:
         members = dig(event, "joined.members") or dig(event, "left.members")
-        for member in listed(members) if members else (None,):
-            yield event, member
+        if dig(event, "type") == "unsend":
+            words = ("message.group", "message.mention") if _place(event) else ("message",)
+            yield from ((event, word) for word in words)
+        else:
+            yield from ((event, member) for member in (listed(members) if members else (None,)))
+
+
+def _place(event: object) -> Any:
+    """The group or room in which it happened."""
+    return dig(event, "source.groupId") or dig(event, "source.roomId")
 
 
 def _word(event: dict[str, Any]) -> str:

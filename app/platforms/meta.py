@@ -25,7 +25,13 @@ KINDS = {
     "page.feed.share.remove": replace(SHARE, undone=True, undoes="page.feed.share.add"),
     # https://developers.facebook.com/docs/instagram-platform/webhooks/examples
     "instagram.comments": Kind(
-        "comment", "from.id", "media.id", ("id",), unix("sent_at"), "from.username"
+        "comment",
+        "from.id",
+        "post",
+        ("id",),
+        unix("sent_at"),
+        "from.username",
+        target_aliases=("media.id",),
     ),
     "instagram.messaging.story_mention": Kind(
         "mention", "sender.id", "recipient.id", ("message.mid",), unix_ms("timestamp")
@@ -59,7 +65,9 @@ class Meta(HubAdapter):
         if word.startswith("page.feed.reaction") and dig(value, "comment_id"):
             # The reaction is to that comment, not to the post above it.
             kind = replace(kind, target="comment_id")
-        # An Instagram comment has no time of its own, and its id under either of two names.
+        # An Instagram comment has no time of its own, and its id has either of two names. A post
+        # that is boosted is an ad with a media id of its own, beside that of the post.
         root = {"id": dig(value, "comment_id"), **obj(value, "value"), "sent_at": entry.get("time")}
+        root["post"] = dig(value, "media.original_media_id") or dig(value, "media.id")
         payload = compact_json({"object": sort, "entry": [entry]})
         return self.read_as(kind, callback, word=word, root=root, payload=payload, own=own)

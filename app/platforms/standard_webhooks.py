@@ -8,23 +8,26 @@ The body is ours. Only ``action`` and ``actor`` must be there; a missing time is
 The specification's own envelope does as well, with ``action`` as its type::
 
     {"type": "follow", "timestamp": "2026-01-01T00:00:00Z", "data": {"actor": "42"}}
+
+A partner's own types, such as ``contact.created``, are translated by ``actions``.
 """
 
 import re
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, NamedTuple, Self
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from pydantic import AfterValidator, Field, SecretStr
+from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from app.platforms.kit import fields
 from app.platforms.kit.adapter import Adapter
 from app.platforms.kit.callback import Callback, Forged, Malformed, Reading
 from app.platforms.kit.encodings import matches_any, unb64
-from app.platforms.kit.kinds import ACTION
+from app.platforms.kit.kinds import ACTION, Words
 from app.platforms.kit.options import SecretRef, SourceConfig
 from app.platforms.kit.pairs import ed25519_signed
 from app.platforms.kit.places import Header, read
-from app.platforms.kit.standard import ID, TIMESTAMP, V1
+from app.platforms.kit.schemes import HmacScheme
+from app.platforms.kit.standard import SVIX, V1
 
 MOST_SIGNATURES = 16
 
@@ -55,6 +58,19 @@ class StandardWebhooksSource(SourceConfig):
         "for signatures by a key pair (v1a), the public whpk_<base64>.",
     )
 
+    actions: Words = Field(
+        default={},
+        description="The partner's words, which may have full stops, and ours for them. None "
+        "named: its words are ours, and others are ignored.",
+    )
+    undone: Words = Field(default={}, description="The same, of actions taken back.")
+
+    @model_validator(mode="after")
+    def _words_mean_one_thing(self) -> Self:
+        if set(self.actions) & set(self.undone):
+            raise ValueError("a word is both in actions and in undone")
+        return self
+
     def keys_of(self, option: str = "secrets") -> tuple[bytes, ...]:
         return tuple(key for key in map(_key, getattr(self, option)) if isinstance(key, bytes))
 
@@ -68,14 +84,17 @@ class StandardWebhooks(Adapter):
     forged_status = 401
 
     def verify(self, callback: Callback) -> None:
-        claimed = read(V1.proof, callback).split(" ", MOST_SIGNATURES)
-        if len(claimed) > MOST_SIGNATURES or "." in read(Header(ID), callback):
-            raise Forged(f"{ID} holds a full stop, or {V1.proof} more than {MOST_SIGNATURES}")
-        content = V1.content(callback)
-        ours = [V1.signature(content, key) for key in self.source.keys_of()]
+        scheme, names = _as_sent(callback)
+        claimed = read(scheme.proof, callback).split(" ", MOST_SIGNATURES)
+        if len(claimed) > MOST_SIGNATURES or "." in read(names.id, callback):
+            raise Forged(
+                f"{names.id} has a full stop, or {scheme.proof} more than {MOST_SIGNATURES}"
+            )
+        content = scheme.content(callback)
+        ours = [scheme.signature(content, key) for key in self.source.keys_of()]
         if not any(matches_any(one, ours) or self._by_a_pair(one, content) for one in claimed):
-            raise Forged(f"{V1.proof} has no signature of the body by any configured key")
-        V1.check_time(callback, self.tolerance)
+            raise Forged(f"{scheme.proof} has no signature of the body by any configured key")
+        scheme.check_time(callback, self.tolerance)
 
     def _by_a_pair(self, claimed: str, content: bytes) -> bool:
         version, _, signature = claimed.partition(",")
@@ -86,18 +105,26 @@ class StandardWebhooks(Adapter):
         return any(ed25519_signed(key, raw, content) for key in pairs)
 
     def read(self, callback: Callback) -> Reading:
+        _, names = _as_sent(callback)
         body = fields.json_object(callback.body)
         if "action" not in body and "data" in body:
             envelope = {"action": body.get("type"), "time": body.get("timestamp")}
             body = {**fields.obj(body["data"], "data"), **envelope}
-        action, undone = fields.text(body.get("action"), "action"), body.get("undone", False)
-        if not re.fullmatch(ACTION, action) or not isinstance(undone, bool):
-            raise Malformed("action is not one lower-case word, or undone neither true nor false")
+        word, undone = fields.text(body.get("action"), "action"), body.get("undone", False)
+        if not isinstance(undone, bool):
+            raise Malformed("undone is neither true nor false")
+        if word in self.source.undone:
+            undone = True
+        action = self.source.undone.get(word) or self.source.actions.get(word)
+        if action is None:
+            if self.source.actions or self.source.undone or not re.fullmatch(ACTION, word):
+                return Reading(ignored=(f"{word} earns nothing",))
+            action = word
         time = body.get("time")
-        signed_at = fields.unix_time(callback.headers.get(TIMESTAMP), TIMESTAMP)
+        signed_at = fields.unix_time(names.timestamp.found(callback)[0], str(names.timestamp))
         event = self.event(
             callback,
-            key=fields.text(callback.headers.get(ID), ID),
+            key=read(names.id, callback),
             action=action,
             actor=fields.text(body.get("actor"), "actor"),
             actor_handle=fields.label(body.get("handle")),
@@ -106,3 +133,18 @@ class StandardWebhooks(Adapter):
             undone=undone,
         )
         return Reading((event,))
+
+
+class _Names(NamedTuple):
+    """The headers that one sender uses."""
+
+    id: Header
+    timestamp: Header
+
+
+def _as_sent(callback: Callback) -> tuple[HmacScheme, _Names]:
+    """The scheme by the names of its headers: never one header of each sort."""
+    is_svix = not V1.proof.found(callback) and bool(SVIX.proof.found(callback))
+    prefix = "svix" if is_svix else "webhook"
+    names = _Names(Header(f"{prefix}-id"), Header(f"{prefix}-timestamp"))
+    return SVIX if is_svix else V1, names

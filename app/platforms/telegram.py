@@ -9,8 +9,8 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field
 
 from app.platforms.kit.adapter import Adapter
-from app.platforms.kit.callback import Callback, Reading, Reply
-from app.platforms.kit.fields import dig, joined, json_object, obj
+from app.platforms.kit.callback import Callback, Change, Reading, Reply
+from app.platforms.kit.fields import dig, joined, json_object, obj, text
 from app.platforms.kit.kinds import Kind, unix
 from app.platforms.kit.options import SecretRef, SourceConfig, matching
 from app.platforms.kit.places import Header
@@ -76,6 +76,10 @@ class Telegram(Adapter):
         "message.comment": BY_SENDER("comment", target="chat.id"),
     }
 
+    @property
+    def named_ids(self) -> tuple[str, ...]:
+        return self.source.chats  # type: ignore[no-any-return]
+
     def read(self, callback: Callback) -> Reading:
         update = json_object(callback.body)
         field = next((field for field in FIELDS if field in update), None)
@@ -83,14 +87,36 @@ class Telegram(Adapter):
             return Reading(ignored=("an update of another kind",))
         told = obj(update[field], field)
         chat, chats = obj(told.get("chat", {}), "chat"), self.source.chats
-        if chats and chat and chat.get("type") != "private" and str(chat.get("id")) not in chats:
-            return Reading(ignored=(f"{field} in a chat that is not configured",))
+        change = _upgrade(told, chat)
+        if change is not None:
+            return Reading(ignored=(f"{field} that a group became a supergroup",), change=change)
         word, more = FIELDS[field](told, self.source.names)
         root = {**told, **more, "update_id": update.get("update_id")}
-        return Reading.of(self.read_word(f"{field}.{word}", callback, root))
+        result = self.read_word(f"{field}.{word}", callback, root)
+        if chats and chat and chat.get("type") != "private" and str(chat.get("id")) not in chats:
+            result = self.excluded(result, f"{field} in a chat that is not configured")
+        return Reading.of(result)
 
 
 Told = tuple[str, dict[str, Any]]
+
+
+# https://core.telegram.org/bots/api#message
+def _upgrade(told: dict[str, Any], chat: dict[str, Any]) -> Change | None:
+    """A group that becomes a supergroup has another id from then on."""
+    old, new = chat.get("id"), told.get("migrate_to_chat_id")
+    if new is None:
+        old, new = told.get("migrate_from_chat_id"), chat.get("id")
+    if old is None or new is None:
+        return None
+    return Change(text(old, "the group's id"), text(new, "the supergroup's id"))
+
+
+def _vote(told: dict[str, Any], _: Sequence[str]) -> Told:
+    """A vote in the name of a channel names one account, the same for all channels."""
+    if "voter_chat" in told:
+        return "channel", {}
+    return "in" if told.get("option_ids") else "out", {}
 
 
 def _turn(before: object, after: object) -> str:
@@ -100,6 +126,11 @@ def _turn(before: object, after: object) -> str:
 def _membership(told: dict[str, Any], _: Sequence[str]) -> Told:
     """A promotion is told in the same way as a join: only who was out before has come in."""
     return _turn(*(_is_in(dig(told, f"{when}_chat_member")) for when in ("old", "new"))), {}
+
+
+def _member(told: dict[str, Any], names: Sequence[str]) -> Told:
+    is_bot = dig(told, f"{MEMBER}.is_bot") is True
+    return ("bot", {}) if is_bot else _membership(told, names)
 
 
 def _is_in(member: object) -> bool:
@@ -138,11 +169,11 @@ def _message(told: dict[str, Any], names: Sequence[str]) -> Told:
 
 # https://core.telegram.org/bots/api#update
 FIELDS: dict[str, Callable[[dict[str, Any], Sequence[str]], Told]] = {
-    "chat_member": _membership,
+    "chat_member": _member,
     "my_chat_member": _with_the_bot,
     "chat_join_request": lambda *_: ("told", {}),
     "message_reaction": _reaction,
-    "poll_answer": lambda told, _: ("in" if told.get("option_ids") else "out", {}),
+    "poll_answer": _vote,
     "chat_boost": _boost,
     "removed_chat_boost": _boost,
     "message": _message,

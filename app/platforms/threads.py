@@ -22,6 +22,16 @@ class Threads(HubAdapter):
         "moderate.replies": Kind(
             "reply", "value.username", "value.root_post.id", ("value.id",), TIME, "value.username"
         ),
+        # It names the reply. No sample of it was found: who deleted it may be missing.
+        "moderate.delete": Kind(
+            "reply",
+            "value.username",
+            None,
+            ("value.id",),
+            iso("value.deleted_at"),
+            undone=True,
+            undoes="moderate.replies",
+        ),
         "interaction.mentions": Kind(
             "mention", "value.username", "target_id", ("value.id",), TIME, "value.username"
         ),

@@ -8,17 +8,23 @@ from pydantic import Field as Option
 
 from app.platforms.kit.adapter import Adapter
 from app.platforms.kit.callback import Callback, Forged, Reading, Reply
-from app.platforms.kit.fields import dig, json_object, listed, obj, text
+from app.platforms.kit.fields import dig, joined, json_object, listed, obj, text
 from app.platforms.kit.kinds import Kind, unix
 from app.platforms.kit.options import SourceConfig, TokenRef
 from app.platforms.kit.places import Field
 from app.platforms.kit.schemes import TokenScheme
 
-OF_EVENT = partial(Kind, identity=("event_id",))
-JOIN = OF_EVENT("join", "user_id", "group_id")
-LIKE = OF_EVENT("like", "liker_id", "on")
-COMMENT = OF_EVENT("comment", "person", "on", time=unix("date"))
-DONATION = OF_EVENT("donate", "user_id", "group_id")
+OF_EVENT = partial(Kind, actor="person", identity=("event_id",))
+JOIN = OF_EVENT("join", target="group_id")
+LIKE = OF_EVENT("like", target="on")
+COMMENT = OF_EVENT(
+    "comment",
+    target="on",
+    identity=("comment",),
+    time=unix("date"),
+    former_identities=(("event_id",),),
+)
+DONATION = OF_EVENT("donate", target="group_id")
 
 # What it is done to: what VK calls it in addresses, and the fields of its owner and number.
 # https://dev.vk.com/ru/api/community-events/json-schema
@@ -29,6 +35,10 @@ COMMENTED = {
     "market_comment_new": ("market", "market_owner_id", "item_id"),
     "board_post_new": ("topic", "topic_owner_id", "topic_id"),
 }
+# Whoever deletes a comment may be an administrator, and its author is not told.
+DELETED = {word.removesuffix("_new") + "_delete": word for word in COMMENTED}
+# It comes without the time at which it was restored.
+RESTORED = {word.removesuffix("_new") + "_restore": word for word in COMMENTED}
 TARGETS = {**COMMENTED, "poll_vote_new": ("poll", "owner_id", "poll_id")}
 # Who asked to join, or "may come" to a meeting, is no member yet.
 JOINED = ("join", "accepted", "approved")
@@ -59,9 +69,13 @@ class Vk(Adapter):
         "group_leave": replace(JOIN, undone=True),
         "like_add": LIKE,
         "like_remove": replace(LIKE, undone=True),
-        "wall_repost": OF_EVENT("repost", "person", "on", time=unix("date")),
+        "wall_repost": OF_EVENT("repost", target="on", time=unix("date")),
         **dict.fromkeys(COMMENTED, COMMENT),
-        "poll_vote_new": OF_EVENT("vote", "user_id", "on"),
+        **{
+            word: replace(COMMENT, actor="nobody", target=None, time=None, undone=True, undoes=of)
+            for word, of in DELETED.items()
+        },
+        "poll_vote_new": OF_EVENT("vote", target="on"),
         "donut_subscription_create": DONATION,
         "donut_subscription_cancelled": replace(DONATION, undone=True),
     }
@@ -85,7 +99,8 @@ class Vk(Adapter):
 
     def read(self, callback: Callback) -> Reading:
         body = json_object(callback.body)
-        word = text(body.get("type"), "type")
+        sort = text(body.get("type"), "type")
+        word = RESTORED.get(sort, sort)
         if word not in self.kinds:
             return Reading(ignored=(f"{word} earns nothing",))
         told = obj(body.get("object"), "object")
@@ -93,13 +108,26 @@ class Vk(Adapter):
             return Reading(ignored=(f"{word} without being a member yet",))
         envelope = {"group_id": self.source.group_id, "event_id": body.get("event_id")}
         root = {**told, **envelope, "person": _person(told), "on": _target(word, told)}
+        root["comment"] = _comment(word, told)
+        if sort in RESTORED:
+            root.pop("date", None)
         return Reading.of(self.read_word(word, callback, root))
 
 
 def _person(told: dict[str, Any]) -> object:
-    """Whoever wrote it; None for a community, whose number is negative."""
-    author = told.get("from_id")
-    return None if str(author).startswith("-") else author
+    """Who acted; None for a community, whose number is negative."""
+    ids = (told.get(name) for name in ("from_id", "liker_id", "user_id"))
+    person = next((one for one in ids if one is not None), None)
+    return None if str(person).startswith("-") else person
+
+
+def _comment(word: str, told: dict[str, Any]) -> str | None:
+    """A comment's own name: those of one kind are numbered for each owner."""
+    _, owner, _ = COMMENTED.get(DELETED.get(word, word), ("", "", ""))
+    number = told.get("id")
+    if not owner or number is None:
+        return None
+    return joined("_", told.get(owner, told.get("owner_id")), number)
 
 
 def _target(word: str, told: dict[str, Any]) -> str | None:

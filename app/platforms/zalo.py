@@ -11,7 +11,9 @@ from app.platforms.kit.places import Body, Field, Item, Key
 from app.platforms.kit.schemes import HashScheme
 
 TIME = unix_ms("timestamp")
-FOLLOW = Kind("follow", "follower.id", "oa_id", ("timestamp", "follower.id"), TIME)
+# The id that the same person has when logging in with the app.
+ALIASES = ("user_id_by_app",)
+FOLLOW = Kind("follow", "follower.id", "oa_id", ("timestamp", "follower.id"), TIME, aliases=ALIASES)
 
 
 class Zalo(Adapter):
@@ -33,7 +35,9 @@ class Zalo(Adapter):
     kinds: ClassVar[dict[str, Kind]] = {
         "follow": FOLLOW,
         "unfollow": replace(FOLLOW, undone=True),
-        "user_send": Kind("message", "sender.id", "recipient.id", ("message.msg_id",), TIME),
+        "user_send": Kind(
+            "message", "sender.id", "recipient.id", ("message.msg_id",), TIME, aliases=ALIASES
+        ),
     }
 
     def read(self, callback: Callback) -> Reading:

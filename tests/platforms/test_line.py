@@ -116,7 +116,12 @@ def test_what_happens_in_a_strangers_group_earns_nothing_where_groups_are_named(
     ours, theirs = said(*told, groups=[GROUP]), said(*told, groups=["Cother"])
 
     assert [one.action for one in ours.events] == ["join", "comment"]
-    assert theirs.ignored == ("what happens in a group that is not configured",) * 2
+    assert theirs.events == ()
+    assert theirs.ignored == (
+        "memberJoined in a group that is not configured",
+        "message.group in a group that is not configured",
+    )
+    assert [one.actor for one in theirs.excluded] == ["U1", ANN]
     assert said(event("follow"), groups=["Cother"]).events
 
 
@@ -128,3 +133,20 @@ def test_the_reply_token_is_not_kept() -> None:
 
 def test_there_is_no_handshake_by_get() -> None:
     assert adapter_of("line").handshake(callback(method="GET")) is None
+
+
+def test_an_unsent_message_names_the_message_that_is_taken_back() -> None:
+    sent = only_event(said(event("message", message={"id": "444", "type": "text", "text": "hi"})))
+    undone = only_event(said(event("unsend", unsend={"messageId": "444"})))
+
+    assert (undone.action, undone.actor, undone.undone) == ("message", sent.actor, True)
+    assert undone.thing == sent.thing == "444"
+
+
+def test_a_message_unsent_in_a_group_was_a_comment_or_a_mention() -> None:
+    source = {"type": "group", "groupId": GROUP, "userId": ANN}
+
+    events = said(event("unsend", source=source, unsend={"messageId": "444"})).events
+
+    assert [(one.action, one.thing) for one in events] == [("comment", "444"), ("mention", "444")]
+    assert len({one.key for one in events}) == 2

@@ -367,3 +367,41 @@ def test_the_signature_is_made_over_the_escaped_bytes_as_they_came() -> None:
     body = rb'{"object":"page","entry":[{"id":"1","changes":[{"field":"\u00e4\/","value":1}]}]}'
 
     assert read(body).ignored == ("page.ä/ earns nothing",)
+
+
+def boosted(number: str) -> dict[str, Any]:
+    return {"id": number, "ad_id": "120", "original_media_id": "1800", "ad_title": "An ad"}
+
+
+def test_a_comment_on_an_ad_is_on_the_post_that_was_boosted() -> None:
+    value = {"id": "1", "from": {"id": "9001", "username": "ann"}, "media": boosted("1790")}
+
+    event = only_event(read(of_instagram(value)))
+
+    assert (event.target, event.target_aliases) == ("1800", ("1790",))
+
+
+def test_a_comment_on_a_post_names_it_once() -> None:
+    value = {"id": "1", "from": {"id": "9001", "username": "ann"}, "media": {"id": "1800"}}
+
+    event = only_event(read(of_instagram(value)))
+
+    assert (event.target, event.target_aliases) == ("1800", ())
+
+
+@pytest.mark.parametrize("by", [None, {"id": "1234567890321", "name": "The Page"}])
+def test_a_comment_that_is_removed_by_anybody_is_the_one_that_is_named(by: Any) -> None:
+    value = {"item": "comment", "verb": "remove", "comment_id": "p_11", "post_id": "p_1"}
+    value |= {"from": by} if by else {}
+    changes = [{"field": "feed", "value": value}]
+
+    entry = {"id": "1234567890321", "time": 1, "changes": changes}
+    event = only_event(read({"object": "page", "entry": [entry]}))
+
+    assert (event.actor, event.undone) == (None, True)
+    assert event.undoes == "page.feed.comment.add:p_11"
+
+
+def of_instagram(value: dict[str, Any]) -> dict[str, Any]:
+    changes = [{"field": "comments", "value": value}]
+    return {"object": "instagram", "entry": [{"id": "17", "time": 1519399307, "changes": changes}]}

@@ -13,9 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from standardwebhooks import Webhook, WebhookVerificationError
 
+from app.alerting.messages import Told, message_for
 from app.platforms.kit.adapter import Adapter
 from app.platforms.kit.callback import Callback, Forged, Malformed
 from app.platforms.kit.signing import CannotSign
+from app.settings.receivers import Receiver
 from tests.platforms.callbacks import NOW, adapter_of, callback, only_event, signed
 
 ID, TIME, SIGNATURE = "webhook-id", "webhook-timestamp", "webhook-signature"
@@ -90,9 +92,6 @@ def test_the_envelope_of_the_specification_is_read() -> None:
     [
         {"action": None},
         {"action": ""},
-        {"action": "Follow"},
-        {"action": "contact.created"},
-        {"action": "a" * 65},
         {"action": "follow\n"},
         {"actor": None},
         {"actor": ["42"]},
@@ -111,6 +110,71 @@ def test_a_signed_body_of_another_shape_is_malformed(wrong: dict[str, Any]) -> N
 
     with pytest.raises(Malformed):
         read(body)
+
+
+@pytest.mark.parametrize("word", ["Follow", "contact.created", "alert.raised", "a" * 65])
+def test_a_type_that_is_none_of_our_words_is_ignored(word: str) -> None:
+    envelope = {"type": word, "timestamp": "2026-01-01T00:00:00Z", "data": {"id": "7"}}
+
+    for body in (envelope, {"action": word}):
+        assert partner().read(sent(body)).ignored == (f"{word} earns nothing",)
+
+
+def test_a_partners_types_are_translated() -> None:
+    words = {"member.joined": "join", "joined": "follow"}
+    adapter = adapter_of(
+        "standard-webhooks", secrets=(SECRET,), actions=words, undone={"member.left": "join"}
+    )
+
+    def said(word: str) -> Any:
+        data = {"type": word, "timestamp": "2026-01-01T00:00:00Z", "data": {"actor": "42"}}
+        return adapter.read(signed(adapter, data, {ID: "msg_1"}))
+
+    joined, left = only_event(said("member.joined")), only_event(said("member.left"))
+
+    assert (joined.action, joined.undone, left.action, left.undone) == ("join", False, "join", True)
+    assert said("follow").ignored == ("follow earns nothing",)
+
+
+def test_a_word_cannot_mean_an_action_and_its_undoing() -> None:
+    with pytest.raises(ValueError, match="both in actions and in undone"):
+        adapter_of("standard-webhooks", actions={"a.b": "join"}, undone={"a.b": "join"})
+
+
+def as_svix(believed: Callback) -> dict[str, str]:
+    return {name.replace("webhook-", "svix-"): v for name, v in believed.headers.items()}
+
+
+def test_the_headers_may_have_the_names_that_svix_gives_them() -> None:
+    believed = sent()
+    adapter, theirs = partner(), callback(believed.body, as_svix(believed))
+
+    adapter.verify(theirs)
+
+    assert only_event(adapter.read(theirs)) == only_event(adapter.read(believed))
+
+
+@pytest.mark.parametrize("name", ["svix-id", "svix-timestamp", "svix-signature"])
+def test_headers_of_both_names_are_never_mixed(name: str) -> None:
+    believed = sent()
+    headers = as_svix(believed)
+    headers[name.replace("svix-", "webhook-")] = headers.pop(name)
+
+    with pytest.raises(Forged):
+        partner().verify(callback(believed.body, headers))
+
+
+def test_our_own_alerts_pass_and_earn_nothing() -> None:
+    receiver = Receiver.model_validate(
+        {"name": "us", "kind": "webhook", "url": "https://us.example/hook", "secret": SECRET}
+    )
+    told = Told("msg-1", "raised", "database_down", "", "The database is down.", NOW, None)
+    made = message_for(receiver, told, NOW)
+
+    adapter, arrived = partner(), callback(made.body, made.headers)
+    adapter.verify(arrived)
+
+    assert adapter.read(arrived).ignored == ("alert.raised earns nothing",)
 
 
 def test_an_id_with_a_full_stop_is_forged_even_under_the_right_key() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from app.platforms.kit.callback import Reading
+from app.platforms.kit.callback import Change, Reading
 from tests.platforms.callbacks import adapter_of, only_event, reading
 
 ANN = {"id": 42, "is_bot": False, "first_name": "Ann", "username": "ann"}
@@ -237,3 +237,56 @@ def test_an_update_of_another_kind_is_of_no_interest() -> None:
 def test_a_token_is_one_that_telegram_takes(token: str) -> None:
     with pytest.raises(ValueError, match="1 to 256 of the characters"):
         adapter_of("telegram", secrets=[token])
+
+
+def test_a_bot_that_is_added_has_not_joined() -> None:
+    bot = {"user": {"id": 9, "is_bot": True, "first_name": "Helper"}}
+    states = {"old_chat_member": {**OUT[0], **bot}, "new_chat_member": {**IN[0], **bot}}
+
+    result = said("chat_member", {"chat": GROUP, "from": BOSS, **states})
+
+    assert result.ignored == ("chat_member.bot earns nothing",)
+
+
+def test_somebody_who_starts_the_bot_is_a_person_though_the_bot_is_one() -> None:
+    bot = {"user": {"id": 9, "is_bot": True, "first_name": "Brand"}}
+    states = {"old_chat_member": {**OUT[1], **bot}, "new_chat_member": {**IN[0], **bot}}
+
+    event = only_event(said("my_chat_member", {"chat": PRIVATE, "from": ANN, **states}))
+
+    assert (event.action, event.actor, event.target) == ("subscribe", "42", "9")
+
+
+def test_a_vote_in_the_name_of_a_channel_is_by_nobody() -> None:
+    vote = {
+        "poll_id": "5",
+        "voter_chat": {"id": -100, "title": "A channel", "type": "channel"},
+        "user": {"id": 136817688, "is_bot": True, "first_name": "Channel"},
+        "option_ids": [0],
+    }
+
+    assert said("poll_answer", vote).ignored == ("poll_answer.channel earns nothing",)
+
+
+@pytest.mark.parametrize(
+    ("chat", "more"),
+    [(-5, {"migrate_to_chat_id": -1005}), (-1005, {"migrate_from_chat_id": -5})],
+)
+def test_a_group_that_became_a_supergroup_is_said_to_have_another_id(
+    chat: int, more: dict[str, int]
+) -> None:
+    result = said("message", {"chat": {"id": chat, "type": "group"}, "from": ANN, **more})
+
+    assert result.change == Change("-5", "-1005")
+    assert result.events == ()
+
+
+def test_what_happens_in_another_chat_is_kept_as_excluded() -> None:
+    adapter = adapter_of("telegram", chats=["-5"])
+    body = {"chat": GROUP, "from": ANN, "text": "hello", "date": AT}
+
+    result = reading(adapter, {"update_id": 1, "message": body})
+
+    assert result.events == ()
+    assert result.ignored == ("message in a chat that is not configured",)
+    assert [(one.actor, one.action) for one in result.excluded] == [("42", "comment")]

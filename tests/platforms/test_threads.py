@@ -69,8 +69,17 @@ def test_several_values_are_several_events() -> None:
 
 
 def test_what_earns_nothing_is_said_so() -> None:
-    assert told("moderate", "delete", value()).ignored == ("moderate.delete earns nothing",)
+    assert told("moderate", "hide", value()).ignored == ("moderate.hide earns nothing",)
     assert told("moderate", "replies", None).ignored == ("moderate.replies names no actor",)
+
+
+def test_a_deletion_names_the_reply_and_perhaps_nobody() -> None:
+    reply = only_event(told("moderate", "replies", value(root_post=POST)))
+
+    for deleted in (value(), {key: v for key, v in value().items() if key != "username"}):
+        undone = only_event(told("moderate", "delete", deleted))
+
+        assert (undone.action, undone.undone, undone.undoes) == ("reply", True, reply.key)
 
 
 def test_the_same_terms_hold_as_for_the_rest_of_the_family() -> None:

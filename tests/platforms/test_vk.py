@@ -121,3 +121,55 @@ def test_a_body_that_only_looks_like_a_confirmation_is_malformed() -> None:
 def test_a_community_is_named_by_its_digits() -> None:
     with pytest.raises(ValueError, match="group_id"):
         adapter_of("vk", group_id="-123456")
+
+
+COMMENTS = {
+    "wall_reply": {"post_owner_id": -GROUP, "post_id": 7},
+    "photo_comment": {"photo_owner_id": -GROUP, "photo_id": 7},
+    "video_comment": {"video_owner_id": -GROUP, "video_id": 7},
+    "market_comment": {"market_owner_id": -GROUP, "item_id": 7},
+    "board_post": {"topic_owner_id": -GROUP, "topic_id": 7},
+}
+
+
+@pytest.mark.parametrize("sort", COMMENTS)
+def test_a_comment_is_known_by_its_own_number_and_removed_by_it(sort: str) -> None:
+    written = only_event(told(f"{sort}_new", id=5, from_id=42, date=AT, **COMMENTS[sort]))
+    owner = {} if sort == "board_post" else {"owner_id": -GROUP}
+    gone = told(f"{sort}_delete", id=5, deleter_id=9, **owner, **COMMENTS[sort])
+    undone = only_event(gone)
+
+    assert written.key == f"{sort}_new:-{GROUP}_5"
+    assert written.former_keys == (f"{sort}_new:e4d5c1b2",)
+    assert (undone.actor, undone.undone, undone.undoes) == (None, True, written.key)
+
+
+def test_a_removal_that_names_only_the_owner_finds_the_comment() -> None:
+    written = only_event(
+        told("wall_reply_new", id=5, from_id=42, date=AT, **COMMENTS["wall_reply"])
+    )
+
+    undone = only_event(told("wall_reply_delete", id=5, owner_id=-GROUP, post_id=7))
+
+    assert undone.undoes == written.key
+
+
+def test_a_comment_that_is_restored_is_the_same_one_again_and_now() -> None:
+    about = COMMENTS["wall_reply"]
+    written = only_event(told("wall_reply_new", id=5, from_id=42, date=AT, **about))
+
+    back = only_event(told("wall_reply_restore", id=5, from_id=42, date=AT, **about))
+
+    assert (back.key, back.action, back.actor) == (written.key, "comment", "42")
+    assert (back.undone, back.occurred_at) == (False, NOW)
+
+
+@pytest.mark.parametrize("sort", ["like_add", "group_join", "poll_vote_new"])
+def test_a_community_is_no_person(sort: str) -> None:
+    what = {"object_type": "post", "object_owner_id": -GROUP, "object_id": 77}
+    who = {"liker_id": -5} if sort == "like_add" else {"user_id": -5}
+    poll = {"owner_id": -GROUP, "poll_id": 9}
+
+    result = told(sort, **who, **what, **poll)
+
+    assert (result.events, result.ignored) == ((), (f"{sort} names no actor",))

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from app.domain.events import SameAccount
 from app.platforms.kit.callback import Malformed, Reading
 from tests.platforms.callbacks import NOW, adapter_of, only_event, reading
 
@@ -141,3 +142,96 @@ def test_an_object_of_another_kind_earns_nothing() -> None:
 def test_a_batch_without_entries_is_malformed() -> None:
     with pytest.raises(Malformed):
         reading(adapter_of("whatsapp"), {"object": "whatsapp_business_account"})
+
+
+def shown(**ids: str) -> Reading:
+    """A message whose sender and contact show some of the ids."""
+    contact: dict[str, Any] = {"profile": {"name": "Ann"}}
+    contact |= {name: ids[name] for name in ("wa_id", "user_id") if name in ids}
+    names = {"sender": "from", "from_user_id": "from_user_id"}
+    one = message(**{names[name]: ids[name] for name in names if name in ids})
+    if "sender" not in ids:
+        del one["from"]
+    metadata = {"phone_number_id": "106540352242922"}
+    value = {"metadata": metadata, "contacts": [contact], "messages": [one]}
+    return told(change("messages", value))
+
+
+def test_every_id_that_is_shown_is_one_of_the_same_account() -> None:
+    both = only_event(shown(sender="16505550000", wa_id="16505550000", user_id="US.998"))
+    hidden = only_event(shown(from_user_id="US.998", user_id="US.998"))
+
+    assert (both.actor, both.aliases) == ("16505550000", ("US.998",))
+    assert (hidden.actor, hidden.aliases, hidden.actor_handle) == ("US.998", (), "Ann")
+
+
+def test_a_number_that_is_written_in_two_ways_is_one_account() -> None:
+    event = only_event(shown(sender="5491155550000", wa_id="541155550000"))
+
+    assert (event.actor, event.aliases) == ("5491155550000", ("541155550000",))
+    assert event.actor_handle == "Ann"
+
+
+def test_a_join_shows_both_ids() -> None:
+    event = only_event(told(group("group_participants_add", "added_participants", ANN)))
+
+    assert (event.actor, event.aliases) == ("16505550000", ("US.998",))
+
+
+@pytest.mark.parametrize(
+    ("system", "ids"),
+    [
+        ({"type": "user_changed_number", "wa_id": "4917"}, ("16505550000", "4917")),
+        ({"type": "customer_changed_number", "new_wa_id": "4917"}, ("16505550000", "4917")),
+        (
+            {"type": "user_changed_user_id", "previous_user_id": "US.1", "user_id": "US.2"},
+            ("US.1", "US.2"),
+        ),
+    ],
+)
+def test_the_system_says_who_has_another_id_now(
+    system: dict[str, str], ids: tuple[str, str]
+) -> None:
+    result = told(messages(message(type="system", system=system)))
+
+    assert result.same_accounts == (SameAccount(*ids, replaced=True),)
+    assert result.events == ()
+
+
+def test_an_earlier_form_of_that_is_read_as_well() -> None:
+    ids = {"user_id": {"previous": "US.1", "current": "US.2"}}
+
+    result = told(change("user_id_update", {"user_id_update": [ids]}))
+
+    assert result.same_accounts == (SameAccount("US.1", "US.2", replaced=True),)
+
+
+@pytest.mark.parametrize(
+    "system", [{}, None, {"type": ["user_changed_number"]}, {"type": "user_changed_number"}]
+)
+def test_a_system_message_of_another_sort_moves_nobody(system: Any) -> None:
+    assert told(messages(message(type="system", system=system))).same_accounts == ()
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"type": "interactive", "interactive": {"type": "call_permission_reply"}},
+        {"type": "text", "errors": [{"code": 131051}]},
+        {"type": "unknown"},
+        {"type": {"a": 1}},
+        {"type": None},
+    ],
+)
+def test_what_the_phone_sends_by_itself_is_no_message(more: dict[str, Any]) -> None:
+    result = told(messages(message(**more)))
+
+    assert result.events == ()
+    assert result.ignored[0].endswith("message earns nothing")
+
+
+@pytest.mark.parametrize("sort", ["button_reply", "list_reply", "nfm_reply"])
+def test_an_answer_that_a_person_tapped_is_a_message(sort: str) -> None:
+    tapped = message(type="interactive", interactive={"type": sort})
+
+    assert only_event(told(messages(tapped))).action == "message"

@@ -29,6 +29,14 @@ def test_a_follow_is_of_the_official_account() -> None:
     assert (event.target, event.occurred_at) == ("388613280878808645", NOW)
 
 
+def test_the_id_that_the_app_knows_is_one_of_the_same_account() -> None:
+    ids = {"follower": {"id": "246"}, "user_id_by_app": "913"}
+
+    event = only_event(told("follow", oa_id="388", **ids))
+
+    assert (event.actor, event.aliases) == ("246", ("913",))
+
+
 def test_an_unfollow_undoes_it() -> None:
     event = only_event(followed("unfollow"))
 

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, ClassVar
 
@@ -77,6 +78,11 @@ class Adapter(ABC):
     @property
     def topics(self) -> tuple[str, ...]:
         """What we must be subscribed to, where the platform's subscriptions lapse."""
+        return ()
+
+    @property
+    def named_ids(self) -> tuple[str, ...]:
+        """The ids of groups and the like that its configuration names."""
         return ()
 
     def ask_for(self, topic: str) -> Ask | None:  # noqa: ARG002
@@ -171,6 +177,11 @@ class Adapter(ABC):
         if payload is not None:
             told["payload"] = payload
         return self.event(callback, **told)
+
+    @staticmethod
+    def excluded(result: Event | str, why: str) -> Event | str:
+        """The same event as one that can earn nothing, for a reason of this source's own."""
+        return replace(result, excluded=why) if isinstance(result, Event) else result
 
     def event(
         self, callback: Callback, *, key: str, action: str, actor: str | None, **more: Any

@@ -54,11 +54,20 @@ class Ask:
 
 
 @dataclass(frozen=True, slots=True)
+class Change:
+    """A thing that the configuration may name by ``old_id`` has ``new_id`` from now on."""
+
+    old_id: str
+    new_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Reading:
     """What a verified callback says: events, and what was left out and why.
 
     ``handshake`` marks a proof of ownership, ``notice`` a word from the platform about the
-    subscription itself, such as its revocation. ``same_accounts`` are ids that the platform says
+    subscription itself, such as its revocation. ``change`` is a new id of something that the
+    configuration may name. ``same_accounts`` are ids that the platform says
     are of one account, without an event that shows both. ``excluded`` are events that can earn
     nothing; ``ignored`` has the reason of each as well.
     """
@@ -68,6 +77,7 @@ class Reading:
     reply: Reply | None = None
     handshake: bool = False
     notice: str | None = None
+    change: Change | None = None
     excluded: tuple[Event, ...] = ()
     same_accounts: tuple[SameAccount, ...] = ()
 

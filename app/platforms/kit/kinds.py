@@ -4,7 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import StringConstraints
 
 from app.platforms.kit.callback import Malformed
 from app.platforms.kit.encodings import event_key
@@ -20,6 +22,7 @@ from app.platforms.kit.fields import (
 
 # How a partner that chooses its own words may write ours.
 ACTION = r"^[a-z][a-z0-9_-]{0,63}$"
+Words = dict[str, Annotated[str, StringConstraints(pattern=ACTION)]]
 
 
 @dataclass(frozen=True, slots=True)

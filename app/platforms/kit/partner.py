@@ -8,7 +8,7 @@ from pydantic import Field as Option
 from pydantic import StringConstraints, model_validator
 
 from app.platforms.kit.encodings import unb64, unhex
-from app.platforms.kit.kinds import ACTION
+from app.platforms.kit.kinds import Words
 from app.platforms.kit.options import SourceConfig
 from app.platforms.kit.places import Body, Header, Item, Part, Place, SignedTime, TimeForm
 from app.platforms.kit.schemes import Digest, Encoding, HmacScheme
@@ -17,7 +17,6 @@ from app.platforms.kit.templates import parts_of, place_of
 Path = Annotated[str, StringConstraints(pattern=r"^[^.\s]+(\.[^.\s]+)*$")]
 OptionalPath = Annotated[str, StringConstraints(pattern=r"^([^.\s]+(\.[^.\s]+)*)?$")]
 HeaderName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9-]+$")]
-Words = dict[str, Annotated[str, StringConstraints(pattern=ACTION)]]
 DECODED: Mapping[str, Callable[[str], bytes | None]] = {
     "text": str.encode,
     "hex": unhex,

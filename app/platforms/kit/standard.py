@@ -4,11 +4,22 @@ from app.platforms.kit.places import Body, Header, SignedTime
 from app.platforms.kit.schemes import HmacScheme
 
 ID, TIMESTAMP = "webhook-id", "webhook-timestamp"
+
+
 # https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
-V1 = HmacScheme(
-    Header("webhook-signature"),
-    (Header(ID), b".", Header(TIMESTAMP), b".", Body()),
-    "v1,",
-    SignedTime(Header(TIMESTAMP), "unix"),
-    encoding="base64",
-)
+def scheme_of(prefix: str) -> HmacScheme:
+    """The same scheme in the headers of one prefix."""
+    signed_at = Header(f"{prefix}-timestamp")
+    return HmacScheme(
+        Header(f"{prefix}-signature"),
+        (Header(f"{prefix}-id"), b".", signed_at, b".", Body()),
+        "v1,",
+        SignedTime(signed_at, "unix"),
+        encoding="base64",
+    )
+
+
+V1 = scheme_of("webhook")
+# Svix, whose format became the specification, sends its own names of the headers.
+# https://docs.svix.com/receiving/verifying-payloads/how-manual
+SVIX = scheme_of("svix")
