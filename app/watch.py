@@ -10,6 +10,7 @@ from datetime import datetime
 
 import structlog
 
+from app.domain.sources import IdChange
 from app.platforms.kit.callback import Grant
 from app.platforms.kit.fields import label
 from app.steps import sources
@@ -65,6 +66,11 @@ class Watch:
             seen = self._sighting(source)
             for reason in reasons:
                 seen.note_reason((label(reason) or "")[:MAX_REASON], at)
+
+    def changed(self, source: str, at: datetime, old_id: str, new_id: str) -> None:
+        """Something that the configuration may name has another id."""
+        with self._lock:
+            self._sighting(source).changes[old_id] = IdChange(old_id, new_id, at)
 
     def noticed(self, source: str, at: datetime, notice: str) -> None:
         """A word of the platform about the subscription itself."""

@@ -19,6 +19,7 @@ class Ailment(StrEnum):
     SILENT = "silent"
     LAPSING = "lapsing"
     LAPSED = "lapsed"
+    CHANGED = "changed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,15 @@ class Subscription:
 
 
 @dataclass(frozen=True, slots=True)
+class IdChange:
+    """Something that the configuration may name by its old id has another one."""
+
+    old_id: str
+    new_id: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Seen:
     """What was seen of a source until now.
 
@@ -70,6 +80,7 @@ class Seen:
     subscriptions: tuple[Subscription, ...] = ()
     believed: int = 0
     refused: int = 0
+    changes: tuple[IdChange, ...] = ()
 
     @property
     def heard_at(self) -> datetime | None:
@@ -103,6 +114,8 @@ class Expected:
     handshake_within_seconds: float | None = None
     topics: tuple[str, ...] = ()
     refusals: RefusalLimit | None = None
+    named_ids: frozenset[str] = frozenset()
+    """What the source and its rules name by an id of the platform."""
 
 
 def troubles(seen: Seen, expected: Expected, now: datetime) -> list[Trouble]:
@@ -114,6 +127,7 @@ def troubles(seen: Seen, expected: Expected, now: datetime) -> list[Trouble]:
         *_silent(seen, expected, now),
         *_handshake_overdue(seen, expected, now),
         *_lapses(seen, expected, now),
+        *_changed(seen, expected),
     )
     return sorted(found, key=lambda trouble: order.index(trouble.ailment))
 
@@ -170,6 +184,17 @@ def _lapses(seen: Seen, expected: Expected, now: datetime) -> Iterator[Trouble]:
             yield Trouble(Ailment.LAPSED, f"{topic} lapsed at {_told(one.lapses_at)}{said}")
         elif not one.has_left(SHARE_THAT_WORRIES, now):
             yield Trouble(Ailment.LAPSING, f"{topic} lapses at {_told(one.lapses_at)}{said}")
+
+
+def _changed(seen: Seen, expected: Expected) -> Iterator[Trouble]:
+    """A changed id matters while the configuration names the old one and not the new one."""
+    for change in seen.changes:
+        if change.old_id in expected.named_ids and change.new_id not in expected.named_ids:
+            text = (
+                f"{change.old_id} has had the id {change.new_id} since {_told(change.at)}: "
+                "name that in the configuration, or nothing there counts"
+            )
+            yield Trouble(Ailment.CHANGED, text)
 
 
 def _told(moment: datetime) -> str:

@@ -57,9 +57,16 @@ class Configuration:
         """What each source does while all is well."""
         refusals = self.alerts.refusals()
         return {
-            name: replace(adapter.expected, refusals=refusals)
+            name: replace(adapter.expected, refusals=refusals, named_ids=self._named_ids(adapter))
             for name, adapter in self.sources.items()
         }
+
+    def _named_ids(self, adapter: Adapter) -> frozenset[str]:
+        """What a source and the rules that it may fulfil name by an id of its platform."""
+        name, accounts = adapter.source.name, adapter.source.accounts or adapter.name
+        rules = (r for r in self.rules if r.source == name or r.source is None)
+        targets = (r.target for r in rules if r.platform == accounts and r.target is not None)
+        return frozenset({*adapter.named_ids, *targets})
 
 
 def load_configuration(path: Path, variables: Mapping[str, str] | None = None) -> Configuration:

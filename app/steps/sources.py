@@ -2,8 +2,9 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
+from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, delete, func, or_, select, update
@@ -11,17 +12,25 @@ from sqlalchemy import Connection, Row, bindparam, delete, func, or_, select, up
 from app.domain.sources import (
     LONGEST_WINDOW_SECONDS,
     Expected,
+    IdChange,
     Seen,
     Subscription,
 )
 from app.steps.health import last_event_at
 from app.steps.ledger import insert_new
-from app.storage.tables import SourceMinuteRow, SourceReasonRow, SourceRow, SubscriptionRow
+from app.storage.tables import (
+    SourceChangeRow,
+    SourceMinuteRow,
+    SourceReasonRow,
+    SourceRow,
+    SubscriptionRow,
+)
 
 _COUNTED = select(
     func.coalesce(func.sum(SourceMinuteRow.believed), 0).label("believed"),
     func.coalesce(func.sum(SourceMinuteRow.refused), 0).label("refused"),
 ).where(SourceMinuteRow.source == bindparam("source"), SourceMinuteRow.minute > bindparam("since"))
+_CHANGES = select(SourceChangeRow.__table__).order_by(SourceChangeRow.old_id)
 _REASONS = select(SourceReasonRow.reason)
 # Partners choose their own words: what a source says must not grow a table without bound.
 MOST_REASONS = 100
@@ -58,6 +67,7 @@ class Sighting:
     granted_seconds: dict[str, float] = field(default_factory=dict)
     believed_in: Counter[datetime] = field(default_factory=Counter)
     refused_in: Counter[datetime] = field(default_factory=Counter)
+    changes: dict[str, IdChange] = field(default_factory=dict)
     reasons: Counter[str] = field(default_factory=Counter)
     reason_at: datetime | None = None
 
@@ -74,6 +84,7 @@ class Sighting:
         self.granted_seconds |= later.granted_seconds
         self.believed_in += later.believed_in
         self.refused_in += later.refused_in
+        self.changes |= later.changes
         self.reasons += later.reasons
         self.reason_at = later.reason_at or self.reason_at
         self.handshake_at = later.handshake_at or self.handshake_at
@@ -101,7 +112,20 @@ def keep(connection: Connection, sightings: Mapping[str, Sighting]) -> None:
             _count_in(connection, source, minute, seen)
         for topic in sorted(seen.granted_seconds):
             _grant(connection, source, topic, seen)
+        for change in sorted(seen.changes.values(), key=attrgetter("old_id")):
+            _change(connection, source, change)
         _count_reasons(connection, source, seen)
+
+
+def _change(connection: Connection, source: str, change: IdChange) -> None:
+    row = {"source": source, **asdict(change)}
+    insert = insert_new(connection, SourceChangeRow, SourceChangeRow.old_id)
+    if connection.execute(insert, row).first() is None:
+        ours = (SourceChangeRow.source == source, SourceChangeRow.old_id == change.old_id)
+        values = {"new_id": change.new_id, "at": change.at}
+        connection.execute(
+            update(SourceChangeRow).where(*ours, SourceChangeRow.at < change.at).values(values)
+        )
 
 
 def _count_reasons(connection: Connection, source: str, seen: Sighting) -> None:
@@ -206,23 +230,25 @@ def seen_of(connection: Connection, sources: Iterable[str]) -> dict[str, Seen]:
     rows = connection.execute(select(SourceRow.__table__).where(SourceRow.source.in_(names)))
     kept = {row.source: row for row in rows}
     topics = connection.execute(_TOPICS.where(SubscriptionRow.source.in_(names))).all()
+    changed = connection.execute(_CHANGES.where(SourceChangeRow.source.in_(names))).all()
     return {
         name: _seen(
             events[name],
             kept.get(name),
-            tuple(_subscription(row) for row in topics if row.source == name),
+            subscriptions=tuple(_subscription(row) for row in topics if row.source == name),
+            changes=tuple(
+                IdChange(row.old_id, row.new_id, row.at) for row in changed if row.source == name
+            ),
         )
         for name in names
     }
 
 
-def _seen(
-    event_at: datetime | None, row: Row[Any] | None, subscriptions: tuple[Subscription, ...]
-) -> Seen:
+def _seen(event_at: datetime | None, row: Row[Any] | None, **more: Any) -> Seen:
     if row is None:
-        return Seen(event_at, subscriptions=subscriptions)
+        return Seen(event_at, **more)
     known = {name: getattr(row, name) for name in row._fields if name != "source"}
-    return Seen(event_at, subscriptions=subscriptions, **known)
+    return Seen(event_at, **more, **known)
 
 
 def _subscription(row: Row[Any]) -> Subscription:

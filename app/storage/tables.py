@@ -503,6 +503,17 @@ class SourceReasonRow(Base):
     last_at: Mapped[Moment]
 
 
+class SourceChangeRow(Base):
+    """Something that a source's configuration may name by its old id has another one."""
+
+    __tablename__ = "source_changes"
+
+    source: Mapped[str] = mapped_column(String(64), primary_key=True)
+    old_id: Mapped[str] = mapped_column(String(255), primary_key=True)
+    new_id: Mapped[Text]
+    at: Mapped[Moment]
+
+
 class SubscriptionRow(Base):
     """A platform's promise to tell a source of a topic, for a time.
 

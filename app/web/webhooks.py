@@ -176,6 +176,10 @@ def _note(
         watch.proved(source, callback.received_at)
     if reading.notice is not None:
         _noticed(watch, source, callback.received_at, reading.notice)
+    if reading.change is not None:
+        old_id, new_id = reading.change.old_id, reading.change.new_id
+        log.warning("webhook.id_changed", source=source, old_id=old_id, new_id=new_id)
+        watch.changed(source, callback.received_at, old_id, new_id)
     log.info(
         "webhook.received",
         source=source,

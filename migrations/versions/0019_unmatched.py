@@ -1,4 +1,4 @@
-"""What each event fitted, why it fitted nothing, and how often a source said such things."""
+"""What each event fitted or why it fitted nothing, how often, and which ids have changed."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -27,4 +27,12 @@ def upgrade() -> None:
         sa.Column("first_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("last_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("source", "reason", name="pk_source_reasons"),
+    )
+    op.create_table(
+        "source_changes",
+        sa.Column("source", sa.String(length=64), nullable=False),
+        sa.Column("old_id", sa.String(length=255), nullable=False),
+        sa.Column("new_id", sa.String(length=255), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("source", "old_id", name="pk_source_changes"),
     )

@@ -1,5 +1,6 @@
 """Does each source say how it is?"""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -196,3 +197,38 @@ def test_a_scrape_shows_the_same(service: Service, anyone: Caller, clock: Clock)
     assert samples["vouch_source_refusals_in_a_row", ("twitch-eu",)] == ENOUGH
     assert samples["vouch_source_trouble", ("refusing", "twitch-eu")] == 1
     assert samples["vouch_source_trouble", ("refusing", "twitch")] == 0
+
+
+def test_a_configured_id_that_changed_is_a_trouble_until_the_new_one_is_named(
+    service: Service, viewer: Caller, clock: Clock
+) -> None:
+    def troubles() -> list[Any]:
+        [first, _] = listed(service, viewer)
+        return list(first["troubles"])
+
+    service.watch.changed("twitch", clock(), "-5", "-1005")
+    assert troubles() == []
+
+    rule = service.configuration.rules[0]
+    service.configuration = replace(service.configuration, rules=(replace(rule, target="-5"),))
+    [trouble] = troubles()
+    assert trouble["ailment"] == "changed"
+    assert "-1005" in trouble["text"]
+
+    both = tuple(replace(rule, target=target) for target in ("-5", "-1005"))
+    service.configuration = replace(service.configuration, rules=both)
+    assert troubles() == []
+
+
+def test_the_last_change_of_an_id_is_the_one_that_counts(
+    service: Service, viewer: Caller, clock: Clock
+) -> None:
+    rule = service.configuration.rules[0]
+    service.configuration = replace(service.configuration, rules=(replace(rule, target="-5"),))
+    later = clock() + timedelta(minutes=1)
+
+    service.watch.changed("twitch", later, "-5", "-1007")
+    service.watch.flush()
+    service.watch.changed("twitch", clock(), "-5", "-1006")
+
+    assert "-1007" in listed(service, viewer)[0]["troubles"][0]["text"]
