@@ -122,7 +122,7 @@ def test_closing_writes_the_rest_and_ends_the_thread(database: CountedDatabase) 
     assert "watch" not in {thread.name for thread in threading.enumerate()}
 
 
-def test_a_reason_is_kept_as_one_printable_line_of_bounded_length(
+def test_a_reason_is_kept_as_one_line_of_bounded_length(
     database: CountedDatabase,
 ) -> None:
     watch = Watch(database, NEVER)
