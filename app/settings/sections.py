@@ -269,6 +269,12 @@ class AlertsSection(Section):
         default=20, ge=1, description="Of fewer such attempts nothing is concluded."
     )
 
+    lasts_at_least: Duration = Field(
+        default=300,
+        le=86_400,
+        description="No alert of a share or of the backlog is over sooner after it was raised.",
+    )
+
     def limits(self) -> Limits:
         return Limits(
             self.within,
@@ -277,6 +283,7 @@ class AlertsSection(Section):
             self.backlog_older_than,
             self.granted_share,
             self.granted_of_at_least,
+            self.lasts_at_least,
         )
 
     def refusals(self) -> RefusalLimit:
