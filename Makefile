@@ -7,7 +7,7 @@ BIN    := $(VENV)/bin
 OLDEST ?= /usr/bin/python3
 READY  := $(VENV)/.ready
 
-# Whatever begins processes, unpacks files or reads times: there one Python differs from the next.
+# Tests that start processes, unpack files or read times: there one Python differs from the next.
 ON_OLDEST := tests/domain tests/settings tests/packaging tests/storage/test_migrate.py \
 	tests/platforms/test_fields.py tests/platforms/test_schemes.py tests/cli/test_serve.py \
 	tests/hard/test_boundaries.py tests/hard/test_rolling_upgrade.py

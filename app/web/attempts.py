@@ -36,8 +36,8 @@ class ExportQuery(AttemptFilter):
 
     written_as: Format = Field(
         alias="format",
-        description="The kind of file. In a CSV, an apostrophe stands before what a spreadsheet "
-        "could take for a formula; numbers and phone numbers stay as they are.",
+        description="The kind of file. In a CSV, an apostrophe stands before anything that "
+        "a spreadsheet could take for a formula; numbers and phone numbers stay as they are.",
     )
     bom: bool = Field(
         default=False,
