@@ -6,14 +6,14 @@ meanwhile becomes one short transaction a second.
 
 import threading
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
 
 from app.domain.sources import IdChange
 from app.platforms.kit.callback import Grant
 from app.platforms.kit.fields import label
-from app.steps import sources
+from app.steps import proxies, sources
 from app.steps.intake import MAX_REASON
 from app.steps.sources import Sighting, minute_of
 from app.storage.database import Database
@@ -22,6 +22,8 @@ from app.storage.errors import StorageUnavailable
 log = structlog.get_logger(__name__)
 
 EVERY_SECONDS = 1.0
+# A proxy writes its header on every request: it is written down once in this time.
+PROXIED_AGAIN = timedelta(minutes=10)
 
 
 class Watch:
@@ -35,6 +37,7 @@ class Watch:
         self._sightings: dict[str, Sighting] = {}
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
+        self._proxied_at: datetime | None = None
 
     def believed(self, source: str, at: datetime) -> None:
         """A callback that the platform really sent, whatever was in it."""
@@ -77,6 +80,16 @@ class Watch:
         with self._lock:
             seen = self._sighting(source)
             seen.notice_at, seen.notice = at, label(notice) or ""
+
+    def proxied(self, at: datetime, header: str) -> None:
+        """A header that a proxy writes, and that is not believed. Logged once."""
+        before = self._proxied_at
+        if before is not None and abs(at - before) < PROXIED_AGAIN:
+            return
+        self._proxied_at = at
+        self.noticed(proxies.SIGHTED_AS, at, header)
+        if before is None:
+            log.warning("proxy.not_trusted", header=header, meaning=proxies.told(header))
 
     def flush(self) -> None:
         """Write down what was seen until now. What the database does not take is kept."""

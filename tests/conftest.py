@@ -73,6 +73,9 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
             f"{totals['tests passed']} tests; "
             + ("zero lost, zero granted twice" if is_clean else "see the failures above")
         )
+    if os.environ.get("FAILED_BEFORE"):
+        terminalreporter.section("failed before, see above", red=True)
+        terminalreporter.line(os.environ["FAILED_BEFORE"].strip(" ;"))
 
 
 WriteConfig = Callable[[str], Path]

@@ -12,10 +12,12 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Connection, select
+from structlog.testing import capture_logs
 
 from app.domain.clock import utc_now
 from app.domain.sources import LONGEST_WINDOW_SECONDS, Expected, RefusalLimit, Seen
 from app.platforms.kit.callback import Grant
+from app.steps import proxies
 from app.steps.sources import judged_seen, seen_of
 from app.storage.database import Database
 from app.storage.errors import StorageUnavailable
@@ -122,7 +124,7 @@ def test_closing_writes_the_rest_and_ends_the_thread(database: CountedDatabase) 
     assert "watch" not in {thread.name for thread in threading.enumerate()}
 
 
-def test_a_reason_is_kept_as_one_printable_line_of_bounded_length(
+def test_a_reason_is_kept_as_one_line_of_bounded_length(
     database: CountedDatabase,
 ) -> None:
     watch = Watch(database, NEVER)
@@ -133,6 +135,28 @@ def test_a_reason_is_kept_as_one_printable_line_of_bounded_length(
     reason = seen(database).refusal_reason or ""
     assert reason.startswith("abc")
     assert len(reason) <= 255
+
+
+def test_a_proxy_that_is_not_trusted_is_logged_once_and_written_down_now_and_then(
+    database: CountedDatabase,
+) -> None:
+    watch = Watch(database, NEVER)
+
+    with capture_logs() as logs:
+        for minute in range(25):
+            watch.proxied(START + timedelta(minutes=minute), "X-Forwarded-For")
+            watch.flush()
+    watch.close()
+
+    assert [line["event"] for line in logs] == ["proxy.not_trusted"]
+    assert "trusted_proxies" in logs[0]["meaning"]
+    with database.read() as connection:
+        found = proxies.untrusted(connection, 0, START + timedelta(days=1))
+        late = proxies.untrusted(connection, 0, START + timedelta(days=8))
+        trusted = proxies.untrusted(connection, 1, START)
+    assert found is not None
+    assert found[0] == START + timedelta(minutes=20)
+    assert (late, trusted) == (None, None)
 
 
 def test_callbacks_are_counted_by_the_minute(database: CountedDatabase) -> None:

@@ -7,19 +7,16 @@ import click
 
 from app.cli.attempts_many import act_on_many, whole_id
 from app.cli.attempts_told import tell_attempts, tell_whole
+from app.cli.caller import AT_THE_DATABASE
 from app.cli.database import open_database
 from app.cli.filters import filter_options, wanted_filter, wanted_page
 from app.cli.output import json_option, print_json
 from app.steps import history
-from app.steps.keys import Role
 from app.steps.people import Act
 from app.web import shown
 from app.web.export import Format, chunks
 from app.web.filters import MAX_LIMIT, cursor_after
 from app.web.shapes import Shape
-
-# Whoever has the database and its keys at hand sees everything.
-_AT_THE_DATABASE = Role.ADMIN
 
 
 @click.group()
@@ -38,8 +35,8 @@ def list_attempts(as_json: bool, **criteria: Any) -> None:
     """List attempts, newest first."""
     page = wanted_page(criteria)
     with open_database() as database, database.read() as connection:
-        found = history.page(connection, page.wanted(), page.limit + 1, page.cursor)
-    items = [shown.attempt(row, _AT_THE_DATABASE) for row in found[: page.limit]]
+        found = history.page(connection, page.wanted(AT_THE_DATABASE), page.limit + 1, page.cursor)
+    items = [shown.attempt(row, AT_THE_DATABASE) for row in found[: page.limit]]
     cursor = cursor_after(items[-1].id) if len(found) > page.limit else None
     if as_json:
         print_json({"items": [_json(item) for item in items], "nextCursor": cursor})
@@ -63,7 +60,7 @@ def show(attempt_id: str, as_json: bool) -> None:
             whole = history.in_full(connection, found_id)
     if whole is None:
         raise click.ClickException(f"no attempt has the id {attempt_id}")
-    found = shown.attempt_in_full(whole, _AT_THE_DATABASE)
+    found = shown.attempt_in_full(whole, AT_THE_DATABASE)
     if as_json:
         print_json(_json(found))
     else:
@@ -115,13 +112,14 @@ def cancel(**asked: Any) -> None:
     show_default=True,
     help="The kind of file.",
 )
+@click.option("--bom", is_flag=True, help="Begin a CSV with a byte order mark, for Excel.")
 @click.option("--output", type=click.File("w", "utf-8"), default="-", help="Default: the screen.")
-def export(written_as: str, output: TextIO, **criteria: Any) -> None:
+def export(written_as: str, bom: bool, output: TextIO, **criteria: Any) -> None:
     """Write attempts to a file, newest first, however many there are."""
     wanted = wanted_filter(criteria)
     with open_database() as database:
         pages = history.pages(database, wanted)
-        for chunk in chunks(Format(written_as), pages, _AT_THE_DATABASE):
+        for chunk in chunks(Format(written_as), pages, AT_THE_DATABASE, for_excel=bom):
             output.write(chunk)
 
 

@@ -12,6 +12,7 @@ from app.cli.database import open_database
 from app.cli.filters import wanted_filter
 from app.cli.output import print_json
 from app.domain.clock import utc_now
+from app.domain.texts import is_written
 from app.steps import bulk, history, people
 from app.steps.history import Filter
 from app.steps.people import Act
@@ -53,7 +54,7 @@ def act_on_many(
 
 def whole_id(database: Database, beginning: str) -> str:
     """The only attempt whose id begins so. Raises `click.ClickException`."""
-    if not beginning.isprintable():
+    if not is_written(beginning):
         raise click.ClickException("no attempt has such an id")
     with database.read() as connection:
         found = history.page(connection, Filter(q=beginning), MAX_LIMIT)

@@ -7,6 +7,7 @@ from typing import Any
 import click
 from pydantic import ValidationError
 
+from app.cli.caller import AT_THE_DATABASE
 from app.cli.moments import FORMS, moment
 from app.domain.attempts import State
 from app.domain.evidence import Evidence
@@ -47,7 +48,7 @@ def filter_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def wanted_filter(criteria: Mapping[str, Any]) -> Filter:
     """Raises `click.UsageError` that names every option whose value is wrong."""
     given: AttemptFilter = _validated(AttemptFilter, criteria)
-    return given.wanted()
+    return given.wanted(AT_THE_DATABASE)
 
 
 def wanted_page(criteria: Mapping[str, Any]) -> AttemptQuery:

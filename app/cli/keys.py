@@ -6,6 +6,7 @@ from app.cli.caller import caused_by
 from app.cli.database import open_database
 from app.cli.output import json_option, print_json, print_table
 from app.domain.clock import utc_now
+from app.domain.texts import is_blank, is_written
 from app.steps import keys
 from app.steps.keys import Role
 
@@ -13,8 +14,8 @@ from app.steps.keys import Role
 _LONGEST_NAME = 255
 
 
-def _printable(_context: click.Context, _option: click.Parameter, name: str) -> str:
-    if not name.strip() or not name.isprintable() or len(name) > _LONGEST_NAME:
+def _one_line(_context: click.Context, _option: click.Parameter, name: str) -> str:
+    if is_blank(name) or not is_written(name) or len(name) > _LONGEST_NAME:
         raise click.BadParameter(f"1 to {_LONGEST_NAME} characters of one line")
     return name
 
@@ -32,7 +33,7 @@ def command() -> None:
     help="What it may do: link and mint, read, act, or everything.",
 )
 @click.option(
-    "--name", required=True, callback=_printable, help="Who will hold it; timelines name it."
+    "--name", required=True, callback=_one_line, help="Who will hold it; timelines name it."
 )
 @json_option
 def create(role: str, name: str, as_json: bool) -> None:

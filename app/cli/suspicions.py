@@ -1,22 +1,29 @@
 """Why is a callback refused that ought to be valid? Tried out, not guessed."""
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from difflib import get_close_matches
 from functools import partial
-from typing import Any
+from itertools import product
+from typing import Any, get_args
 
 from pydantic import SecretStr
 
 from app.cli.moments import span
 from app.cli.output import iso
 from app.platforms.kit.adapter import Adapter
-from app.platforms.kit.callback import Callback, Forged, KeysUnavailable, Refusal
+from app.platforms.kit.callback import Callback, Forged, KeysUnavailable, Mismatch, Refusal
+from app.platforms.kit.partner import DECODED, PartnerSource
+from app.platforms.kit.places import Item, SignedTime, TimeForm
+from app.platforms.kit.schemes import Digest, DigestScheme, Encoding, Scheme
 
 _FOREVER_SECONDS = 1e12
 _QUOTES = "\"'"
+# What senders write before a signature: sha1=, v0=, HMAC-SHA256 and the like.
+_PREFIX = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,20}[=:, ]")
 
 SECRETS: Mapping[str, Callable[[str], str]] = {
     "the secret has white space around it; without it the signature matches": str.strip,
@@ -47,6 +54,8 @@ REENCODED = (
     "signature matches. Keep the raw bytes"
 )
 _JSON_FORMS: tuple[Callable[[Any], str], ...] = (
+    partial(json.dumps, indent=2, ensure_ascii=False),
+    partial(json.dumps, indent=4, ensure_ascii=False),
     partial(json.dumps, separators=(",", ":"), ensure_ascii=False),
     partial(json.dumps, separators=(",", ":")),
     partial(json.dumps, ensure_ascii=False),
@@ -58,13 +67,20 @@ def suspicions(adapter: Adapter, callback: Callback) -> list[str]:
     """What would make a refused callback valid, or else which header is missing or misspelt."""
     patient = _altered(adapter, tolerance_seconds=_FOREVER_SECONDS)
     too_old = _age(adapter, callback)
-    if _believes(patient, callback):
+    refusal = _refusal(patient, callback)
+    if refusal is None:
         return too_old
     tries = _tries(patient, callback)
-    found = next((words for words, changed, sent in tries if _believes(changed, sent)), None)
+    found = next((words for words, changed, sent in tries if _fits(changed, sent)), None)
     if found:
         return [found, *too_old]
-    return _misspelt(adapter, callback)
+    return [*_other_units(adapter, callback), *_misspelt(adapter, callback)]
+
+
+def is_mismatch(adapter: Adapter, callback: Callback) -> bool:
+    """Whether nothing but the secret or the signed bytes can be at fault."""
+    patient = _altered(adapter, tolerance_seconds=_FOREVER_SECONDS)
+    return isinstance(_refusal(patient, callback), Mismatch)
 
 
 def _tries(adapter: Adapter, callback: Callback) -> Iterator[tuple[str, Adapter, Callback]]:
@@ -77,6 +93,35 @@ def _tries(adapter: Adapter, callback: Callback) -> Iterator[tuple[str, Adapter,
         yield words, adapter, replace(callback, body=cut(callback.body))
     for body in _reencoded(callback.body):
         yield REENCODED, adapter, replace(callback, body=body)
+    if isinstance(adapter.source, PartnerSource):
+        for form in DECODED:
+            words = f"the signature matches when the secret is read as {form} (secrets_are)"
+            yield words, _altered(adapter, secrets_are=form), callback
+    for words, schemes in _written_otherwise(adapter, callback):
+        changed = _altered(adapter)
+        changed.schemes = schemes
+        yield words, changed, callback
+
+
+def _written_otherwise(
+    adapter: Adapter, callback: Callback
+) -> Iterator[tuple[str, tuple[Scheme, ...]]]:
+    """The adapter's schemes with another prefix, algorithm or way of writing, and words for it."""
+    for scheme in adapter.schemes:
+        if not isinstance(scheme, DigestScheme):
+            continue
+        prefixes = {scheme.prefix, *map(_prefix_of, scheme.proof.found(callback))}
+        for prefix, digest, encoding in product(prefixes, get_args(Digest), get_args(Encoding)):
+            other = replace(scheme, prefix=prefix, digest=digest, encoding=encoding)
+            how = f"made with {digest}, written in {encoding}, " + (
+                f"behind {prefix!r}" if prefix else "without a prefix"
+            )
+            yield f"the signature matches when it is read as {how}", (other,)
+
+
+def _prefix_of(claimed: str) -> str:
+    found = _PREFIX.match(claimed)
+    return found[0] if found else ""
 
 
 def _reencoded(body: bytes) -> Iterator[bytes]:
@@ -87,13 +132,20 @@ def _reencoded(body: bytes) -> Iterator[bytes]:
         return
 
 
-def _believes(adapter: Adapter, callback: Callback) -> bool:
+def _fits(adapter: Adapter, callback: Callback) -> bool:
+    try:
+        return _refusal(adapter, callback) is None
+    # A secret that was changed may no longer be a key.
+    except ValueError:
+        return False
+
+
+def _refusal(adapter: Adapter, callback: Callback) -> Exception | None:
     try:
         adapter.verify(callback)
-    # A secret that was changed may no longer be a key.
-    except (Refusal, KeysUnavailable, ValueError):
-        return False
-    return True
+    except (Refusal, KeysUnavailable) as refusal:
+        return refusal
+    return None
 
 
 def _altered(adapter: Adapter, **options: Any) -> Adapter:
@@ -127,13 +179,40 @@ def _age(adapter: Adapter, callback: Callback) -> list[str]:
     return []
 
 
+def _other_units(adapter: Adapter, callback: Callback) -> list[str]:
+    """That a signed time is written in another way than it should be, if it is."""
+    return [
+        f"{time.place} is written as {form}, and {time.written_as} is expected"
+        for time in (scheme.time for scheme in adapter.schemes)
+        if time is not None and not _is_time(time, callback)
+        for form in get_args(TimeForm)
+        if _is_time(replace(time, written_as=form), callback)
+    ]
+
+
+def _is_time(time: SignedTime, callback: Callback) -> bool:
+    try:
+        time.parse(callback)
+    except Forged:
+        return False
+    return True
+
+
 def _misspelt(adapter: Adapter, callback: Callback) -> list[str]:
-    """The header that came instead of the one that is missing, if one looks like it."""
+    """The header or item that came instead of the one that is missing, if one looks like it."""
     read = {name.lower(): name for scheme in adapter.schemes for name in scheme.headers}
     strange = [name for name in callback.headers if name not in read]
-    return [
+    headers = [
         f"there is a header {near}; is {name} meant?"
         for lower, name in read.items()
         if lower not in callback.headers
         for near in get_close_matches(lower, strange, 1, 0.7)
     ]
+    items = [
+        f"the header {place.name} has the items {', '.join(names)}; none is called {place.item}"
+        for scheme in adapter.schemes
+        for place in scheme.reads
+        if isinstance(place, Item) and not place.found(callback)
+        if (names := place.names(callback))
+    ]
+    return [*headers, *dict.fromkeys(items)]

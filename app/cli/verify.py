@@ -13,7 +13,7 @@ import click
 from app.cli.moments import FORMS, moment
 from app.cli.output import iso, json_option, print_json, print_labelled
 from app.cli.sources import Source, described_source
-from app.cli.suspicions import suspicions
+from app.cli.suspicions import is_mismatch, suspicions
 from app.cli.verdicts import Verdict, judge, verdict_json
 from app.domain.clock import utc_now
 from app.domain.events import Event
@@ -117,16 +117,9 @@ def _hints(source: Source, callback: Callback) -> list[str]:
     if found:
         return found
     hints = [f"{key} was not given: --set {key}=…" for key in source.assumed]
-    if callback.method == "POST" and _has_every_header(source.adapter, callback):
+    if callback.method == "POST" and is_mismatch(source.adapter, callback):
         hints.append(NOTHING_FOUND)
     return hints
-
-
-def _has_every_header(adapter: Adapter, callback: Callback) -> bool:
-    return any(
-        all(name.lower() in callback.headers for name in scheme.headers)
-        for scheme in adapter.schemes
-    )
 
 
 def tell(adapter: Adapter, verdict: Verdict, hints: Iterable[str]) -> None:

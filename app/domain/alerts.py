@@ -1,13 +1,13 @@
 """What is wrong enough to wake somebody? Pure: it is told how things are, and when it is."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from itertools import takewhile
 
 from app.domain.attempts import State
-from app.domain.sources import Ailment, Trouble
+from app.domain.sources import SHARE_THAT_CLEARS, Ailment, Trouble
 
 
 class Kind(StrEnum):
@@ -32,6 +32,10 @@ OF_AILMENTS: Mapping[Ailment, Kind] = {
     Ailment.LAPSING: Kind.HANDSHAKE_BROKEN,
     Ailment.LAPSED: Kind.HANDSHAKE_BROKEN,
 }
+# Raised where a number passes a limit: such a number also comes and goes around it.
+MEASURED = frozenset(
+    {Kind.ATTEMPTS_DEAD, Kind.BACKLOG, Kind.SOURCE_REFUSING, Kind.CONFIRMATION_FALLING}
+)
 # Gameball's words for keys it does not take: by the status, or by its code.
 _CREDENTIALS = frozenset({"401", "403", "1000", "1001", "1002", "1006"})
 CONFIRMED = (State.GRANTED, State.NOT_GRANTED, State.UNCONFIRMED)
@@ -42,7 +46,10 @@ Wrong = Mapping[tuple[Kind, str], str]
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """From where on it is wrong, of what ended within a window. Zero: never."""
+    """From where on it is wrong, of what ended within a window. Zero: never.
+
+    ``lasts_seconds``: no alert by a number is over sooner.
+    """
 
     within_seconds: float
     dead_share: float
@@ -50,17 +57,61 @@ class Limits:
     backlog_seconds: float
     granted_share: float
     granted_of_at_least: int
+    lasts_seconds: float = 0
+
+    @property
+    def lowered(self) -> "Limits":
+        """From where on it is no longer wrong, once it was: few attempts conclude something too."""
+        return replace(
+            self,
+            dead_share=self.dead_share * SHARE_THAT_CLEARS,
+            dead_of_at_least=1,
+            backlog_seconds=self.backlog_seconds * SHARE_THAT_CLEARS,
+            granted_share=self.granted_share and 1 - (1 - self.granted_share) * SHARE_THAT_CLEARS,
+            granted_of_at_least=1,
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """How things are. ``ended``: attempts by the state that they came to within the window."""
+    """How things are. ``ended``: attempts by the state that they came to within the window.
+
+    ``lingering``: what of the sources' troubles keeps an alert that was raised.
+    """
 
     paused_at: datetime | None = None
     pause_reason: str | None = None
     oldest_due_at: datetime | None = None
     ended: Mapping[State, int] = field(default_factory=dict)
     troubles: Mapping[str, list[Trouble]] = field(default_factory=dict)
+    lingering: Mapping[str, list[Trouble]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What is wrong, and which alerts that were raised before are not over.
+
+    Raised at one limit and over at another, an alert of something that lasts is told once.
+    """
+
+    wrong: Wrong
+    lingering: Wrong = field(default_factory=dict)
+    lasts_seconds: float = 0
+
+    def is_over(self, kind: Kind, subject: str, raised_at: datetime, now: datetime) -> bool:
+        if (kind, subject) in self.wrong:
+            return False
+        if kind not in MEASURED:
+            return True
+        lasted = now - raised_at >= timedelta(seconds=self.lasts_seconds)
+        return lasted and (kind, subject) not in self.lingering
+
+
+def judge(situation: Situation, limits: Limits, now: datetime) -> Judgement:
+    still = replace(situation, troubles=situation.lingering)
+    return Judgement(
+        wrong(situation, limits, now), wrong(still, limits.lowered, now), limits.lasts_seconds
+    )
 
 
 def wrong(situation: Situation, limits: Limits, now: datetime) -> Wrong:

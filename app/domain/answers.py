@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
+from app.domain.texts import written
+
 
 class Outcome(StrEnum):
     """How a submission ended. Stored, counted and shown under these words."""
@@ -184,4 +186,4 @@ def _integer(value: object) -> int | None:
 def _short(value: object) -> str | None:
     if not isinstance(value, str):
         return None
-    return "".join(char if char.isprintable() else " " for char in value[:_MAX_TEXT])
+    return written(value[:_MAX_TEXT], instead=" ")

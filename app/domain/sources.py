@@ -9,6 +9,8 @@ from enum import StrEnum
 LONGEST_WINDOW_SECONDS = 86_400
 # A subscription is renewed at half of its time; this share of it is left when that has failed.
 SHARE_THAT_WORRIES = 0.25
+# What was raised at a limit is over at this part of it: what stays close to one is told once.
+SHARE_THAT_CLEARS = 0.5
 
 
 class Ailment(StrEnum):
@@ -105,6 +107,11 @@ class RefusalLimit:
     of_at_least: int
     within_seconds: float
 
+    @property
+    def lowered(self) -> "RefusalLimit":
+        """From where on it is no longer wrong, once it was."""
+        return replace(self, share=self.share * SHARE_THAT_CLEARS, of_at_least=1)
+
 
 @dataclass(frozen=True, slots=True)
 class Expected:
@@ -116,6 +123,11 @@ class Expected:
     refusals: RefusalLimit | None = None
     named_ids: frozenset[str] = frozenset()
     """What the source and its rules name by an id of the platform."""
+
+    @property
+    def lowered(self) -> "Expected":
+        """What is expected before an alert that was raised is over."""
+        return replace(self, refusals=self.refusals and self.refusals.lowered)
 
 
 def troubles(seen: Seen, expected: Expected, now: datetime) -> list[Trouble]:

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from app.domain.answers import Outcome, read_answer
+from app.domain.texts import written
 from app.gameball.client import GameballClient, NoAnswer, NotSent, path_of
 
 Json = Mapping[str, Any]
@@ -123,7 +124,7 @@ def truth(value: object) -> bool | None:
 def text(value: object, most: int = 255) -> str | None:
     if not isinstance(value, str) or not value.strip():
         return None
-    return "".join(char if char.isprintable() else " " for char in value[:most])
+    return written(value[:most], instead=" ")
 
 
 def moment(value: object) -> tuple[datetime, timedelta] | None:

@@ -20,7 +20,7 @@ from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from app.platforms.kit import fields
 from app.platforms.kit.adapter import Adapter
-from app.platforms.kit.callback import Callback, Forged, Malformed, Reading
+from app.platforms.kit.callback import Callback, Forged, Malformed, Mismatch, Reading
 from app.platforms.kit.encodings import matches_any, unb64
 from app.platforms.kit.kinds import ACTION, Words
 from app.platforms.kit.options import SecretRef, SourceConfig
@@ -93,7 +93,7 @@ class StandardWebhooks(Adapter):
         content = scheme.content(callback)
         ours = [scheme.signature(content, key) for key in self.source.keys_of()]
         if not any(matches_any(one, ours) or self._by_a_pair(one, content) for one in claimed):
-            raise Forged(f"{scheme.proof} has no signature of the body by any configured key")
+            raise Mismatch(f"{scheme.proof} has no signature of the body by any configured key")
         scheme.check_time(callback, self.tolerance)
 
     def _by_a_pair(self, claimed: str, content: bytes) -> bool:

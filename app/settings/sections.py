@@ -26,6 +26,9 @@ from app.settings.receivers import Receiver
 # Seconds that attempts are kept at least.
 _SHORTEST_MEMORY = 2_592_000
 _USUAL_PORTS: Mapping[str, str] = {"http": ":80", "https": ":443"}
+# Of pages under these, browsers say that their origin is null.
+_WITHOUT_ORIGIN = frozenset({"about", "blob", "data", "file", "javascript"})
+_HEADER = r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}$"
 
 
 class Section(BaseModel):
@@ -35,11 +38,13 @@ class Section(BaseModel):
 def _as_browsers_send_it(origin: str) -> str:
     """Refuse what no browser ever sends, and no page would be let in by."""
     scheme, _, host = origin.partition("://")
-    is_origin = re.fullmatch(r"https?://[^/\s*@?#]+", origin) and origin.isascii()
-    if not is_origin or origin != origin.lower() or host.endswith(_USUAL_PORTS[scheme]):
+    # An app's pages have a scheme of its own: capacitor://localhost, app://shop.
+    is_origin = re.fullmatch(r"[a-z][a-z0-9+.-]*://[^/\s*@?#\\]+", origin) and origin.isascii()
+    is_usual = scheme in _USUAL_PORTS and host.endswith(_USUAL_PORTS[scheme])
+    if not is_origin or origin != origin.lower() or is_usual or scheme in _WITHOUT_ORIGIN:
         raise ValueError(
-            'write an origin as browsers send it, such as "https://shop.example": in small '
-            "letters, without a path, a star or the usual port"
+            'write an origin as browsers send it, such as "https://shop.example" or '
+            '"capacitor://localhost": in small letters, without a path, a star or the usual port'
         )
     return origin
 
@@ -62,7 +67,13 @@ class WebSection(Section):
     )
     cors_origins: tuple[Annotated[str, AfterValidator(_as_browsers_send_it)], ...] = Field(
         default=(),
-        description="Origins of shop pages that may post claims. None means no other origin.",
+        description="Origins of shop pages and apps that may post claims. None means no other "
+        "origin.",
+    )
+    cors_headers: tuple[Annotated[str, Field(pattern=_HEADER)], ...] = Field(
+        default=(),
+        description="Further headers that such a page may send. Those that monitoring adds to every"
+        " call, such as traceparent, are let through anyway, and ignored.",
     )
 
 
@@ -269,6 +280,12 @@ class AlertsSection(Section):
         default=20, ge=1, description="Of fewer such attempts nothing is concluded."
     )
 
+    lasts_at_least: Duration = Field(
+        default=300,
+        le=86_400,
+        description="No alert of a share or of the backlog is over sooner after it was raised.",
+    )
+
     def limits(self) -> Limits:
         return Limits(
             self.within,
@@ -277,6 +294,7 @@ class AlertsSection(Section):
             self.backlog_older_than,
             self.granted_share,
             self.granted_of_at_least,
+            self.lasts_at_least,
         )
 
     def refusals(self) -> RefusalLimit:

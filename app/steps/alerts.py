@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, bindparam, exists, func, insert, or_, select, text, update
 from sqlalchemy.orm import aliased
 
-from app.domain.alerts import CONFIRMED, Kind, Situation, Wrong
+from app.domain.alerts import CONFIRMED, Judgement, Kind, Situation
 from app.domain.attempts import State
 from app.domain.clock import is_still_to_come, latest, new_id
 from app.domain.sources import Expected, troubles
@@ -91,19 +91,21 @@ def situation(
     """How things are, of these sources and what is expected of each; what ended within a time."""
     forwarding = health.forwarding(connection)
     seen = judged_seen(connection, expected, now)
+    lowered = {name: one.lowered for name, one in expected.items()}
     return Situation(
         forwarding.paused_at,
         forwarding.pause_reason,
         forwarding.oldest_due_at,
         _ended(connection, now - timedelta(seconds=within_seconds)),
         {name: troubles(seen[name], expected[name], now) for name in expected},
+        {name: troubles(seen[name], lowered[name], now) for name in lowered},
     )
 
 
 def settle(
-    connection: Connection, wrong: Wrong, receivers: Iterable[str], now: datetime
+    connection: Connection, judgement: Judgement, receivers: Iterable[str], now: datetime
 ) -> list[Changed]:
-    """Raise what is wrong and was not raised, clear what was and is not; notices for all receivers.
+    """Raise what is wrong and was not raised, clear what is over; notices for all receivers.
 
     The database's own constraint decides who raises, and a conditional UPDATE who clears.
     """
@@ -111,11 +113,12 @@ def settle(
     still = {(Kind(row.kind), row.subject): row for row in open_alerts(connection)}
     changed = [
         Changed(kind, subject, What.RAISED)
-        for (kind, subject), told in wrong.items()
+        for (kind, subject), told in judgement.wrong.items()
         if (kind, subject) not in still and _raise(connection, kind, subject, told, names, now)
     ]
     for (kind, subject), row in still.items():
-        if (kind, subject) not in wrong and _clear(connection, row, names, now):
+        is_over = judgement.is_over(kind, subject, row.raised_at, now)
+        if is_over and _clear(connection, row, names, now):
             changed.append(Changed(kind, subject, What.CLEARED))
     return changed
 

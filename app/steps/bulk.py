@@ -234,6 +234,7 @@ def _impersonal(said: Mapping[str, Any]) -> dict[str, Any]:
 def _plain(wanted: Filter) -> dict[str, Any]:
     """As JSON has it; criteria that leave nobody out are left out."""
     said = {name: value for name, value in asdict(wanted).items() if value not in (None, ())}
+    del said["finds_handles"]
     return {
         name: value.isoformat() if isinstance(value, datetime) else value
         for name, value in said.items()
@@ -248,4 +249,5 @@ def _filter(written: Mapping[str, Any]) -> Filter:
     if "evidence" in said:
         said["evidence"] = Evidence(said["evidence"])
     states = tuple(State(state) for state in said.pop("states", ()))
-    return Filter(**said, states=states)
+    # Only who may see handles may begin a job.
+    return Filter(**said, states=states, finds_handles=True)

@@ -125,7 +125,7 @@ def _found_by(connection: Connection, wanted: EventFilter) -> ColumnElement[bool
         is_in_a_source = EventRow.source.in_(select(event_sources().c.source))
         found.append(select(EventRow.id).where(is_in_a_source, EventRow.key_hash.in_(keys)))
     if hashes is not None and wanted.finds_handles:
-        found.append(select(EventRow.id).where(EventRow.handle_hash == hashes.handle(text)))
+        found.append(select(EventRow.id).where(EventRow.handle_hash.in_(hashes.handles(text))))
     span = ids_beginning(text)
     if span is not None:
         found.append(select(EventRow.id).where(EventRow.id.between(*span)))

@@ -3,7 +3,7 @@
 import re
 import uuid
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -50,7 +50,8 @@ class Filter:
     """Which attempts are meant: those that fulfil every criterion given.
 
     ``from_at`` is included, ``to_at`` is not; both are about when the attempt was made.
-    ``q`` finds what `_found_by` says.
+    ``q`` finds what `_found_by` says. Handles are searched only where ``finds_handles``: nobody may
+    find an attempt by what they may not see.
     """
 
     customer_id: str | None = None
@@ -65,10 +66,11 @@ class Filter:
     to_at: datetime | None = None
     q: str | None = None
     undone: bool | None = None
+    finds_handles: bool = False
 
     @property
     def is_empty(self) -> bool:
-        return self == Filter()
+        return replace(self, finds_handles=False) == Filter()
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +216,7 @@ def _where(statement: Select[Any], connection: Connection, wanted: Filter) -> Se
         is_undone = AttemptRow.undone_at.is_not(None)
         statement = statement.where(is_undone if wanted.undone else ~is_undone)
     if wanted.q is not None:
-        statement = statement.where(_found_by(connection, wanted.q))
+        statement = statement.where(_found_by(connection, wanted.q, wanted.finds_handles))
     return statement.where(*made_between(wanted.from_at, wanted.to_at))
 
 
@@ -232,12 +234,12 @@ def made_between(from_at: datetime | None, to_at: datetime | None) -> list[Colum
     return bounds
 
 
-def _found_by(connection: Connection, text: str) -> ColumnElement[bool]:
+def _found_by(connection: Connection, text: str, finds_handles: bool) -> ColumnElement[bool]:
     """Attempts whose customer, account, event key, id or actor's handle a person typed.
 
     Customer and account match from their beginning, to the letter; a text of fewer than
     `SHORTEST_PREFIX` characters must be the whole. Of an attempt's id, 8 digits are enough. An
-    event key must be whole, and so must a handle, with or without its @: both are found by their
+    event key must be whole, and so must a handle, however it is typed: both are found by their
     keyed hashes. Each has an index; a target, which many share, has none.
     """
     found = [
@@ -246,7 +248,7 @@ def _found_by(connection: Connection, text: str) -> ColumnElement[bool]:
     ]
     hashes = hashes_if_any(connection)
     if hashes is not None:
-        events = _events_found_by(hashes, text)
+        events = union(*_events_found_by(hashes, text, finds_handles))
         found.append(select(AttemptRow.id).where(AttemptRow.event_id.in_(events)))
     span = ids_beginning(text)
     if span is not None:
@@ -254,13 +256,13 @@ def _found_by(connection: Connection, text: str) -> ColumnElement[bool]:
     return AttemptRow.id.in_(union(*found))
 
 
-def _events_found_by(hashes: Hashes, text: str) -> Any:
+def _events_found_by(hashes: Hashes, text: str, finds_handles: bool) -> Iterator[Select[Any]]:
     sources = event_sources()
-    by_key = select(EventRow.id).where(
+    yield select(EventRow.id).where(
         EventRow.source.in_(select(sources.c.source)), EventRow.key_hash == hashes.event_key(text)
     )
-    by_handle = select(EventRow.id).where(EventRow.handle_hash == hashes.handle(text))
-    return union(by_key, by_handle)
+    if finds_handles:
+        yield select(EventRow.id).where(EventRow.handle_hash.in_(hashes.handles(text)))
 
 
 def event_sources() -> Any:

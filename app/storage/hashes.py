@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, select
 from sqlalchemy.dialects import postgresql, sqlite
 
+from app.domain.texts import folded
 from app.storage.tables import HASH_KEYS, HashKeyRow
 from app.storage.vault import CannotOpen, derive, vault_of
 
@@ -39,8 +40,12 @@ class Hashes:
         return self._of("event", "excluded", key)
 
     def handle(self, handle: str) -> str:
-        """A handle's hash, the same with and without its @."""
-        return self._of("handle", handle.removeprefix("@"))
+        """A handle's hash, the same however it is typed: with its @, in capitals, in full width."""
+        return self._of("handle", folded(handle).removeprefix("@"))
+
+    def handles(self, handle: str) -> tuple[str, ...]:
+        """All that may be in the database: the version before hashed it to the letter."""
+        return self.handle(handle), self._of("handle", handle.removeprefix("@"))
 
     def award_of_customer(self, challenge_id: int, customer_id: str, occurrence: str) -> str:
         return self._of("award", "customer", str(challenge_id), customer_id, occurrence)

@@ -34,7 +34,16 @@ Act = Callable[[Connection, str, str, datetime], State | None]
 class ExportQuery(AttemptFilter):
     """The attempts that are meant, and how to write them."""
 
-    written_as: Format = Field(alias="format", description="The kind of file.")
+    written_as: Format = Field(
+        alias="format",
+        description="The kind of file. In a CSV, an apostrophe stands before anything that "
+        "a spreadsheet could take for a formula; numbers and phone numbers stay as they are.",
+    )
+    bom: bool = Field(
+        default=False,
+        description="Begin a CSV with a byte order mark: Excel needs it to read UTF-8, and most "
+        "programs do not expect it.",
+    )
 
 
 @blueprint.get("/v1/attempts")
@@ -48,7 +57,7 @@ class ExportQuery(AttemptFilter):
 def listing() -> Response:
     query = query_as(AttemptQuery)
     with service().database.read() as connection:
-        found = history.page(connection, query.wanted(), query.limit + 1, query.cursor)
+        found = history.page(connection, query.wanted(caller().role), query.limit + 1, query.cursor)
     items = [shown.attempt(row, caller().role) for row in found[: query.limit]]
     has_more = len(found) > query.limit
     return reply(
@@ -82,14 +91,14 @@ def whole_attempt(attempt_id: UUID) -> Response:
 )
 def export() -> Response:
     query = query_as(ExportQuery)
-    pages = history.pages(service().database, query.wanted())
+    pages = history.pages(service().database, query.wanted(caller().role))
     name = f"vouch-attempts-{service().now():%Y-%m-%d}.{query.written_as}"
     headers = {
         "Cache-Control": "no-store",
         "Content-Disposition": f'attachment; filename="{name}"',
         "X-Content-Type-Options": "nosniff",
     }
-    file = chunks(query.written_as, _begun(pages), caller().role)
+    file = chunks(query.written_as, _begun(pages), caller().role, for_excel=query.bom)
     return Response(file, 200, headers, content_type=MEDIA_TYPES[query.written_as])
 
 

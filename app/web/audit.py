@@ -18,7 +18,7 @@ from app.web.context import service
 from app.web.filters import MAX_LIMIT, Moment, comma_separated
 from app.web.openapi import operation
 from app.web.replies import reply
-from app.web.shapes import CustomerId, Printable, Shape, Whole, query_as
+from app.web.shapes import CustomerId, Line, Shape, Whole, query_as
 
 blueprint = Blueprint("audit", __name__)
 
@@ -45,14 +45,14 @@ def _position(value: Any) -> int:
 class AuditFilter(Shape):
     """Which entries are meant. Criteria that are left out leave nothing out."""
 
-    by: Annotated[Printable, Field(min_length=1, max_length=200)] | None = Field(
+    by: Annotated[Line, Field(min_length=1, max_length=200)] | None = Field(
         default=None,
         description="The beginning of who did it: `key:0a1b2c3d4e5f`, `cli:`, `signal:`.",
     )
     change: Changes | None = Field(
         default=None, description="What was done: one, or several with commas between."
     )
-    subject: Annotated[Printable, Field(min_length=1, max_length=330)] | None = Field(
+    subject: Annotated[Line, Field(min_length=1, max_length=330)] | None = Field(
         default=None,
         description="To what: an attempt's, a key's or a bulk's id, or `platform/account`.",
     )

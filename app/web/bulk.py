@@ -24,7 +24,7 @@ from app.web.openapi import operation
 from app.web.problems import Problem
 from app.web.replies import reply
 from app.web.shapes import Shape, body_as
-from app.web.shown import SEES_PERSONAL
+from app.web.shown import sees_personal
 
 log = structlog.get_logger(__name__)
 blueprint = Blueprint("bulk", __name__)
@@ -158,7 +158,7 @@ def job(row: Any) -> BulkJob:
 
 def _criteria(row: Any) -> dict[str, Any]:
     """Under the names that the request has for them, as the caller may see them."""
-    criteria = bulk.criteria_of(row, with_names=caller().may(SEES_PERSONAL))
+    criteria = bulk.criteria_of(row, with_names=sees_personal(caller().role))
     fields = AttemptFilter.model_fields
     aliases = {name: str(field.serialization_alias) for name, field in fields.items()}
     names = {**aliases, "states": aliases["state"]}
@@ -198,7 +198,7 @@ def _work_on(ours: Service, begun: Any) -> Any:
 
 def _narrowed(act: Act, request: BulkRequest) -> Filter:
     """Whom the request means, in the states that allow it."""
-    wanted = request.wanted()
+    wanted = request.wanted(caller().role)
     if wanted.is_empty and not request.all:
         raise _invalid("all", "name a filter, or say that you mean all")
     try:

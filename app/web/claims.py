@@ -11,6 +11,7 @@ from pydantic import Field
 from app.domain.attempts import State
 from app.domain.rules import ClaimHints, rule_for_claim
 from app.metrics import CLAIMS
+from app.steps import proxies
 from app.steps.claims import Claim, by_token, claim
 from app.steps.keys import Role
 from app.web.access import bearer, requires
@@ -225,8 +226,16 @@ def _record(token: ClaimToken, statement: Statement) -> ClaimReceipt:
 def _limit_address(act: str) -> None:
     """Reading has buckets of its own: a page that polls must not use up its customer's claims."""
     web, claims = service().configuration.web, service().configuration.claims
+    if not web.trusted_proxies:
+        _notice_proxy()
     caller = neighbourhood(client_address(request, web.trusted_proxies))
     _limit(_limits().addresses, f"{act} {caller}", claims.per_address_per_minute)
+
+
+def _notice_proxy() -> None:
+    header = next((name for name in proxies.HEADERS if name in request.headers), None)
+    if header is not None:
+        service().watch.proxied(service().now(), header)
 
 
 def _limit_customer(act: str, token: ClaimToken) -> None:

@@ -4,16 +4,43 @@ from flask import Response, request
 
 from app.web.context import service
 
-_ALLOWED = {
-    "Access-Control-Allow-Methods": "GET, POST",
-    "Access-Control-Allow-Headers": "Content-Type, Authorization",
-    "Access-Control-Max-Age": "600",
-}
+_READ = ("Content-Type", "Authorization")
+# Monitoring adds these to every call that a page makes, and a browser sends none of the call where
+# one is not allowed. We read none of them.
+_TRACING = (
+    # https://www.w3.org/TR/trace-context/ and https://www.w3.org/TR/baggage/
+    *("traceparent", "tracestate", "baggage"),
+    # https://github.com/openzipkin/b3-propagation
+    *("b3", "X-B3-TraceId", "X-B3-SpanId", "X-B3-ParentSpanId", "X-B3-Sampled", "X-B3-Flags"),
+    # https://docs.sentry.io/platforms/javascript/tracing/trace-propagation/
+    "sentry-trace",
+    # https://docs.datadoghq.com/real_user_monitoring/correlate_with_other_telemetry/apm/
+    *("x-datadog-trace-id", "x-datadog-parent-id", "x-datadog-origin"),
+    *("x-datadog-sampling-priority", "x-datadog-tags"),
+    # https://docs.newrelic.com/docs/distributed-tracing/concepts/how-new-relic-distributed-tracing-works/
+    "newrelic",
+    # https://www.elastic.co/guide/en/apm/agent/rum-js/current/distributed-tracing-guide.html
+    "elastic-apm-traceparent",
+    # https://learn.microsoft.com/en-us/azure/azure-monitor/app/distributed-trace-data
+    *("Request-Id", "Request-Context"),
+    # https://www.jaegertracing.io/docs/1.22/client-libraries/
+    "uber-trace-id",
+    # https://docs.aws.amazon.com/xray/latest/devguide/xray-concepts.html#xray-concepts-tracingheader
+    "X-Amzn-Trace-Id",
+    "X-Cloud-Trace-Context",
+    *("X-Request-Id", "X-Correlation-Id"),
+)
 
 
 def preflight_answer() -> Response:
     """What a browser asks before it sends a claim. Without an allowed origin it stops there."""
-    return Response(status=204, headers=_ALLOWED)
+    allowed = (*_READ, *_TRACING, *service().configuration.web.cors_headers)
+    headers = {
+        "Access-Control-Allow-Methods": "GET, POST",
+        "Access-Control-Allow-Headers": ", ".join(allowed),
+        "Access-Control-Max-Age": "600",
+    }
+    return Response(status=204, headers=headers)
 
 
 def let_origin_read(response: Response) -> Response:

@@ -20,8 +20,8 @@ from app.web.replies import reply
 from app.web.shapes import (
     AccountId,
     ActionName,
+    Line,
     PlatformName,
-    Printable,
     Shape,
     Target,
     Whole,
@@ -46,7 +46,7 @@ class EventQuery(Shape):
         default=None, alias="from", description="Received then or later."
     )
     to_at: Moment | None = Field(default=None, alias="to", description="Received before then.")
-    q: Annotated[Printable, Field(min_length=1, max_length=255)] | None = Field(
+    q: Annotated[Line, Field(min_length=1, max_length=255)] | None = Field(
         default=None,
         description="What a person typed: the beginning of an account id (fewer than three "
         "characters: the whole), an event's id or its first 8 digits, or a whole event key; to "

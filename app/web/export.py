@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from typing import Any
@@ -24,18 +25,34 @@ MEDIA_TYPES: Mapping[Format, str] = {
     Format.NDJSON: "application/x-ndjson",
 }
 _COLUMNS = tuple(str(field.serialization_alias) for field in Attempt.model_fields.values())
-# A spreadsheet runs a cell that begins with one of these as a formula.
+# Without it Excel reads letters beyond ASCII in the encoding of its machine.
+_BYTE_ORDER_MARK = "\ufeff"
+# A spreadsheet runs a cell that begins with one of these signs as a formula, also in full width,
+# and behind white space and quotation marks, which it may trim.
 # https://owasp.org/www-community/attacks/CSV_Injection
-# Where people write in full width, its variants as well.
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+_SIGN = r"[=+\-@\uff1d\uff0b\uff0d\uff20]"
+_TRIMMED = r'(?:[^\S\t\r\n]|["\u200b-\u200f\u2060\ufeff])*'
+# A number, or a phone number as our API takes them. No formula made of these does harm, and
+# whatever reads the file needs them as they are.
+_NUMBER = r"(?:-?[0-9]+(?:\.[0-9]+)?|\+[0-9][0-9 ()./-]{0,31})"
+# Where the comma is no list separator, a semicolon begins another cell, and so may the end of a
+# line: quotation marks count only at the beginning of a cell.
+_SEPARATOR = r"[;,\t\r\n]"
+_IS_NUMBER = re.compile(_NUMBER)
+_BEGINS_FORMULA = re.compile(rf"[\t\r\n]|{_TRIMMED}{_SIGN}")
+_FORMULA_INSIDE = re.compile(
+    rf"({_SEPARATOR}{_TRIMMED})(?={_SIGN})(?!{_NUMBER}{_TRIMMED}(?:{_SEPARATOR}|\Z))"
+)
 
 Page = Sequence[Row[Any]]
 
 
-def chunks(written_as: Format, pages: Iterable[Page], to: Role) -> Iterator[str]:
+def chunks(
+    written_as: Format, pages: Iterable[Page], to: Role, *, for_excel: bool = False
+) -> Iterator[str]:
     """The file's text for a role, a page of attempts at a time. A CSV begins with its header."""
     if written_as is Format.CSV:
-        yield _csv_text([_COLUMNS])
+        yield (_BYTE_ORDER_MARK if for_excel else "") + _csv_text([_COLUMNS])
     write = _WRITERS[written_as]
     for page in pages:
         yield write([attempt(row, to) for row in page])
@@ -60,8 +77,15 @@ def _cell(value: Any) -> Any:
         value = json.dumps(value, ensure_ascii=False)
     if isinstance(value, bool):
         value = json.dumps(value)
-    is_formula = isinstance(value, str) and value.startswith(_FORMULA_STARTS)
-    return f"'{value}" if is_formula else value
+    return _defused(value) if isinstance(value, str) else value
+
+
+def _defused(text: str) -> str:
+    """The text with an apostrophe wherever a spreadsheet could take it for a formula."""
+    if _IS_NUMBER.fullmatch(text):
+        return text
+    inside = _FORMULA_INSIDE.sub(r"\1'", text)
+    return f"'{inside}" if _BEGINS_FORMULA.match(inside) else inside
 
 
 def _csv_text(lines: Iterable[Sequence[Any]]) -> str:

@@ -11,16 +11,18 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 from app.domain.attempts import State
 from app.domain.evidence import Evidence
 from app.steps.history import Filter
+from app.steps.keys import Role
 from app.web.shapes import (
     AccountId,
     ActionName,
     ChallengeId,
     CustomerId,
+    Line,
     PlatformName,
-    Printable,
     Shape,
     Whole,
 )
+from app.web.shown import sees_personal
 
 MAX_LIMIT = 200
 _HOW = "write an ISO 8601 date or time; a + in a URL is written %2B, and no offset means UTC"
@@ -80,11 +82,12 @@ class AttemptFilter(Shape):
     account_id: AccountId | None = Field(default=None, description="The account that acted.")
     from_at: Moment | None = Field(default=None, alias="from", description="Made then or later.")
     to_at: Moment | None = Field(default=None, alias="to", description="Made before then.")
-    q: Annotated[Printable, Field(min_length=1, max_length=255)] | None = Field(
+    q: Annotated[Line, Field(min_length=1, max_length=255)] | None = Field(
         default=None,
         description="What a person typed: the beginning of a customer or account id (fewer than "
-        "three characters: the whole), an attempt's id or its first 8 digits, or a whole event key "
-        "or handle. Upper and lower case differ.",
+        "three characters: the whole), an attempt's id or its first 8 digits, or a whole event "
+        "key. Upper and lower case differ. For an operator also a whole handle, in whatever "
+        "case, width and kind of spaces. A viewer may not see handles, and finds nobody by one.",
     )
 
     undone: bool | None = Field(
@@ -92,7 +95,8 @@ class AttemptFilter(Shape):
         description="true: only those whose action the account took back; false: none of them.",
     )
 
-    def wanted(self) -> Filter:
+    def wanted(self, to: Role) -> Filter:
+        """As somebody of this role may ask for them."""
         return Filter(
             customer_id=self.customer_id,
             challenge_id=self.challenge_id,
@@ -106,6 +110,7 @@ class AttemptFilter(Shape):
             to_at=self.to_at,
             q=self.q and self.q.strip(),
             undone=self.undone,
+            finds_handles=sees_personal(to),
         )
 
 

@@ -19,6 +19,7 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
+from app.domain.texts import is_blank, is_written
 from app.platforms.kit.options import NAME_PATTERN
 from app.web.context import whole_body
 from app.web.problems import Problem
@@ -36,10 +37,11 @@ class Shape(BaseModel):
     )
 
 
-def _printable(value: str) -> str:
-    if not value.isprintable():
-        raise ValueError("must have printable characters only")
-    if value.isspace():
+def _one_line(value: str) -> str:
+    """The rule for everything that people write: `app.domain.texts` has it."""
+    if not is_written(value):
+        raise ValueError("must be one line of text, without control characters")
+    if is_blank(value):
         raise ValueError("must not be blank")
     return value
 
@@ -51,10 +53,8 @@ def _written_whole(value: object) -> object:
     return value
 
 
-Printable = Annotated[str, AfterValidator(_printable)]
-CustomerId = Annotated[
-    Printable, Field(min_length=1, max_length=100, description="Its id in Gameball.")
-]
+Line = Annotated[str, AfterValidator(_one_line)]
+CustomerId = Annotated[Line, Field(min_length=1, max_length=100, description="Its id in Gameball.")]
 Whole = Annotated[int, BeforeValidator(_written_whole)]
 # Bounds stand before a validator of ours: after it, pydantic leaves them out of the document.
 ChallengeId = Annotated[
@@ -62,15 +62,15 @@ ChallengeId = Annotated[
     Field(ge=1, le=2_147_483_647, description="Gameball's campaign id."),
     BeforeValidator(_written_whole),
 ]
-AccountId = Annotated[Printable, Field(min_length=1, max_length=255)]
+AccountId = Annotated[Line, Field(min_length=1, max_length=255)]
 PlatformName = Annotated[str, Field(pattern=NAME_PATTERN)]
 ActionName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,63}$")]
-Target = Annotated[Printable, Field(min_length=1, max_length=255)]
-Handle = Annotated[Printable, Field(min_length=1, max_length=255)]
+Target = Annotated[Line, Field(min_length=1, max_length=255)]
+Handle = Annotated[Line, Field(min_length=1, max_length=255)]
 Email = Annotated[
     str,
     Field(min_length=3, max_length=255, pattern=r"^[^@\s]+@[^@\s]+$"),
-    AfterValidator(_printable),
+    AfterValidator(_one_line),
 ]
 Mobile = Annotated[str, Field(pattern=r"^\+?[0-9 ()./-]{4,32}$")]
 
@@ -155,7 +155,7 @@ def _names_twice(body: bytes) -> list[str]:
 
 def _refuse_twice(names: list[str]) -> None:
     if names:
-        told = ", ".join(sorted(name for name in names if name.isprintable()))
+        told = ", ".join(sorted(name for name in names if is_written(name)))
         raise Problem("malformed", f"Given more than once: {told[:200]}.")
 
 

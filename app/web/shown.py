@@ -28,6 +28,10 @@ _NEEDS_ROLE = "x-needs-role"
 S = TypeVar("S", bound=Shape)
 
 
+def sees_personal(role: Role) -> bool:
+    return SEES_PERSONAL in INCLUDES[role]
+
+
 def _personal(description: str) -> Any:
     """A field with a person's own words, a name of theirs, or what is theirs to spend."""
     return Field(
@@ -252,7 +256,7 @@ def payload(raw: bytes) -> Payload:
 
 
 def _as_seen_by(role: Role, shown: S) -> S:
-    return shown if SEES_PERSONAL in INCLUDES[role] else _impersonal(shown)
+    return shown if sees_personal(role) else _impersonal(shown)
 
 
 def _impersonal(shown: S) -> S:

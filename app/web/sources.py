@@ -9,6 +9,7 @@ from pydantic import Field
 
 from app.domain.sources import Ailment, Expected, Seen, Subscription, Trouble, troubles
 from app.platforms.kit.adapter import Adapter
+from app.steps import proxies
 from app.steps.keys import Role
 from app.steps.sources import Unrewarded, judged_seen, reasons_of
 from app.web.access import requires
@@ -89,10 +90,20 @@ class Source(Shape):
     )
 
 
+class ServiceNotice(Shape):
+    """Something that concerns all sources, or none."""
+
+    at: datetime = Field(description="When it was last seen.")
+    text: str = Field(description="What it means, and what to do, for a person to read.")
+
+
 class Sources(Shape):
     """The sources of the configuration in use, by name."""
 
     items: list[Source]
+    notices: list[ServiceNotice] = Field(
+        description="What was seen of the service as a whole that somebody should look at."
+    )
 
 
 @blueprint.get("/v1/sources")
@@ -109,11 +120,13 @@ def sources() -> Response:
     with service().database.read() as connection:
         seen = judged_seen(connection, expected, now)
         reasons = reasons_of(connection, expected)
+        proxied = proxies.untrusted(connection, configuration.web.trusted_proxies, now)
     items = [
         _source(adapter, expected[name], seen[name], reasons[name], now)
         for name, adapter in sorted(configuration.sources.items())
     ]
-    return reply(Sources(items=items))
+    notices = [ServiceNotice(at=proxied[0], text=proxied[1])] if proxied else []
+    return reply(Sources(items=items, notices=notices))
 
 
 def _source(

@@ -10,7 +10,7 @@ from sqlalchemy import Row
 
 from app.alerting.messages import Told, message_for
 from app.alerting.sending import Send, post
-from app.domain.alerts import Limits, wrong
+from app.domain.alerts import Limits, judge
 from app.domain.sources import Expected
 from app.settings.receivers import Receiver
 from app.steps import alerts
@@ -75,7 +75,7 @@ class Alerter:
             now = self._now()
             within_seconds = self._limits.within_seconds
             situation = alerts.situation(connection, self._expected, within_seconds, now)
-        found = wrong(situation, self._limits, now)
+        found = judge(situation, self._limits, now)
         changed = self._database.write(
             lambda c: alerts.settle(c, found, self._receivers, self._now())
         )

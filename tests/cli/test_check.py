@@ -20,6 +20,7 @@ from app.sandbox.settings import Campaign, SandboxSettings
 from app.steps.identities import Identity, link
 from app.steps.sources import Sighting, keep
 from app.storage.database import Database
+from app.watch import Watch
 from tests.cli.conftest import PLATFORMS, Vouch, adapter_of, any_platform, is_secret
 from tests.keys import KEYS
 
@@ -577,6 +578,25 @@ def test_the_file_that_says_how_gunicorn_runs_is_read_as_the_service_reads_it(
     [found] = [one for one in findings if one["place"] == "config/gunicorn.conf.py"]
     assert found["level"] == level
     assert found["text"].startswith(told)
+
+
+@pytest.mark.usefixtures("_ready")
+@pytest.mark.parametrize(("trusted", "is_told"), [(0, True), (1, False)])
+def test_a_proxy_that_is_not_trusted_is_a_warning_at_the_setting(
+    run: Vouch, sqlite_url: str, trusted: int, is_told: bool
+) -> None:
+    write(f"[web]\ntrusted_proxies = {trusted}\n")
+    database = Database(sqlite_url)
+    watch = Watch(database)
+    watch.proxied(utc_now(), "X-Forwarded-For")
+    watch.close()
+    database.close()
+
+    _, findings = checked(run, "--offline")
+
+    told = [one for one in texts(findings, "warning") if "X-Forwarded-For comes" in one]
+    assert bool(told) is is_told
+    assert all(one.startswith("web.trusted_proxies (line 2): ") for one in told)
 
 
 @pytest.mark.usefixtures("_ready")

@@ -1,5 +1,6 @@
 """`vouch verify` says what the service would say, and why."""
 
+import hmac
 import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -14,6 +15,7 @@ from app.cli.verify import tell
 from app.domain.clock import utc_now
 from app.platforms import adapters
 from app.platforms.kit.callback import Example, Reading, Refusal
+from app.platforms.kit.encodings import b64
 from app.platforms.kit.examples import example_source, templates
 from app.platforms.kit.places import Header
 from tests.cli.conftest import (
@@ -260,6 +262,111 @@ def test_a_signature_from_the_future_is_told_as_one(run: Vouch, platform: str) -
     result = verify(run, platform, sent)
 
     assert "signed 2 hours ahead of that clock" in one_line(result)
+
+
+PARTNER = (
+    *("--set", "header=X-Sig", "--set", "prefix=sha256=", "--set", "action=a"),
+    *("--set", "actor=b", "--set", "actions=followed=follow"),
+)
+TIMED_PARTNER = (*PARTNER, "--set", "signed={timestamp}.{body}", "--set", "timestamp=header:X-At")
+PARTNERS_SECRET, PARTNERS_BODY = "cGFydG5lcnMgc2VjcmV0", b'{"a": "followed", "b": "ann"}'
+
+
+def ask(run: Vouch, proof: str, *more: str, body: bytes = PARTNERS_BODY) -> Result:
+    asked = ["--secret", PARTNERS_SECRET, "--header", f"X-Sig: {proof}", "--body-file", "-"]
+    return run("verify", "hmac", *asked, *(more or PARTNER), stdin=body)
+
+
+def proof_of(body: bytes, digest: str = "sha256", key: bytes = PARTNERS_SECRET.encode()) -> bytes:
+    return hmac.digest(key, body, digest)
+
+
+@pytest.mark.parametrize(
+    ("proof", "hint"),
+    [
+        ("sha1=" + proof_of(PARTNERS_BODY, "sha1").hex(), "made with sha1, written in hex, behind"),
+        (proof_of(PARTNERS_BODY).hex(), "without a prefix"),
+        ("v1=" + proof_of(PARTNERS_BODY).hex(), "behind 'v1='"),
+        ("sha256=" + b64(proof_of(PARTNERS_BODY)), "written in base64"),
+        ("sha256=" + proof_of(PARTNERS_BODY, "sha512").hex(), "made with sha512"),
+        ("sha256=" + proof_of(PARTNERS_BODY, key=b"partners secret").hex(), "read as base64"),
+    ],
+)
+def test_a_signature_that_is_written_otherwise_is_told(run: Vouch, proof: str, hint: str) -> None:
+    result = ask(run, proof)
+
+    assert result.exit_code == 1
+    assert hint in one_line(result)
+    assert "the secret is another one" not in one_line(result)
+
+
+@pytest.mark.parametrize(
+    ("proof", "reason"),
+    [
+        ("md5=" + "0" * 32, "does not begin with sha256="),
+        ("sha256=" + "0" * 32, "has 16 bytes, and sha256 makes 32"),
+        ("sha256=<signature>", "is not written in hex"),
+        ("", "is missing or empty"),
+    ],
+)
+def test_the_secret_is_not_blamed_for_what_no_secret_makes(
+    run: Vouch, proof: str, reason: str
+) -> None:
+    result = ask(run, proof)
+
+    assert result.exit_code == 1
+    assert reason in one_line(result)
+    assert "the secret is another one" not in one_line(result)
+
+
+@pytest.mark.parametrize(
+    ("at", "reason", "hint"),
+    [
+        ("1764590400000", "is out of range", "is written as unix_ms, and unix is expected"),
+        ("2025-12-01T12:00:00Z", "is not a number", "is written as iso, and unix is expected"),
+        ("0", "is out of range", ""),
+        ("99999999999", "is out of range", ""),
+        ("01764590400", "begins with a zero", ""),
+    ],
+)
+def test_the_secret_is_not_blamed_for_a_time(run: Vouch, at: str, reason: str, hint: str) -> None:
+    proof = proof_of(at.encode() + b"." + PARTNERS_BODY).hex()
+
+    result = ask(run, f"sha256={proof}", "--header", f"X-At: {at}", *TIMED_PARTNER)
+
+    assert result.exit_code == 1
+    assert reason in one_line(result)
+    assert hint in one_line(result)
+    assert "the secret is another one" not in one_line(result)
+
+
+@pytest.mark.parametrize("indent", [1, 2, 4])
+def test_a_body_that_was_made_pretty_or_compact_is_told(run: Vouch, indent: int) -> None:
+    pretty = json.dumps(json.loads(PARTNERS_BODY), indent=indent).encode()
+    proof = f"sha256={proof_of(PARTNERS_BODY).hex()}"
+
+    assert "was parsed and written again" in one_line(ask(run, proof, body=pretty))
+
+
+def test_a_compact_body_of_a_pretty_one_is_told(run: Vouch) -> None:
+    pretty = json.dumps(json.loads(PARTNERS_BODY), indent=2).encode()
+
+    result = ask(run, f"sha256={proof_of(pretty).hex()}")
+
+    assert "was parsed and written again" in one_line(result)
+
+
+def test_an_item_of_another_name_is_told(run: Vouch) -> None:
+    result = ask(run, "t=1,v0=00", *PARTNER, "--set", "item=v1")
+
+    assert "has the items t, v0; none is called v1" in one_line(result)
+    assert "the secret is another one" not in one_line(result)
+
+
+def test_only_a_signature_of_the_right_form_speaks_against_the_secret(run: Vouch) -> None:
+    result = ask(run, "sha256=" + "0" * 64)
+
+    assert "the secret is another one" in one_line(result)
 
 
 @pytest.mark.parametrize("platform", BY_HEADER)

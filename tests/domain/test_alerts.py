@@ -1,5 +1,6 @@
 """What is wrong enough to wake somebody?"""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -7,7 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.alerts import OF_AILMENTS, Kind, Limits, Situation, wrong
+from app.domain.alerts import (
+    MEASURED,
+    OF_AILMENTS,
+    Judgement,
+    Kind,
+    Limits,
+    Situation,
+    judge,
+    wrong,
+)
 from app.domain.attempts import State
 from app.domain.sources import Ailment, Trouble
 from tests.clock import START
@@ -136,3 +146,71 @@ def test_whatever_was_written_down_as_the_reason_can_be_told(reason: str) -> Non
     [(kind, _)] = wrong(Situation(paused_at=START, pause_reason=reason), LIMITS, START)
 
     assert kind in (Kind.FORWARDING_PAUSED, Kind.CREDENTIALS_REFUSED)
+
+
+# An alert that was raised.
+
+
+def is_over(
+    kind: Kind, after_seconds: float = 3_600, limits: Limits = LIMITS, **situation: Any
+) -> bool:
+    judgement = judge(Situation(**situation), limits, START)
+    return judgement.is_over(kind, "", START - timedelta(seconds=after_seconds), START)
+
+
+@pytest.mark.parametrize(
+    ("dead", "granted", "over"),
+    [(2, 6, False), (2, 12, False), (2, 15, True), (1, 0, False), (0, 1, True), (0, 0, True)],
+)
+def test_an_alert_of_dead_attempts_is_over_at_half_of_the_share(
+    dead: int, granted: int, over: bool
+) -> None:
+    ended = {State.DEAD: dead, State.GRANTED: granted}
+
+    assert is_over(Kind.ATTEMPTS_DEAD, ended=ended) is over
+
+
+@pytest.mark.parametrize(
+    ("granted", "not_granted", "over"),
+    [(9, 11, False), (10, 10, False), (14, 6, False), (15, 5, True), (0, 1, False), (0, 0, True)],
+)
+def test_an_alert_of_few_rewards_is_over_when_half_as_many_are_missing(
+    granted: int, not_granted: int, over: bool
+) -> None:
+    ended = {State.GRANTED: granted, State.NOT_GRANTED: not_granted}
+
+    assert is_over(Kind.CONFIRMATION_FALLING, ended=ended) is over
+
+
+@pytest.mark.parametrize(
+    ("seconds", "over"), [(901, False), (899, False), (451, False), (449, True)]
+)
+def test_an_alert_of_a_backlog_is_over_at_half_of_its_age(seconds: float, over: bool) -> None:
+    assert is_over(Kind.BACKLOG, oldest_due_at=START - timedelta(seconds=seconds)) is over
+
+
+@pytest.mark.parametrize("kind", sorted(MEASURED))
+def test_no_alert_by_a_number_is_over_sooner_than_its_least_time(kind: Kind) -> None:
+    limits = replace(LIMITS, lasts_seconds=300)
+
+    assert not is_over(kind, 299, limits)
+    assert is_over(kind, 300, limits)
+
+
+@pytest.mark.parametrize("kind", sorted(set(Kind) - MEASURED))
+def test_what_is_either_so_or_not_is_over_at_once(kind: Kind) -> None:
+    assert is_over(kind, 0, replace(LIMITS, lasts_seconds=300))
+
+
+def test_what_is_wrong_is_not_over() -> None:
+    wrong_now = Judgement({(kind, ""): "wrong" for kind in Kind})
+
+    assert not any(wrong_now.is_over(kind, "", START, START) for kind in Kind)
+
+
+@pytest.mark.parametrize("kind", [Kind.ATTEMPTS_DEAD, Kind.BACKLOG, Kind.CONFIRMATION_FALLING])
+def test_an_alert_is_over_when_its_limit_is_switched_off(kind: Kind) -> None:
+    ended = {State.DEAD: 99, State.NOT_GRANTED: 99}
+    old = START - timedelta(days=9)
+
+    assert is_over(kind, limits=OFF, ended=ended, oldest_due_at=old)

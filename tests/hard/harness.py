@@ -81,6 +81,23 @@ def wait_until(is_so: Callable[[], object], within: float, what: str) -> float:
     return time.monotonic() - began
 
 
+def wait_while_it_falls(left: Callable[[], int], what: str, patience: float = 40) -> float:
+    """Wait until nothing is left, as long as it becomes less; how many seconds that took.
+
+    How fast it falls is the machine's matter: only where it stands still, something is wrong.
+    """
+    began = fell = time.monotonic()
+    least = left()
+    while least:
+        time.sleep(0.02)
+        now = left()
+        if now < least:
+            least, fell = now, time.monotonic()
+        elif time.monotonic() - fell > patience:
+            raise TimeoutError(f"{what}: {now} are left, and for {patience:g} s none was done")
+    return time.monotonic() - began
+
+
 def free_port() -> int:
     """A port for a service that starts in a moment, and that nobody is given by chance meanwhile.
 

@@ -125,7 +125,12 @@ class History:
 
     def is_settled(self) -> bool:
         """Whether nothing is owed any more."""
-        return not self.states().keys() & {"due", "held"}
+        return not self.owed()
+
+    def owed(self) -> int:
+        """How many attempts are still to be sent."""
+        states = self.states()
+        return states["due"] + states["held"]
 
     def taken(self) -> int:
         """How many attempts Gameball took, whether or not the reward was seen since."""

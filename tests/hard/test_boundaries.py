@@ -3,7 +3,8 @@
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -32,131 +33,136 @@ POLICY = ForwardingPolicy(
     LEASE_SECONDS,
 )
 
-START = utc_now() + timedelta(minutes=1)
+
+@dataclass(frozen=True, slots=True)
+class Race:
+    """Submissions that begin and end so many seconds after a moment of the test's own."""
+
+    database: Database
+    began_at: datetime
+
+    def at(self, after: float) -> datetime:
+        return self.began_at + timedelta(seconds=after)
+
+    def start(self, attempt_id: str, after: float) -> Started:
+        now = self.at(after)
+        made = self.database.write(lambda c: forwarding.start(c, attempt_id, "worker", POLICY, now))
+        assert isinstance(made, Started)
+        return made
+
+    def finish(
+        self, made: Started, outcome: Outcome, after: float, retry_after: float = 0
+    ) -> Then | None:
+        now, answer = self.at(after), Answer(outcome, retry_after_seconds=retry_after or None)
+        decision = self.database.write(lambda c: forwarding.finish(c, made, answer, POLICY, now))
+        return decision.then if decision else None
+
+    def reclaim(self, after: float) -> int:
+        now = self.at(after)
+        return self.database.write(lambda c: forwarding.reclaim(c, POLICY, now, 100))
 
 
 @pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
+def race(database_url: str) -> Iterator[Race]:
+    """After all that the test itself makes, however long the tests before it took."""
     opened = Database(database_url, secret_keys=KEYS)
-    yield opened
+    yield Race(opened, utc_now() + timedelta(minutes=1))
     opened.close()
 
 
-def start(database: Database, attempt_id: str, after: float) -> Started:
-    """Begin a submission so many seconds after the start."""
-    now = START + timedelta(seconds=after)
-    made = database.write(lambda c: forwarding.start(c, attempt_id, "worker", POLICY, now))
-    assert isinstance(made, Started)
-    return made
-
-
-def finish(
-    database: Database, made: Started, outcome: Outcome, after: float, retry_after: float = 0
-) -> Then | None:
-    now = START + timedelta(seconds=after)
-    answer = Answer(outcome, retry_after_seconds=retry_after or None)
-    decision = database.write(lambda c: forwarding.finish(c, made, answer, POLICY, now))
-    return decision.then if decision else None
-
-
-def reclaim(database: Database, after: float) -> int:
-    now = START + timedelta(seconds=after)
-    return database.write(lambda c: forwarding.reclaim(c, POLICY, now, 100))
-
-
 def test_an_acceptance_that_comes_late_is_not_forgotten_when_the_next_call_fails(
-    database: Database, history: History
+    race: Race, history: History
 ) -> None:
     """Else the repeat after Gameball's window would pay a second time."""
     history.owe(1, [CHALLENGE])
     attempt = history.attempts()[0]
 
-    frozen = start(database, attempt.id, after=0)
-    assert reclaim(database, after=7) == 1
-    second = start(database, attempt.id, after=8)
-    assert finish(database, frozen, Outcome.ACCEPTED, after=9) is None
-    then = finish(database, second, Outcome.NOT_SENT, after=10)
+    frozen = race.start(attempt.id, after=0)
+    assert race.reclaim(after=7) == 1
+    second = race.start(attempt.id, after=8)
+    assert race.finish(frozen, Outcome.ACCEPTED, after=9) is None
+    then = race.finish(second, Outcome.NOT_SENT, after=10)
 
     assert then is Then.ACCEPT
     assert history.states() == {"accepted": 1}
 
 
 def test_an_acceptance_that_comes_late_is_not_forgotten_when_the_next_worker_dies(
-    database: Database, history: History
+    race: Race, history: History
 ) -> None:
     history.owe(1, [CHALLENGE])
     attempt = history.attempts()[0]
 
-    frozen = start(database, attempt.id, after=0)
-    reclaim(database, after=7)
-    start(database, attempt.id, after=8)
-    finish(database, frozen, Outcome.ACCEPTED, after=9)
-    assert reclaim(database, after=15) == 1
+    frozen = race.start(attempt.id, after=0)
+    race.reclaim(after=7)
+    race.start(attempt.id, after=8)
+    race.finish(frozen, Outcome.ACCEPTED, after=9)
+    assert race.reclaim(after=15) == 1
 
     assert history.states() == {"accepted": 1}
 
 
 def test_a_late_acceptance_of_an_earlier_round_does_not_settle_a_replay(
-    database: Database, history: History
+    race: Race, history: History
 ) -> None:
     history.owe(1, [CHALLENGE])
     attempt = history.attempts()[0]
-    finish(database, start(database, attempt.id, after=0), Outcome.ACCEPTED, after=1)
-    replayed = {"state": State.DUE, "round": 1, "next_at": START}
-    database.write(lambda c: c.execute(update(AttemptRow).values(replayed)) and None)
+    race.finish(race.start(attempt.id, after=0), Outcome.ACCEPTED, after=1)
+    replayed = {"state": State.DUE, "round": 1, "next_at": race.at(0)}
+    race.database.write(lambda c: c.execute(update(AttemptRow).values(replayed)) and None)
 
-    again = start(database, attempt.id, after=100)
-    then = finish(database, again, Outcome.NOT_SENT, after=101)
+    again = race.start(attempt.id, after=100)
+    then = race.finish(again, Outcome.NOT_SENT, after=101)
 
     assert then is Then.RETRY
 
 
 def test_refusals_of_calls_in_flight_together_slow_down_once_and_as_long_as_the_longest(
-    database: Database, history: History
+    race: Race, history: History
 ) -> None:
     history.owe(4, [CHALLENGE])
     first, second, third, fourth = (
-        start(database, attempt.id, after=0) for attempt in history.attempts()
+        race.start(attempt.id, after=0) for attempt in history.attempts()
     )
 
-    finish(database, first, Outcome.TOO_FAST, after=1, retry_after=20)
-    finish(database, second, Outcome.TOO_FAST, after=1.1)
-    finish(database, third, Outcome.TOO_FAST, after=1.2)
-    finish(database, fourth, Outcome.ACCEPTED, after=1.3)
+    race.finish(first, Outcome.TOO_FAST, after=1, retry_after=20)
+    race.finish(second, Outcome.TOO_FAST, after=1.1)
+    race.finish(third, Outcome.TOO_FAST, after=1.2)
+    race.finish(fourth, Outcome.ACCEPTED, after=1.3)
 
     row = history.forwarding()
-    assert row.slow_until == START + timedelta(seconds=21)
+    assert row.slow_until == race.at(21)
     assert row.slow_count == 1
 
 
 def test_each_refusal_after_the_wait_slows_down_further_until_a_call_goes_well(
-    database: Database, history: History
+    race: Race, history: History
 ) -> None:
     history.owe(1, [CHALLENGE])
     attempt = history.attempts()[0]
     counts = []
 
     for after in (0, 10, 20):
-        finish(database, start(database, attempt.id, after), Outcome.TOO_FAST, after + 1)
+        race.finish(race.start(attempt.id, after), Outcome.TOO_FAST, after + 1)
         counts.append(history.forwarding().slow_count)
-    finish(database, start(database, attempt.id, after=60), Outcome.ACCEPTED, after=61)
+    race.finish(race.start(attempt.id, after=60), Outcome.ACCEPTED, after=61)
 
     assert counts == [1, 2, 3]
     assert history.forwarding().slow_count == 0
 
 
-def test_a_call_from_before_the_pause_does_not_end_it(database: Database, history: History) -> None:
+def test_a_call_from_before_the_pause_does_not_end_it(race: Race, history: History) -> None:
     history.owe(3, [CHALLENGE])
     first, second, third = history.attempts()
-    early = start(database, first.id, after=0)
-    refused = start(database, second.id, after=0)
+    early = race.start(first.id, after=0)
+    refused = race.start(second.id, after=0)
 
-    finish(database, refused, Outcome.BLOCKED, after=1)
-    finish(database, early, Outcome.ACCEPTED, after=2)
+    race.finish(refused, Outcome.BLOCKED, after=1)
+    race.finish(early, Outcome.ACCEPTED, after=2)
     while_paused = history.forwarding().paused_at
-    finish(database, start(database, third.id, after=7), Outcome.ACCEPTED, after=8)
+    race.finish(race.start(third.id, after=7), Outcome.ACCEPTED, after=8)
 
-    assert while_paused == START + timedelta(seconds=1)
+    assert while_paused == race.at(1)
     assert history.forwarding().paused_at is None
 
 

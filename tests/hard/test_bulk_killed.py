@@ -7,7 +7,7 @@ import pytest
 
 from app.sandbox.books import Books
 from tests.hard.conftest import Survived
-from tests.hard.harness import CHALLENGE, Installation, wait_until
+from tests.hard.harness import CHALLENGE, Installation, wait_until, wait_while_it_falls
 from tests.hard.history import History
 
 pytestmark = [pytest.mark.hard, pytest.mark.timeout(240)]
@@ -35,7 +35,7 @@ def test_a_replay_of_many_survives_every_kill(
         cut_off.append(history.job(job_id).visited)
     installation.serve()
     wait_until(lambda: history.job(job_id).ended_at is not None, 60, "the job ends")
-    wait_until(history.is_settled, 90, "everything owed is sent")
+    wait_while_it_falls(history.owed, "everything owed is sent", patience=90)
     wait_until(lambda: books.report().pending_grants == 0, 5, "the grants")
 
     job = history.job(job_id)

@@ -11,7 +11,13 @@ from app.sandbox.books import Books
 from app.sandbox.calls import SOCIAL_CHALLENGES
 from app.sandbox.faults import Fault
 from tests.hard.conftest import Survived
-from tests.hard.harness import CHALLENGE, Installation, configuration, wait_until
+from tests.hard.harness import (
+    CHALLENGE,
+    Installation,
+    configuration,
+    wait_until,
+    wait_while_it_falls,
+)
 from tests.hard.history import History
 
 OWED = 60
@@ -87,7 +93,7 @@ def test_forwarding_pauses_for_all_and_tries_one_at_a_time(
     probes = calls_since(books, watched_from)
     paused = history.forwarding()
     way.end(books)
-    wait_until(history.is_settled, 20, "everything owed is sent")
+    wait_while_it_falls(history.owed, "everything owed is sent")
 
     assert 1 <= len(probes) <= WATCH_SECONDS / PROBE_SECONDS + 1
     assert min(silences(probes)) >= PROBE_SECONDS * 0.9
@@ -110,7 +116,7 @@ def test_a_429_slows_all_workers_for_as_long_as_gameball_asks(
     history.owe(OWED, [CHALLENGE])
 
     installation.work(2)
-    wait_until(history.is_settled, 25, "everything owed is sent")
+    wait_while_it_falls(history.owed, "everything owed is sent")
 
     longest = max(silences(calls_since(books, 0)))
     assert longest >= 2.5

@@ -11,7 +11,14 @@ from app.sandbox.faults import Fault
 from app.sandbox.server import SandboxServer
 from app.sandbox.settings import SandboxSettings
 from tests.hard.conftest import Survived
-from tests.hard.harness import CHALLENGE, Installation, configuration, free_port, wait_until
+from tests.hard.harness import (
+    CHALLENGE,
+    Installation,
+    configuration,
+    free_port,
+    wait_until,
+    wait_while_it_falls,
+)
 from tests.hard.history import History
 
 pytestmark = [pytest.mark.hard, pytest.mark.timeout(120)]
@@ -74,7 +81,7 @@ def test_every_way_to_answer_pays_once_or_never(
     history.owe(len(kinds), [CHALLENGE])
 
     installation.work()
-    wait_until(history.is_settled, 30, "everything owed is settled")
+    wait_while_it_falls(history.owed, "everything owed is settled")
     wait_until(lambda: books.report().pending_grants == 0, 5, "the grants")
 
     ended = {row.customer_id: row for row in history.attempts()}
@@ -118,7 +125,7 @@ def test_a_gameball_that_fails_every_other_call_in_every_way_pays_each_award_onc
     history.owe(owed, [CHALLENGE])
 
     installation.work(2)
-    seconds = wait_until(history.is_settled, 90, "everything owed is sent")
+    seconds = wait_while_it_falls(history.owed, "everything owed is sent", patience=90)
     wait_until(lambda: books.report().pending_grants == 0, 5, "the grants")
 
     outcomes = history.outcomes()
@@ -150,7 +157,7 @@ def test_nothing_is_lost_while_gameball_is_not_there(
     installation.work()
     wait_until(lambda: history.outcomes()["not_sent"] >= 30, 10, "calls that find nobody")
     sometimes_there.start()
-    wait_until(history.is_settled, 20, "everything owed is sent")
+    wait_while_it_falls(history.owed, "everything owed is sent")
 
     assert history.states() == {"accepted": 20}
     assert history.outcomes().keys() == {"not_sent", "accepted"}
@@ -175,7 +182,7 @@ def test_a_late_repeat_looks_first_and_never_pays_twice(
     history.owe(10, [CHALLENGE])
 
     installation.work()
-    wait_until(history.is_settled, 30, "everything owed is settled")
+    wait_while_it_falls(history.owed, "everything owed is settled")
     wait_until(lambda: books.report().pending_grants == 0, 5, "the grants")
 
     assert history.taken() == history.states().total() == 10

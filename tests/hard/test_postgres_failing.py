@@ -11,7 +11,13 @@ from app.sandbox.books import Books
 from app.sandbox.server import SandboxServer
 from tests.hard.conftest import Survived
 from tests.hard.disks import fill, small_disk
-from tests.hard.harness import CHALLENGE, Installation, configuration, wait_until
+from tests.hard.harness import (
+    CHALLENGE,
+    Installation,
+    configuration,
+    wait_until,
+    wait_while_it_falls,
+)
 from tests.hard.history import History
 from tests.hard.platform import Load, follow, post
 from tests.hard.servers import OwnPostgres, Proxy, new_folder
@@ -62,7 +68,7 @@ def history(postgres: OwnPostgres) -> Iterator[History]:
 
 def settle(history: History, books: Books, answered: set[int]) -> float:
     """Wait until all is sent, and check it against the sandbox's own books."""
-    seconds = wait_until(history.is_settled, 60, "everything owed is sent")
+    seconds = wait_while_it_falls(history.owed, "everything owed is sent", patience=60)
     wait_until(lambda: books.report().pending_grants == 0, 10, "the grants")
     keys = set(history.event_keys())
     lost = {f"event-{number}" for number in answered} - keys
@@ -178,7 +184,7 @@ def test_a_frozen_server_gets_503_in_time_and_nothing_is_lost(
                 slowest = max(slowest, time.monotonic() - began)
                 assert status == 503
     load.answered |= _taken_after_all(history, {19_000, 19_001})
-    wait_until(history.is_settled, 60, "everything owed is sent")
+    wait_while_it_falls(history.owed, "everything owed is sent", patience=60)
 
     assert slowest < 12
     assert set(load.failures) <= {"503", "TimeoutError"}
@@ -225,7 +231,7 @@ def test_a_worker_that_is_cut_off_from_the_server_keeps_nobody_unpaid_and_pays_n
             proxy.mend()
         if way == "silent":
             proxy.is_silent.set()
-        seconds = wait_until(history.is_settled, 60, "the other one sends everything")
+        seconds = wait_while_it_falls(history.owed, "the other one sends everything", patience=60)
         wait_until(lambda: books.report().pending_grants == 0, 10, "the grants")
     finally:
         proxy.end()

@@ -9,7 +9,13 @@ from app.sandbox.books import Books
 from app.sandbox.calls import SOCIAL_CHALLENGES
 from app.sandbox.faults import Fault
 from tests.hard.conftest import Survived
-from tests.hard.harness import CHALLENGE, Installation, configuration, wait_until
+from tests.hard.harness import (
+    CHALLENGE,
+    Installation,
+    configuration,
+    wait_until,
+    wait_while_it_falls,
+)
 from tests.hard.history import History
 from tests.hard.platform import Load, follow, post
 
@@ -42,7 +48,7 @@ def test_a_graceful_stop_under_load_loses_nothing_and_records_what_was_in_flight
             web = installation.serve(port=web.port, wait=False)
         web.wait_ready()
     books.faults.clear()
-    wait_until(history.is_settled, 40, "everything owed is sent")
+    wait_while_it_falls(history.owed, "everything owed is sent")
 
     assert set(history.event_keys()) == {f"event-{n}" for n in load.answered}
     assert history.states() == {"accepted": len(load.answered)}
@@ -133,7 +139,7 @@ def test_a_worker_frozen_beyond_its_lease_pays_nothing_twice(
 
     frozen.tell(SIGSTOP)
     installation.work()
-    wait_until(history.is_settled, 40, "the other worker sends everything")
+    wait_while_it_falls(history.owed, "the other worker sends everything")
     frozen.tell(SIGCONT)
     time.sleep(1)
 

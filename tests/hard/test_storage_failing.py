@@ -19,7 +19,7 @@ from app.sandbox.server import SandboxServer
 from app.storage.migrate import upgrade
 from tests.hard.conftest import Survived
 from tests.hard.disks import fill, small_disk
-from tests.hard.harness import CHALLENGE, Installation, Web, wait_until
+from tests.hard.harness import CHALLENGE, Installation, Web, wait_until, wait_while_it_falls
 from tests.hard.history import History
 from tests.hard.platform import Load, Message, follow, post
 
@@ -97,7 +97,7 @@ def test_while_the_disk_is_full_nothing_is_acknowledged_and_then_all_is_well_aga
         free()
         recovered = wait_until(lambda: post(web.port, follow("x", "account-199")) == 204, 15, "ok")
         again = send_all(web, numbered(range(120)), callers=8)
-        wait_until(history.is_settled, 30, "everything owed is sent")
+        wait_while_it_falls(history.owed, "everything owed is sent")
         wait_until(lambda: books.report().pending_grants == 0, 5, "the grants")
     finally:
         installation.end()
@@ -125,7 +125,7 @@ def test_a_log_that_cannot_be_written_costs_nothing(
     web = installation.serve(log=Path("/dev/full"))
     answered = send_all(web, numbered(range(10)), callers=4)
     web.tell(SIGHUP)
-    wait_until(history.is_settled, 20, "everything owed is sent")
+    wait_while_it_falls(history.owed, "everything owed is sent")
 
     assert set(answered.values()) == {204}
     assert history.states() == {"accepted": 10}
@@ -162,7 +162,7 @@ def test_while_somebody_locks_the_database_nothing_is_acknowledged(
         seconds = time.monotonic() - began
     recovered = wait_until(lambda: post(web.port, follow("x", "account-29")) == 204, 10, "ok")
     again = send_all(web, numbered(range(10)), callers=10)
-    wait_until(history.is_settled, 20, "everything owed is sent")
+    wait_while_it_falls(history.owed, "everything owed is sent")
 
     assert Counter(while_locked.values()) == {503: 10}
     assert seconds < 10
@@ -201,7 +201,7 @@ def test_a_server_that_drops_its_connections_costs_nothing(
                 time.sleep(0.2)
                 row = administrator.execute(drop).fetchone()
                 dropped += row[0] if row else 0
-        wait_until(history.is_settled, 30, "everything owed is sent")
+        wait_while_it_falls(history.owed, "everything owed is sent")
         wait_until(lambda: books.report().pending_grants == 0, 5, "the grants")
         keys = history.event_keys()
     finally:

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from app.steps.locks import lock_accounts
 from app.storage.database import Database
 from tests.hard.conftest import Survived
-from tests.hard.harness import Installation, wait_until
+from tests.hard.harness import Installation, wait_while_it_falls
 from tests.hard.history import History
 from tests.hard.platform import Message, follow
 
@@ -58,7 +58,7 @@ def test_callbacks_that_come_at_once_are_all_kept_and_each_gets_its_own_answer(
             keys = [f"event-{number * TOGETHER + n}" for n in range(TOGETHER - 1)]
             messages = [follow(key, key.replace("event", "account")) for key in keys]
             assert send_at_once(callers, [forged, *messages]) == [403] + [204] * len(keys)
-    wait_until(history.is_settled, 40, "everything owed is sent")
+    wait_while_it_falls(history.owed, "everything owed is sent")
 
     events = 10 * (TOGETHER - 1)
     assert len(history.event_keys()) == events

@@ -7,7 +7,7 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import Connection
 
-from app.domain.alerts import Kind
+from app.domain.alerts import Judgement, Kind
 from app.service import Service
 from app.settings.receivers import Receiver, ReceiverKind
 from app.steps import alerts
@@ -23,8 +23,13 @@ def test_what_is_wrong_is_listed_and_stays_listed_when_it_is_over(
     service: Service, viewer: Caller
 ) -> None:
     wrong = {(Kind.BACKLOG, ""): "late", (Kind.SOURCE_SILENT, "x"): "x is silent"}
-    for these in (wrong, {(Kind.BACKLOG, ""): "late"}):
-        service.database.write(lambda c, these=these: alerts.settle(c, these, (), service.now()))  # type: ignore[misc]
+    judgements = [Judgement(wrong), Judgement({(Kind.BACKLOG, ""): "late"})]
+
+    def settle(connection: Connection) -> None:
+        for judgement in judgements:
+            alerts.settle(connection, judgement, (), service.now())
+
+    service.database.write(settle)
 
     items = viewer.get("/v1/alerts").json["items"]  # type: ignore[index]
 
@@ -34,11 +39,12 @@ def test_what_is_wrong_is_listed_and_stays_listed_when_it_is_over(
 
 def test_what_comes_and_goes_hides_nothing_that_is_wrong(service: Service, viewer: Caller) -> None:
     paused = {(Kind.FORWARDING_PAUSED, ""): "paused"}
+    late = {(Kind.BACKLOG, ""): "late"}
 
     def come_and_go(connection: Connection) -> None:
         for _ in range(120):
-            alerts.settle(connection, {**paused, (Kind.BACKLOG, ""): "late"}, (), service.now())
-            alerts.settle(connection, paused, (), service.now())
+            alerts.settle(connection, Judgement({**paused, **late}), (), service.now())
+            alerts.settle(connection, Judgement(paused), (), service.now())
 
     service.database.write(come_and_go)
 

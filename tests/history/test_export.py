@@ -78,7 +78,11 @@ def test_an_export_of_nothing_is_a_header(viewer: Caller) -> None:
 
 
 @pytest.mark.parametrize(
-    "start", ["=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20"]
+    "start",
+    [
+        *("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20"),
+        *(" =", "\u3000\uff0b", "\u00a0@", '"=', "\u200b-", "\ufeff="),
+    ],
 )
 def test_a_cell_is_never_a_formula(viewer: Caller, past: Past, start: str) -> None:
     past.attempt(customer_id=f"{start}HYPERLINK(1)", target=f"safe{start}")
@@ -87,6 +91,61 @@ def test_a_cell_is_never_a_formula(viewer: Caller, past: Past, start: str) -> No
 
     assert row["customerId"] == f"'{start}HYPERLINK(1)"
     assert row["target"] == f"safe{start}"
+
+
+@pytest.mark.parametrize(
+    ("text", "cell"),
+    [
+        ("a;=1+1", "a;'=1+1"),
+        ("a; \uff1d1", "a; '\uff1d1"),
+        ("a,=1+1", "a,'=1+1"),
+        ("a\t@x", "a\t'@x"),
+        ("a\n=1+1", "a\n'=1+1"),
+        ('a;"=1', "a;\"'=1"),
+        ("a;-5;+4479 =x", "a;-5;'+4479 =x"),
+    ],
+)
+def test_no_formula_begins_where_another_language_begins_a_cell(
+    viewer: Caller, past: Past, text: str, cell: str
+) -> None:
+    past.attempt(reason=text)
+
+    (row,) = read_csv(viewer.get("/v1/attempts/export", format="csv").text)
+
+    assert row["reason"] == cell
+
+
+@pytest.mark.parametrize(
+    "number", ["+447911123456", "+44 (0)20 7946 0958", "+1-415-555-2671", "-1001234567890", "-1.5"]
+)
+def test_a_number_stays_as_it_is(viewer: Caller, past: Past, number: str) -> None:
+    past.attempt(customer_id=number, reason=f"x;{number};{number}")
+
+    (row,) = read_csv(viewer.get("/v1/attempts/export", format="csv").text)
+
+    assert (row["customerId"], row["reason"]) == (number, f"x;{number};{number}")
+
+
+@pytest.mark.parametrize("number", ["-1+1", "+4479|x", "+x", "-2-3", "+1=2", "+" + "1" * 40])
+def test_what_only_begins_like_a_number_does_not(viewer: Caller, past: Past, number: str) -> None:
+    past.attempt(customer_id=number)
+
+    (row,) = read_csv(viewer.get("/v1/attempts/export", format="csv").text)
+
+    assert row["customerId"] == f"'{number}"
+
+
+def test_a_csv_begins_with_a_byte_order_mark_where_it_is_asked_for(
+    viewer: Caller, past: Past
+) -> None:
+    past.attempt(customer_id="J\u00fcrgen")
+
+    for_excel = viewer.get("/v1/attempts/export", format="csv", bom="1").data
+    plain = viewer.get("/v1/attempts/export", format="csv").data
+
+    assert for_excel == b"\xef\xbb\xbf" + plain
+    lines = viewer.get("/v1/attempts/export", format="ndjson", bom="1").text.splitlines()
+    assert [json.loads(line)["customerId"] for line in lines] == ["J\u00fcrgen"]
 
 
 def test_separators_quotes_and_lines_stay_inside_their_cell(viewer: Caller, past: Past) -> None:

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, event
+from sqlalchemy import Connection, event, update
 
 from app.domain.answers import Answer, Outcome
 from app.domain.attempts import State
@@ -19,6 +19,8 @@ from app.steps import forwarding, history
 from app.steps.forwarding import Started
 from app.steps.history import Filter
 from app.steps.identities import Identity, link
+from app.storage.hashes import hashes_of
+from app.storage.tables import EventRow
 from tests.history.conftest import NOW, Clock, Past, follow
 
 # One attempt for each criterion that differs from the plain one in this and nothing else.
@@ -181,7 +183,9 @@ def test_what_is_no_id_finds_no_attempt_by_it(service: Service, past: Past, text
     assert found(service, q=text) == []
 
 
-@pytest.mark.parametrize("text", ["key-of-jane", "jane_doe", "@jane_doe"])
+@pytest.mark.parametrize(
+    "text", ["key-of-jane", "jane_doe", "@jane_doe", "Jane_Doe", " @JANE_DOE", "\uff4aane_doe"]
+)
 def test_a_text_finds_the_attempts_of_an_event_by_its_key_and_its_actors_handle(
     service: Service, text: str
 ) -> None:
@@ -189,12 +193,28 @@ def test_a_text_finds_the_attempts_of_an_event_by_its_key_and_its_actors_handle(
         receive_follow(service, actor, handle)
         receive_follow(service, f"{actor}-again", f"{handle}2", source="twitch-eu")
 
-    (attempt_id,) = found(service, q=text)
+    (attempt_id,) = found(service, q=text, finds_handles=True)
 
     with service.database.read() as connection:
         attempt = history.find(connection, attempt_id)
     assert attempt is not None
     assert attempt.account_id == "key-of-jane"
+
+
+def test_a_handle_finds_nothing_for_whom_it_must_not(service: Service) -> None:
+    receive_follow(service, "key-of-jane", "jane_doe")
+
+    assert found(service, q="jane_doe") == []
+    assert len(found(service, q="key-of-jane")) == 1
+
+
+def test_a_handle_that_the_version_before_hashed_to_the_letter_is_found(service: Service) -> None:
+    receive_follow(service, "jane", "Jane_Doe")
+    with service.database.read() as connection:
+        _, before = hashes_of(connection).handles("Jane_Doe")
+    service.database.write(lambda c: c.execute(update(EventRow).values(handle_hash=before)))
+
+    assert len(found(service, q="@Jane_Doe", finds_handles=True)) == 1
 
 
 def receive_follow(

@@ -43,6 +43,22 @@ def told(caller: Caller, attempt_id: str) -> set[str]:
     return {one for one in (STATEMENT, COUPON, HANDLE) if one in texts}
 
 
+@pytest.mark.parametrize("path", ["/v1/attempts", "/v1/attempts/export"])
+@pytest.mark.parametrize("typed", [HANDLE, f"@{HANDLE.upper()}"])
+@pytest.mark.parametrize(
+    ("role", "is_found"), [(Role.VIEWER, False), (Role.OPERATOR, True), (Role.ADMIN, True)]
+)
+def test_only_who_sees_a_handle_finds_an_attempt_by_it(
+    call_as: CallAs, attempt_id: str, path: str, typed: str, role: Role, is_found: bool
+) -> None:
+    query = {"q": typed, **({"format": "ndjson"} if path.endswith("export") else {})}
+
+    answer = call_as(role).get(path, **query)
+
+    assert answer.status_code == 200
+    assert (attempt_id in answer.text) is is_found
+
+
 @pytest.mark.parametrize("role", [Role.OPERATOR, Role.ADMIN])
 def test_who_may_act_sees_what_is_personal(call_as: CallAs, attempt_id: str, role: Role) -> None:
     assert told(call_as(role), attempt_id) == {STATEMENT, COUPON, HANDLE}

@@ -9,7 +9,7 @@ import pytest
 from app.platforms.kit.callback import Example, Grant
 from app.service import Service
 from app.settings.sections import AlertsSection
-from app.steps import health
+from app.steps import health, proxies
 from tests.history.conftest import Caller, Clock, follow
 from tests.history.test_history import explain, receive_follow
 from tests.history.test_metrics import anyone, scraped
@@ -24,6 +24,24 @@ def listed(service: Service, viewer: Caller) -> list[Any]:
     service.watch.flush()
     answer: Any = viewer.get("/v1/sources").json
     return list(answer["items"])
+
+
+@pytest.mark.parametrize("header", proxies.HEADERS)
+def test_a_proxy_of_which_nobody_told_us_is_told(
+    service: Service, viewer: Caller, header: str
+) -> None:
+    before: Any = viewer.get("/v1/sources").json
+    junk = {"token": "a.b.c"}
+    viewer.client.post("/v1/claims", json=junk, headers={header: "198.51.100.7"})
+    service.watch.flush()
+
+    after: Any = viewer.get("/v1/sources").json
+
+    assert before["notices"] == []
+    [notice] = after["notices"]
+    assert notice["text"].startswith(f"{header} comes with claims")
+    assert "trusted_proxies" in notice["text"]
+    assert "198.51.100.7" not in str(after)
 
 
 def moment(text: str) -> datetime:

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 import app.platforms
 from app.domain.events import Event
+from app.domain.texts import is_written
 from app.platforms import adapters
 from app.platforms.kit.adapter import Adapter
 from app.platforms.kit.callback import Callback, Forged, Malformed, Refusal, Reply
@@ -575,7 +576,7 @@ def assert_sound(event: Event) -> None:
     texts += [text for text in maybe if text is not None]
     for text in texts:
         assert 0 < len(text) <= 255
-        assert text.isprintable()
+        assert is_written(text)
     for moment in (event.occurred_at, event.received_at):
         assert moment.utcoffset() == timedelta(0)
         assert datetime(2005, 1, 1, tzinfo=UTC) <= moment <= datetime(2100, 1, 1, tzinfo=UTC)

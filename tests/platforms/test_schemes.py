@@ -11,13 +11,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.platforms.kit.callback import Example, Forged, Malformed
+from app.platforms.kit.callback import Example, Forged, Malformed, Mismatch
 from app.platforms.kit.encodings import event_key, fingerprint, matches_any, unb64
 from app.platforms.kit.fields import json_object
 from app.platforms.kit.handshakes import safe_to_answer
 from app.platforms.kit.pairs import ed25519_signed
-from app.platforms.kit.places import Body, Header, SignedTime
-from app.platforms.kit.schemes import HmacScheme
+from app.platforms.kit.places import Body, Header, Key, SignedTime
+from app.platforms.kit.schemes import HashScheme, HmacScheme
 from tests.platforms.callbacks import NOW, arrived, callback
 
 KEY, BODY = b"a key", b'{"a": 1}'
@@ -65,6 +65,57 @@ def test_the_prefix_belongs_to_the_signature() -> None:
     for changed in (signature.removeprefix("sha256="), signature.upper(), f"{signature} "):
         with pytest.raises(Forged):
             PLAIN.verify(callback(BODY, {"X-Signature": changed}), [KEY], 300)
+
+
+@pytest.mark.parametrize("digest", ["sha1", "sha256", "sha512"])
+@pytest.mark.parametrize("prefix", ["", "sha256=", "HMAC "])
+@pytest.mark.parametrize("gap", ["", " ", "\t "])
+def test_a_digest_is_compared_as_bytes(digest: Any, prefix: str, gap: str) -> None:
+    scheme = HmacScheme(Header("X-Signature"), prefix=prefix, digest=digest)
+    made = hmac.new(KEY, BODY, digest).hexdigest()
+    for digits in (made, made.upper(), made[:7] + made[7:].upper()):
+        scheme.verify(callback(BODY, {"X-Signature": f"{prefix}{gap}{digits}"}), [KEY], 300)
+        with pytest.raises(Mismatch):
+            scheme.verify(callback(BODY, {"X-Signature": f"{prefix}{gap}{digits}"}), [b"x"], 300)
+
+
+def test_a_hash_is_compared_as_bytes() -> None:
+    scheme = HashScheme(Header("X-Signature"), (Key(), Body()))
+    made = scheme.made(Example(BODY), KEY).upper()
+
+    scheme.verify(callback(BODY, {"X-Signature": made}), [KEY], 300)
+
+    with pytest.raises(Mismatch):
+        scheme.verify(callback(BODY, {"X-Signature": made}), [b"another"], 300)
+
+
+def test_base64_in_capitals_is_another_signature() -> None:
+    scheme = HmacScheme(Header("X-Signature"), encoding="base64")
+    made = scheme.signature(BODY, KEY)
+
+    with pytest.raises(Mismatch):
+        scheme.verify(callback(BODY, {"X-Signature": made.upper()}), [KEY], 300)
+
+
+@pytest.mark.parametrize(
+    ("claimed", "fault"),
+    [
+        ("sha1=" + "0" * 40, "does not begin with sha256="),
+        ("0" * 64, "does not begin with sha256="),
+        ("SHA256=" + "0" * 64, "does not begin with sha256="),
+        ("sha256=" + "0" * 40, "has 20 bytes, and sha256 makes 32"),
+        ("sha256=", "is not written in hex"),
+        ("sha256=" + "z" * 64, "is not written in hex"),
+        ("sha256=" + "0" * 63, "is not written in hex"),
+        ("sha256=" + "0 " * 64, "is not written in hex"),
+        ("sha256=" + "\u0660" * 64, "is not written in hex"),
+    ],
+)
+def test_what_no_secret_could_make_is_named(claimed: str, fault: str) -> None:
+    with pytest.raises(Forged, match=fault) as refused:
+        PLAIN.verify(callback(BODY, {"X-Signature": claimed}), [KEY], 300)
+
+    assert not isinstance(refused.value, Mismatch)
 
 
 def test_a_scheme_names_every_header_it_reads() -> None:

@@ -369,6 +369,14 @@ def test_a_mistake_is_named_with_its_place(
         "http://shop.example:80",
         "https://caf\N{LATIN SMALL LETTER E WITH ACUTE}.example",
         "https://me@shop.example",
+        "capacitor://",
+        "capacitor://localhost/",
+        "Capacitor://localhost",
+        "capacitor:localhost",
+        "app://*",
+        "file://localhost",
+        "blob://shop.example",
+        "null",
     ],
 )
 def test_an_origin_that_no_browser_sends_is_refused(write_config: WriteConfig, origin: str) -> None:
@@ -380,7 +388,21 @@ def test_an_origin_that_no_browser_sends_is_refused(write_config: WriteConfig, o
 
 @pytest.mark.parametrize(
     "origin",
-    ["https://shop.example", "http://localhost:3000", "https://xn--caf-dma.example:8443"],
+    [
+        "https://shop.example",
+        "http://localhost:3000",
+        "https://xn--caf-dma.example:8443",
+        "http://localhost",
+        "http://[::1]:8080",
+        "capacitor://localhost",
+        "ionic://localhost",
+        "app://shop",
+        "app://-",
+        "tauri://localhost",
+        "https://tauri.localhost",
+        "chrome-extension://abcdefghijklmnopabcdefghijklmnop",
+        "com.shop.app://localhost:8080",
+    ],
 )
 def test_an_origin_as_browsers_send_it_is_taken(write_config: WriteConfig, origin: str) -> None:
     configuration = load_configuration(write_config(f'[web]\ncors_origins = ["{origin}"]\n'), {})

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Row
 from sqlalchemy.event import listen
 
-from app.domain.alerts import Kind, Wrong
+from app.domain.alerts import Judgement, Kind, Wrong
 from app.domain.answers import Outcome
 from app.domain.attempts import State
 from app.domain.sources import Ailment, Expected, RefusalLimit
@@ -25,7 +25,7 @@ RECEIVERS = ("on-call", "chat")
 
 
 def settle(world: World, wrong: Wrong, receivers: tuple[str, ...] = RECEIVERS) -> list[Changed]:
-    return world.do(lambda c: alerts.settle(c, wrong, receivers, world.now))
+    return world.do(lambda c: alerts.settle(c, Judgement(wrong), receivers, world.now))
 
 
 def due(world: World) -> list[Row[Any]]:

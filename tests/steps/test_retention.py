@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection
 
-from app.domain.alerts import Kind, Wrong
+from app.domain.alerts import Judgement, Kind, Wrong
 from app.domain.answers import Outcome
 from app.domain.attempts import State
 from app.domain.evidence import Evidence
@@ -203,7 +203,7 @@ def test_a_bulk_job_is_let_go_after_its_end_and_never_before(world: World) -> No
 
 
 def settle(world: World, wrong: Wrong) -> None:
-    world.do(lambda c: alerts.settle(c, wrong, ["pager"], world.now))
+    world.do(lambda c: alerts.settle(c, Judgement(wrong), ["pager"], world.now))
 
 
 def tell(world: World) -> None:

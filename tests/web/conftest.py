@@ -17,7 +17,8 @@ SECRETS = {"VOUCH_SECRET_KEYS": "newest-key-of-the-tests", "TWITCH_SECRET": "a-t
 # One challenge for each way in which a rule can treat a claim.
 CONFIG = """
 [web]
-cors_origins = ["https://shop.example", "http://localhost:3000"]
+cors_origins = ["https://shop.example", "http://localhost:3000", "capacitor://localhost"]
+cors_headers = ["X-Shop"]
 
 [claims]
 default_ttl = "1h"

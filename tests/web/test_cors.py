@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from werkzeug.test import TestResponse
 
 from app.web.limits import Buckets, Limits
 from tests.web.shop import Shop, problem
@@ -26,8 +27,45 @@ def test_a_preflight_from_a_configured_origin_is_told_what_it_may_send(
     assert (answer.status_code, answer.data) == (204, b"")
     assert answer.headers[READ] == SHOP
     assert answer.headers["Access-Control-Allow-Methods"] == "GET, POST"
-    assert answer.headers["Access-Control-Allow-Headers"] == "Content-Type, Authorization"
+    assert allowed(answer) >= {"content-type", "authorization"}
     assert "Origin" in answer.vary
+
+
+def allowed(answer: TestResponse) -> set[str]:
+    """Which headers a page may send, as browsers compare them."""
+    return set(answer.headers["Access-Control-Allow-Headers"].lower().split(", "))
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        "traceparent,tracestate,baggage",
+        "sentry-trace,baggage",
+        "x-datadog-trace-id,x-datadog-parent-id,x-datadog-origin,x-datadog-sampling-priority",
+        "newrelic,traceparent,tracestate",
+        "b3,x-b3-traceid,x-b3-spanid,x-b3-sampled",
+        "x-shop",
+    ],
+)
+def test_a_preflight_lets_through_what_monitoring_and_the_settings_add(
+    shop: Shop, headers: str
+) -> None:
+    asked = {"Origin": SHOP, "Access-Control-Request-Headers": headers}
+
+    answer = shop.call("OPTIONS", "/v1/claims", headers=asked)
+
+    assert allowed(answer) >= set(headers.split(","))
+    assert "cookie" not in allowed(answer)
+    assert "*" not in allowed(answer)
+
+
+def test_an_app_is_an_origin(shop: Shop) -> None:
+    app = "capacitor://localhost"
+
+    for method in ("OPTIONS", "POST"):
+        assert shop.call(method, "/v1/claims", headers={"Origin": app}).headers[READ] == app
+    strange = shop.call("POST", "/v1/claims", headers={"Origin": "ionic://localhost"})
+    assert READ not in strange.headers
 
 
 @pytest.mark.parametrize(

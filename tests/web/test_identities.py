@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from app.steps.keys import Role
 from app.web.openapi import document
 from tests.clock import Clock
+from tests.domain.test_texts import WRITTEN
 from tests.web.conftest import CONFIG, OpenShop
 from tests.web.shop import Shop, identity_path, problem, wrong_fields
 
@@ -47,6 +48,16 @@ def test_linking_an_account_answers_the_link(shop: Shop, clock: Clock) -> None:
     assert answer.get_json() == {**link, "releasedAttempts": 0}
     clock.advance(1)
     assert read(shop, "tw-1").get_json() == link
+
+
+@on_both_databases
+@pytest.mark.parametrize("name", WRITTEN.values(), ids=WRITTEN)
+def test_names_are_linked_as_people_write_them(shop: Shop, name: str) -> None:
+    answer = shop.link(f"account-{name}", "ada", handle=name)
+
+    assert answer.status_code == 201
+    kept = read(shop, f"account-{name}").get_json()
+    assert (kept["handle"], kept["accountId"]) == (name, f"account-{name}")
 
 
 @on_both_databases

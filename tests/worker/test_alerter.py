@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -11,9 +12,10 @@ from pydantic import SecretStr
 from app.alerting.messages import Message
 from app.domain.alerts import Kind, Limits
 from app.domain.answers import Outcome
-from app.domain.sources import Expected
+from app.domain.sources import Expected, RefusalLimit
 from app.settings.receivers import Receiver, ReceiverKind
 from app.steps import alerts
+from app.steps.sources import Sighting, keep, minute_of
 from app.storage.database import Database
 from app.storage.tables import NoticeRow
 from app.worker.alerter import LOOK_SECONDS, Alerter
@@ -137,6 +139,30 @@ def test_a_receiver_that_is_down_is_tried_once_a_round(world: World, sent: Post)
     ours.deliver()
 
     assert sent.tries == 1
+
+
+def test_a_share_that_lasts_is_told_once_and_its_end_once(world: World, sent: Post) -> None:
+    limits = replace(LIMITS, lasts_seconds=300)
+    expected = {"twitch": Expected(refusals=RefusalLimit(0.5, 10, 3_600))}
+    ours = Alerter(world.database, [named("chat")], limits, expected, world.clock.now, sent)
+
+    def come(believed: int, refused: int) -> None:
+        seen = Sighting(world.now, refused_at=world.now, refusals=refused)
+        minute = minute_of(world.now)
+        seen.believed_in[minute], seen.refused_in[minute] = believed, refused
+        world.do(lambda c: keep(c, {"twitch": seen}))
+        world.clock.advance(LOOK_SECONDS)
+        ours.look()
+        ours.deliver()
+
+    come(10, 10)
+    for number in range(40):  # about half, for ten minutes
+        come(*((2, 0) if number % 2 else (0, 2)))
+    lasting = sent.words()
+    come(200, 0)
+
+    assert lasting == ["chat ALERT"]
+    assert sent.words() == ["chat ALERT", "chat over"]
 
 
 def test_a_receiver_that_is_no_longer_named_is_let_go(world: World, sent: Post) -> None:

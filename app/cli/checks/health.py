@@ -8,6 +8,7 @@ from app.cli.checks.findings import Finding, ok, warning
 from app.domain.clock import utc_now
 from app.domain.sources import Expected, Seen, troubles
 from app.settings.environment import Environment
+from app.steps import proxies
 from app.steps.sources import judged_seen
 from app.storage.database import Database
 from app.storage.engines import sqlite_path
@@ -18,7 +19,11 @@ from app.storage.migrate import is_current
 def check_health(environment: Environment, configured: Configured) -> Iterator[Finding]:
     """Nothing to say of a database that is not there or not ours: `check_storage` does."""
     expected, now = configured.configuration.expected, utc_now()
-    seen = _seen(environment, expected, now)
+    trusted = configured.configuration.web.trusted_proxies
+    seen, proxied = _seen(environment, expected, trusted, now)
+    if proxied is not None:
+        at, text = proxied
+        yield warning(configured.place("web", "trusted_proxies"), f"{_moment(at)}: {text}")
     for position, (name, usual) in enumerate(expected.items()):
         if name not in seen:
             continue
@@ -31,17 +36,20 @@ def check_health(environment: Environment, configured: Configured) -> Iterator[F
 
 
 def _seen(
-    environment: Environment, expected: Mapping[str, Expected], now: datetime
-) -> dict[str, Seen]:
+    environment: Environment, expected: Mapping[str, Expected], trusted: int, now: datetime
+) -> tuple[dict[str, Seen], tuple[datetime, str] | None]:
     # To open an embedded database is to make it.
     if environment.is_embedded and not sqlite_path(environment.database_url).is_file():
-        return {}
+        return {}, None
     database = Database(environment.database_url, pool_size=1)
     try:
         with database.read() as connection:
-            return judged_seen(connection, expected, now) if is_current(connection) else {}
+            if not is_current(connection):
+                return {}, None
+            proxied = proxies.untrusted(connection, trusted, now)
+            return judged_seen(connection, expected, now), proxied
     except StorageUnavailable:
-        return {}
+        return {}, None
     finally:
         database.close()
 

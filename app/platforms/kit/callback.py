@@ -111,6 +111,10 @@ class Forged(Refusal):
     """The signature, token or time does not prove that the platform sent this."""
 
 
+class Mismatch(Forged):
+    """The proof is of the right form, and fits no secret of ours and what it covers."""
+
+
 class Malformed(Refusal):
     """Proven to come from the platform, yet not of a shape that we can read."""
 

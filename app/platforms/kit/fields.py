@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 from urllib.parse import parse_qsl
 
 from app.domain.events import Event
+from app.domain.texts import is_blank, is_written, written
 from app.platforms.kit.callback import Malformed, Reading
 
 MAX_TEXT = 255
@@ -72,13 +73,13 @@ def dig(value: object, path: str) -> Any:
 
 
 def text(value: object, what: str, limit: int = MAX_TEXT) -> str:
-    """A short printable string; platforms send ids as strings or as integers."""
+    """A short text on one line; platforms send ids as strings or as integers."""
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**30:
         return str(value)
     if not isinstance(value, str):
         raise Malformed(f"{what} is missing or not a string")
-    if not 0 < len(value) <= limit or not value.isprintable() or value.isspace():
-        raise Malformed(f"{what} is blank, longer than {limit} characters or not printable")
+    if len(value) > limit or is_blank(value) or not is_written(value):
+        raise Malformed(f"{what} is blank, longer than {limit} characters or no line of text")
     return value
 
 
@@ -94,10 +95,14 @@ def optional_text(value: object, what: str, limit: int = MAX_TEXT) -> str | None
 
 
 def label(value: object) -> str | None:
-    """A name for people to read. It decides nothing, so no name, however odd, costs an event."""
+    """A name for people to read. It decides nothing, so no name, however odd, costs an event.
+
+    As it was written, but for what is too long and what cannot be kept.
+    """
     if not isinstance(value, str):
         return None
-    return "".join(filter(str.isprintable, value[:MAX_TEXT])).strip() or None
+    name = written(value[:MAX_TEXT])
+    return None if is_blank(name) else name
 
 
 def unix_time(value: object, what: str, per_second: int = 1) -> datetime:

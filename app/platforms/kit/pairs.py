@@ -11,9 +11,9 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from pydantic import SecretStr
 
-from app.platforms.kit.encodings import unb64, unhex
+from app.platforms.kit.encodings import unhex
 from app.platforms.kit.places import Message
-from app.platforms.kit.schemes import Encoding, Scheme, written
+from app.platforms.kit.schemes import Encoding, Scheme, decoded, written
 
 SMALLEST_RSA_BITS = 2048
 
@@ -26,7 +26,7 @@ class PairScheme(Scheme):
 
     def is_proof(self, claimed: str, of: Message, keys: Sequence[bytes]) -> bool:
         content = self.content(of)
-        signature = self._decoded(claimed)
+        signature = decoded(claimed, self.prefix, self.encoding)
         return signature is not None and any(
             self.signed_by(key, signature, content) for key in keys
         )
@@ -37,12 +37,6 @@ class PairScheme(Scheme):
     def fits(self, private: bytes, public: bytes) -> bool:
         """Whether the two are halves of one pair."""
         return self.signed_by(public, self.signature(b"probe", private), b"probe")
-
-    def _decoded(self, claimed: str) -> bytes | None:
-        if not claimed.startswith(self.prefix):
-            return None
-        text = claimed.removeprefix(self.prefix)
-        return unhex(text) if self.encoding == "hex" else unb64(text)
 
     @abstractmethod
     def signature(self, content: bytes, private: bytes) -> bytes: ...

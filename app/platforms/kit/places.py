@@ -75,9 +75,16 @@ class Item:
         return f"{self.item}= in the header {self.name}"
 
     def found(self, of: Message) -> tuple[str, ...]:
+        return tuple(value for name, value in self._pairs(of) if name == self.item)
+
+    def names(self, of: Message) -> tuple[str, ...]:
+        """The items that are there."""
+        return tuple(dict.fromkeys(name for name, _ in self._pairs(of) if name))
+
+    def _pairs(self, of: Message) -> list[tuple[str, str]]:
         items = of.headers.get(self.name.lower(), "").split(",", _MOST_ITEMS)[:_MOST_ITEMS]
         pairs = (item.strip().partition("=") for item in items)
-        return tuple(value for name, _, value in pairs if name == self.item)
+        return [(name, value) for name, _, value in pairs]
 
     def raw(self, value: str) -> bytes:
         return wire(value)

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from app.platforms.kit.callback import Callback, Example, Forged
-from app.platforms.kit.encodings import b64, matches_any
+from app.platforms.kit.callback import Callback, Example, Forged, Mismatch
+from app.platforms.kit.encodings import b64, matches_any, unb64, unhex
 from app.platforms.kit.places import (
     Body,
     Header,
@@ -67,8 +67,7 @@ class Scheme(ABC):
         if not keys:
             raise Forged(f"{self.proof} came, but no {self.secrets} are configured")
         if not any(self.is_proof(one, callback, keys) for one in claimed):
-            what = "the body" if self.covers_body else "its secret"
-            raise Forged(f"{self.proof} does not match {what} under any configured secret")
+            raise self._refusal(claimed)
         self.check_time(callback, tolerance_seconds)
 
     def check_time(self, callback: Callback, tolerance_seconds: float) -> None:
@@ -81,6 +80,17 @@ class Scheme(ABC):
 
     def is_proof(self, claimed: str, of: Message, keys: Sequence[bytes]) -> bool:
         return matches_any(claimed, [self.made(of, key) for key in keys])
+
+    def fault(self, claimed: str) -> str | None:  # noqa: ARG002
+        """What is wrong with the form of a proof, whatever the secret is."""
+        return None
+
+    def _refusal(self, claimed: Sequence[str]) -> Forged:
+        faults = [self.fault(one) for one in claimed]
+        if all(faults):
+            return Forged(f"{self.proof} {faults[0]}")
+        what = "the body" if self.covers_body else "its secret"
+        return Mismatch(f"{self.proof} does not match {what} under any configured secret")
 
     def sign(self, example: Example, key: bytes, now: datetime) -> Example:
         """``example`` as the platform would send it at ``now``."""
@@ -104,31 +114,57 @@ class Scheme(ABC):
 
 
 @dataclass(frozen=True, slots=True)
-class HmacScheme(Scheme):
-    """An HMAC over headers, literals, fields and the raw body."""
+class DigestScheme(Scheme):
+    """A digest, compared as bytes: a sender may write it in capitals, or behind a space."""
 
     digest: Digest = "sha256"
     encoding: Encoding = "hex"
 
     def made(self, of: Message, key: bytes) -> str:
-        return self.signature(self.content(of), key)
+        return self.prefix + written(self.raw(of, key), self.encoding)
+
+    @abstractmethod
+    def raw(self, of: Message, key: bytes) -> bytes:
+        """The digest that the holder of ``key`` makes."""
+
+    def is_proof(self, claimed: str, of: Message, keys: Sequence[bytes]) -> bool:
+        digest = decoded(claimed, self.prefix, self.encoding)
+        verdicts = [hmac.compare_digest(digest or b"", self.raw(of, key)) for key in keys]
+        return any(verdicts)
+
+    def fault(self, claimed: str) -> str | None:
+        if not claimed.startswith(self.prefix):
+            return f"does not begin with {self.prefix}"
+        digest = decoded(claimed, self.prefix, self.encoding)
+        if digest is None:
+            return f"is not written in {self.encoding}"
+        expected = hashlib.new(self.digest).digest_size
+        if len(digest) != expected:
+            return f"has {len(digest)} bytes, and {self.digest} makes {expected}"
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class HmacScheme(DigestScheme):
+    """An HMAC over headers, literals, fields and the raw body."""
+
+    def raw(self, of: Message, key: bytes) -> bytes:
+        return hmac.digest(key, self.content(of), self.digest)
 
     def signature(self, content: bytes, key: bytes) -> str:
         return self.prefix + written(hmac.digest(key, content, self.digest), self.encoding)
 
 
 @dataclass(frozen=True, slots=True)
-class HashScheme(Scheme):
+class HashScheme(DigestScheme):
     """A plain hash of parts, of which one is the secret; some platforms sort them first."""
 
-    digest: Digest = "sha256"
-    encoding: Encoding = "hex"
     sorts: bool = False
 
-    def made(self, of: Message, key: bytes) -> str:
+    def raw(self, of: Message, key: bytes) -> bytes:
         parts = self.parts(of, key)
         content = b"".join(sorted(parts) if self.sorts else parts)
-        return self.prefix + written(hashlib.new(self.digest, content).digest(), self.encoding)
+        return hashlib.new(self.digest, content).digest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +175,14 @@ class TokenScheme(Scheme):
 
     def made(self, of: Message, key: bytes) -> str:  # noqa: ARG002 -- it covers nothing
         return self.prefix + key.decode("utf-8", "surrogateescape")
+
+
+def decoded(claimed: str, prefix: str, encoding: Encoding) -> bytes | None:
+    """The bytes of a proof behind its prefix; None where it is written in another way."""
+    if not claimed.startswith(prefix):
+        return None
+    text = claimed.removeprefix(prefix).lstrip(" \t")
+    return unhex(text) if encoding == "hex" else unb64(text)
 
 
 def written(raw: bytes, encoding: Encoding) -> str:

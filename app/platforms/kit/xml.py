@@ -8,6 +8,8 @@ from app.platforms.kit.callback import Malformed
 
 _DEEPEST = 32
 _MOST_ELEMENTS = 10_000
+# What XML calls so. A name may begin or end with a space of another kind.
+_WHITE_SPACE = " \t\r\n"
 
 
 def xml_object(body: bytes) -> dict[str, Any]:
@@ -53,7 +55,7 @@ class _Tree:
         self._texts[-1].append(data)
 
     def end(self, name: str) -> None:
-        element, text = self._open.pop(), "".join(self._texts.pop()).strip()
+        element, text = self._open.pop(), "".join(self._texts.pop()).strip(_WHITE_SPACE)
         if element and text:
             element["#text"] = text
         value, parent, local = element or text, self._open[-1], _local(name)

@@ -1,0 +1,38 @@
+"""Does a proxy stand in front of us, of which the settings know nothing?"""
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, select
+
+from app.storage.tables import SourceRow
+
+# Among the sightings of sources, and no name that a source can have.
+SIGHTED_AS = "(proxy)"
+# What proxies write of whom they speak for.
+HEADERS = ("X-Forwarded-For", "Forwarded", "X-Real-IP", "CF-Connecting-IP", "True-Client-IP")
+# As long after the last sighting it is told.
+_TOLD_FOR = timedelta(days=7)
+
+
+def untrusted(
+    connection: Connection, trusted_proxies: int, now: datetime
+) -> tuple[datetime, str] | None:
+    """When a proxy's header was last seen that is not believed, and what to do, for a person."""
+    if trusted_proxies:
+        return None
+    row = connection.execute(
+        select(SourceRow.notice_at, SourceRow.notice).where(SourceRow.source == SIGHTED_AS)
+    ).one_or_none()
+    if row is None or row.notice_at is None or now - row.notice_at > _TOLD_FOR:
+        return None
+    return row.notice_at, told(row.notice)
+
+
+def told(header: str) -> str:
+    """What it means that this header comes while ``trusted_proxies`` is 0."""
+    return (
+        f"{header} comes with claims, and [web] trusted_proxies is 0: behind a proxy everybody's "
+        "claims then count as from one address, and one stranger's junk makes everybody's 429. Set "
+        "it to the number of your proxies, each of which must add to X-Forwarded-For. If there is "
+        "none, somebody made the header up, and nothing is wrong"
+    )
