@@ -16,10 +16,11 @@ from app.storage.engines import is_sqlite, read_engine, write_engine
 from app.storage.errors import Overtaken, StorageUnavailable
 from app.storage.hashes import hashes_if_any, make_hash_key
 from app.storage.jobs import MOST_ITEMS, Job, Many, portions
+from app.storage.postgres import has_notices
 from app.storage.sharing import parking
 from app.storage.together import StepFailed, run_together, unavailable
 from app.storage.vault import Vault
-from app.storage.waits import Breather, bound_waits, drop_closed
+from app.storage.waits import Breather, bound_waits, drop_closed, is_read_only, is_silence
 from app.storage.writer import GroupWriter
 
 T = TypeVar("T")
@@ -53,6 +54,7 @@ class Database:
         self.url = url
         self.vault = Vault(secret_keys)
         self.is_embedded = is_sqlite(url)
+        self.has_notices = not self.is_embedded and has_notices(url)
         self._pool_size = pool_size
         self._patience_seconds = patience_seconds
         self._lock = Lock()
@@ -60,7 +62,8 @@ class Database:
         self._writes: Engine | None = None
         self._reads: Engine | None = None
         self._writer: GroupWriter | None = None
-        self._breather = Breather()
+        self._breather = Breather(is_silence)
+        self._refusals = Breather(is_read_only)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -111,6 +114,8 @@ class Database:
                 for result in self.write_each(step, some, patience_seconds)
             ]
         self._open()
+        if self._refusals.is_on:
+            raise _refused()
         self._read_hash_key()
         job = Job(step, items, patience_seconds)
         park = parking()
@@ -219,7 +224,9 @@ class Database:
         """``is_hurried``: all have waited long for a lock, which most of them do not need."""
         give_up = time.monotonic() + _HURRIED_SECONDS
         for job in jobs:
-            if is_hurried and time.monotonic() > give_up:
+            if self._refusals.is_on:
+                job.finish(_refused())
+            elif is_hurried and time.monotonic() > give_up:
                 job.finish(StorageUnavailable("others have kept too many locks for too long"))
             else:
                 job.finish(self._alone(job, is_hurried=is_hurried))
@@ -241,7 +248,10 @@ class Database:
             except DBAPIError as error:
                 if last_try or not _may_go_through(error):
                     self._breather.note(error)
+                    self._refusals.note(error)
                     raise unavailable(error) from error
+                if is_read_only(error):
+                    continue  # on a new connection, which may lead to the new primary server
                 # The one that goes through needs the locks that this one let go of.
                 time.sleep(random.uniform(0.01, 0.05))
             except SQLAlchemyError as error:
@@ -260,7 +270,11 @@ def _is_gone(error: Exception) -> bool:
 
 
 def _may_go_through(error: Exception) -> bool:
-    return _sqlstate(error) in _TRY_AGAIN
+    return _sqlstate(error) in _TRY_AGAIN or is_read_only(error)
+
+
+def _refused() -> StorageUnavailable:
+    return StorageUnavailable("the server took no writes a moment ago")
 
 
 def _is_held_up(error: Exception) -> bool:

@@ -70,8 +70,9 @@ class Dispatcher:
         self._company_until = 0.0
         self._place_at = math.inf
         self._spread = Spread()
-        embedded = self._database.is_embedded
-        self._listener = None if embedded else Listener(self._database.url, DUE, self.wake)
+        self._listener = (
+            Listener(self._database.url, DUE, self.wake) if self._database.has_notices else None
+        )
         self._thread = threading.Thread(target=self._run, name="dispatcher", daemon=True)
 
     def start(self) -> None:

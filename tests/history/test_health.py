@@ -162,7 +162,7 @@ def test_metrics_survive_a_dead_database(
 
 @pytest.mark.parametrize(
     "statement",
-    ["UPDATE alembic_version SET version_num = '0001'", "DROP TABLE alembic_version"],
+    ["UPDATE vouch_version SET version_num = '0001'", "DROP TABLE vouch_version"],
 )
 def test_a_database_of_another_version_is_not_ready(
     make_service: MakeService, sqlite_url: str, statement: str
