@@ -9,6 +9,7 @@ from sqlalchemy import Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError
 
 from app.storage.postgres import postgres_engine
+from app.storage.sqlite_files import LOG_LIMIT_BYTES
 from app.storage.vault import Vault, with_vault
 
 BUSY_TIMEOUT_MS = 5_000
@@ -82,6 +83,8 @@ def _sqlite(
             f"locking_mode={'EXCLUSIVE' if is_alone else 'NORMAL'}",
             f"busy_timeout={BUSY_TIMEOUT_MS}",
             "journal_mode=WAL",
+            # After a long reader it is as large as all that was written meanwhile.
+            f"journal_size_limit={LOG_LIMIT_BYTES}",
             # FULL: a commit is on disk when it returns, also after a loss of power.
             "synchronous=FULL",
             "foreign_keys=ON",

@@ -55,6 +55,7 @@ def test_a_service_with_its_database_is_ready(anyone: Caller) -> None:
         "rules": 1,
         "sources": 2,
         "forwarder": {"state": "running", "reason": None, "workerSeenAt": None},
+        "worker": {"state": "not_seen", "aliveAt": None},
     }
 
 

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from signal import SIGCONT, SIGSTOP
 from threading import Barrier
-from typing import LiteralString
 
 import psycopg
 import pytest
@@ -120,12 +119,12 @@ def test_a_slow_statement_is_no_silence(database: Database) -> None:
     assert backend(database)
 
 
-def administer(url: str, *statements: LiteralString) -> None:
+def administer(url: str, *statements: str) -> None:
     plain = url.replace("postgresql+psycopg://", "postgresql://")
     with psycopg.connect(plain, autocommit=True) as session:
         session.execute("SET SESSION CHARACTERISTICS AS TRANSACTION READ WRITE")
         for statement in statements:
-            session.execute(statement)
+            session.execute(statement.encode())
 
 
 def insert(connection: Connection) -> None:
@@ -189,7 +188,7 @@ def test_a_server_that_takes_no_writes_is_read_from_and_asked_once_a_second(
     name = make_url(postgres_url).database
     assert name is not None
     set_to = "ALTER DATABASE {} SET default_transaction_read_only = {}"
-    administer(postgres_url, set_to.format(name, "on"))  # type: ignore[arg-type]
+    administer(postgres_url, set_to.format(name, "on"))
 
     with pytest.raises(StorageUnavailable, match="read-only transaction"):
         database.write(insert)
@@ -197,7 +196,7 @@ def test_a_server_that_takes_no_writes_is_read_from_and_asked_once_a_second(
         database.write(insert)
     assert count(database) == 0
 
-    administer(postgres_url, set_to.format(name, "off"))  # type: ignore[arg-type]
+    administer(postgres_url, set_to.format(name, "off"))
     time.sleep(1.1)
     database.write(insert)
     assert count(database) == 1
@@ -269,8 +268,8 @@ def test_a_database_that_keeps_bytes_instead_of_text_is_refused_with_words(
     plain = postgres_server
     with psycopg.connect(plain, autocommit=True) as session:
         session.execute(
-            f"CREATE DATABASE {name} ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C'"  # type: ignore[arg-type]
-            " TEMPLATE template0"
+            f"CREATE DATABASE {name} ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C'"
+            " TEMPLATE template0".encode()
         )
     url = make_url(postgres_url).set(database=name).render_as_string(hide_password=False)
 
@@ -279,4 +278,4 @@ def test_a_database_that_keeps_bytes_instead_of_text_is_refused_with_words(
             upgrade(url)
     finally:
         with psycopg.connect(plain, autocommit=True) as session:
-            session.execute(f"DROP DATABASE {name} WITH (FORCE)")  # type: ignore[arg-type]
+            session.execute(f"DROP DATABASE {name} WITH (FORCE)")
