@@ -66,7 +66,7 @@ class Database:
         self._writes: Engine | None = None
         self._reads: Engine | None = None
         self._writer: GroupWriter | None = None
-        self._files = SqliteFiles(sqlite_path(url)) if self.is_embedded else None
+        self._files: SqliteFiles | None = None
         self._writability = Writability(self._write_tiny)
         self._breather = Breather(is_silence)
         self._refusals = Breather(is_read_only)
@@ -182,7 +182,8 @@ class Database:
                 return
             writes = write_engine(self.url, self._pool_size, self.vault)
             self._reads = writes
-            if self._files is not None:
+            if self.is_embedded:
+                self._files = SqliteFiles(sqlite_path(self.url))
                 self._reads = read_engine(self.url, self._pool_size, self.vault)
                 self._files.watch(writes)
                 self._files.watch(self._reads)

@@ -4,15 +4,16 @@ import os
 import re
 from datetime import datetime, timedelta
 from enum import StrEnum
+from pathlib import Path
 
 import structlog
 from flask import Blueprint, Response, current_app
 from flask.blueprints import BlueprintSetupState
 from prometheus_client import REGISTRY, CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
-from prometheus_client.multiprocess import MultiProcessCollector
 from pydantic import Field
 
+from app.metrics_together import Counted
 from app.steps import health
 from app.storage.errors import StorageUnavailable
 from app.storage.migrate import is_usable
@@ -148,10 +149,8 @@ def _require_own_worker() -> None:
 )
 def metrics() -> Response:
     registry = CollectorRegistry()
-    if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
-        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-    else:
-        registry.register(REGISTRY)
+    folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+    registry.register(Counted(Path(folder)) if folder else REGISTRY)
     registry.register(current_app.extensions[_COLLECTOR])
     # Not what `Accept` asks for: prometheus_client's reading of it raises on a strange version.
     return Response(generate_latest(registry), content_type=CONTENT_TYPE_PLAIN_0_0_4)
