@@ -71,7 +71,7 @@ def _values(file: Path) -> dict[str, float]:
 
 @contextlib.contextmanager
 def _locked(file: Path, how: int) -> Iterator[None]:
-    """Raises BlockingIOError when whoever holds the lock keeps it: gunicorn must not wait for it."""
+    """Raises BlockingIOError when somebody keeps it: gunicorn must not wait for long."""
     descriptor = os.open(file, os.O_CREAT | os.O_RDWR, 0o600)
     give_up = time.monotonic() + _PATIENCE_SECONDS
     try:

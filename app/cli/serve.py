@@ -15,6 +15,7 @@ import structlog
 from app import logs
 from app.cli.address import split_address
 from app.cli.metrics_folder import VARIABLE, make_folder, remove_abandoned
+from app.cli.streams import log_somewhere
 from app.settings.environment import Environment, read_environment
 
 log = structlog.get_logger(__name__)
@@ -31,6 +32,7 @@ def command(bind: str | None, no_worker: bool) -> None:
     SIGHUP reloads the configuration, SIGTERM stops gracefully. How gunicorn runs is in
     config/gunicorn.conf.py.
     """
+    log_somewhere()
     environment = read_environment()
     if bind is not None:
         split_address(bind)

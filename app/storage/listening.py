@@ -8,7 +8,8 @@ from typing import Any
 
 import structlog
 
-from app.storage.postgres import connection_arguments, settle_session, without_pooler
+from app.storage.postgres import plain_session, settle_session
+from app.storage.waits import PATIENCE_SECONDS
 
 log = structlog.get_logger(__name__)
 
@@ -27,8 +28,7 @@ class Listener:
 
     def __init__(self, url: str, channel: str, on_notice: Callable[[], None]) -> None:
         self.is_listening = False
-        self._conninfo = without_pooler(url).set(drivername="postgresql")
-        self._arguments = connection_arguments(url)
+        self._url = url
         self._channel = channel
         self._on_notice = on_notice
         self._stopping = threading.Event()
@@ -64,10 +64,7 @@ class Listener:
             self._stopping.wait(_CONNECT_AGAIN_SECONDS)
 
     def _connect(self) -> Any:
-        import psycopg
-
-        conninfo = self._conninfo.render_as_string(hide_password=False)
-        connection = psycopg.connect(conninfo, autocommit=True, **self._arguments)
+        connection = plain_session(self._url, PATIENCE_SECONDS)
         settle_session(connection)
         return connection
 

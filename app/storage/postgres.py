@@ -9,7 +9,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 
 from app.settings.addresses import POOLER, Pooler
 from app.storage.vault import Vault, with_vault
-from app.storage.waits import give_up_refusing
+from app.storage.waits import give_up_refusing, impatient
 
 # The last one: a machine that vanishes in mid-transaction must not keep its locks for hours.
 _SETTINGS: Mapping[str, str] = {
@@ -59,7 +59,17 @@ def has_notices(url: str) -> bool:
     return pooler_of(url) is not Pooler.TRANSACTION
 
 
-def without_pooler(url: str) -> URL:
+def plain_session(url: str, seconds: float) -> Any:
+    """A session of the driver's own, which commits each statement and waits ``seconds`` for each.
+
+    Raises the driver's errors.
+    """
+    name = _without_pooler(url).set(drivername="postgresql").render_as_string(hide_password=False)
+    options = {**connection_arguments(url), "autocommit": True, "prepare_threshold": None}
+    return impatient(seconds).connect(name, **options)
+
+
+def _without_pooler(url: str) -> URL:
     """The address without our own word in it, which no driver knows."""
     return make_url(url).difference_update_query([POOLER])
 
@@ -81,7 +91,7 @@ def postgres_engine(url: str, pool_size: int, vault: Vault) -> Engine:
         # Prepared in one session, a statement is not there in the next.
         arguments["prepare_threshold"] = None
     engine = create_engine(
-        without_pooler(url),
+        _without_pooler(url),
         pool_size=pool_size,
         max_overflow=0,
         # The one used last: the driver has prepared its statements there.

@@ -28,7 +28,16 @@ _SESSIONS = "vouch_sessions"
 
 
 def bound_waits(engine: Engine, seconds: float = PATIENCE_SECONDS) -> None:
-    """Let nobody wait longer for a server that is there and does not answer.
+    """Let nobody wait longer for a server that is there and does not answer."""
+    kind = impatient(seconds)
+
+    @event.listens_for(engine, "do_connect")
+    def connect(_dialect: Any, _record: Any, arguments: Any, options: Any) -> Any:
+        return kind.connect(*arguments, **options)
+
+
+def impatient(seconds: float) -> Any:
+    """The driver's connection, made to wait no longer than ``seconds`` for any answer.
 
     A frozen machine keeps its connections, so that no time-out of the kernel's or of the server's
     own ends the wait. The connection is given up; whether a commit was done is then not known.
@@ -46,9 +55,7 @@ def bound_waits(engine: Engine, seconds: float = PATIENCE_SECONDS) -> None:
                 self.pgconn.finish()
                 raise OperationalError(_NO_ANSWER) from None
 
-    @event.listens_for(engine, "do_connect")
-    def connect(_dialect: Any, _record: Any, arguments: Any, options: Any) -> Any:
-        return ImpatientConnection.connect(*arguments, **options)
+    return ImpatientConnection
 
 
 def drop_closed(engine: Engine) -> None:
