@@ -73,7 +73,7 @@ class _Stderr:
     _lock = Lock()
 
     def msg(self, line: str) -> None:
-        with self._lock, contextlib.suppress(OSError):
+        with self._lock, contextlib.suppress(OSError, ValueError):
             sys.stderr.write(f"{line}\n")
             sys.stderr.flush()
 

@@ -65,6 +65,8 @@ class Service:
     secret_keys: tuple[str, ...] = field(repr=False)
     now: Callable[[], datetime] = utc_now
     wake_worker: Callable[[], None] = _nobody
+    is_worker_alive: Callable[[], bool] | None = None
+    """Of the worker inside this process; None: there is none."""
     published_keys: Fetcher = field(default_factory=PublishedKeys)
     watch: Watch = field(init=False, repr=False)
 

@@ -10,5 +10,6 @@ context.configure(
     target_metadata=Base.metadata,
     render_as_batch=connection.dialect.name == "sqlite",
     transaction_per_migration=False,
+    version_table=context.config.attributes["version_table"],
 )
 context.run_migrations()

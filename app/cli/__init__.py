@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from app import __version__
+from app.cli.streams import hold_standard_streams
 from app.settings.errors import ConfigurationError
 
 # Loaded when called: a command that needs no web server does not wait for one to be imported.
@@ -56,6 +57,7 @@ def main(arguments: list[str] | None = None) -> Any:
 
     A folder, a file or a screen that we may not use, or that is full, is no bug of ours.
     """
+    hold_standard_streams()
     try:
         return vouch(arguments)
     except ConfigurationError as error:

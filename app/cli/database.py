@@ -49,7 +49,7 @@ def upgrade_database(environment: Environment) -> None:
     keys = secret_keys(environment) if environment.is_embedded else environment.secret_keys
     try:
         migrate.upgrade(environment.database_url, keys)
-    except CannotOpen as error:
+    except (CannotOpen, migrate.Occupied) as error:
         raise click.ClickException(str(error)) from None
     except SQLAlchemyError as error:
         raise unanswered(error) from None

@@ -5,7 +5,6 @@ import os
 import resource
 import runpy
 import shutil
-import tempfile
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,8 @@ import structlog
 
 from app import logs
 from app.cli.address import split_address
+from app.cli.metrics_folder import VARIABLE, make_folder, remove_abandoned
+from app.cli.streams import log_somewhere
 from app.settings.environment import Environment, read_environment
 
 log = structlog.get_logger(__name__)
@@ -31,6 +32,7 @@ def command(bind: str | None, no_worker: bool) -> None:
     SIGHUP reloads the configuration, SIGTERM stops gracefully. How gunicorn runs is in
     config/gunicorn.conf.py.
     """
+    log_somewhere()
     environment = read_environment()
     if bind is not None:
         split_address(bind)
@@ -84,10 +86,11 @@ def _raise_file_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def _share_metrics() -> str:
+def _share_metrics() -> Path:
     """Let the web processes count together. Before prometheus_client is imported, or too late."""
-    folder = tempfile.mkdtemp(prefix="vouch-metrics-")
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+    remove_abandoned()
+    folder = make_folder()
+    os.environ[VARIABLE] = str(folder)
     return folder
 
 

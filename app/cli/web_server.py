@@ -3,12 +3,15 @@
 import gc
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
 import structlog
 from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger
 
+from app.cli.metrics_folder import VARIABLE
+from app.metrics_together import end_process
 from app.service import Service
 from app.web import create_app
 from app.worker.assembly import Worker, build_chores, build_worker
@@ -96,7 +99,9 @@ class WebServer(BaseApplication):  # type: ignore[misc]
         self.service.reload()
 
     def child_exit(self, _server: Any, worker: Any) -> None:
-        if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
-            from prometheus_client import multiprocess
-
-            multiprocess.mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
+        folder = os.environ.get(VARIABLE)
+        if folder:
+            try:
+                end_process(Path(folder), worker.pid)
+            except OSError as error:
+                log.warning("metrics.not_added", problem=str(error))

@@ -9,6 +9,7 @@ import structlog
 from app import logs
 from app.cli.address import listening, split_address
 from app.cli.database import prepare, require_current, require_keys
+from app.cli.streams import log_somewhere
 from app.service import build_service
 from app.settings.environment import read_environment
 from app.storage.errors import StorageUnavailable
@@ -28,6 +29,7 @@ def command(metrics: str | None) -> None:
 
     SIGTERM starts nothing more and waits for what is in flight. SIGHUP reloads the configuration.
     """
+    log_somewhere()
     environment = read_environment()
     if not environment.has_gameball_credentials:
         raise click.ClickException("GAMEBALL_API_KEY and GAMEBALL_SECRET_KEY must be set")

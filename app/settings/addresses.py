@@ -1,5 +1,6 @@
 """Can a database be reached by this address? Told before it is opened, and without saying it."""
 
+from enum import StrEnum
 from importlib.util import find_spec
 
 _NO_ADDRESS = "is no address: write sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME"
@@ -11,6 +12,19 @@ _NO_DRIVER = "needs a driver: pip install 'vouch[postgres]'"
 
 _SQLITE = frozenset({"sqlite", "sqlite+pysqlite"})
 _POSTGRES = "postgresql+psycopg"
+
+# Our own word in an address of PostgreSQL: postgresql://…/vouch?pooler=transaction
+POOLER = "pooler"
+
+
+class Pooler(StrEnum):
+    """How a pooler such as PgBouncer gives its server's sessions to its clients."""
+
+    SESSION = "session"
+    TRANSACTION = "transaction"
+
+
+_NO_POOLER = f"has a wrong {POOLER}: write {' or '.join(Pooler)}"
 
 
 def with_our_driver(url: str) -> str:
@@ -39,6 +53,8 @@ def problem_of(url: str) -> str | None:
         return _OTHER
     if "@" in (parts.host or ""):
         return _SECOND_AT
+    if parts.query.get(POOLER, Pooler.SESSION) not in tuple(Pooler):
+        return _NO_POOLER
     return None if find_spec("psycopg") else _NO_DRIVER
 
 

@@ -4,21 +4,28 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, func, or_, select
+from sqlalchemy import Connection, func, not_, or_, select, update
 
 from app.domain.attempts import State
 from app.steps.pace import is_slow_beyond
 from app.storage.tables import AttemptRow, EventRow, ForwardingRow, SubmissionRow
 
+_SAID_LATELY = timedelta(seconds=20)
+
 
 @dataclass(frozen=True, slots=True)
 class Forwarding:
-    """The account's pace and pause, when a worker last looked, and since when one is owed most."""
+    """The account's pace and pause, when a worker last looked, and since when one is owed most.
+
+    ``worker_seen_at``: when one took up a submission; ``worker_alive_at``: when one said that it
+    lives, whether or not there was anything to do.
+    """
 
     paused_at: datetime | None
     pause_reason: str | None
     slow_until: datetime | None
     worker_seen_at: datetime | None
+    worker_alive_at: datetime | None
     oldest_due_at: datetime | None
 
     def is_slowed(self, now: datetime) -> bool:
@@ -41,7 +48,18 @@ def forwarding(connection: Connection) -> Forwarding:
         row.pause_reason,
         row.slow_until,
         row.worker_seen_at,
+        row.worker_alive_at,
         oldest_due_at(connection),
+    )
+
+
+def say_alive(connection: Connection, now: datetime) -> None:
+    """Note that a worker lives. Of many, one now and then is enough: they share the row."""
+    lately = ForwardingRow.worker_alive_at.between(now - _SAID_LATELY, now)
+    connection.execute(
+        update(ForwardingRow)
+        .where(ForwardingRow.id == 1, or_(ForwardingRow.worker_alive_at.is_(None), not_(lately)))
+        .values(worker_alive_at=now)
     )
 
 

@@ -77,6 +77,8 @@ def _told(which: str, entered: AbstractContextManager[Connection]) -> Iterator[C
             yield connection
     except InUse as error:
         raise CannotCopy(f"{which} is in use: {error}") from None
+    except migrate.Occupied as error:
+        raise CannotCopy(f"{which}: {error}") from None
     except SQLAlchemyError as error:
         raise CannotCopy(f"{which}: {unavailable(error)}") from error
 

@@ -2,6 +2,7 @@
 
 import math
 import random
+import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,14 +13,18 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 
 from app.domain.clock import utc_now
-from app.storage.engines import is_sqlite, read_engine, write_engine
+from app.storage.engines import is_sqlite, read_engine, sqlite_path, write_engine
 from app.storage.errors import Overtaken, StorageUnavailable
 from app.storage.hashes import hashes_if_any, make_hash_key
 from app.storage.jobs import MOST_ITEMS, Job, Many, portions
+from app.storage.postgres import has_notices
 from app.storage.sharing import parking
+from app.storage.sqlite_files import SqliteFiles
+from app.storage.tiny import write_tiny_postgres, write_tiny_sqlite
 from app.storage.together import StepFailed, run_together, unavailable
 from app.storage.vault import Vault
-from app.storage.waits import Breather, bound_waits, drop_closed
+from app.storage.waits import Breather, bound_waits, drop_closed, is_read_only, is_silence
+from app.storage.writability import Writability
 from app.storage.writer import GroupWriter
 
 T = TypeVar("T")
@@ -53,6 +58,7 @@ class Database:
         self.url = url
         self.vault = Vault(secret_keys)
         self.is_embedded = is_sqlite(url)
+        self.has_notices = not self.is_embedded and has_notices(url)
         self._pool_size = pool_size
         self._patience_seconds = patience_seconds
         self._lock = Lock()
@@ -60,7 +66,10 @@ class Database:
         self._writes: Engine | None = None
         self._reads: Engine | None = None
         self._writer: GroupWriter | None = None
-        self._breather = Breather()
+        self._files: SqliteFiles | None = None
+        self._writability = Writability(self._write_tiny)
+        self._breather = Breather(is_silence)
+        self._refusals = Breather(is_read_only)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -111,6 +120,8 @@ class Database:
                 for result in self.write_each(step, some, patience_seconds)
             ]
         self._open()
+        if self._refusals.is_on:
+            raise _refused()
         self._read_hash_key()
         job = Job(step, items, patience_seconds)
         park = parking()
@@ -137,7 +148,24 @@ class Database:
         except SQLAlchemyError as error:
             raise unavailable(error) from error
 
+    def write_problem(self) -> str | None:
+        """Why nothing can be written at the moment, or None. Answers within a second."""
+        return self._writability.problem()
+
+    def shrink_log(self) -> None:
+        """Make an embedded database's log small again after somebody read for long."""
+        self._open()
+        if self._files is None or self._reads is None:
+            return
+        try:
+            self._files.shrink(self._reads)
+        except SQLAlchemyError as error:
+            raise unavailable(error) from error
+        except sqlite3.Error as error:
+            raise StorageUnavailable(str(error)) from error
+
     def close(self) -> None:
+        self._writability.rest()
         with self._lock:
             if self._writer is not None:
                 self._writer.close()
@@ -155,11 +183,16 @@ class Database:
             writes = write_engine(self.url, self._pool_size, self.vault)
             self._reads = writes
             if self.is_embedded:
+                self._files = SqliteFiles(sqlite_path(self.url))
                 self._reads = read_engine(self.url, self._pool_size, self.vault)
+                self._files.watch(writes)
+                self._files.watch(self._reads)
+                self._files.relieve(writes)
+                require_kept = self._files.require_in_place
+                self._writer = GroupWriter(writes, self._patience_seconds, require_kept)
             else:
                 bound_waits(writes, self._patience_seconds)
                 drop_closed(writes)
-            self._writer = GroupWriter(writes, self._patience_seconds) if self.is_embedded else None
             self._writes = writes
 
     def _read_hash_key(self) -> None:
@@ -189,7 +222,14 @@ class Database:
         """End all jobs: those that succeed are on disk then."""
         if self._writer is not None:
             self._writer.write(jobs)
-            return
+        else:
+            self._write_portions(jobs)
+        if any(isinstance(job.end, StorageUnavailable) for job in jobs):
+            self._writability.failed()
+        else:
+            self._writability.succeeded()
+
+    def _write_portions(self, jobs: Sequence[Job]) -> None:
         for some in portions(jobs):
             if len(some) == 1:
                 some[0].finish(self._alone(some[0]))
@@ -197,6 +237,31 @@ class Database:
             failed = self._together(some)
             if failed is not None:
                 self._one_by_one(some, is_hurried=_is_held_up(failed))
+
+    def _write_tiny(self) -> None:
+        """Find out whether a callback could be kept; nothing is changed."""
+        self._open()
+        try:
+            if self._files is not None:
+                assert self._reads is not None  # noqa: S101 -- opened above
+                # Not the writer's own connection: it would have to wait behind the writer.
+                write_tiny_sqlite(self._reads)
+                self._files.require_in_place()
+            else:
+                self._write_tiny_to_server()
+        except SQLAlchemyError as error:
+            raise unavailable(error) from error
+
+    def _write_tiny_to_server(self) -> None:
+        assert self._writes is not None  # noqa: S101 -- opened by the caller
+        for last_try in [False] * (_TRIES - 1) + [True]:
+            try:
+                write_tiny_postgres(self._writes)
+            except DBAPIError as error:
+                if last_try or not is_read_only(error):
+                    raise
+            else:
+                return
 
     def _together(self, jobs: Sequence[Job]) -> Exception | None:
         """One transaction for all; what one of them failed of, who is to be found one by one."""
@@ -219,7 +284,9 @@ class Database:
         """``is_hurried``: all have waited long for a lock, which most of them do not need."""
         give_up = time.monotonic() + _HURRIED_SECONDS
         for job in jobs:
-            if is_hurried and time.monotonic() > give_up:
+            if self._refusals.is_on:
+                job.finish(_refused())
+            elif is_hurried and time.monotonic() > give_up:
                 job.finish(StorageUnavailable("others have kept too many locks for too long"))
             else:
                 job.finish(self._alone(job, is_hurried=is_hurried))
@@ -241,7 +308,10 @@ class Database:
             except DBAPIError as error:
                 if last_try or not _may_go_through(error):
                     self._breather.note(error)
+                    self._refusals.note(error)
                     raise unavailable(error) from error
+                if is_read_only(error):
+                    continue  # on a new connection, which may lead to the new primary server
                 # The one that goes through needs the locks that this one let go of.
                 time.sleep(random.uniform(0.01, 0.05))
             except SQLAlchemyError as error:
@@ -260,7 +330,11 @@ def _is_gone(error: Exception) -> bool:
 
 
 def _may_go_through(error: Exception) -> bool:
-    return _sqlstate(error) in _TRY_AGAIN
+    return _sqlstate(error) in _TRY_AGAIN or is_read_only(error)
+
+
+def _refused() -> StorageUnavailable:
+    return StorageUnavailable("the server took no writes a moment ago")
 
 
 def _is_held_up(error: Exception) -> bool:

@@ -1,7 +1,6 @@
 """How is each database opened, so that what we acknowledged survives a loss of power?"""
 
 import os
-from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -9,28 +8,14 @@ from typing import Any
 from sqlalchemy import Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError
 
+from app.storage.postgres import postgres_engine
+from app.storage.sqlite_files import LOG_LIMIT_BYTES
 from app.storage.vault import Vault, with_vault
 
 BUSY_TIMEOUT_MS = 5_000
-# The last one: a machine that vanishes in mid-transaction must not keep its locks for hours.
-_POSTGRES_OPTIONS = (
-    "-c timezone=UTC -c statement_timeout=7000 -c lock_timeout=5000"
-    " -c idle_in_transaction_session_timeout=15000"
-)
 # A platform gives up after 10 seconds or so, and calls again only if it did not get a 2xx or 4xx.
 # The server ends a statement itself before we give up on the server.
 PATIENCE_SECONDS = 8.0
-# A server that vanished without a word is given up in seconds: the kernel would try for a quarter
-# of an hour. https://www.postgresql.org/docs/current/libpq-connect.html
-POSTGRES_CONNECTION: Mapping[str, Any] = {
-    "connect_timeout": 5,
-    "options": _POSTGRES_OPTIONS,
-    "application_name": "vouch",
-    "keepalives_idle": 5,
-    "keepalives_interval": 2,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 10_000,
-}
 
 
 def is_sqlite(url: str) -> bool:
@@ -52,14 +37,14 @@ def write_engine(url: str, pool_size: int = 16, vault: Vault | None = None) -> E
     """An engine whose transactions may write, and seal with the vault's keys."""
     if is_sqlite(url):
         return _sqlite(url, "BEGIN IMMEDIATE", 2, vault or Vault())
-    return _postgres(url, pool_size, vault or Vault())
+    return postgres_engine(url, pool_size, vault or Vault())
 
 
 def read_engine(url: str, pool_size: int = 16, vault: Vault | None = None) -> Engine:
     """An engine for reads. On SQLite it never waits for a writer, nor makes one wait."""
     if is_sqlite(url):
         return _sqlite(url, "BEGIN", pool_size, vault or Vault())
-    return _postgres(url, pool_size, vault or Vault())
+    return postgres_engine(url, pool_size, vault or Vault())
 
 
 def lone_engine(url: str) -> Engine:
@@ -70,7 +55,7 @@ def lone_engine(url: str) -> Engine:
     return (
         _sqlite(url, "BEGIN EXCLUSIVE", 1, Vault(), is_alone=True)
         if is_sqlite(url)
-        else _postgres(url, 1, Vault())
+        else postgres_engine(url, 1, Vault())
     )
 
 
@@ -98,6 +83,8 @@ def _sqlite(
             f"locking_mode={'EXCLUSIVE' if is_alone else 'NORMAL'}",
             f"busy_timeout={BUSY_TIMEOUT_MS}",
             "journal_mode=WAL",
+            # After a long reader it is as large as all that was written meanwhile.
+            f"journal_size_limit={LOG_LIMIT_BYTES}",
             # FULL: a commit is on disk when it returns, also after a loss of power.
             "synchronous=FULL",
             "foreign_keys=ON",
@@ -126,18 +113,3 @@ def _make_private(path: Path) -> None:
     # this process holds on it. What else is wrong with the path, SQLite says in its own words.
     with suppress(OSError):
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-
-
-def _postgres(url: str, pool_size: int, vault: Vault) -> Engine:
-    return create_engine(
-        url,
-        pool_size=pool_size,
-        max_overflow=0,
-        # The one used last: the driver has prepared its statements there.
-        pool_use_lifo=True,
-        pool_timeout=5,
-        # Errors, and with them our log, would quote the values of a statement.
-        hide_parameters=True,
-        execution_options=with_vault(vault),
-        connect_args=dict(POSTGRES_CONNECTION),
-    )

@@ -7,15 +7,15 @@ from collections.abc import Callable
 from typing import Any
 
 import structlog
-from sqlalchemy import make_url
 
-from app.storage.engines import POSTGRES_CONNECTION
+from app.storage.postgres import plain_session, settle_session
+from app.storage.waits import PATIENCE_SECONDS
 
 log = structlog.get_logger(__name__)
 
 # The channel on which a trigger says that an attempt's clock strikes within moments.
 DUE = "vouch_due"
-_LOOK_EVERY_SECONDS = 10.0
+_LOOK_EVERY_SECONDS = 5.0
 _CONNECT_AGAIN_SECONDS = 1.0
 
 
@@ -28,7 +28,7 @@ class Listener:
 
     def __init__(self, url: str, channel: str, on_notice: Callable[[], None]) -> None:
         self.is_listening = False
-        self._conninfo = make_url(url).set(drivername="postgresql")
+        self._url = url
         self._channel = channel
         self._on_notice = on_notice
         self._stopping = threading.Event()
@@ -64,10 +64,9 @@ class Listener:
             self._stopping.wait(_CONNECT_AGAIN_SECONDS)
 
     def _connect(self) -> Any:
-        import psycopg
-
-        conninfo = self._conninfo.render_as_string(hide_password=False)
-        return psycopg.connect(conninfo, autocommit=True, **dict(POSTGRES_CONNECTION))
+        connection = plain_session(self._url, PATIENCE_SECONDS)
+        settle_session(connection)
+        return connection
 
     def _listen(self, connection: Any) -> None:
         connection.execute(f"LISTEN {self._channel}")
@@ -78,6 +77,12 @@ class Listener:
             waiting.register(self._told, selectors.EVENT_READ)
             while not self._stopping.is_set():
                 if not waiting.select(_LOOK_EVERY_SECONDS):
-                    connection.execute("SELECT 1")  # is it still there?
+                    self._require_primary(connection)
                 if list(connection.notifies(timeout=0)):
                     self._on_notice()
+
+    def _require_primary(self, connection: Any) -> None:
+        """Is the server still there, and is it still the one that is written to?"""
+        [is_read_only] = connection.execute("SHOW transaction_read_only").fetchone()
+        if is_read_only == "on":
+            raise OSError("the server takes no writes, and will send no notices")

@@ -149,6 +149,7 @@ COLUMNS: Mapping[str, Mapping[str, Tells]] = {
         "slow_until": N,
         "slow_count": N,
         "worker_seen_at": N,
+        "worker_alive_at": N,
     },
     "sources": {
         "source": N,

@@ -12,6 +12,8 @@ from typing import Any
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
+from app.storage.waits import give_up, is_refusal
+
 Statement = tuple[str, Sequence[Any]]
 
 
@@ -43,8 +45,8 @@ def in_one_trip(connection: Connection, statements: Sequence[Statement]) -> list
             for cursor in cursors
         ]
     except psycopg.Error as error:
-        if raw.closed:
-            connection.invalidate(error)
+        if raw.closed or is_refusal(error):
+            give_up(connection, error)
         raise DBAPIError.instance(
             None, None, error, psycopg.Error, hide_parameters=True, dialect=connection.dialect
         ) from error

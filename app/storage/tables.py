@@ -451,6 +451,8 @@ class ForwardingRow(Base):
     """The one pace and the one pause of the Gameball account, over all processes and machines.
 
     Its lock orders the starts of submissions. ``probe_at``: while paused, when one may try.
+    ``worker_seen_at``: when a worker last took up a submission; ``worker_alive_at``: when one last
+    looked for any.
     """
 
     __tablename__ = "forwarding"
@@ -462,6 +464,7 @@ class ForwardingRow(Base):
     slow_until: Mapped[Moment | None]
     slow_count: Mapped[int]
     worker_seen_at: Mapped[Moment | None]
+    worker_alive_at: Mapped[Moment | None]
 
 
 class SourceRow(Base):

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
 
 from sqlalchemy import Engine
@@ -15,15 +15,26 @@ MAX_WAITING = 1_000
 MAX_BATCH = 200
 
 
+def _nothing() -> None:
+    """Nothing is to be looked at after a commit."""
+
+
 class GroupWriter:
     """The one thread that writes to an embedded database.
 
     It takes all waiting jobs into one transaction and answers them only after its commit, so
-    that they share one sync of the disk. A job that fails, fails alone.
+    that they share one sync of the disk. A job that fails, fails alone. ``require_kept`` raises
+    after a commit that cannot be relied on.
     """
 
-    def __init__(self, engine: Engine, patience_seconds: float) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        patience_seconds: float,
+        require_kept: Callable[[], None] = _nothing,
+    ) -> None:
         self._engine = engine
+        self._require_kept = require_kept
         self._patience_seconds = patience_seconds
         self._jobs: SimpleQueue[Sequence[Job] | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
@@ -75,6 +86,7 @@ class GroupWriter:
         """One transaction for all; its failure is everybody's, a step's failure is its own."""
         try:
             ends = self._ends(jobs)
+            self._require_kept()
         except Exception as error:
             ends = [(job, unavailable(error)) for job in jobs]
         for job, end in ends:

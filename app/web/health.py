@@ -4,15 +4,16 @@ import os
 import re
 from datetime import datetime, timedelta
 from enum import StrEnum
+from pathlib import Path
 
 import structlog
 from flask import Blueprint, Response, current_app
 from flask.blueprints import BlueprintSetupState
 from prometheus_client import REGISTRY, CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
-from prometheus_client.multiprocess import MultiProcessCollector
 from pydantic import Field
 
+from app.metrics_together import Counted
 from app.steps import health
 from app.storage.errors import StorageUnavailable
 from app.storage.migrate import is_usable
@@ -27,6 +28,8 @@ log = structlog.get_logger(__name__)
 blueprint = Blueprint("health", __name__)
 
 SILENCE = timedelta(seconds=60)
+# A worker says twice a minute that it lives. One that is restarted, or moved, is not missed.
+WORKER_SILENCE = timedelta(minutes=5)
 _COLLECTOR = "vouch.collector"
 
 
@@ -35,6 +38,12 @@ class Forwarder(StrEnum):
     PAUSED = "paused"
     NOT_CONFIGURED = "not_configured"
     SILENT = "silent"
+
+
+class Worker(StrEnum):
+    INSIDE = "inside"
+    SEEN = "seen"
+    NOT_SEEN = "not_seen"
 
 
 class Alive(Shape):
@@ -51,14 +60,25 @@ class ForwarderHealth(Shape):
     worker_seen_at: datetime | None = Field(description="When a worker last took up a submission.")
 
 
+class WorkerHealth(Shape):
+    """Whether anybody does what is owed."""
+
+    state: Worker = Field(
+        description="Whether one runs in this process, or one anywhere was alive in the last five"
+        " minutes. `not_seen` leaves the service ready: callbacks are kept until one is there."
+    )
+    alive_at: datetime | None = Field(description="When a worker last said that it lives.")
+
+
 class Ready(Shape):
     """Callbacks can be taken. A forwarder that rests does not change that: attempts wait for it."""
 
     status: str
-    database: str
+    database: str = Field(description="It answers, and takes writes.")
     rules: int = Field(description="How many the configuration in use has.")
     sources: int
     forwarder: ForwarderHealth
+    worker: WorkerHealth
 
 
 # A proxy that keeps these inside does so by their exact paths: no other spelling is served.
@@ -87,6 +107,8 @@ def readyz() -> Response:
         raise Problem("not-ready", "The database does not answer.") from None
     if found is None:
         raise Problem("not-ready", "The database is not at this version: run `vouch db upgrade`.")
+    _require_writes()
+    _require_own_worker()
     configuration = service().configuration
     return reply(
         Ready(
@@ -95,8 +117,27 @@ def readyz() -> Response:
             rules=len(configuration.rules),
             sources=len(configuration.sources),
             forwarder=_forwarder(found),
+            worker=_worker(found),
         )
     )
+
+
+def _require_writes() -> None:
+    problem = service().database.write_problem()
+    if problem is not None:
+        log.warning("storage.unavailable", problem=problem, path="/readyz")
+        raise Problem("not-ready", "The database takes no writes.")
+
+
+def _require_own_worker() -> None:
+    """Without the one inside, nothing is forwarded; a worker elsewhere is not this one's business.
+
+    Callbacks are kept for it, so that its absence must not take every web process out of service.
+    """
+    is_alive = service().is_worker_alive
+    if is_alive is not None and not is_alive():
+        log.error("worker.dead", path="/readyz")
+        raise Problem("not-ready", "The worker inside this process has stopped: restart it.")
 
 
 @blueprint.get("/metrics", strict_slashes=True)
@@ -108,10 +149,8 @@ def readyz() -> Response:
 )
 def metrics() -> Response:
     registry = CollectorRegistry()
-    if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
-        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-    else:
-        registry.register(REGISTRY)
+    folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+    registry.register(Counted(Path(folder)) if folder else REGISTRY)
     registry.register(current_app.extensions[_COLLECTOR])
     # Not what `Accept` asks for: prometheus_client's reading of it raises on a strange version.
     return Response(generate_latest(registry), content_type=CONTENT_TYPE_PLAIN_0_0_4)
@@ -120,6 +159,15 @@ def metrics() -> Response:
 def _forwarder(found: health.Forwarding) -> ForwarderHealth:
     state, reason = _state_of(found, service().now())
     return ForwarderHealth(state=state, reason=reason, worker_seen_at=found.worker_seen_at)
+
+
+def _worker(found: health.Forwarding) -> WorkerHealth:
+    at, now = found.worker_alive_at, service().now()
+    if service().is_worker_alive is not None:
+        state = Worker.INSIDE
+    else:
+        state = Worker.SEEN if at and at >= now - WORKER_SILENCE else Worker.NOT_SEEN
+    return WorkerHealth(state=state, alive_at=at)
 
 
 def _state_of(found: health.Forwarding, now: datetime) -> tuple[Forwarder, str | None]:

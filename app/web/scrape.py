@@ -33,12 +33,18 @@ class DatabaseCollector(Collector):
         self._counted_at = float("-inf")
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
+        is_writable = self._service.database.write_problem() is None
         try:
             with self._service.database.read() as connection:
                 found = list(self._found(connection))
         except StorageUnavailable:
             found = []
-        yield _gauge("vouch_database_up", "Whether the database answers.", bool(found))
+        yield _gauge(
+            "vouch_database_up",
+            "Whether the database answers, and takes writes.",
+            bool(found) and is_writable,
+        )
+        yield _gauge("vouch_database_writable", "Whether the database takes writes.", is_writable)
         yield from found
 
     def _found(self, connection: Connection) -> Iterator[GaugeMetricFamily]:
@@ -111,6 +117,12 @@ def _forwarding(found: health.Forwarding, now: datetime) -> Iterator[GaugeMetric
             "vouch_worker_seen_timestamp_seconds",
             "When a worker last took up a submission, in seconds since 1970.",
             found.worker_seen_at.timestamp(),
+        )
+    if found.worker_alive_at is not None:
+        yield _gauge(
+            "vouch_worker_alive_timestamp_seconds",
+            "When a worker last said that it lives, in seconds since 1970.",
+            found.worker_alive_at.timestamp(),
         )
 
 

@@ -89,6 +89,7 @@ def build_dispatcher(service: Service) -> Dispatcher:
         forwarder, threads=settings.threads, poll_seconds=settings.poll_every, now=service.now
     )
     service.wake_worker = dispatcher.wake
+    service.is_worker_alive = dispatcher.is_alive
     return dispatcher
 
 

@@ -50,6 +50,7 @@ class Chores:
             self._tried(self._carry_on)
             self._purge()
             self._tried(self._seal)
+            self._tried(self._service.database.shrink_log)
 
     def _tried(self, chore: Callable[[], None]) -> None:
         try:

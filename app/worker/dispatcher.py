@@ -13,7 +13,7 @@ from typing import TypeVar
 import structlog
 from sqlalchemy import Connection
 
-from app.steps import forwarding, pace, timers
+from app.steps import forwarding, health, pace, timers
 from app.steps.forwarding import NotNow, Started
 from app.storage.errors import StorageUnavailable
 from app.storage.listening import DUE, Listener
@@ -36,6 +36,9 @@ _SLEEP_SECONDS = 5.0
 _FRESH_SECONDS, _COMPANY_SECONDS = 1.0, 60.0
 # How long a worker leaves alone what it came to grief over. Another may well be able to start it.
 _ASIDE_SECONDS = 60.0
+# How often a worker notes in the database that it lives, and after how long without a step of its
+# own it is taken for dead: each of its waits, for the database or for work, is shorter.
+_ALIVE_EVERY_SECONDS, _DEAD_AFTER_SECONDS = 30.0, 60.0
 
 
 class Dispatcher:
@@ -61,6 +64,8 @@ class Dispatcher:
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._sweep_at = 0.0
+        self._say_alive_at = 0.0
+        self._moved_at = 0.0
         self._blocked_until = 0.0
         # Due attempts to be tried next, the latest time to try them, and whether there were more.
         self._found: deque[str] = deque()
@@ -70,14 +75,21 @@ class Dispatcher:
         self._company_until = 0.0
         self._place_at = math.inf
         self._spread = Spread()
-        embedded = self._database.is_embedded
-        self._listener = None if embedded else Listener(self._database.url, DUE, self.wake)
+        self._listener = (
+            Listener(self._database.url, DUE, self.wake) if self._database.has_notices else None
+        )
         self._thread = threading.Thread(target=self._run, name="dispatcher", daemon=True)
 
     def start(self) -> None:
         if self._listener is not None:
             self._listener.start()
+        self._moved_at = time.monotonic()
         self._thread.start()
+
+    def is_alive(self) -> bool:
+        """Whether it goes on starting what is due."""
+        has_moved = time.monotonic() - self._moved_at < _DEAD_AFTER_SECONDS
+        return self._thread.is_alive() and has_moved
 
     def wake(self) -> None:
         """Say that something may have become due. While nothing may start, it can wait."""
@@ -114,6 +126,10 @@ class Dispatcher:
     def _round(self) -> float:
         """Start what can be started; the seconds to wait then, unless woken before."""
         self._blocked_until = 0.0
+        self._moved_at = time.monotonic()
+        if time.monotonic() >= self._say_alive_at:
+            self._say_alive_at = time.monotonic() + _ALIVE_EVERY_SECONDS
+            self._tried(lambda: self._database.write(lambda c: health.say_alive(c, self._now())))
         if time.monotonic() >= self._sweep_at:
             self._sweep_at = time.monotonic() + _SWEEP_EVERY_SECONDS
             # What it comes to grief over must not keep what is due from being started.
@@ -155,6 +171,7 @@ class Dispatcher:
     def _start_next(self) -> datetime | None:
         """Try the next one found, holding a place in the pool. Until when may no other start?"""
         attempt_id = self._found.popleft()
+        self._moved_at = time.monotonic()
         made = self._start(attempt_id)
         if made is None:
             return None

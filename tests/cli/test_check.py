@@ -740,7 +740,7 @@ def test_a_shared_database_of_another_version_is_an_error(
     write("")
     monkeypatch.setenv("DATABASE_URL", postgres_url)
     with psycopg.connect(postgres_url.replace("+psycopg", "")) as connection:
-        connection.execute("DELETE FROM alembic_version")
+        connection.execute("DELETE FROM vouch_version")
 
     status, findings = checked(run, "--offline")
 

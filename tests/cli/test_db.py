@@ -32,7 +32,7 @@ def test_upgrade_says_where_the_database_is_now(
 def test_whoever_goes_back_to_this_version_is_told_that_the_database_is_of_a_newer_one(
     run: Vouch, monkeypatch: pytest.MonkeyPatch, database_url: str
 ) -> None:
-    execute(database_url, text("UPDATE alembic_version SET version_num = 'from_the_future'"))
+    execute(database_url, text("UPDATE vouch_version SET version_num = 'from_the_future'"))
     monkeypatch.setenv("DATABASE_URL", plain(database_url))
 
     upgraded = run("db", "upgrade")
@@ -48,7 +48,7 @@ def test_whoever_goes_back_to_this_version_is_told_that_the_database_is_of_a_new
 def test_a_copy_into_a_database_of_a_newer_version_is_refused(
     run: Vouch, sqlite_url: str, postgres_url: str
 ) -> None:
-    execute(postgres_url, text("UPDATE alembic_version SET version_num = 'from_the_future'"))
+    execute(postgres_url, text("UPDATE vouch_version SET version_num = 'from_the_future'"))
 
     result = run("db", "copy", sqlite_url, plain(postgres_url))
 

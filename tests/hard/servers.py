@@ -2,9 +2,11 @@
 
 import contextlib
 import importlib
+import os
 import select
 import shutil
 import socket
+import subprocess
 import tempfile
 import threading
 import time
@@ -13,12 +15,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from signal import SIGCONT, SIGKILL, SIGSTOP
 from typing import Any, LiteralString
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import psutil
 import psycopg
+import pytest
 
 from app.storage.migrate import upgrade
+from tests.hard.harness import free_port, wait_until
 
 
 def new_folder() -> Path:
@@ -60,6 +64,11 @@ class OwnPostgres:
         host = str(Path(self.socket_path).parent)
         with psycopg.connect(host=host, user="postgres", autocommit=True) as session:
             session.execute(statement)
+
+    def ask(self, statement: LiteralString) -> Any:
+        host = str(Path(self.socket_path).parent)
+        with psycopg.connect(host=host, user="postgres", autocommit=True) as session:
+            return session.execute(statement).fetchone()
 
     def kill(self) -> None:
         """`kill -9` of the server and everything below it, as when the machine is switched off."""
@@ -128,11 +137,63 @@ class OwnPostgres:
         return int((self.folder / "postmaster.pid").read_text().split()[0])
 
 
+class Standby:
+    """A server that follows another, and may take its place."""
+
+    def __init__(self, primary: OwnPostgres) -> None:
+        self.folder, self._sockets = new_folder(), new_folder()
+        self._primary = primary
+        self._user = primary._server.system_user
+        self._run = {"pgdata": self.folder / "data", "user": self._user}
+        for folder in (self.folder, self._sockets):
+            if self._user is not None:
+                shutil.chown(folder, self._user)
+        source = str(Path(primary.socket_path).parent)
+        primary._commands.pg_basebackup(
+            ["-h", source, "-U", "postgres", "-R", "-X", "stream", "-c", "fast"], **self._run
+        )
+        (self.folder / "data").chmod(0o700)
+        options = f"-h '' -k {self._sockets}"
+        primary._commands.pg_ctl(
+            ["-w", "-o", options, "-l", str(self.folder / "log"), "start"], **self._run
+        )
+
+    @property
+    def socket_path(self) -> str:
+        [found] = self._sockets.glob(".s.PGSQL.*[0-9]")
+        return str(found)
+
+    @property
+    def url(self) -> str:
+        return f"postgresql+psycopg://postgres@/vouch?host={quote(str(self._sockets))}"
+
+    def is_level(self) -> bool:
+        """Whether it has all that its primary has written."""
+        written = self._primary.ask("SELECT pg_current_wal_lsn()")
+        return bool(written == self.ask("SELECT pg_last_wal_replay_lsn()"))
+
+    def ask(self, statement: LiteralString) -> Any:
+        with psycopg.connect(host=str(self._sockets), user="postgres", autocommit=True) as session:
+            return session.execute(statement).fetchone()
+
+    def promote(self) -> None:
+        self._primary._commands.pg_ctl(["-w", "promote"], **self._run)
+
+    def end(self) -> None:
+        with contextlib.suppress(Exception):
+            self._primary._commands.pg_ctl(["-w", "-m", "immediate", "stop"], **self._run)
+        for folder in (self.folder, self._sockets):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
 class Proxy:
-    """A way to a server that can be cut, silenced or slowed while connections are on it."""
+    """A way to a server that can be cut, silenced or slowed while connections are on it.
+
+    ``target`` is where those lead that are opened from now on.
+    """
 
     def __init__(self, target: str) -> None:
-        self._target = target
+        self.target = target
         self.is_cut = False
         self.is_silent = threading.Event()
         self.delay_seconds = 0.0
@@ -178,7 +239,7 @@ class Proxy:
         far = socket.socket(socket.AF_UNIX)
         with near, far:
             try:
-                far.connect(self._target)
+                far.connect(self.target)
                 self._pairs.append((near, far))
                 while True:
                     ready, _, _ = select.select([near, far], [], [], 0.5)
@@ -192,6 +253,55 @@ class Proxy:
                         (far if end is near else near).sendall(data)
             except (OSError, ValueError):
                 return
+
+
+class PgBouncer:
+    """The real one, in front of a server. ``sessions``: how many it opens there at most."""
+
+    def __init__(self, server: OwnPostgres, mode: str, sessions: int) -> None:
+        program = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
+        if program is None:
+            pytest.skip("pgbouncer is not installed")
+        self._folder = new_folder()
+        self.port = free_port()
+        socket_path = Path(server.socket_path)
+        settings = f"""
+[databases]
+vouch = host={socket_path.parent} port={socket_path.suffix[1:]} dbname=vouch user=postgres
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = {self.port}
+unix_socket_dir =
+auth_type = any
+pool_mode = {mode}
+default_pool_size = {sessions}
+max_client_conn = 300
+logfile = {self._folder}/log
+"""
+        (self._folder / "pgbouncer.ini").write_text(settings, "utf-8")
+        user = server._server.system_user
+        if user is not None:
+            shutil.chown(self._folder, user)
+        as_user = ["-u", user] if user is not None else []
+        self._popen = subprocess.Popen(
+            [program, "-q", *as_user, str(self._folder / "pgbouncer.ini")],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        wait_until(self._answers, 15, "pgbouncer answers")
+
+    def url(self, **said: str) -> str:
+        return f"postgresql+psycopg://postgres@127.0.0.1:{self.port}/vouch?{urlencode(said)}"
+
+    def end(self) -> None:
+        self._popen.terminate()
+        self._popen.wait(10)
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _answers(self) -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
 
 def _command(process: psutil.Process) -> str:

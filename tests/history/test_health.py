@@ -1,6 +1,8 @@
 """Is what we tell those who watch true, and does it tell no more?"""
 
-from datetime import timedelta
+import re
+import time
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +11,13 @@ from sqlalchemy import text, update
 
 from app.domain.attempts import State
 from app.service import Service
+from app.steps import health
+from app.steps.health import say_alive
 from app.storage.tables import ForwardingRow
 from app.web import create_app
 from tests.history.conftest import NOW, Caller, Clock, MakeService, Past
 from tests.history.test_attempts import problem
+from tests.storage.test_writability import refusing
 
 MINUTE = timedelta(minutes=1)
 PERSONAL = ("customer-1", "account-1", "jane@example.com", "+20100")
@@ -55,6 +60,7 @@ def test_a_service_with_its_database_is_ready(anyone: Caller) -> None:
         "rules": 1,
         "sources": 2,
         "forwarder": {"state": "running", "reason": None, "workerSeenAt": None},
+        "worker": {"state": "not_seen", "aliveAt": None},
     }
 
 
@@ -162,7 +168,7 @@ def test_metrics_survive_a_dead_database(
 
 @pytest.mark.parametrize(
     "statement",
-    ["UPDATE alembic_version SET version_num = '0001'", "DROP TABLE alembic_version"],
+    ["UPDATE vouch_version SET version_num = '0001'", "DROP TABLE vouch_version"],
 )
 def test_a_database_of_another_version_is_not_ready(
     make_service: MakeService, sqlite_url: str, statement: str
@@ -180,3 +186,78 @@ def test_an_empty_database_is_not_ready(make_service: MakeService, tmp_path: Pat
     service = make_service(f"sqlite:///{tmp_path / 'new.db'}")
 
     assert problem(Caller(create_app(service).test_client()).get("/readyz")) == (503, "not-ready")
+
+
+def test_a_database_that_is_read_and_takes_no_writes_is_not_ready(
+    anyone: Caller, service: Service
+) -> None:
+    with refusing(service.database.url):
+        answer, metrics = anyone.get("/readyz"), anyone.get("/metrics").text
+    time.sleep(2.1)
+    again, well = anyone.get("/readyz"), anyone.get("/metrics").text
+
+    assert problem(answer) == (503, "not-ready")
+    assert answer.json["detail"] == "The database takes no writes."  # type: ignore[index]
+    assert "vouch_database_up 0.0" in metrics
+    assert "vouch_database_writable 0.0" in metrics
+    assert "vouch_attempts{" in metrics
+    assert again.status_code == 200
+    assert "vouch_database_up 1.0" in well
+    assert "vouch_database_writable 1.0" in well
+
+
+def worker(anyone: Caller) -> str:
+    answer = anyone.get("/readyz")
+    assert answer.status_code == 200, answer.text
+    state: str = answer.json["worker"]["state"]  # type: ignore[index]
+    return state
+
+
+def test_a_service_without_a_worker_inside_is_ready_whether_or_not_one_lives_elsewhere(
+    anyone: Caller, service: Service
+) -> None:
+    before = worker(anyone)
+    service.database.write(lambda c: say_alive(c, NOW - 6 * MINUTE))
+    long_ago = worker(anyone)
+    service.database.write(lambda c: say_alive(c, NOW - 4 * MINUTE))
+    lately = worker(anyone)
+
+    assert (before, long_ago, lately) == ("not_seen", "not_seen", "seen")
+    seconds = (NOW - 4 * MINUTE).timestamp()
+    assert f"vouch_worker_alive_timestamp_seconds {seconds!r}" in _plain(
+        anyone.get("/metrics").text
+    )
+
+
+def _plain(metrics: str) -> str:
+    """Large numbers are written with an exponent."""
+    return re.sub(r"\S+e\+09", lambda found: repr(float(found[0])), metrics)
+
+
+def test_a_service_whose_own_worker_died_is_not_ready(anyone: Caller, service: Service) -> None:
+    service.is_worker_alive = lambda: True
+    alive = worker(anyone)
+    service.is_worker_alive = lambda: False
+    dead = anyone.get("/readyz")
+
+    assert alive == "inside"
+    assert problem(dead) == (503, "not-ready")
+    assert "worker" in dead.json["detail"]  # type: ignore[index]
+
+
+def test_of_many_workers_one_says_now_and_then_that_it_lives(service: Service) -> None:
+    def said_at() -> datetime | None:
+        with service.database.read() as connection:
+            return health.forwarding(connection).worker_alive_at
+
+    for seconds in (0, 5, 19):
+        service.database.write(
+            lambda c, s=seconds: say_alive(c, NOW + timedelta(seconds=s))  # type: ignore[misc]
+        )
+    early = said_at()
+    service.database.write(lambda c: say_alive(c, NOW + timedelta(seconds=30)))
+    late = said_at()
+    # A clock that was ahead is not believed for ever.
+    service.database.write(lambda c: say_alive(c, NOW))
+
+    assert (early, late, said_at()) == (NOW, NOW + timedelta(seconds=30), NOW)

@@ -162,7 +162,7 @@ def test_a_source_that_is_not_there_is_not_made(tmp_path: Path, postgres_url: st
 
 def test_a_source_of_an_older_version_is_refused(move: tuple[str, str]) -> None:
     source, target = move
-    execute(source, text("UPDATE alembic_version SET version_num = '0000'"))
+    execute(source, text("UPDATE vouch_version SET version_num = '0000'"))
 
     with pytest.raises(CannotCopy, match="vouch db upgrade"):
         copy(source, target)

@@ -19,7 +19,7 @@ from app.domain.attempts import State
 from app.storage import migrate
 from app.storage.database import Database
 from app.storage.engines import is_sqlite, write_engine
-from app.storage.migrate import head, is_current, is_usable, upgrade
+from app.storage.migrate import Occupied, head, is_current, is_usable, upgrade
 from app.storage.tables import (
     EVENTS,
     IDENTITIES,
@@ -69,7 +69,12 @@ def tables_of(url: str) -> set[str]:
 def test_autogenerate_finds_nothing_to_migrate(database_url: str) -> None:
     with opened(database_url) as engine, engine.begin() as connection:
         context = MigrationContext.configure(
-            connection, opts={"compare_type": True, "compare_server_default": True}
+            connection,
+            opts={
+                "compare_type": True,
+                "compare_server_default": True,
+                "version_table": migrate.VERSION_TABLE,
+            },
         )
 
         assert compare_metadata(context, Base.metadata) == []
@@ -80,7 +85,7 @@ def sqlite_shape(connection: Connection) -> set[tuple[Any, ...]]:
     shape: set[tuple[Any, ...]] = set()
     names = connection.execute(text("SELECT name, tbl_name, type, sql FROM sqlite_master")).all()
     for name, table, kind, sql in names:
-        if table == "alembic_version":
+        if table == "vouch_version":
             continue
         if kind == "index" and sql:
             shape.add((table, name, " ".join(sql.split())))
@@ -107,7 +112,7 @@ def postgres_shape(connection: Connection, schema: str) -> set[tuple[Any, ...]]:
         WHERE connamespace = CAST(:s AS regnamespace) AND contype <> 'n'""",
     )
     rows = [row for q in queries for row in connection.execute(text(q), {"s": schema})]
-    return {tuple(row) for row in rows if "alembic_version" not in str(row[0])}
+    return {tuple(row) for row in rows if "vouch_version" not in str(row[0])}
 
 
 def test_the_migrations_make_exactly_what_the_tables_describe(
@@ -164,14 +169,14 @@ def test_migrating_again_changes_nothing(database_url: str) -> None:
 
 def test_a_database_that_a_newer_version_migrated_is_left_alone(database_url: str) -> None:
     with opened(database_url) as engine, engine.begin() as connection:
-        connection.execute(text("UPDATE alembic_version SET version_num = 'from_the_future'"))
+        connection.execute(text("UPDATE vouch_version SET version_num = 'from_the_future'"))
     before = tables_of(database_url)
 
     upgrade(database_url)
 
     assert tables_of(database_url) == before
     with opened(database_url) as engine, engine.begin() as connection:
-        [revision] = connection.execute(text("SELECT version_num FROM alembic_version")).scalars()
+        [revision] = connection.execute(text("SELECT version_num FROM vouch_version")).scalars()
     assert revision == "from_the_future"
 
 
@@ -209,18 +214,82 @@ def test_six_machines_may_migrate_at_once(empty_url: str) -> None:
 
 
 def test_a_migration_that_fails_leaves_nothing_behind(empty_url: str) -> None:
-    # The last table that the first migration makes is already there.
+    # The last index that the first migration makes has the name of one that is there.
     with opened(empty_url) as engine, engine.begin() as connection:
-        connection.execute(text("CREATE TABLE transitions (id integer)"))
+        connection.execute(text("CREATE TABLE others (id integer)"))
+        connection.execute(text("CREATE INDEX ix_submissions_ended_at ON others (id)"))
 
-    with pytest.raises(DBAPIError, match="transitions"):
+    with pytest.raises(DBAPIError, match="ix_submissions_ended_at"):
         upgrade(empty_url)
 
-    assert tables_of(empty_url) == {"transitions"}
+    assert tables_of(empty_url) == {"others"}
     with opened(empty_url) as engine, engine.begin() as connection:
-        connection.execute(text("DROP TABLE transitions"))
+        connection.execute(text("DROP TABLE others"))
     upgrade(empty_url)
     assert "attempts" in tables_of(empty_url)
+
+
+def strangers_table(url: str, revision: str, *more: str) -> None:
+    """Another application that migrates with Alembic, in the same database."""
+    with opened(url) as engine, engine.begin() as connection:
+        connection.execute(text("CREATE TABLE alembic_version (version_num varchar(32))"))
+        connection.execute(text("INSERT INTO alembic_version VALUES (:r)"), {"r": revision})
+        for name in ("users", *more):
+            connection.execute(text(f"CREATE TABLE {name} (id integer)"))
+
+
+def former_revision(url: str) -> str:
+    with opened(url) as engine, engine.begin() as connection:
+        [found] = connection.execute(text("SELECT version_num FROM alembic_version")).scalars()
+    return str(found)
+
+
+@pytest.mark.parametrize("revision", ["ae1027a6acf1", "0001", "0013", "0014"])
+def test_a_stranger_who_uses_alembic_too_is_left_alone_and_worked_beside(
+    empty_url: str, revision: str
+) -> None:
+    strangers_table(empty_url, revision)
+    with opened(empty_url) as engine, engine.begin() as connection:
+        assert not is_usable(connection)
+
+    upgrade(empty_url)
+
+    assert former_revision(empty_url) == revision
+    assert tables_of(empty_url) >= {"users", "attempts", "vouch_version"}
+    with opened(empty_url) as engine, engine.begin() as connection:
+        assert is_current(connection)
+
+
+def test_a_strangers_tables_that_are_called_like_ours_are_refused_with_their_names(
+    empty_url: str,
+) -> None:
+    strangers_table(empty_url, "0013", "events", "attempts")
+
+    with pytest.raises(Occupied, match=r"called like Vouch's \(attempts, events\)"):
+        upgrade(empty_url)
+
+    assert tables_of(empty_url) == {"alembic_version", "users", "events", "attempts"}
+
+
+@pytest.mark.parametrize("revision", ["0007", "0013"])
+def test_an_installation_of_a_former_version_goes_on_and_its_version_may_too(
+    empty_url: str, revision: str
+) -> None:
+    """Versions before 0014 read the revision from Alembic's own table."""
+    run_to(empty_url, revision)
+    with opened(empty_url) as engine, engine.begin() as connection:
+        connection.execute(text("CREATE TABLE alembic_version (version_num varchar(32))"))
+        connection.execute(text("INSERT INTO alembic_version SELECT * FROM vouch_version"))
+        connection.execute(text("DROP TABLE vouch_version"))
+        assert not is_usable(connection)
+
+    upgrade(empty_url, KEYS)
+
+    assert former_revision(empty_url) == revision
+    with opened(empty_url) as engine, engine.begin() as connection:
+        assert is_current(connection)
+        assert inspect(connection).get_pk_constraint("vouch_version")["constrained_columns"]
+    upgrade(empty_url)
 
 
 BEFORE_SEALING = "0007"
@@ -314,7 +383,7 @@ def test_a_database_that_a_newer_version_migrated_can_be_used_and_an_older_one_c
 ) -> None:
     with opened(database_url) as engine, engine.begin() as connection:
         before = is_usable(connection)
-        connection.execute(text("UPDATE alembic_version SET version_num = :r"), {"r": revision})
+        connection.execute(text("UPDATE vouch_version SET version_num = :r"), {"r": revision})
 
         assert before
         assert is_usable(connection) is usable

@@ -16,7 +16,7 @@ from app.domain.attempts import State
 from app.domain.clock import utc_now
 from app.sandbox.faults import Fault
 from app.sandbox.server import SandboxServer
-from app.steps import forwarding
+from app.steps import forwarding, health
 from app.steps.forwarding import NotNow, Started
 from app.storage.database import Database
 from app.storage.errors import StorageUnavailable
@@ -585,3 +585,42 @@ def test_a_worker_built_of_a_service_is_woken_by_what_the_service_receives(
 
     assert receipt.states == (State.DUE,)
     assert len(sandbox.books.grants()) == 1
+
+
+def alive_at(world: World) -> datetime | None:
+    with world.database.read() as connection:
+        return health.forwarding(connection).worker_alive_at
+
+
+def test_a_worker_that_has_nothing_to_do_says_that_it_lives(
+    world: World, dispatcher_of: MakeDispatcher
+) -> None:
+    before = utc_now()
+
+    dispatcher = dispatcher_of(world)
+    until(lambda: (alive_at(world) or before) > before)
+
+    assert dispatcher.is_alive()
+    dispatcher.stop()
+    assert not dispatcher.is_alive()
+
+
+def test_a_worker_that_hangs_is_not_alive(
+    world: World, dispatcher_of: MakeDispatcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go = threading.Event()
+
+    class Hanging(Database):
+        def read(self):  # type: ignore[no-untyped-def]
+            go.wait(10)
+            return super().read()
+
+    monkeypatch.setattr("app.worker.dispatcher._DEAD_AFTER_SECONDS", 0.3)
+    hanging = Hanging(world.database.url)
+    dispatcher = dispatcher_of(world, database=hanging)
+
+    until(lambda: not dispatcher.is_alive(), 5)
+    go.set()
+    until(dispatcher.is_alive, 5)
+    dispatcher.stop()
+    hanging.close()

@@ -7,12 +7,15 @@ from pathlib import Path
 from sqlalchemy import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.cli.checks.findings import Finding, error, ok, warning
+from app.cli.checks.findings import Finding, Level, error, ok, warning
+from app.settings.addresses import Pooler
 from app.settings.environment import Environment
 from app.storage.database import Database
 from app.storage.engines import sqlite_path
 from app.storage.errors import StorageUnavailable
 from app.storage.migrate import head, is_current, is_usable
+from app.storage.poolers import look_at
+from app.storage.postgres import pooler_of
 
 PLACE = "DATABASE_URL"
 
@@ -23,7 +26,10 @@ def check_storage(environment: Environment) -> Iterator[Finding]:
     if environment.is_embedded and not (path := sqlite_path(environment.database_url)).is_file():
         yield _to_be_made(path, name)
         return
-    yield _revision(environment, name)
+    revision = _revision(environment, name)
+    yield revision
+    if revision.level is not Level.ERROR and not environment.is_embedded:
+        yield from _between(environment.database_url)
     if environment.is_embedded:
         yield from _readers(sqlite_path(environment.database_url))
 
@@ -39,6 +45,31 @@ def _readers(path: Path) -> Iterator[Finding]:
     """We make it for its owner alone; a copy, or an early version, may be open to all."""
     if path.stat().st_mode & 0o077:
         yield warning(PLACE, f"others can read {path}: chmod 600 {path} and what is named like it")
+
+
+def _between(url: str) -> Iterator[Finding]:
+    """Whether the address says what is between us and the server, and how the server keeps text."""
+    said, found = pooler_of(url), look_at(url)
+    if found.pooler is Pooler.TRANSACTION is not said:
+        yield error(
+            PLACE,
+            "a pooler in transaction mode is in front of the server: write ?pooler=transaction"
+            " behind the database's name, or let it pool by sessions",
+        )
+    elif said is Pooler.TRANSACTION is not found.pooler:
+        yield warning(
+            PLACE,
+            "it says pooler=transaction, and no pooler in transaction mode is in front of the"
+            " server: workers look by themselves instead of being woken",
+        )
+    elif found.pooler:
+        yield ok(PLACE, f"a pooler in {found.pooler} mode is in front of the server")
+    if found.encoding != "UTF8":
+        yield warning(
+            PLACE,
+            f"the database's encoding is {found.encoding}: what platforms and people write may"
+            " have no place in it, and is answered 503; create one with ENCODING 'UTF8'",
+        )
 
 
 def _revision(environment: Environment, name: str) -> Finding:
