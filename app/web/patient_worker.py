@@ -10,6 +10,7 @@ import functools
 import selectors
 import socket
 import ssl
+import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -49,6 +50,9 @@ LINGER_SECONDS = 2.0
 MOST_LINGER_SECONDS = 15.0
 MOST_DISCARDED = 16_777_216
 SWEEP_SECONDS = 0.25
+# How long a thread may keep the interpreter while requests outside the intake are served: what
+# people ask takes long to write, and a callback's threads would wait for each of theirs in turn.
+SHARING_SECONDS = 0.002
 
 
 class Connection(TConn):  # type: ignore[misc]
@@ -137,6 +141,8 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         self._sending = Connections()
         self._over = Connections()
         self._in_threads: set[Connection] = set()
+        self._people = 0
+        self._usual_switch_seconds = sys.getswitchinterval()
         self._held = 0
         self._swept_at = 0.0
 
@@ -274,15 +280,27 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
     def _start(self, queue: Queue, conn: Connection) -> None:
         queue.free -= 1
         self._in_threads.add(conn)
+        if queue.lane is not INTAKE:
+            self._share_interpreter(1)
         done = queue.pool.submit(self.handle, conn)
         done.add_done_callback(lambda end: self.method_queue.defer(self._end, queue, conn, end))
 
     def _end(self, queue: Queue, conn: Connection, end: Any) -> None:
         queue.free += 1
         self._in_threads.discard(conn)
+        if queue.lane is not INTAKE:
+            self._share_interpreter(-1)
         if queue.waiting:
             self._start(queue, queue.waiting.popleft())
         self.finish_request(conn, end)
+
+    def _share_interpreter(self, more: int) -> None:
+        if self._people == 0:
+            self._usual_switch_seconds = sys.getswitchinterval()
+            sys.setswitchinterval(min(SHARING_SECONDS, self._usual_switch_seconds))
+        self._people += more
+        if self._people == 0:
+            sys.setswitchinterval(self._usual_switch_seconds)
 
     def handle_request(self, req: Any, conn: Connection) -> bool:
         # The poller has said it, where the body is wanted.

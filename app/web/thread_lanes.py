@@ -28,7 +28,7 @@ class Lane:
 
 
 INTAKE = Lane(name="intake", paths=(b"/webhooks/",), share=1.0, most_waiting=None)
-PEOPLE = Lane(name="people", paths=(b"",), share=0.5, least=4)
+PEOPLE = Lane(name="people", paths=(b"",), share=0.25, least=4)
 # The first whose path fits. Threads are only started when they are needed.
 LANES = (
     INTAKE,

@@ -3,6 +3,7 @@
 import contextlib
 import http.client
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -343,6 +344,20 @@ def test_people_who_wait_leave_the_intake_and_the_probes_alone(
     assert {answer[0] for answer in answers} == {503}
     assert all(answer[1]["retry-after"] and b"/docs#busy" in answer[2] for answer in answers)
     assert {answer[0] for answer in served} == {404}
+
+
+def test_threads_hand_over_quickly_while_people_are_served(over_tcp: Serving, shop: Shop) -> None:
+    usual = sys.getswitchinterval()
+    with over_tcp.connect() as first, over_tcp.connect() as second:
+        for client in (first, second):
+            client.sendall(get("/v1/wait"))
+            assert shop.waiting.acquire(timeout=5)
+        assert sys.getswitchinterval() == pytest.approx(patient_worker.SHARING_SECONDS)
+        assert over_tcp.ask(get("/webhooks/a"))[0] == 200
+        assert sys.getswitchinterval() == pytest.approx(patient_worker.SHARING_SECONDS)
+        shop.go.set()
+        assert [read_answer(client)[0] for client in (first, second)] == [404, 404]
+    wait_until(lambda: sys.getswitchinterval() == usual)
 
 
 def test_a_request_that_waited_for_a_thread_is_served(over_tcp: Serving, shop: Shop) -> None:
