@@ -32,9 +32,14 @@ keepalive = 30
 # soft limit (`ulimit -n`) as far as the hard one allows.
 worker_connections = 12_000
 
-# Whose X-Forwarded-Proto is believed. The caller's address is not taken from here: count your
-# proxies in [web] trusted_proxies instead.
+# No proxy is asked for the scheme (X-Forwarded-Proto and its like): nothing depends on it, and
+# gunicorn answers 400 where two of these headers disagree. Nor is the caller's address taken from
+# here: count your proxies in [web] trusted_proxies.
+secure_scheme_headers: dict[str, str] = {}
 forwarded_allow_ips = "127.0.0.1,::1"
+
+# `bind = "unix:/run/vouch/vouch.sock"`: its owner and its group may connect (mode 0770 with this).
+umask = 0o007
 
 # A header field of a stranger: longer ones, or more, are refused with a 4xx.
 limit_request_field_size = 8190

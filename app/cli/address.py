@@ -1,12 +1,21 @@
 """Where does a command listen, and whom does it call?"""
 
+import errno
+import os
 import re
+import socket
+import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from ipaddress import ip_address
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import click
+
+UNIX = "unix:"
+# What a socket's address has room for on Linux; elsewhere a little less.
+MOST_PATH = 107
 
 
 def split_address(bind: str, option: str = "--bind") -> tuple[str, int]:
@@ -15,6 +24,35 @@ def split_address(bind: str, option: str = "--bind") -> tuple[str, int]:
     if not colon or not re.fullmatch("[0-9]{1,5}", port) or int(port) > 65_535:
         raise click.BadParameter("write HOST:PORT", param_hint=option)
     return host.strip("[]") or "127.0.0.1", int(port)
+
+
+def web_address(bind: str) -> str:
+    """``HOST:PORT`` or ``unix:PATH`` as gunicorn reads it, so that it listens nowhere else."""
+    if bind.startswith(UNIX):
+        return bind
+    host, port = split_address(bind)
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def require_free_path(bind: str) -> None:
+    """Raise where there can be no socket at ``unix:PATH``; one that nobody listens at is replaced.
+
+    gunicorn would take the path away from a service that runs.
+    """
+    path = Path(bind.removeprefix(UNIX).removeprefix("//"))
+    with listening(bind):
+        if len(os.fsencode(path)) > MOST_PATH:
+            raise OSError(errno.ENAMETOOLONG, f"the path has more than {MOST_PATH} bytes")
+        if not path.parent.is_dir():
+            raise OSError(errno.ENOENT, f"there is no folder {path.parent}")
+        if not path.exists():
+            return
+        if not stat.S_ISSOCK(path.stat().st_mode):
+            raise OSError(errno.EEXIST, "something else than a socket is there")
+        with socket.socket(socket.AF_UNIX) as probe, suppress(ConnectionRefusedError):
+            probe.settimeout(1)
+            probe.connect(str(path))
+            raise OSError(errno.EADDRINUSE, "another process listens there")
 
 
 @contextmanager

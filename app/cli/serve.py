@@ -5,6 +5,7 @@ import os
 import resource
 import runpy
 import shutil
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import click
 import structlog
 
 from app import logs
-from app.cli.address import split_address
+from app.cli.address import UNIX, require_free_path, web_address
 from app.cli.metrics_folder import VARIABLE, make_folder, remove_abandoned
 from app.cli.streams import log_somewhere
 from app.settings.environment import Environment, read_environment
@@ -24,9 +25,14 @@ OPERATOR_FILE = Path("config/gunicorn.conf.py")
 
 
 @click.command()
-@click.option("--bind", metavar="HOST:PORT", help="Instead of the address in gunicorn.conf.py.")
+@click.option(
+    "--bind",
+    metavar="HOST:PORT",
+    multiple=True,
+    help="Instead of the address in gunicorn.conf.py; also unix:PATH, and several times.",
+)
 @click.option("--no-worker", is_flag=True, help="Leave forwarding to `vouch work`.")
-def command(bind: str | None, no_worker: bool) -> None:
+def command(bind: tuple[str, ...], no_worker: bool) -> None:
     """Serve callbacks, claims and the API; on SQLite the worker runs inside.
 
     SIGHUP reloads the configuration, SIGTERM stops gracefully. How gunicorn runs is in
@@ -34,9 +40,10 @@ def command(bind: str | None, no_worker: bool) -> None:
     """
     log_somewhere()
     environment = read_environment()
-    if bind is not None:
-        split_address(bind)
-    settings = gunicorn_settings(environment, bind)
+    settings = gunicorn_settings(environment, [web_address(one) for one in bind])
+    for address in addresses_in(settings):
+        if address.startswith(UNIX):
+            require_free_path(address)
     metrics_folder = _share_metrics() if settings["workers"] > 1 else None
     our_pid = os.getpid()
     _raise_file_limit()
@@ -48,7 +55,7 @@ def command(bind: str | None, no_worker: bool) -> None:
             shutil.rmtree(metrics_folder, ignore_errors=True)
 
 
-def gunicorn_settings(environment: Environment, bind: str | None) -> dict[str, Any]:
+def gunicorn_settings(environment: Environment, bind: Sequence[str] | None) -> dict[str, Any]:
     """Our defaults, our file, what the operator's file says instead, and the command line."""
     # Over SQLite threads mostly wait for the writer: the more of them, the more share a commit.
     shape = (1, 32) if environment.is_embedded else (2, 16)
@@ -62,6 +69,12 @@ def gunicorn_settings(environment: Environment, bind: str | None) -> dict[str, A
     if not isinstance(defaults["workers"], int):
         raise click.ClickException(f"{OPERATOR_FILE}: workers must be a number")
     return {**defaults, **({"bind": bind} if bind else {})}
+
+
+def addresses_in(settings: Mapping[str, Any]) -> Sequence[str]:
+    """`bind` is a list, or a text with commas."""
+    bind = settings["bind"]
+    return [one.strip() for one in (bind.split(",") if isinstance(bind, str) else bind)]
 
 
 def _said_in(file: Path) -> dict[str, Any]:

@@ -9,18 +9,16 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from gunicorn.workers.gthread import TConn
-
 from app.storage.sharing import run_sharing
-from app.web.patient_worker import PatientWorker, read_ahead
+from app.web.patient_worker import SMALL, Connection, PatientWorker
 from app.web.plain_callbacks import PlainCallback
 
 MOST_TOGETHER = 64
 # A commit that takes longer waits for something else than the disk: nobody waits for it then.
 SLOW_SECONDS = 0.1
 
-# A callback, the connection on which it waits, and how many bytes of that it is.
-Arrived = tuple[TConn, PlainCallback, int]
+# A callback, and the connection on which it waits.
+Arrived = tuple[Connection, PlainCallback]
 
 
 class CallbackWorker(PatientWorker):
@@ -37,13 +35,14 @@ class CallbackWorker(PatientWorker):
         self._begun_at: dict[int, float] = {}
         self._gathers: bool = self.app.gathers_callbacks
 
-    def serve_whole(self, conn: TConn, data: bytes) -> None:
-        plain = PlainCallback.read(data, self.app.service.configuration)
-        # What gunicorn has read beyond its last request is not on the socket any more.
-        if plain is None or read_ahead(conn):
-            super().serve_whole(conn, data)
+    def serve_arrived(self, conn: Connection, data: bytes) -> None:
+        # A batch of a thousand updates has a thread of its own: others would wait for its end.
+        is_small = conn.sock.is_whole and len(data) <= SMALL
+        plain = PlainCallback.read(data, self.app.service.configuration) if is_small else None
+        if plain is None:
+            super().serve_arrived(conn, data)
         else:
-            self._arrived.append((conn, plain, len(data)))
+            self._arrived.append((conn, plain))
 
     def wait_for_and_dispatch_events(self, timeout: float) -> None:
         wait = min(timeout, SLOW_SECONDS) if self._arrived else timeout
@@ -71,16 +70,13 @@ class CallbackWorker(PatientWorker):
         finally:
             self.method_queue.defer(self._finish_group, group, ends)
 
-    def _answer(self, conn: TConn, plain: PlainCallback, length: int) -> bool:
+    def _answer(self, conn: Connection, plain: PlainCallback) -> bool:
         """Whether its connection stays for another request."""
-        if len(conn.sock.recv(length)) < length:
-            return False
         self._count()
         is_full = len(self.keepalived_conns) >= self.max_keepalived
         stays = bool(self.alive and self._keepalive and not plain.is_last and not is_full)
-        answer = plain.answer(self.app.service, stays=stays)
-        # There is room for it, unless a client sends on and on and reads nothing.
-        return conn.sock.send(answer) == len(answer) and stays
+        conn.sock.sendall(plain.answer(self.app.service, stays=stays))
+        return stays
 
     def _count(self) -> None:
         """As gunicorn does, for the operator's `max_requests`."""
@@ -95,9 +91,6 @@ class CallbackWorker(PatientWorker):
 
     def _finish_group(self, group: Sequence[Arrived], ends: Sequence[Any]) -> None:
         del self._begun_at[id(group)]
-        for (conn, _, _), end in zip(group, ends, strict=True):
-            if end is True:
-                self.keep(conn)
-            else:
-                self.let_go(conn)
+        for (conn, _), end in zip(group, ends, strict=True):
+            self.answered(conn, stays=end is True)
         self._end_reading(group)

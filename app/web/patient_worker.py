@@ -1,128 +1,319 @@
-"""How is a slow client kept from holding what the others need?
+"""gunicorn's threaded worker, in which only a request that has arrived gets a thread.
 
-gunicorn's threaded worker gives a connection a thread before its request is there, and lets it keep
-that for as long as a byte comes now and then: sixteen such clients, and nobody is served. Here a
-request is handed over when it is whole, and until then it costs a place in the poller.
+gunicorn gives a connection a thread before its request is there, and lets it keep that for as long
+as a byte comes or goes now and then. Here one poller receives all requests, and sends what clients
+are slow to read; threads do the work between.
 """
 
-import re
+import errno
+import functools
 import selectors
 import socket
+import ssl
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
+from gunicorn.http import RequestParser
 from gunicorn.http.errors import (
     InvalidResponseHeader,
     InvalidResponseHeaderName,
+    LimitRequestHeaders,
+    LimitRequestLine,
     ParseException,
 )
+from gunicorn.sock import ssl_context
 from gunicorn.util import write_nonblock
 from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, TConn, ThreadWorker
 
-from app.web.problems import unreadable
+from app.web.framing import Framing, Outcome, path_of
+from app.web.problems import RETRY_SECONDS, Problem, unreadable
 from app.web.raw import raw_problem
+from app.web.shapes import MAX_BODY_BYTES
+from app.web.thread_lanes import INTAKE, PEOPLE, QUEUE_SECONDS, Lane, Queue, lane_of, make_queues
+from app.web.wire import MOST_UNSENT, SEND_SECONDS, Wire
 
-# Seconds from a request's first byte until it must be whole; gunicorn's `keepalive` is how long
-# a connection may stay without a byte.
+# Seconds from a request's first byte until it must be whole. A long one earns more by coming fast;
+# gunicorn's `keepalive` is how long a connection may stay without a byte.
 READ_SECONDS = 10.0
-# A body that no buffer holds is read by a thread of the few that are set aside for them.
-LARGE_SECONDS = 30.0
-MOST_BUFFERED = 65_536
-# Room for the longest answer that needs no key, so that no thread waits for a client to read it.
-LONGEST_ANSWER = 200_000
-# Seconds for a client to close its side of a connection that is over.
+LEAST_READ_PER_SECOND = 131_072
+# Bytes of requests and answers in all, kept for clients who send or read slowly.
+MOST_HELD = 67_108_864
+# Requests up to this size never wait for others' memory.
+SMALL = 65_536
+# For a client to close its side of a connection that is over: seconds of silence, seconds in all,
+# and bytes that it may still send.
 LINGER_SECONDS = 2.0
-# The zeros are no digits: gunicorn reads 0000000000100 as a hundred bytes.
-_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*0*(\d{1,9})[ \t]*\r\n", re.IGNORECASE)
-_ANY_LENGTH = re.compile(rb"\r\ncontent-length", re.IGNORECASE)
-_OTHER_LENGTH = re.compile(rb"\r\n(?:transfer-encoding|expect)[ \t]*:", re.IGNORECASE)
+MOST_LINGER_SECONDS = 15.0
+MOST_DISCARDED = 16_777_216
+SWEEP_SECONDS = 0.25
+# How long a thread may keep the interpreter while requests outside the intake are served: what
+# people ask takes long to write, and a callback's threads would wait for each of theirs in turn.
+SHARING_SECONDS = 0.002
+
+
+class Connection(TConn):  # type: ignore[misc]
+    """A client's connection, and how far its request has come."""
+
+    sock: Wire
+    parser: Any
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.data_ready = True
+        self.lane: Lane = PEOPLE
+        self.framing: Framing | None = None
+        # Where the poller keeps it; None: a thread has it.
+        self.place: Connections | None = None
+        self.began = 0.0
+        # Bytes that count towards `MOST_HELD`.
+        self.held = 0
+        self.discarded = 0
+        self.stays = False
+
+    def init(self) -> None:
+        """HTTP/1 only, from what arrived."""
+        if self.parser is None:
+            self.initialized = True
+            self.parser = RequestParser(self.cfg, self.sock, self.client)
+
+    def end_request(self) -> None:
+        self.framing = None
+        self.sock.end_request()
+        if self.parser is not None:
+            # What nobody read of the body is not looked for on the connection.
+            self.parser.mesg = None
+            self.parser.unreader.take_buffered()
+
+    def cost(self, now: float) -> float:
+        """Bytes times seconds: what this client's slowness takes from others."""
+        return self.held * (now - self.began)
+
+
+class Connections:
+    """Connections in the order in which they came; any of them may leave."""
+
+    def __init__(self) -> None:
+        self._conns: dict[Connection, None] = {}
+
+    def add(self, conn: Connection) -> None:
+        self._conns[conn] = None
+        conn.place = self
+
+    def remove(self, conn: Connection) -> None:
+        del self._conns[conn]
+        conn.place = None
+
+    def __iter__(self) -> Iterator[Connection]:
+        return iter(self._conns)
+
+    def __len__(self) -> int:
+        return len(self._conns)
+
+    def __getitem__(self, place: int) -> Connection:
+        """The first, which is the one that gunicorn asks for."""
+        return next(iter(self._conns))
+
+    def late(self, now: float) -> Iterator[Connection]:
+        """From the first on, those whose time is over; each must leave."""
+        while self._conns and self[0].timeout <= now:
+            yield self[0]
 
 
 class PatientWorker(ThreadWorker):  # type: ignore[misc]
-    """The threaded worker, whose threads serve requests that have arrived."""
+    """The threaded worker, whose threads serve requests that have arrived, each in its lane."""
 
-    def init_process(self) -> None:
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for listener in self.sockets:
+            # Of an answer that nobody reads the kernel keeps no more; connections inherit it.
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, MOST_UNSENT)
         # A setting that is looked up takes longer than a system call.
         self._keepalive: int = self.cfg.keepalive
-        self._is_ssl: bool = self.cfg.is_ssl
-        # When the first byte of a request came, and how many there were at the last look.
-        self._began: dict[TConn, float] = {}
-        self._known: dict[TConn, int] = {}
-        self._large: dict[TConn, float] = {}
-        # Those that are over, and until when their clients are waited for.
-        self._over: dict[TConn, float] = {}
-        for listener in self.sockets:
-            # The connections that it accepts begin with the same.
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, LONGEST_ANSWER)
-        self._large_pool = ThreadPoolExecutor(max(2, self.cfg.threads // 2), "large")
-        super().init_process()
+        self._tls = tls_context(self.cfg)
+        # Between requests, before a first one, within one, reading an answer, and over.
+        self.keepalived_conns = Connections()
+        self.pending_conns = Connections()
+        self._reading = Connections()
+        self._sending = Connections()
+        self._over = Connections()
+        self._in_threads: set[Connection] = set()
+        self._people = 0
+        self._usual_switch_seconds = sys.getswitchinterval()
+        self._held = 0
+        self._swept_at = 0.0
 
-    def accept(self, listener: socket.socket) -> None:
-        """When there are as many connections as there may be, the longest idle one goes."""
-        if self.nr_conns >= self.worker_connections - 1:
-            self._drop_one()
-        super().accept(listener)
-
-    def enqueue_req(self, conn: TConn) -> None:
-        if self._is_ssl:
-            return super().enqueue_req(conn)  # type: ignore[no-any-return]
-        # Of a client that does not wait for our answer, its next request may have begun.
-        ahead, arrived = read_ahead(conn), peek(conn.sock)
-        data = ahead + (arrived or b"")
-        missing = 1 if arrived is None and not ahead else missing_bytes(data)
-        if missing == 0 or arrived == b"":
-            self._forget(conn)
-            return self.serve_whole(conn, data)
-        if missing is None:
-            return self._enqueue_large(conn)
-        return self._wait_for_more(conn, len(ahead), len(data), missing)
-
-    def serve_whole(self, conn: TConn, _data: bytes) -> None:
-        """Hand over a request that has arrived to its end, or a connection that did."""
-        super().enqueue_req(conn)
-
-    def finish_request(self, conn: TConn, end: Any) -> None:
-        """gunicorn would wait here for a client to hang up, and everybody with it."""
-        if is_over(end):
-            self.let_go(conn)
-        else:
-            super().finish_request(conn, end)
-
-    def let_go(self, conn: TConn) -> None:
-        """Say that nothing more will come, and read on until the client has said so as well.
-
-        A socket that is closed with bytes unread takes back an answer that is still on its way.
-        """
-        try:
-            conn.sock.shutdown(socket.SHUT_WR)
-        except OSError:
-            return self._hang_up(conn)
-        self._over[conn] = time.monotonic() + LINGER_SECONDS
-        conn.sock.setblocking(False)
-        self.poller.register(conn.sock, selectors.EVENT_READ, partial(self._drain, conn))
-        return None
-
-    def keep(self, conn: TConn) -> None:
-        """Wait for the next request on a connection that gunicorn's parser need not have seen."""
-        conn.timeout = time.monotonic() + self._keepalive
-        if not self.alive:
-            conn.timeout = min(conn.timeout, time.monotonic() + STOP_KEEPALIVE_LINGER)
-        self.keepalived_conns.append(conn)
-        back = partial(self.on_client_socket_readable, conn)
-        self.poller.register(conn.sock, selectors.EVENT_READ, back)
+    def get_thread_pool(self) -> ThreadPoolExecutor:
+        """gunicorn's own pool is the intake's."""
+        pool = ThreadPoolExecutor(self.cfg.threads, INTAKE.name)
+        self._queues = make_queues(self.cfg.threads, pool)
+        return pool
 
     def run(self) -> None:
         try:
             super().run()
         finally:
-            for conn in list(self._large):
-                shut(conn.sock)
-            self._large_pool.shutdown(wait=False)
+            for conn in list(self._in_threads):
+                conn.sock.abort()
+            for queue in self._queues.values():
+                queue.pool.shutdown(wait=False)
 
-    def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: BaseException) -> None:
+    # Reading.
+
+    def accept(self, listener: socket.socket) -> None:
+        """When there are as many connections as there may be, the longest idle one goes."""
+        if self.nr_conns >= self.worker_connections - 1:
+            self._drop_one()
+        try:
+            client, address = listener.accept()
+        except OSError as error:
+            if error.errno in (errno.EAGAIN, errno.ECONNABORTED):
+                return
+            raise
+        self.nr_conns += 1
+        client.setblocking(False)
+        wire = Wire(self._tls(client) if self._tls else client)
+        conn = Connection(self.cfg, wire, address, listener.getsockname())
+        received = wire.receive()
+        if received:
+            self._look(conn)
+        elif received == 0:
+            self._hang_up(conn)
+        else:
+            self.keep(conn, self.pending_conns)
+
+    def keep(self, conn: Connection, place: Connections) -> None:
+        """Wait for a request, which has not begun."""
+        conn.timeout = time.monotonic() + self._keepalive
+        if not self.alive:
+            conn.timeout = min(conn.timeout, time.monotonic() + STOP_KEEPALIVE_LINGER)
+        self._watch(conn, place, selectors.EVENT_READ, self._on_readable)
+
+    def _watch(
+        self,
+        conn: Connection,
+        place: Connections,
+        event: int,
+        back: Callable[[Connection, socket.socket], None],
+    ) -> None:
+        place.add(conn)
+        self.poller.register(conn.sock.raw, event, partial(back, conn))
+
+    def _unwatch(self, conn: Connection) -> None:
+        if conn.place is not None:
+            conn.place.remove(conn)
+            self.poller.unregister(conn.sock.raw)
+
+    def _on_readable(self, conn: Connection, _sock: socket.socket) -> None:
+        # Of connections that were readable together, the first may have had others dropped.
+        if conn.place is not None:
+            self._receive(conn)
+
+    def _receive(self, conn: Connection) -> None:
+        received = conn.sock.receive()
+        if received:
+            self._look(conn)
+        elif received == 0:
+            self._drop(conn)
+
+    def _look(self, conn: Connection) -> None:
+        """Serve the request if it is there, or wait for more of it, without a thread."""
+        arrived = conn.sock.arrived
+        framing = conn.framing
+        if framing is None:
+            framing = conn.framing = Framing(partial(self._most_body, conn))
+            conn.began = time.monotonic()
+            conn.lane = PEOPLE
+        if self._has_proxy_header(conn) and not framing.skip_proxy_header(arrived):
+            return self._wait_for_more(conn)
+        outcome = framing.look(arrived)
+        if outcome is Outcome.WAIT:
+            return self._wait_for_more(conn)
+        self._unwatch(conn)
+        if outcome in _TOO_LARGE:
+            return self.refuse(conn, _TOO_LARGE[outcome](arrived))
+        is_whole = outcome is Outcome.WHOLE
+        data = conn.sock.begin_request(framing.end if is_whole else len(arrived), is_whole=is_whole)
+        self._hold(conn, len(data))
+        if len(data) > SMALL and self._held > MOST_HELD:
+            return self.refuse(conn, too_busy())
+        return self.serve_arrived(conn, data)
+
+    def _has_proxy_header(self, conn: Connection) -> bool:
+        return self.cfg.proxy_protocol != "off" and conn.parser is None
+
+    def _wait_for_more(self, conn: Connection) -> None:
+        if conn.place is None:
+            self._watch(conn, self._reading, selectors.EVENT_READ, self._on_readable)
+        elif conn.place is not self._reading:
+            conn.place.remove(conn)
+            self._reading.add(conn)
+        framing = conn.framing
+        if framing is not None and framing.expects:
+            framing.expects = False
+            quiet(lambda: conn.sock.sendall(b"HTTP/1.1 100 Continue\r\n\r\n"))
+        self._hold(conn, len(conn.sock.arrived))
+
+    def _most_body(self, conn: Connection, head: bytes) -> int:
+        """How much of a body to wait for. What is longer is answered without it."""
+        conn.lane = lane_of(path_of(head))
+        if conn.lane is INTAKE:
+            return int(self.app.service.configuration.web.max_callback_bytes)
+        return MAX_BODY_BYTES
+
+    # Serving.
+
+    def serve_arrived(self, conn: Connection, _data: bytes) -> None:
+        """Give a request a thread of its lane, or let it wait for one, or refuse it."""
+        queue = self._queues[conn.lane]
+        if queue.is_free:
+            self._start(queue, conn)
+        elif queue.may_wait:
+            conn.timeout = time.monotonic() + QUEUE_SECONDS
+            queue.waiting.append(conn)
+        else:
+            self.refuse(conn, too_busy())
+
+    def _start(self, queue: Queue, conn: Connection) -> None:
+        queue.free -= 1
+        self._in_threads.add(conn)
+        if queue.lane is not INTAKE:
+            self._share_interpreter(1)
+        done = queue.pool.submit(self.handle, conn)
+        done.add_done_callback(lambda end: self.method_queue.defer(self._end, queue, conn, end))
+
+    def _end(self, queue: Queue, conn: Connection, end: Any) -> None:
+        queue.free += 1
+        self._in_threads.discard(conn)
+        if queue.lane is not INTAKE:
+            self._share_interpreter(-1)
+        if queue.waiting:
+            self._start(queue, queue.waiting.popleft())
+        self.finish_request(conn, end)
+
+    def _share_interpreter(self, more: int) -> None:
+        if self._people == 0:
+            self._usual_switch_seconds = sys.getswitchinterval()
+            sys.setswitchinterval(min(SHARING_SECONDS, self._usual_switch_seconds))
+        self._people += more
+        if self._people == 0:
+            sys.setswitchinterval(self._usual_switch_seconds)
+
+    def handle_request(self, req: Any, conn: Connection) -> bool:
+        # The poller has said it, where the body is wanted.
+        req._expected_100_continue = False
+        if not conn.sock.is_whole:
+            req.force_close()
+        return bool(super().handle_request(req, conn))
+
+    def _keepalive_after(self, conn: Connection, keepalive: bool) -> bool:
+        """gunicorn would read the rest of the body here, or close in spite of its answer."""
+        return keepalive and conn.sock.is_whole
+
+    def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
         """What is no HTTP never reaches the application, and is refused as everything else is."""
         is_ours = isinstance(exc, InvalidResponseHeader | InvalidResponseHeaderName)
         if is_ours or not isinstance(exc, ParseException):
@@ -132,158 +323,176 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
             answer = raw_problem(unreadable(exc), stays=False)
             quiet(lambda: write_nonblock(client, answer))
 
-    def _cap_keepalive(self, deadline: float) -> None:
-        """A stopping worker waits for what may be on its way, not for who only connected."""
-        super()._cap_keepalive(deadline)
-        for conn in self.pending_conns:
-            conn.timeout = min(conn.timeout, deadline)
+    # Answering.
+
+    def refuse(self, conn: Connection, problem: Problem) -> None:
+        """Answer without a thread, and close."""
+        quiet(lambda: conn.sock.sendall(raw_problem(problem, stays=False)))
+        self.answered(conn, stays=False)
+
+    def finish_request(self, conn: Connection, end: Any) -> None:
+        self.answered(conn, stays=succeeded(end))
+
+    def answered(self, conn: Connection, *, stays: bool) -> None:
+        """Send the rest of an answer; then wait for the next request, or say goodbye."""
+        conn.end_request()
+        wire = conn.sock
+        self._hold(conn, len(wire.unsent))
+        if wire.is_broken:
+            self._hang_up(conn)
+        elif wire.unsent:
+            conn.stays, conn.began = stays, time.monotonic()
+            conn.timeout = conn.began + SEND_SECONDS
+            self._watch(conn, self._sending, selectors.EVENT_WRITE, self._on_writable)
+        elif not stays:
+            self.let_go(conn)
+        elif wire.arrived:
+            # A client that does not wait for our answers.
+            self._look(conn)
+        else:
+            self.keep(conn, self.keepalived_conns)
+
+    def _on_writable(self, conn: Connection, _sock: socket.socket) -> None:
+        if conn.place is None:
+            return
+        try:
+            is_sent = conn.sock.flush()
+        except OSError:
+            self._drop(conn)
+            return
+        if is_sent:
+            self._unwatch(conn)
+            self.answered(conn, stays=conn.stays)
+
+    def let_go(self, conn: Connection) -> None:
+        """Say that nothing more will come, and read on until the client has said so as well.
+
+        A socket that is closed with bytes unread takes back an answer that is still on its way.
+        """
+        try:
+            conn.sock.end_sending()
+        except OSError:
+            return self._hang_up(conn)
+        conn.sock.arrived.clear()
+        conn.began = time.monotonic()
+        conn.timeout = conn.began + LINGER_SECONDS
+        return self._watch(conn, self._over, selectors.EVENT_READ, self._discard)
+
+    def _discard(self, conn: Connection, _sock: socket.socket) -> None:
+        if conn.place is None:
+            return
+        received = conn.sock.discard()
+        conn.discarded += received or 0
+        if received == 0 or conn.discarded > MOST_DISCARDED:
+            self._drop(conn)
+            return
+        self._over.remove(conn)
+        self._over.add(conn)
+        last = conn.began + MOST_LINGER_SECONDS
+        conn.timeout = min(time.monotonic() + LINGER_SECONDS, last)
+
+    # Clients that are slow, or too many.
+
+    def murder_keepalived(self, force: bool = False) -> None:
+        for conn in self.keepalived_conns.late(float("inf") if force else time.monotonic()):
+            self._drop(conn)
 
     def murder_pending(self) -> None:
+        """Called after every wait of the poller: drop those whose time is over."""
         now = time.monotonic()
-        while self.pending_conns and self.pending_conns[0].timeout <= now:
-            self._drop(self.pending_conns[0])
+        if now < self._swept_at + SWEEP_SECONDS:
+            return
+        self._swept_at = now
+        for place in (self.pending_conns, self._sending, self._over):
+            for conn in place.late(now):
+                self._drop(conn)
+        for conn in [conn for conn in self._reading if is_too_slow(conn, now)]:
+            self._drop(conn)
+        for queue in self._queues.values():
+            while queue.waiting and queue.waiting[0].timeout <= now:
+                self.refuse(queue.waiting.popleft(), too_busy())
 
-    def wait_for_and_dispatch_events(self, timeout: float) -> None:
-        super().wait_for_and_dispatch_events(timeout)
-        now = time.monotonic()
-        while self._began and next(iter(self._began.values())) < now - READ_SECONDS:
-            self._drop(next(iter(self._began)))
-        for conn in [conn for conn, until in self._large.items() if until < now]:
-            shut(conn.sock)  # its thread finds out
-        while self._over and next(iter(self._over.values())) < now:
-            self._end(next(iter(self._over)))
+    def _cap_keepalive(self, deadline: float) -> None:
+        """A stopping worker waits for what may be on its way, not for who only connected."""
+        for place in (self.keepalived_conns, self.pending_conns):
+            for conn in place:
+                conn.timeout = min(conn.timeout, deadline)
 
-    def _wait_for_more(self, conn: TConn, ahead: int, known: int, missing: int) -> None:
-        """Come back when that many bytes more are there, without a thread."""
-        if known:
-            self._began.setdefault(conn, time.monotonic())
-            if self._known.get(conn) == known:
-                return self._hang_up(conn)  # woken, and nothing new: the client hung up
-            self._known[conn] = known
-            receive_from(conn.sock, known - ahead + missing)
-        conn.sock.setblocking(False)
-        conn.timeout = time.monotonic() + self._keepalive
-        self.pending_conns.append(conn)
-        back = partial(self.on_pending_socket_readable, conn)
-        self.poller.register(conn.sock, selectors.EVENT_READ, back)
-        return None
-
-    # Of connections that were told to be readable together, the first may have had others dropped.
-
-    def on_pending_socket_readable(self, conn: TConn, client: socket.socket) -> None:
-        if conn in self.pending_conns:
-            conn.data_ready = True
-            super().on_pending_socket_readable(conn, client)
-
-    def on_client_socket_readable(self, conn: TConn, client: socket.socket) -> None:
-        if conn in self.keepalived_conns:
-            super().on_client_socket_readable(conn, client)
-
-    def _enqueue_large(self, conn: TConn) -> None:
-        self._forget(conn)
-        self._large[conn] = time.monotonic() + LARGE_SECONDS
-        conn.data_ready = True
-        done = self._large_pool.submit(self.handle, conn)
-        done.add_done_callback(lambda end: self.method_queue.defer(self._end_large, conn, end))
-
-    def _end_large(self, conn: TConn, end: Any) -> None:
-        self._large.pop(conn, None)
-        self.finish_request(conn, end)
-
-    def _drain(self, conn: TConn, _sock: socket.socket) -> None:
-        if conn in self._over and not discarded(conn.sock):
-            self._end(conn)
-
-    def _end(self, conn: TConn) -> None:
-        del self._over[conn]
-        self.poller.unregister(conn.sock)
-        self._hang_up(conn)
+    def _hold(self, conn: Connection, count: int) -> None:
+        """Count a connection's bytes; of too many, let those go that have cost most."""
+        more = count - conn.held
+        self._held += more
+        conn.held = count
+        if more > 0 and self._held > MOST_HELD:
+            now = time.monotonic()
+            waiting = [*self._reading, *self._sending]
+            for slow in sorted(waiting, key=lambda conn: conn.cost(now), reverse=True):
+                if self._held <= MOST_HELD // 2:
+                    break
+                self._drop(slow)
 
     def _drop_one(self) -> None:
-        if self._over:
-            return self._end(next(iter(self._over)))
-        for idle in (self.pending_conns, self.keepalived_conns):
-            if idle:
-                return self._drop(idle[0])
+        for place in (self._over, self.pending_conns, self._reading, self.keepalived_conns):
+            if place:
+                return self._drop(place[0])
         return None
 
-    def _drop(self, conn: TConn) -> None:
+    def _drop(self, conn: Connection) -> None:
         """Close a connection that waits in the poller."""
-        for idle in (self.pending_conns, self.keepalived_conns):
-            if conn in idle:
-                idle.remove(conn)
-                self.poller.unregister(conn.sock)
-                self._hang_up(conn)
+        self._unwatch(conn)
+        self._hang_up(conn)
 
-    def _hang_up(self, conn: TConn) -> None:
-        self._forget(conn)
+    def _hang_up(self, conn: Connection) -> None:
+        self._hold(conn, 0)
         self.nr_conns -= 1
         conn.close()
 
-    def _forget(self, conn: TConn) -> None:
-        """Wait no longer for the rest of a request."""
-        self._began.pop(conn, None)
-        if self._known.pop(conn, None) is not None:
-            receive_from(conn.sock, 1)
 
+def tls_context(cfg: Any) -> Callable[[socket.socket], ssl.SSLSocket] | None:
+    """How a connection is wrapped; None: it speaks plain HTTP.
 
-def missing_bytes(data: bytes) -> int | None:
-    """How many bytes a request still lacks, at least; None: it is too large to wait for here."""
-    if not data:
-        return 0  # the client hung up
-    end = data.find(b"\r\n\r\n")
-    if end < 0:
-        return 1 if len(data) < MOST_BUFFERED else None
-    head = data[: end + 4]
-    if _OTHER_LENGTH.search(head):
+    The handshake happens with the first bytes that are received.
+    """
+    if not cfg.is_ssl:
         return None
-    length = _LENGTH.search(head)
-    if length is None and _ANY_LENGTH.search(head):
-        return None
-    missing = len(head) + (int(length[1]) if length else 0) - len(data)
-    return max(0, missing) if len(data) + missing <= MOST_BUFFERED else None
+    context = ssl_context(cfg)
+    context.set_alpn_protocols(["http/1.1"])
+    return functools.partial(
+        context.wrap_socket,
+        server_side=True,
+        do_handshake_on_connect=False,
+        suppress_ragged_eofs=cfg.suppress_ragged_eofs,
+    )
 
 
-def is_over(end: Any) -> bool:
-    """Whether nothing more is to be read, and nothing went wrong either."""
+def is_too_slow(conn: Connection, now: float) -> bool:
+    earned = len(conn.sock.arrived) / LEAST_READ_PER_SECOND
+    return now > conn.began + READ_SECONDS + earned
+
+
+def succeeded(end: Any) -> bool:
+    """Whether a request's thread says that another may follow."""
     try:
-        return end.cancelled() or not end.result()
+        return not end.cancelled() and end.result() is True
     except Exception:
         return False
 
 
-def read_ahead(conn: TConn) -> bytes:
-    """What was read from a socket beyond the request that it was read for."""
-    return conn.parser.unreader.buf.getvalue() if conn.initialized else b""
+def too_busy() -> Problem:
+    detail = "Too many such requests are being answered. Nothing was done."
+    return Problem("busy", detail, headers={"Retry-After": str(RETRY_SECONDS)})
 
 
-def peek(sock: socket.socket) -> bytes | None:
-    """What has arrived and was not read; None: nothing yet. Empty: the client hung up."""
-    try:
-        return sock.recv(MOST_BUFFERED, socket.MSG_PEEK | socket.MSG_DONTWAIT)
-    except BlockingIOError:
-        return None
-    except OSError:
-        return b""
+def _head_too_large(arrived: bytearray) -> Problem:
+    if arrived.find(b"\r\n") < 0:
+        return unreadable(LimitRequestLine(len(arrived), len(arrived)))
+    return unreadable(LimitRequestHeaders("the head"))
 
 
-def discarded(sock: socket.socket) -> bool:
-    """Read what is there; False: the client hung up."""
-    try:
-        return sock.recv(MOST_BUFFERED, socket.MSG_DONTWAIT) != b""
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-
-
-def receive_from(sock: socket.socket, count: int) -> None:
-    """Let a socket count as readable from so many bytes on."""
-    quiet(lambda: sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, count))
-
-
-def shut(sock: socket.socket) -> None:
-    quiet(lambda: sock.shutdown(socket.SHUT_RDWR))
+_TOO_LARGE: dict[Outcome, Callable[[bytearray], Problem]] = {
+    Outcome.HEAD_TOO_LARGE: _head_too_large,
+    Outcome.BODY_TOO_LARGE: lambda _arrived: Problem("too-large", "The body is too large."),
+}
 
 
 def quiet(act: Callable[[], object]) -> None:

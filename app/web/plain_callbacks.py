@@ -27,10 +27,8 @@ _HEAD = re.compile(
     rb"POST /webhooks/([\w-]+)(?:\?([\w.~=&-]+))? HTTP/(1\.[01])\r\n"
     rb"((?:[A-Za-z0-9-]+:[\t\x20-\x7e]*\r\n)*)"
 )
-# What changes how a request is read, or what gunicorn compares with others of its kind.
-_ODD = frozenset(
-    {"expect", "transfer-encoding", "upgrade", "x-forwarded-protocol", "x-forwarded-ssl"}
-)
+# What changes how a request is read.
+_ODD = frozenset({"expect", "transfer-encoding", "upgrade"})
 
 
 @dataclass(frozen=True, slots=True)

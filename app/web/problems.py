@@ -107,6 +107,12 @@ KINDS: Mapping[str, Kind] = {
         "Wait as many seconds as `Retry-After` says, then send it again; it is safe. The key can "
         "also be pinned in the source's `secrets`.",
     ),
+    "busy": Kind(
+        503,
+        "Too much is asked at once; nothing was done; try again",
+        "Wait as many seconds as `Retry-After` says, then send it again; it is safe. Callbacks "
+        "never wait for what people ask.",
+    ),
     "not-ready": Kind(
         503, "Not ready", "The service cannot take callbacks. `detail` names the reason."
     ),

@@ -11,10 +11,11 @@ from app.domain.attempts import State
 from app.domain.clock import utc_now
 from app.domain.events import Event
 from app.domain.rules import Rule
-from app.steps import bulk
+from app.steps import bulk, keys
 from app.steps.history import Filter
 from app.steps.identities import Identity, link
 from app.steps.intake import Arrival, receive
+from app.steps.keys import Role
 from app.steps.people import Act
 from app.storage.database import Database
 from app.storage.tables import (
@@ -96,6 +97,11 @@ class History:
         for start in range(0, len(arrivals), 500):
             some = arrivals[start : start + 500]
             self._write(lambda c, some=some: receive(c, some))
+
+    def key(self, role: Role) -> str:
+        """A new API key."""
+        _, key = self._database.write(lambda c: keys.create(c, role, "hard", utc_now()))
+        return key
 
     def is_final(self) -> bool:
         """Whether nothing is owed, and nothing waits for the truth, any more."""

@@ -56,18 +56,18 @@ def _signed(key: str, example: Example) -> Message:
     return Message(key, dict(adapter.sign(example, utc_now()).headers), example.body)
 
 
-def post(port: int, message: Message, timeout: float = 15) -> int:
+def post(port: int, message: Message, timeout: float = 15, path: str = PATH) -> int:
     """Send it once, over a connection of its own; the answer's status. Raises OSError."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
     try:
-        return _exchange(connection, message)
+        return _exchange(connection, message, path)
     finally:
         connection.close()
 
 
-def _exchange(connection: http.client.HTTPConnection, message: Message) -> int:
+def _exchange(connection: http.client.HTTPConnection, message: Message, path: str = PATH) -> int:
     try:
-        connection.request("POST", PATH, message.body, message.headers)
+        connection.request("POST", path, message.body, message.headers)
         response = connection.getresponse()
         response.read()
     except http.client.HTTPException as error:

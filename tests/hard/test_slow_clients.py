@@ -1,6 +1,7 @@
 """Do clients that are slow, or only there, keep anybody else waiting?"""
 
 import contextlib
+import json
 import resource
 import socket
 import threading
@@ -10,10 +11,15 @@ from pathlib import Path
 
 import pytest
 
+from app.domain.clock import utc_now
+from app.platforms import adapters
+from app.platforms.kit.callback import Example
+from app.platforms.kit.examples import templates
+from app.steps.keys import Role
 from tests.hard.conftest import Survived
-from tests.hard.harness import Installation, Web, wait_until
+from tests.hard.harness import Installation, Web, configuration, wait_until
 from tests.hard.history import History
-from tests.hard.platform import follow, post
+from tests.hard.platform import Message, follow, post
 
 pytestmark = [pytest.mark.hard, pytest.mark.timeout(120)]
 
@@ -198,3 +204,104 @@ def test_clients_that_wait_for_us_to_wait_for_them_keep_nobody_waiting(
 
     assert longest < 2
     survived(faults=DRIPPING, slowest=f"{longest:.2f} s")
+
+
+META_SECRET = "hard-app-secret-0123456789"
+META = """
+[[sources]]
+name = "meta"
+platform = "meta"
+secrets = ["env:META_SECRET"]
+verify_token = "env:META_TOKEN"
+"""
+DRIPPING_BODIES = 60
+UNREAD = 34
+UPDATES = 1_000
+
+
+def batch(name: str) -> Message:
+    """A thousand comments in one callback, signed as Meta does."""
+    now = utc_now()
+    body = {}
+    changes = []
+    for number in range(UPDATES):
+        comment = templates("meta")["comment"].fill(
+            actor=f"fan-{number}", target="1_2", key=f"{name}-{number}", now=now
+        )
+        body = json.loads(comment.body)
+        changes += body["entry"][0]["changes"]
+    body["entry"][0]["changes"] = changes
+    kind = adapters()["meta"]
+    source = {"name": "meta", "platform": "meta", "secrets": [META_SECRET], "verify_token": "t"}
+    signed = kind(kind.config.model_validate(source)).sign(
+        Example(json.dumps(body).encode(), {"Content-Type": "application/json"}), now
+    )
+    return Message(name, dict(signed.headers), signed.body)
+
+
+@pytest.mark.parametrize("database_url", ["sqlite", "postgres"], indirect=True)
+def test_bodies_that_drip_keep_no_batch_waiting(
+    installation: Installation, history: History, survived: Survived
+) -> None:
+    installation.configure(META + configuration())
+    installation.variables |= {"META_SECRET": META_SECRET, "META_TOKEN": "hard-token"}
+    web = installation.serve("--no-worker")
+    batches = [batch(f"batch-{number}") for number in range(6)]
+    dripping = batch("dripping").as_bytes().replace(b"/twitch", b"/meta", 1)
+    stopping = threading.Event()
+    with contextlib.ExitStack() as closing:
+        slow = [closing.enter_context(connect(web)) for _ in range(DRIPPING_BODIES)]
+        for caller in slow:
+            caller.sendall(dripping[:100_000])
+
+        def drip() -> None:
+            position = 100_000
+            while not stopping.wait(0.2):
+                for caller in slow:
+                    with contextlib.suppress(OSError):
+                        caller.sendall(dripping[position : position + 10])
+                position += 10
+
+        thread = threading.Thread(target=drip)
+        thread.start()
+        answers = [post(web.port, one, path="/webhooks/meta", timeout=20) for one in batches]
+        longest = longest_post(web, "beside-bodies", 20)
+        wait_until(lambda: all(is_closed(one) for one in slow), 30, "all are given up")
+        stopping.set()
+        thread.join()
+
+    assert answers == [200] * len(batches)
+    assert longest < 2
+    told = [key for key in history.event_keys() if "comment" in key]
+    assert len(told) == len(set(told)) == UPDATES * len(batches)
+    assert not any("dripping" in key for key in told)
+    survived(faults=DRIPPING_BODIES, updates=len(told), slowest=f"{longest:.2f} s")
+
+
+@pytest.mark.parametrize("database_url", ["sqlite", "postgres"], indirect=True)
+@pytest.mark.parametrize(
+    "path", ["/openapi.json", "/v1/attempts/export?format=ndjson", "/v1/attempts?limit=200"]
+)
+def test_answers_that_nobody_reads_keep_no_callback_waiting(
+    installation: Installation, history: History, survived: Survived, path: str
+) -> None:
+    history.owe(1_500, [7, 8, 9])
+    viewer = history.key(Role.VIEWER)
+    web = installation.serve("--no-worker")
+    asked = f"GET {path} HTTP/1.1\r\nHost: vouch\r\nAuthorization: Bearer {viewer}\r\n\r\n"
+    with contextlib.ExitStack() as closing:
+        for _ in range(UNREAD):
+            caller = closing.enter_context(socket.socket())
+            caller.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2_048)
+            caller.connect(("127.0.0.1", web.port))
+            caller.sendall(asked.encode() * 20)
+        time.sleep(1)
+        longest = longest_post(web, "beside-unread")
+        # Once more when all of them have been given up.
+        time.sleep(12)
+        later = longest_post(web, "after-unread", 10)
+
+    # Some of them are answered first, on processors that may be busy.
+    assert longest < 5
+    assert later < 2
+    survived(faults=UNREAD, slowest=f"{longest:.2f} s", later=f"{later:.2f} s")

@@ -2,12 +2,15 @@
 
 import socket
 from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
 from app.service import Service
 from app.web.callback_worker import CallbackWorker
+from app.web.patient_worker import Connection
 from app.web.plain_callbacks import PlainCallback
+from app.web.wire import Wire
 from tests.conftest import MakeService
 from tests.web.sources import with_every_platform
 
@@ -41,8 +44,7 @@ def ask(serving: CallbackWorker, request: bytes = REQUEST) -> tuple[bool, bytes]
     assert plain is not None
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        theirs.sendall(request)
-        stays = serving._answer(SimpleNamespace(sock=ours), plain, len(request))
+        stays = serving._answer(cast(Connection, SimpleNamespace(sock=Wire(ours))), plain)
         ours.shutdown(socket.SHUT_WR)
         return stays, theirs.makefile("rb").read()
 
@@ -80,14 +82,3 @@ def test_the_operators_most_requests_are_counted(service: Service) -> None:
 
     assert [ask(serving)[0] for _ in range(2)] == [True, False]
     assert not serving.alive
-
-
-def test_what_is_gone_from_the_socket_is_not_answered(service: Service) -> None:
-    plain = PlainCallback.read(REQUEST, service.configuration)
-    assert plain is not None
-    ours, theirs = socket.socketpair()
-    with ours:
-        theirs.sendall(REQUEST[:10])
-        theirs.close()
-
-        assert not worker(service)._answer(SimpleNamespace(sock=ours), plain, len(REQUEST))

@@ -202,6 +202,20 @@ def test_what_is_plain_is_read_here_and_only_with_its_last_byte(
     assert read(data + b"P", service) is None
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        ("X-Forwarded-Proto: http", "X-Forwarded-Ssl: on"),
+        ("X-Forwarded-Proto: https", "X-Forwarded-Protocol: https"),
+        ("X-Forwarded-Proto: https, http", "X-Forwarded-Protocol: ssl", "X-Forwarded-Ssl: off"),
+    ],
+)
+def test_proxies_may_disagree_about_the_scheme(
+    service: Service, app: Flask, fields: tuple[str, ...]
+) -> None:
+    assert_read_alike(request(b"{}", *fields), app, service)
+
+
 def test_a_query_is_read_as_by_flask(service: Service, app: Flask) -> None:
     data = request(target=f"{PATH}?a=1&a=2&b&&c==")
 
@@ -232,7 +246,6 @@ ODD = [
     request(b"{}", "Expect: 100-continue"),
     request(b"{}", "Upgrade: h2c"),
     request(b"{}", "Connection: keep-alive, TE"),
-    request(b"{}", "X-Forwarded-Proto: https", "X-Forwarded-Ssl: off"),
     request(b"{}", "X-A: 1", "x-a: 2"),
     request(b"{}", "X_A: 1"),
     request(b"{}", "X-A: \xe9"),
