@@ -21,6 +21,8 @@ from app.web.problems import Problem
 log = structlog.get_logger(__name__)
 blueprint = Blueprint("webhooks", __name__)
 
+NOBODY_WAITS = "nothing of this customer waits for such a reward"
+
 
 @blueprint.route("/webhooks/<source>", methods=["GET", "POST"])
 @operation(
@@ -86,8 +88,19 @@ def _answer(service: Service, adapter: Adapter, callback: Callback) -> Reply:
     receipts: Sequence[Receipt] = ()
     if reading.events:
         receipts = service.receive(reading.events, adapter.deadline_seconds)
+    if reading.nudges:
+        reading = _heard(service, adapter, reading)
     _note(service.watch, adapter, callback, reading, receipts)
     return reading.reply or adapter.accepted
+
+
+def _heard(service: Service, adapter: Adapter, reading: Reading) -> Reading:
+    """Let what Gameball tells of be looked at now. What nobody waits for is ignored."""
+    heard = service.hear(reading.nudges, adapter.deadline_seconds)
+    if any(heard):
+        EVENTS.labels(adapter.source.name, "nudge").inc(sum(heard))
+    unknown = (NOBODY_WAITS,) * heard.count(False)
+    return replace(reading, ignored=(*reading.ignored, *unknown))
 
 
 def _proved(watch: Watch, adapter: Adapter, reply: Reply, at: datetime) -> None:

@@ -16,6 +16,8 @@ def check_sources(configured: Configured) -> Iterator[Finding]:
         yield from _secrets(configured, position, adapter)
         yield from _tolerance(configured, position, adapter)
         yield from _accounts(configured, position, adapter)
+        if adapter.tells_of_rewards:
+            continue
         if not any(adapter in configured.sources_of(rule) for rule in configured.rules):
             place = configured.place("sources", position, "name")
             name = adapter.source.name

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Self
 
 from app.domain.events import Event
+from app.domain.nudges import Nudge
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a verified callback says: events, and what was left out and why.
+    """What a verified callback says: events, or nudges, and what was left out and why.
 
     ``handshake`` marks a proof of ownership, ``notice`` a word from the platform about the
     subscription itself, such as its revocation.
@@ -66,6 +67,7 @@ class Reading:
     reply: Reply | None = None
     handshake: bool = False
     notice: str | None = None
+    nudges: tuple[Nudge, ...] = ()
 
     @classmethod
     def of(cls, result: Event | str, reply: Reply | None = None) -> Self:
