@@ -13,6 +13,7 @@ import structlog
 
 from app.domain.clock import utc_now
 from app.domain.events import Event
+from app.domain.nudges import Nudge
 from app.domain.rules import earned_by
 from app.gameball.client import GameballAccount, GameballClient
 from app.platforms.kit.callback import KeysUnavailable
@@ -25,6 +26,7 @@ from app.settings.environment import (
     secret_keys_path,
 )
 from app.settings.errors import ConfigurationError, Mistake
+from app.steps import nudging
 from app.steps.audit import Change, record
 from app.steps.confirming import ConfirmationPolicy
 from app.steps.forwarding import ForwardingPolicy
@@ -67,6 +69,7 @@ class Service:
     wake_worker: Callable[[], None] = _nobody
     is_worker_alive: Callable[[], bool] | None = None
     """Of the worker inside this process; None: there is none."""
+    wake_confirmer: Callable[[], None] = _nobody
     published_keys: Fetcher = field(default_factory=PublishedKeys)
     watch: Watch = field(init=False, repr=False)
 
@@ -101,6 +104,18 @@ class Service:
         )
         self.wake_worker()
         return receipts
+
+    def hear(self, nudges: Sequence[Nudge], deadline_seconds: float = math.inf) -> Sequence[bool]:
+        """Let what Gameball tells of be looked at now; of each, whether anything waits for it.
+
+        When this returns, that is on disk. Raises `StorageUnavailable`.
+        """
+        heard: Sequence[bool] = self.database.write_each(
+            nudging.hear, nudges, deadline_seconds * _SHARE_OF_A_DEADLINE
+        )
+        if any(heard):
+            self.wake_confirmer()
+        return heard
 
     def reload(self) -> bool:
         """Read the configuration again; a broken one is logged, and the old one stays."""

@@ -121,13 +121,15 @@ def fresh_database(server: str) -> Iterator[str]:
 
 
 @contextmanager
-def served(name: str, url: str, gameball: str = "") -> Iterator[tuple[int, int]]:
+def served(
+    name: str, url: str, gameball: str = "", configuration: str = CONFIGURATION
+) -> Iterator[tuple[int, int]]:
     """The server of one contender: the same gunicorn settings for all three. Its pid and port.
 
     ``gameball``: where to forward to; without it no worker runs inside.
     """
     port = _free_port()
-    with environment_of(url) as environment:
+    with environment_of(url, configuration) as environment:
         if name == "intake":
             if gameball:
                 environment.update(GAMEBALL, GAMEBALL_BASE_URL=gameball)
@@ -155,10 +157,10 @@ def served(name: str, url: str, gameball: str = "") -> Iterator[tuple[int, int]]
 
 
 @contextmanager
-def environment_of(url: str) -> Iterator[dict[str, str]]:
+def environment_of(url: str, configuration: str = CONFIGURATION) -> Iterator[dict[str, str]]:
     """What an installation over a database needs in its environment, in a folder of its own."""
     folder = Path(tempfile.mkdtemp(prefix="vouch-bench-"))
-    (folder / "vouch.toml").write_text(CONFIGURATION)
+    (folder / "vouch.toml").write_text(configuration)
     try:
         yield {
             **os.environ,
@@ -245,7 +247,7 @@ def _free_port() -> int:
 
 
 def _wait_for(port: int) -> None:
-    for _ in range(200):
+    for _ in range(600):
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 return

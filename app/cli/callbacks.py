@@ -10,6 +10,7 @@ from typing import Any
 import requests
 
 from app.cli.address import is_loopback
+from app.domain.nudges import Nudge
 from app.platforms.kit.adapter import Adapter
 from app.platforms.kit.callback import Callback, Malformed, Reading
 from app.platforms.kit.examples import Template
@@ -27,6 +28,7 @@ class Signed:
     query: Mapping[str, str]
     events: tuple[Mapping[str, Any], ...]
     ignored: tuple[str, ...] = ()
+    nudges: tuple[Nudge, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,7 @@ def signed_callback(
     except Malformed as refusal:
         reading = Reading(ignored=(f"it cannot be read: {refusal.reason}",))
     events = tuple({name: getattr(one, name) for name in TOLD} for one in reading.events)
-    return Signed(sent.body, sent.headers, sent.query, events, reading.ignored)
+    return Signed(sent.body, sent.headers, sent.query, events, reading.ignored, reading.nudges)
 
 
 def new_session(url: str) -> requests.Session:

@@ -6,7 +6,7 @@ import click
 
 from app.cli.address import listening, split_address
 from app.sandbox.server import SandboxServer
-from app.sandbox.settings import SandboxSettings
+from app.sandbox.settings import Push, SandboxSettings
 
 
 @click.command()
@@ -50,6 +50,17 @@ from app.sandbox.settings import SandboxSettings
     metavar="SECONDS",
     help="What chance adds to that, at most.",
 )
+@click.option(
+    "--push-url",
+    metavar="URL",
+    help="Tell a source of Vouch of every grant, as Gameball's webhooks would.",
+)
+@click.option(
+    "--push-secret",
+    default="sandbox-automation-secret",
+    show_default=True,
+    help="What the automation's webhook carries in X-Vouch-Secret.",
+)
 def command(
     bind: str,
     api_key: str,
@@ -57,6 +68,8 @@ def command(
     dedup_window: float,
     grant_delay: float,
     grant_jitter: float,
+    push_url: str | None,
+    push_secret: str,
 ) -> None:
     """Stand in for Gameball.
 
@@ -70,6 +83,7 @@ def command(
         grant_jitter_seconds=grant_jitter,
         api_key=api_key,
         secret_key=secret_key,
+        push=Push(push_url, push_secret) if push_url else None,
     )
     with ExitStack() as stack:
         with listening(bind):

@@ -11,6 +11,7 @@ from app.cli.callbacks import Answered
 from app.cli.output import json_option, print_json, print_labelled, print_table
 from app.cli.sending import NUMBER, Order, Outcome, send
 from app.cli.sources import Source, configured_source, described_source
+from app.cli.verdicts import described, nudge_json
 from app.platforms import adapters
 from app.platforms.kit.examples import Template, templates
 from app.platforms.kit.signing import CannotSign
@@ -107,7 +108,12 @@ def _template(platform: str, action: str | None) -> Template:
 
 
 def _asked_for(source: Source, template: Template) -> str | None:
-    """The target that the source's rules ask for, so that the example earns something."""
+    """The target that the source's rules ask for, so that the example earns something.
+
+    What tells of rewards names a campaign: the first that a rule is for.
+    """
+    if source.adapter.tells_of_rewards:
+        return next((str(rule.challenge_id) for rule in source.rules), None)
     actions = {event["action"] for event in template.expect}
     config = source.adapter.source
     return next(
@@ -149,6 +155,8 @@ def _print(order: Order, outcome: Outcome) -> None:
             undone = " undone" if event["undone"] else ""
             words = f"{event['action']}{undone} by {event['actor']} on {event['target']}"
             print_labelled("event", f"{words}, key {event['key']}")
+        for nudge in signed.nudges:
+            print_labelled("nudge", described(nudge))
         for reason in signed.ignored:
             print_labelled("ignored", reason)
         if order.is_forged:
@@ -184,5 +192,8 @@ def _outcome_json(order: Order, outcome: Outcome) -> dict[str, Any]:
         "latencyMs": {"p50": outcome.latency_ms(0.5), "p99": outcome.latency_ms(0.99)},
         "details": sorted({one.detail for one in outcome.answers if one.detail}),
         "events": list(outcome.sent[0][0].events) if order.count == 1 else None,
+        "nudges": [nudge_json(one) for one in outcome.sent[0][0].nudges]
+        if order.count == 1
+        else None,
         "ignored": list(outcome.sent[0][0].ignored) if order.count == 1 else None,
     }

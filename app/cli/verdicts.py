@@ -5,6 +5,7 @@ from typing import Any
 
 from app.cli.output import iso
 from app.domain.events import Event
+from app.domain.nudges import Nudge
 from app.platforms.kit.adapter import Adapter
 from app.platforms.kit.callback import Callback, Malformed, Reading, Refusal, Reply
 
@@ -54,6 +55,22 @@ def event_json(event: Event) -> dict[str, Any]:
     }
 
 
+def nudge_json(nudge: Nudge) -> dict[str, Any]:
+    return {
+        "customerId": nudge.customer_id,
+        "challengeId": nudge.challenge_id,
+        "isProof": nudge.is_proof,
+    }
+
+
+def described(nudge: Nudge) -> str:
+    """A nudge in words: whom it concerns, and what it does."""
+    named = nudge.challenge_id is not None
+    what = f"the reward of campaign {nudge.challenge_id}" if named else "the rewards"
+    proof = ", and believe this where Gameball's reads cannot tell" if nudge.is_proof else ""
+    return f"look now at {what} of {nudge.customer_id}{proof}"
+
+
 def verdict_json(verdict: Verdict) -> dict[str, Any]:
     reading, answer = verdict.reading, verdict.answer
     return {
@@ -65,5 +82,6 @@ def verdict_json(verdict: Verdict) -> dict[str, Any]:
         "answer": answer
         and {"status": answer.status, "body": answer.body, "contentType": answer.content_type},
         "events": [event_json(event) for event in reading.events],
+        "nudges": [nudge_json(nudge) for nudge in reading.nudges],
         "ignored": list(reading.ignored),
     }

@@ -14,7 +14,7 @@ from app.cli.moments import FORMS, moment
 from app.cli.output import iso, json_option, print_json, print_labelled
 from app.cli.sources import Source, described_source
 from app.cli.suspicions import is_mismatch, suspicions
-from app.cli.verdicts import Verdict, judge, verdict_json
+from app.cli.verdicts import Verdict, described, judge, verdict_json
 from app.domain.clock import utc_now
 from app.domain.events import Event
 from app.platforms import adapters
@@ -140,6 +140,8 @@ def tell(adapter: Adapter, verdict: Verdict, hints: Iterable[str]) -> None:
     for event in reading.events:
         print_labelled("event", f"{_described(event)}, at {iso(event.occurred_at)}")
         print_labelled("", f"key {event.key}")
+    for nudge in reading.nudges:
+        print_labelled("nudge", described(nudge))
     for reason in reading.ignored:
         print_labelled("ignored", reason)
     if reading.notice is not None:

@@ -12,6 +12,7 @@ class Proof(StrEnum):
     COUNT = "count"  # Gameball's count of achievements went up
     TRANSACTION = "transaction"  # a points transaction of the campaign
     ACTIVITY = "activity"  # an entry of the customer's activities that names the campaign
+    PUSH = "push"  # Gameball's own webhook, where a source says that it is proof
 
 
 class Verdict(StrEnum):
@@ -87,7 +88,8 @@ class Case:
     this attempt since. ``settles_at``: from when on a grant is surely visible. ``taken``: proof and
     reference of each grant that was credited to an attempt. ``rivals``: how many others may have
     reached Gameball at the same time, which happens only after a restored backup. ``due_at``: when
-    this look should have been.
+    this look should have been. ``told``: what Gameball's webhook said, where that is proof and can
+    only be about this attempt.
     """
 
     challenge_id: int
@@ -97,9 +99,10 @@ class Case:
     give_up_at: datetime
     baseline: int | None = None
     was_disabled: bool = False
-    taken: frozenset[tuple[Proof, str]] = frozenset()
+    taken: frozenset[tuple[str, str]] = frozenset()
     rivals: int = 0
     due_at: datetime | None = None
+    told: Grant | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +143,7 @@ def judge(case: Case, seen: Seen, now: datetime) -> Judgement | Look:
     """Decide by what was seen, or say where to look next. In this order: count, then records.
 
     A no needs everything: what would show a reward was read, shows none, and has had its time.
+    What Gameball's webhook said decides last, and never against its own count.
     """
     grant = _shown(case, seen)
     if grant is not None:
@@ -151,6 +155,9 @@ def judge(case: Case, seen: Seen, now: datetime) -> Judgement | Look:
     for look in Look:
         if look not in seen.looked:
             return look
+    told = _told(case, seen)
+    if told is not None:
+        return Judgement(Verdict.GRANTED, _words(told), told)
     if not is_settled:
         return Judgement(Verdict.NOT_YET)
     return _without_a_record(case, seen, now, is_still=is_still)
@@ -158,7 +165,7 @@ def judge(case: Case, seen: Seen, now: datetime) -> Judgement | Look:
 
 def has_landed(case: Case, seen: Seen, now: datetime) -> bool | None:
     """Whether something of the attempt was rewarded; None: it cannot be known, yet or at all."""
-    if _shown(case, seen) is not None:
+    if _shown(case, seen) is not None or _told(case, seen) is not None:
         return True
     if now < case.settles_at or any(_records(case, seen, proof) for proof in Proof):
         return None
@@ -202,6 +209,13 @@ def _shown(case: Case, seen: Seen) -> Grant | None:
     """What proves that it was rewarded."""
     recorded = (_records(case, seen, proof) for proof in Proof)
     return _risen(case, seen) or next((r[0] for r in recorded if len(r) > case.rivals), None)
+
+
+def _told(case: Case, seen: Seen) -> Grant | None:
+    """What Gameball's webhook said, unless its own count says otherwise."""
+    if case.told is None or _count_stands_still(case, seen.progress):
+        return None
+    return next(iter(may_be_of(case, [case.told])), None)
 
 
 def _risen(case: Case, seen: Seen) -> Grant | None:
@@ -292,4 +306,5 @@ _HOW = {
     Proof.COUNT: "Gameball's count of achievements went up",
     Proof.TRANSACTION: "Gameball shows the reward's transaction",
     Proof.ACTIVITY: "Gameball shows the reward among the customer's activities",
+    Proof.PUSH: "Gameball's webhook said so, and what it lets us read neither shows nor denies it",
 }

@@ -132,6 +132,11 @@ class Books:
                 return list(self._rewards.grants)
             return self._rewards.of(customer_id)
 
+    def grants_after(self, number: int) -> list[Grant]:
+        """What landed since the grant of that number."""
+        with self._settled():
+            return self._rewards.grants[number:]
+
     def calls(self, limit: int = 100) -> list[Call]:
         """The newest calls, newest first."""
         with self._lock:

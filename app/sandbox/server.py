@@ -13,6 +13,7 @@ from typing import Any, Self
 from flask import Flask
 
 from app.sandbox.books import Books
+from app.sandbox.pushes import Pusher
 from app.sandbox.settings import SandboxSettings
 from app.sandbox.web import create_sandbox
 from app.sandbox.wire import Wire
@@ -68,7 +69,9 @@ class SandboxServer:
     ) -> None:
         self.books = Books(settings, now, seed)
         self._address = (host, port)
+        self._now = now
         self._closing = threading.Event()
+        self._pusher: Pusher | None = None
         self._running: tuple[Listener, threading.Thread] | None = None
 
     @property
@@ -89,6 +92,8 @@ class SandboxServer:
         thread = threading.Thread(target=listener.serve_forever, args=(POLL_SECONDS,))
         self._running = (listener, thread)
         thread.start()
+        self._pusher = Pusher(self.books, self._now)
+        self._pusher.start()
 
     def stop(self) -> None:
         """Stop listening, end every connection and wait for their threads; harmless twice."""
@@ -97,6 +102,8 @@ class SandboxServer:
         listener, thread = self._running
         self._running = None
         self._closing.set()
+        if self._pusher is not None:
+            self._pusher.stop()
         listener.shutdown()
         thread.join()
         listener.server_close()

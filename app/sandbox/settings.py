@@ -43,6 +43,30 @@ class Campaign:
     out_of_reach: frozenset[str] = frozenset()
 
 
+# Of the webhooks that the dashboard can set up: the automation's, and the two topics.
+FORMS = ("reward", "notification", "profile")
+
+
+@dataclass(frozen=True)
+class Push:
+    """Webhooks that tell of every grant, posted to ``url`` ``delay_seconds`` after it.
+
+    ``secret`` is what the automation's carries in its header; the topics are signed with the secret
+    key. Of each form ``copies`` are sent, as a delivery may be repeated. ``campaigns``
+    None: of all.
+    """
+
+    url: str
+    secret: str = "sandbox-automation-secret"  # noqa: S105 - it opens nothing but the sandbox's tests
+    forms: tuple[str, ...] = FORMS
+    delay_seconds: float = 0.0
+    copies: int = 1
+    campaigns: tuple[int, ...] | None = None
+
+    def tells_of(self, campaign_id: int) -> bool:
+        return self.campaigns is None or campaign_id in self.campaigns
+
+
 @dataclass(frozen=True)
 class SandboxSettings:
     """Everything about the sandbox that can be chosen, at the start or while it runs.
@@ -53,6 +77,7 @@ class SandboxSettings:
     `gameball_status` is None while the program is enabled, else the word it is reported with.
     With `writes_oddly` reads write numbers as texts and swap letters in names, as Gameball has been
     seen to do here and there, and add members that nobody documents.
+    `push` None: nobody is told of grants.
     `limits` names the resource classes whose limits differ from the documented ones.
     """
 
@@ -68,6 +93,7 @@ class SandboxSettings:
     campaigns: tuple[Campaign, ...] = ()
     other_campaigns: bool = True
     writes_oddly: bool = False
+    push: Push | None = None
 
     def limit_of(self, resource: str) -> Limit:
         return self.limits.get(resource, DOCUMENTED_LIMITS[resource])

@@ -14,7 +14,14 @@ from app.sandbox.json_fields import (
     text,
     truth,
 )
-from app.sandbox.settings import DOCUMENTED_LIMITS, Campaign, Limit, SandboxSettings
+from app.sandbox.settings import (
+    DOCUMENTED_LIMITS,
+    FORMS,
+    Campaign,
+    Limit,
+    Push,
+    SandboxSettings,
+)
 
 
 def changed(settings: SandboxSettings, document: object) -> SandboxSettings:
@@ -28,6 +35,7 @@ def as_json(settings: SandboxSettings) -> dict[str, object]:
         "limits": {name: _shown(settings.limit_of(name)) for name in DOCUMENTED_LIMITS},
         "knownCustomers": None if known is None else sorted(known),
         "inactiveCustomers": sorted(settings.inactive_customers),
+        "push": settings.push and _shown(settings.push),
         "campaigns": [
             _shown(campaign) | {"outOfReach": sorted(campaign.out_of_reach)}
             for campaign in settings.campaigns
@@ -58,7 +66,28 @@ def _campaigns(value: object) -> tuple[Campaign, ...]:
     return tuple(_campaign(item) for item in items(value))
 
 
-def _shown(value: SandboxSettings | Limit | Campaign) -> dict[str, object]:
+def _numbers(value: object) -> tuple[int, ...]:
+    return tuple(number(item) for item in items(value))
+
+
+def _form(value: object) -> str:
+    if value not in FORMS:
+        raise ValueError(f"expected one of {', '.join(FORMS)}")
+    return str(value)
+
+
+def _forms(value: object) -> tuple[str, ...]:
+    return tuple(_form(item) for item in items(value))
+
+
+def _push(value: object) -> Push:
+    given = read_fields(value, PUSH)
+    if "url" not in given:
+        raise ValueError("a push needs a url")
+    return Push(**given)
+
+
+def _shown(value: SandboxSettings | Limit | Campaign | Push) -> dict[str, object]:
     return {camel(name): item for name, item in asdict(value).items()}
 
 
@@ -73,6 +102,14 @@ CAMPAIGN: Mapping[str, Reader] = {
     "coupon": or_none(text),
     "out_of_reach": _texts,
 }
+PUSH: Mapping[str, Reader] = {
+    "url": text,
+    "secret": text,
+    "forms": _forms,
+    "delay_seconds": seconds,
+    "copies": number,
+    "campaigns": or_none(_numbers),
+}
 SETTINGS: Mapping[str, Reader] = {
     "dedup_window_seconds": seconds,
     "grant_delay_seconds": seconds,
@@ -86,4 +123,5 @@ SETTINGS: Mapping[str, Reader] = {
     "campaigns": _campaigns,
     "other_campaigns": truth,
     "writes_oddly": truth,
+    "push": or_none(_push),
 }

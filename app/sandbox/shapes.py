@@ -111,6 +111,48 @@ def activity(grant: Grant) -> Json:
     }
 
 
+def achieved(grant: Grant) -> Json:
+    """The body of an automation's webhook, as docs/gameball-webhooks.md has it typed in."""
+    return {
+        "event": "reward_campaign.achieved",
+        "customer_id": grant.customer_id,
+        "campaign_id": grant.challenge_id,
+    }
+
+
+def topic(name: str, grant: Grant, data: object) -> Json:
+    """https://docs.gameball.co/api-reference/webhooks/webhook-topics"""
+    return {
+        "event": name,
+        "client_id": "2155",
+        "customer_id": grant.customer_id,
+        "gb_customer_id": Customer(grant.customer_id).gameball_id,
+        "created_at": _moment(grant).isoformat(timespec="milliseconds")[:-6] + "Z",
+        "data": data,
+    }
+
+
+def notification(grant: Grant) -> Json:
+    said = {"local": "en", "icon": None, "title": "Well done!", "body": grant.campaign.name}
+    return topic("customer.notification.push", grant, [said])
+
+
+def profile(grant: Grant) -> Json:
+    total = grant.balance_before + grant.points
+    data = {
+        "email": f"{Customer(grant.customer_id).gameball_id}@sandbox.invalid",
+        "mobile_number": None,
+        "tier_name": "Bronze",
+        "tier_order": 1,
+        "referral_code": None,
+        "referral_link": None,
+        "activated_points": total,
+        "pending_points": 0,
+        "total_points": total,
+    }
+    return topic("customer.profile.updated", grant, data)
+
+
 def customer(given: Customer) -> Json:
     """Without personal data, as the call that needs no secret key shows it."""
     code = f"{given.gameball_id:08X}"

@@ -69,6 +69,9 @@ class Configuration:
         return frozenset({*adapter.named_ids, *targets})
 
 
+_NO_ACTIONS = "tells of rewards and not of actions: no rule can be about it"
+
+
 def load_configuration(path: Path, variables: Mapping[str, str] | None = None) -> Configuration:
     """Read and validate the file. Raises `ConfigurationError` with every mistake and its place."""
     text = _read(path)
@@ -99,6 +102,10 @@ def _example() -> Path:
     packaged = Path(str(resources.files("app"))) / "_config"
     folder = packaged if packaged.is_dir() else Path(__file__).parents[2] / "config"
     return folder / "vouch.example.toml"
+
+
+def _telling_of_rewards() -> set[str]:
+    return {name for name, kind in adapters().items() if kind.tells_of_rewards}
 
 
 class _Validation:
@@ -188,9 +195,13 @@ class _Validation:
             if table.source is not None and table.source in sources:
                 adapter = sources[table.source]
                 platform = adapter.source.accounts or adapter.name
+                if adapter.tells_of_rewards:
+                    self._mistake(("rules", position, "source"), _NO_ACTIONS)
                 if table.platform not in (None, platform, adapter.name):
                     problem = f"the source {table.source!r} is of {platform!r}"
                     self._mistake(("rules", position, "platform"), problem)
+            elif table.platform in _telling_of_rewards():
+                self._mistake(("rules", position, "platform"), _NO_ACTIONS)
             yield Rule(
                 challenge_id=table.challenge_id,
                 platform=platform or "",

@@ -36,6 +36,9 @@ _KNOWN = (
     AttemptRow.customer_id,
     AttemptRow.challenge_id,
     AttemptRow.updated_at,
+    AttemptRow.fence,
+    AttemptRow.nudged_at,
+    AttemptRow.told_at,
 )
 _ENDS: Mapping[Verdict, State] = {
     Verdict.GRANTED: State.GRANTED,
@@ -46,6 +49,8 @@ _ENDS: Mapping[Verdict, State] = {
 _LARGEST_COUNT = 2**31 - 1
 # The default of `window_at_least`.
 _CLOCKS_DIFFER_SECONDS = 30.0
+# How long after a nudge to look once more: Gameball may say what its reads do not show yet.
+_AFTER_A_NUDGE_SECONDS = (3.0, 15.0)
 
 # Made once: an idle worker asks it all day, and saying it takes longer than the answer.
 _NEXT_LOOK = (
@@ -68,13 +73,19 @@ class ConfirmationPolicy:
     settle_seconds: float
     lease_seconds: float
 
-    def next_look(self, accepted_at: datetime, now: datetime) -> datetime:
-        """The first time of the schedule that is still to come, and one at the very end."""
+    def next_look(
+        self, accepted_at: datetime, now: datetime, nudged_at: datetime | None = None
+    ) -> datetime:
+        """The first time of the schedule that is still to come, and one at the very end.
+
+        Sooner after a nudge, a few times.
+        """
         end = accepted_at + timedelta(seconds=self.give_up_seconds)
         times = accumulate(chain(self.delays, repeat(self.delays[-1])))
         following = (accepted_at + timedelta(seconds=seconds) for seconds in times)
         at = next(at for at in following if at > now)
-        return min(at, end) if end > now else at
+        at = min(at, end) if end > now else at
+        return min([at, *(soon for soon in _after_a_nudge(nudged_at) if soon > now)])
 
     @property
     def clocks_differ(self) -> timedelta:
@@ -98,12 +109,16 @@ class ConfirmationPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Followed:
-    """An accepted attempt in the hands of one worker until ``lease_until``; also its fence."""
+    """An accepted attempt in the hands of one worker, that holds ``fence``, until ``lease_until``.
+
+    A nudge may make it due again before: what is seen until then is still written down.
+    """
 
     attempt_id: str
     customer_id: str
     case: Case
     lease_until: datetime = field(compare=False)
+    fence: int = field(compare=False)
 
 
 def case_of(connection: Connection, attempt_id: str, settle_seconds: float) -> Case:
@@ -156,14 +171,16 @@ def take(
         connection,
         update(AttemptRow)
         .where(AttemptRow.id.in_(due_at))
-        .values(next_at=lease_until)
+        .values(next_at=lease_until, fence=AttemptRow.fence + 1)
         .returning(*_KNOWN),
     )
     cases = {
         attempt_id: replace(case, due_at=due_at[attempt_id])
         for attempt_id, case in _cases(connection, leased, policy).items()
     }
-    return [Followed(row.id, row.customer_id, cases[row.id], lease_until) for row in leased]
+    return [
+        Followed(row.id, row.customer_id, cases[row.id], lease_until, row.fence) for row in leased
+    ]
 
 
 def record(
@@ -186,17 +203,22 @@ def record(
     judged = _credited(connection, attempt, case, seen, began_at)
     to_state = _ENDS.get(judged.verdict)
     if to_state is None:
-        put_off(connection, followed, policy.next_look(case.accepted_at, now))
+        next_look = policy.next_look(case.accepted_at, now, attempt.nudged_at)
+        put_off(connection, followed, next_look)
         return State.ACCEPTED
     _end(connection, attempt, to_state, judged, now)
     return to_state
 
 
 def put_off(connection: Connection, followed: Followed, until: datetime) -> None:
-    """Give the lease back, to be looked at from a time on."""
+    """Give the lease back, to be looked at from a time on, or sooner where a nudge came since."""
     connection.execute(
         update(AttemptRow)
-        .where(AttemptRow.id == followed.attempt_id, *_leased(followed))
+        .where(
+            AttemptRow.id == followed.attempt_id,
+            AttemptRow.next_at == followed.lease_until,
+            *_held(followed),
+        )
         .values(next_at=until)
     )
 
@@ -235,12 +257,18 @@ def _customers_due(connection: Connection, now: datetime, most: int) -> list[str
     return list(found)[:most]
 
 
-def _leased(followed: Followed) -> tuple[Any, ...]:
-    return AttemptRow.state == State.ACCEPTED, AttemptRow.next_at == followed.lease_until
+def _after_a_nudge(nudged_at: datetime | None) -> list[datetime]:
+    if nudged_at is None:
+        return []
+    return [nudged_at + timedelta(seconds=seconds) for seconds in _AFTER_A_NUDGE_SECONDS]
+
+
+def _held(followed: Followed) -> tuple[Any, ...]:
+    return AttemptRow.state == State.ACCEPTED, AttemptRow.fence == followed.fence
 
 
 def _still_ours(connection: Connection, followed: Followed) -> Row[Any] | None:
-    ours = AttemptRow.id == followed.attempt_id, *_leased(followed)
+    ours = AttemptRow.id == followed.attempt_id, *_held(followed)
     # Whoever holds it is about to change it, or may hold it for long: it is looked at anew.
     statement = select(*_KNOWN).where(*ours).with_for_update(skip_locked=True)
     return next(iter(_rows(connection, statement)), None)
@@ -322,8 +350,19 @@ def _cases(
         case = _case(attempt.challenge_id, own, others, at, policy)
         baseline = _standing(baselines.get(attempt.id), own, others)
         taken = grants.get(attempt.customer_id, frozenset())
-        cases[attempt.id] = replace(case, baseline=baseline, taken=taken)
+        told = None if others else _told(attempt)
+        cases[attempt.id] = replace(case, baseline=baseline, taken=taken, told=told)
     return cases
+
+
+def _told(attempt: Row[Any]) -> Grant | None:
+    """What Gameball's webhook said, of the customer's only attempt that may have been rewarded.
+
+    It has no number and no time of its own: a late or repeated one could be about another attempt.
+    """
+    if attempt.told_at is None:
+        return None
+    return Grant(Proof.PUSH, str(attempt.challenge_id), attempt.told_at)
 
 
 def _case(
@@ -395,14 +434,15 @@ def _baselines(connection: Connection, ids: Iterable[str]) -> dict[str, Row[Any]
 
 def _grants(
     connection: Connection, attempts: Iterable[Row[Any]]
-) -> dict[str, frozenset[tuple[Proof, str]]]:
+) -> dict[str, frozenset[tuple[str, str]]]:
     """What was credited already, of each customer."""
     statement = select(GrantRow.customer_id, GrantRow.proof, GrantRow.reference).where(
         GrantRow.customer_id.in_({attempt.customer_id for attempt in attempts})
     )
-    taken: dict[str, set[tuple[Proof, str]]] = defaultdict(set)
+    taken: dict[str, set[tuple[str, str]]] = defaultdict(set)
     for row in connection.execute(statement):
-        taken[row.customer_id].add((Proof(row.proof), row.reference))
+        # Not a `Proof`: the next version may know of more.
+        taken[row.customer_id].add((row.proof, row.reference))
     return {customer: frozenset(found) for customer, found in taken.items()}
 
 

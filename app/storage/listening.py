@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import structlog
+from sqlalchemy import Connection, func, select
 
 from app.storage.postgres import plain_session, settle_session
 from app.storage.waits import PATIENCE_SECONDS
@@ -15,8 +16,16 @@ log = structlog.get_logger(__name__)
 
 # The channel on which a trigger says that an attempt's clock strikes within moments.
 DUE = "vouch_due"
+# The channel on which a step says that accepted attempts are to be looked at now.
+LOOK = "vouch_look"
 _LOOK_EVERY_SECONDS = 5.0
 _CONNECT_AGAIN_SECONDS = 1.0
+
+
+def notify(connection: Connection, channel: str) -> None:
+    """Let those who listen know once this transaction is committed; on SQLite nobody listens."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(select(func.pg_notify(channel, "")))
 
 
 class Listener:

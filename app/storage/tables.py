@@ -106,7 +106,8 @@ class AttemptRow(Base):
     ``next_at`` is when its state's own clock strikes: the next submission of a due one, the end
     of a hold, the expiry of a wait; NULL where only a person or an answer can move it. A row with
     ``lease_until`` in the future is in the hands of the worker that holds ``fence``. ``undone_at``
-    is when the account took its action back.
+    is when the account took its action back; ``nudged_at``, when it was last to be looked at
+    because Gameball told us something by itself; ``told_at``, when that was proof of its reward.
     """
 
     __tablename__ = "attempts"
@@ -151,6 +152,8 @@ class AttemptRow(Base):
     lease_until: Mapped[Moment | None]
     fence: Mapped[int]
     round: Mapped[int]
+    nudged_at: Mapped[Moment | None]
+    told_at: Mapped[Moment | None]
 
 
 class AwardRow(Base):

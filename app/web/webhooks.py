@@ -23,6 +23,8 @@ log = structlog.get_logger(__name__)
 _MOST_LOGGED = 5
 blueprint = Blueprint("webhooks", __name__)
 
+NOBODY_WAITS = "nothing of this customer waits for such a reward"
+
 
 @blueprint.route("/webhooks/<source>", methods=["GET", "POST"])
 @operation(
@@ -86,6 +88,8 @@ def _answer(service: Service, adapter: Adapter, callback: Callback) -> Reply:
     except Malformed as refusal:
         return _refused(service.watch, adapter, callback, "malformed", refusal.reason)
     receipts = _received(service, adapter, reading)
+    if reading.nudges:
+        reading = _heard(service, adapter, reading)
     _note(service, adapter, callback, reading, receipts)
     return reading.reply or adapter.accepted
 
@@ -98,6 +102,15 @@ def _received(service: Service, adapter: Adapter, reading: Reading) -> Sequence[
         return ()
     kept = service.receive([*reading.events, *excluded], adapter.deadline_seconds)
     return kept[: len(reading.events)]
+
+
+def _heard(service: Service, adapter: Adapter, reading: Reading) -> Reading:
+    """Let what Gameball tells of be looked at now. What nobody waits for is ignored."""
+    heard = service.hear(reading.nudges, adapter.deadline_seconds)
+    if any(heard):
+        EVENTS.labels(adapter.source.name, "nudge").inc(sum(heard))
+    unknown = (NOBODY_WAITS,) * heard.count(False)
+    return replace(reading, ignored=(*reading.ignored, *unknown))
 
 
 def _proved(watch: Watch, adapter: Adapter, reply: Reply, at: datetime) -> None:

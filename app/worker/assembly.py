@@ -100,13 +100,17 @@ def build_renewals(service: Service) -> Renewals:
 def build_confirmer(service: Service) -> Confirmer:
     client = service.gameball_client()
     reader = _reader(service, client, _SHARE)
-    return Confirmer(
+    configuration = service.configuration
+    confirmer = Confirmer(
         reader,
         client,
         service.confirmation_policy(),
-        threads=service.configuration.confirmation.threads,
-        poll_seconds=service.configuration.worker.poll_every,
+        threads=configuration.confirmation.threads,
+        poll_seconds=configuration.worker.poll_every,
+        listens=any(one.tells_of_rewards for one in configuration.sources.values()),
     )
+    service.wake_confirmer = confirmer.wake
+    return confirmer
 
 
 def _asker(service: Service) -> Asker:

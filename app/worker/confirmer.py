@@ -17,6 +17,7 @@ from app.steps import confirming, read_pace
 from app.steps.confirming import ConfirmationPolicy, Followed
 from app.steps.read_pace import Kind
 from app.storage.errors import StorageUnavailable
+from app.storage.listening import LOOK, Listener
 from app.worker.campaign_names import CampaignNames
 from app.worker.looking import Looking
 from app.worker.reader import Reader
@@ -44,7 +45,9 @@ class Confirmer:
         *,
         threads: int,
         poll_seconds: float,
+        listens: bool = False,
     ) -> None:
+        """``listens``: to the database, for nudges that another process hears."""
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="look")
         self._reader = replace(reader, pool=self._pool)
         self._database = reader.database
@@ -56,18 +59,30 @@ class Confirmer:
         self._now: Callable[[], datetime] = reader.now
         self._adopt_at = 0.0
         self._next_look: datetime | None = None
+        self._wake = threading.Event()
         self._stopping = threading.Event()
+        listens = listens and not self._database.is_embedded
+        self._listener = Listener(self._database.url, LOOK, self.wake) if listens else None
         self._thread = threading.Thread(target=self._run, name="confirmer", daemon=True)
 
     def start(self) -> None:
+        if self._listener is not None:
+            self._listener.start()
         self._thread.start()
+
+    def wake(self) -> None:
+        """Say that something may have become due for a look."""
+        self._wake.set()
 
     def stop(self) -> None:
         """Begin no further read, and record what those that are under way tell."""
         self._stopping.set()
+        self._wake.set()
         if self._thread.ident is not None:
             self._thread.join()
         self._pool.shutdown(wait=True)
+        if self._listener is not None:
+            self._listener.stop()
         self._client.close()
 
     def round(self) -> bool:
@@ -94,7 +109,8 @@ class Confirmer:
 
     def _run(self) -> None:
         while not self._stopping.is_set():
-            self._stopping.wait(self._tried())
+            self._wake.clear()
+            self._wake.wait(self._tried())
 
     def _tried(self) -> float:
         """A worker outlives every trouble: whatever is to be confirmed stays in the database."""
@@ -107,7 +123,7 @@ class Confirmer:
         return _AFTER_TROUBLE_SECONDS
 
     def _rest(self) -> float:
-        """How long to sleep: until the next look, as nobody makes one due at shorter notice."""
+        """How long to sleep: until the next look. Who makes one due at shorter notice, wakes us."""
         longest = max(self._poll_seconds, min(self._policy.again_seconds, _SLEEP_SECONDS))
         if self._next_look is None:
             return longest

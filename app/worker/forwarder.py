@@ -108,7 +108,7 @@ class Forwarder:
         reader = Reader(
             self.database, self.read_pace, self.now, self.client.account.longest_call_seconds
         )
-        followed = Followed(made.attempt_id, made.customer_id, case, made.lease_until)
+        followed = Followed(made.attempt_id, made.customer_id, case, made.lease_until, made.fence)
         names = self.names or CampaignNames(self.client)
         looking = Looking(self.client, reader, names, [followed])
         began_at = self.now()

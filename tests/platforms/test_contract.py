@@ -66,6 +66,8 @@ SCRAPS = [
 
 PLATFORMS = sorted(adapters())
 SIGNING_A_TIME = [p for p in PLATFORMS if any(one.time for one in adapter_of(p).schemes)]
+TELLING_OF_REWARDS = [p for p in PLATFORMS if adapters()[p].tells_of_rewards]
+OF_ACTIONS = [p for p in PLATFORMS if p not in TELLING_OF_REWARDS]
 CASES = [(platform, name) for platform in PLATFORMS for name in templates(platform)]
 COVERED = [(p, n) for p, n in CASES if all(one.covers_body for one in adapter_of(p).schemes)]
 HANDSHAKES = [(platform, name) for platform in PLATFORMS for name in handshakes(platform)]
@@ -207,6 +209,31 @@ def test_an_example_is_believed_and_read_as_it_says(platform: str, name: str) ->
         assert_sound(event)
 
 
+@any_example
+def test_an_example_nudges_as_it_says(platform: str, name: str) -> None:
+    adapter, template = adapter_of(platform), templates(platform)[name]
+
+    nudges = adapter.read(sent(adapter, template)).nudges
+
+    expected = template.expected_nudges(actor=ACTOR, now=NOW)
+    shown = [
+        {field: getattr(nudge, field) for field in want}
+        for nudge, want in zip(nudges, expected, strict=True)
+    ]
+    assert shown == expected
+    assert bool(nudges) is adapter.tells_of_rewards
+
+
+@pytest.mark.parametrize("platform", TELLING_OF_REWARDS)
+def test_what_tells_of_rewards_is_no_action(platform: str) -> None:
+    """No attempt is made of it, and so no rule can be about it."""
+    adapter = adapter_of(platform)
+
+    readings = [adapter.read(sent(adapter, one)) for one in templates(platform).values()]
+
+    assert not any(reading.events for reading in readings)
+
+
 @pytest.mark.parametrize(
     ("platform", "name"), [(p, n) for p, n in CASES if templates(p)[n].stands_for]
 )
@@ -260,7 +287,7 @@ def test_an_action_and_its_undoing_have_different_keys(platform: str) -> None:
     assert not (done & undone) - {KEY}
 
 
-@any_platform
+@pytest.mark.parametrize("platform", OF_ACTIONS)
 def test_its_accounts_can_be_given_a_word_of_their_own(platform: str) -> None:
     adapter = adapter_of(platform, accounts="elsewhere")
     template = next(iter(templates(platform).values()))
@@ -565,6 +592,10 @@ def read_soundly(adapter: Adapter, of: Callback) -> None:
         return
     for event in result.events:
         assert_sound(event)
+    for nudge in result.nudges:
+        assert 0 < len(nudge.customer_id) <= 100
+        assert nudge.customer_id.isprintable()
+        assert nudge.challenge_id is None or 1 <= nudge.challenge_id <= 2**31 - 1
 
 
 def assert_sound(event: Event) -> None:

@@ -16,8 +16,9 @@ MIGRATIONS = sorted((ROOT / "migrations").rglob("*.py"))
 LONGEST_ADAPTER = 190
 
 
-# Words that mean something else as well: a web process's threads, and who is woken (by Slack).
-AMBIGUOUS = {"threads", "line", "x", "meta", "kick", "hmac", "slack"}
+# Words that mean something else as well: a web process's threads, who is woken (by Slack), and whom
+# we forward to.
+AMBIGUOUS = {"threads", "line", "x", "meta", "kick", "hmac", "slack", "gameball"}
 ADAPTERS = {kind.__module__ for kind in adapters().values()}
 
 

@@ -597,3 +597,16 @@ def test_the_truth_cannot_be_given_up_before_a_grant_would_show(write_config: Wr
     [mistake] = mistakes_in(write_config(text))
 
     assert "give_up_after must not be less than gameball.window_at_most" in mistake.problem
+
+
+GAMEBALL = '[[sources]]\nname = "gb"\nplatform = "gameball"\nsecrets = ["env:TWITCH_SECRET"]\n'
+
+
+@pytest.mark.parametrize("origin", ['source = "gb"', 'platform = "gameball"'])
+def test_no_rule_can_be_about_what_tells_of_rewards(write_config: WriteConfig, origin: str) -> None:
+    rule = f'[[rules]]\nchallenge_id = 1\n{origin}\naction = "follow"\nevidence = "claimed"\n'
+
+    with pytest.raises(ConfigurationError) as refused:
+        load_configuration(write_config(GAMEBALL + rule), VARIABLES)
+
+    assert ["tells of rewards" in mistake.problem for mistake in refused.value.mistakes] == [True]

@@ -16,10 +16,22 @@ def check_sources(configured: Configured) -> Iterator[Finding]:
         yield from _secrets(configured, position, adapter)
         yield from _tolerance(configured, position, adapter)
         yield from _accounts(configured, position, adapter)
+        if adapter.tells_of_rewards:
+            yield from _believed_alone(configured, position, adapter)
+            continue
         if not any(adapter in configured.sources_of(rule) for rule in configured.rules):
             place = configured.place("sources", position, "name")
             name = adapter.source.name
             yield warning(place, f"no rule rewards anything of {name!r}: its events are only kept")
+
+
+def _believed_alone(configured: Configured, position: int, adapter: Adapter) -> Iterator[Finding]:
+    if getattr(adapter.source, "proves_grants", False):
+        yield warning(
+            configured.place("sources", position, "proves_grants"),
+            "a webhook alone may make an attempt granted: whoever learns the secret in its header "
+            "can say so of any customer whose attempt waits",
+        )
 
 
 def _secrets(configured: Configured, position: int, adapter: Adapter) -> Iterator[Finding]:

@@ -52,6 +52,8 @@ class Adapter(ABC):
     """What else its terms are for: networks by the names that rules for claims may give them."""
     shown_options: ClassVar[tuple[str, ...]] = ()
     """What of the configuration the platform makes up and is told to whoever asks: no secret."""
+    tells_of_rewards: ClassVar[bool] = False
+    """Whether it reads nudges about rewards and no events, so that no rule can be about it."""
 
     keys_url: ClassVar[str | None] = None
     """Where the platform publishes the key that it signs with, if we are to believe that."""

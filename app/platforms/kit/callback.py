@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Self
 
 from app.domain.events import Event, SameAccount
+from app.domain.nudges import Nudge
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a verified callback says: events, and what was left out and why.
+    """What a verified callback says: events, or nudges, and what was left out and why.
 
     ``handshake`` marks a proof of ownership, ``notice`` a word from the platform about the
     subscription itself, such as its revocation. ``change`` is a new id of something that the
@@ -80,6 +81,7 @@ class Reading:
     change: Change | None = None
     excluded: tuple[Event, ...] = ()
     same_accounts: tuple[SameAccount, ...] = ()
+    nudges: tuple[Nudge, ...] = ()
 
     @classmethod
     def of(cls, result: Event | str, reply: Reply | None = None) -> Self:

@@ -21,7 +21,8 @@ class Template:
 
     ``body`` is JSON (or text), with placeholders in its strings: ``{actor}``, ``{target}``,
     ``{id}``, ``{iso}``, ``{unix_text}``, ``{unix_ms_text}``; a string that is exactly ``{unix}`` or
-    ``{unix_ms}`` becomes a number. ``expect`` lists the events it must be read as.
+    ``{unix_ms}`` becomes a number. ``expect`` lists the events it must be read as, ``nudges`` the
+    nudges.
     ``stands_for``, from ``addressed.toml``: by a source's key, the word in its place here.
     """
 
@@ -32,6 +33,7 @@ class Template:
     query: Mapping[str, str]
     expect: tuple[Mapping[str, Any], ...]
     stands_for: Mapping[str, str] = field(default_factory=dict)
+    nudges: tuple[Mapping[str, Any], ...] = ()
 
     def fill(self, *, actor: str, target: str, key: str, now: datetime) -> Example:
         values = _values(actor, target, key, now)
@@ -58,6 +60,10 @@ class Template:
     def expected(self, *, actor: str, target: str, key: str, now: datetime) -> list[dict[str, Any]]:
         values = _values(actor, target, key, now)
         return [_filled(dict(event), values) for event in self.expect]
+
+    def expected_nudges(self, *, actor: str, now: datetime) -> list[dict[str, Any]]:
+        values = _values(actor, "", "", now)
+        return [_filled(dict(nudge), values) for nudge in self.nudges]
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +130,7 @@ def _template(name: str, data: dict[str, Any], stands_for: Mapping[str, str]) ->
         data.get("query", {}),
         tuple(data["expect"]),
         stands_for,
+        tuple(data.get("nudges", ())),
     )
 
 

@@ -1,0 +1,116 @@
+"""Gameball itself: what became of rewards, told before anybody asks."""
+
+import json
+from dataclasses import replace
+from datetime import datetime
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field
+
+from app.domain.nudges import Nudge
+from app.platforms.kit.adapter import Adapter
+from app.platforms.kit.callback import Callback, Example, Reading
+from app.platforms.kit.encodings import matches_any
+from app.platforms.kit.fields import json_object, text
+from app.platforms.kit.options import SecretRef, SourceConfig, matching
+from app.platforms.kit.places import Body, Header, Key, Message
+from app.platforms.kit.schemes import HashScheme, TokenScheme
+from app.platforms.kit.signing import lowered, sign
+
+# https://docs.gameball.co/api-reference/webhooks/webhook-topics
+TOPICS = ("customer.notification.push", "customer.profile.updated")
+# Our own word: the body of an automation's webhook is what docs/gameball-webhooks.md says.
+# https://docs.gameball.co/product-documentation/automation-campaigns/webhooks-in-automation
+ACHIEVED = "reward_campaign.achieved"
+LONGEST_CUSTOMER_ID, LAST_CAMPAIGN_ID = 100, 2_147_483_647
+AS_TAKEN = matching(
+    r"[\x21-\x7e]{24,256}", "a header's secret has 24 to 256 characters, none of them a space"
+)
+
+
+class Signature(HashScheme):
+    """A SHA-1 of the body, a colon and the Secret Key. It covers no time, and no id of its own.
+
+    Gameball's sample hashes what its JavaScript writes of the parsed body, which may differ from
+    what is sent in white space and in how a number is written.
+    https://docs.gameball.co/api-reference/webhooks/subscribing
+    """
+
+    def is_proof(self, claimed: str, of: Message, keys: Any) -> bool:
+        bodies = {of.body, _written_again(of.body)}
+        made = [self.made(Example(body), key) for body in bodies for key in keys]
+        return matches_any(claimed, made)
+
+
+class GameballSource(SourceConfig):
+    secrets: tuple[SecretRef, ...] = Field(
+        min_length=1, description="Gameball's Secret Key, which signs the two topics."
+    )
+    automation_secrets: tuple[Annotated[SecretRef, AS_TAKEN], ...] = Field(
+        default=(), description="What an automation's webhook carries in X-Vouch-Secret."
+    )
+    proves_grants: bool = Field(
+        default=False,
+        description="Believe an automation's webhook about a reward that Gameball's reads cannot "
+        "tell of. Danger: whoever learns an automation secret makes rewards `granted`.",
+    )
+    accounts: Literal[""] = Field(default="", description="Nothing: it tells of no accounts.")
+
+
+class Gameball(Adapter):
+    """What it says makes us look; by itself it proves a reward only where that is configured.
+
+    Nothing of a body is kept but whose reward it is about. The profile in it is personal data.
+    """
+
+    name = "gameball"
+    docs = "https://docs.gameball.co/api-reference/webhooks/overview"
+    config: ClassVar[type[SourceConfig]] = GameballSource
+    schemes = (
+        Signature(Header("X-GB-Signature"), (Body(), b":", Key()), digest="sha1"),
+        TokenScheme(Header("X-Vouch-Secret"), secrets="automation_secrets"),
+    )
+    tells_of_rewards = True
+
+    def read(self, callback: Callback) -> Reading:
+        body = json_object(callback.body)
+        word = text(body.get("event"), "event")
+        if word not in (ACHIEVED, *TOPICS):
+            return Reading(ignored=(f"{word} tells of no reward",))
+        customer_id = text(body.get("customer_id"), "customer_id", LONGEST_CUSTOMER_ID)
+        nudge = Nudge(customer_id=customer_id, heard_at=callback.received_at)
+        if word != ACHIEVED:
+            return Reading(nudges=(nudge,))
+        campaign = _campaign(body.get("campaign_id"))
+        if campaign is None:
+            return Reading(nudges=(nudge,), ignored=("campaign_id is no campaign's number",))
+        proves = self.source.proves_grants
+        return Reading(nudges=(replace(nudge, challenge_id=campaign, is_proof=proves),))
+
+    def sign(self, example: Example, now: datetime) -> Example:
+        """A topic by the Secret Key, an automation's webhook by the secret in its header."""
+        filled = lowered(example)
+        is_topic = "x-gb-webhook-version" in filled.headers
+        schemes = self.schemes if is_topic else self.schemes[1:]
+        return sign(self.source, self.name, schemes, filled, now)
+
+
+def _campaign(value: object) -> int | None:
+    """Its number, which is typed into a template by hand."""
+    digits = str(value) if isinstance(value, int | str) and not isinstance(value, bool) else ""
+    is_number = digits.isascii() and digits.isdigit() and len(digits) <= len(str(LAST_CAMPAIGN_ID))
+    return int(digits) if is_number and 1 <= int(digits) <= LAST_CAMPAIGN_ID else None
+
+
+def _written_again(body: bytes) -> bytes:
+    """A JSON body as ``JSON.stringify`` writes it; what is none stays as it is."""
+    try:
+        value = json.loads(body, parse_float=_as_javascript, parse_constant=str)
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    except (ValueError, RecursionError):
+        return body
+
+
+def _as_javascript(digits: str) -> int | float:
+    number = float(digits)
+    return int(number) if number.is_integer() and abs(number) < 1e21 else number
