@@ -29,7 +29,7 @@ class LastRefusal(Shape):
     """The last callback or handshake that was refused; anyone can cause one."""
 
     at: datetime
-    kind: str = Field(description="forged or malformed.")
+    kind: str = Field(description="forged, malformed or too-large.")
     reason: str = Field(description="Why, without anything that was sent.")
     in_a_row: int = Field(description="How many were refused since the last that was believed.")
 
