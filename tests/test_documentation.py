@@ -25,6 +25,7 @@ EXAMPLE = ROOT / "config" / "vouch.example.toml"
 COMMON_KEYS = {"accounts", "tolerance_seconds", "silent_after_seconds", "max_bytes"}
 SECTIONS = (
     "web",
+    "history",
     "claims",
     "attempts",
     "gameball",

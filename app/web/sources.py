@@ -14,6 +14,7 @@ from app.web.context import service
 from app.web.openapi import operation
 from app.web.replies import reply
 from app.web.shapes import Shape
+from app.web.turns import takes_a_turn
 
 blueprint = Blueprint("sources", __name__)
 
@@ -88,10 +89,11 @@ class Sources(Shape):
     answers={200: Sources},
     tag="history",
 )
+@takes_a_turn
 def sources() -> Response:
     configuration, now = service().configuration, service().now()
     expected = configuration.expected
-    with service().database.read() as connection:
+    with service().people.read() as connection:
         seen = judged_seen(connection, expected, now)
     items = [
         _source(adapter, expected[name], seen[name], now)
