@@ -18,6 +18,7 @@ from app.storage.database import Database
 from bench.history import build
 from tests.hard.conftest import Survived
 from tests.hard.harness import Installation, Web
+from tests.hard.history import KEYS
 from tests.hard.platform import follow, post
 
 pytestmark = [pytest.mark.hard, pytest.mark.timeout(300)]
@@ -31,7 +32,7 @@ PATHS = (
 
 
 def new_key(database_url: str) -> str:
-    database = Database(database_url, secret_keys=["of-no-use"])
+    database = Database(database_url, secret_keys=KEYS)
     _, key = database.write(lambda c: keys.create(c, Role.VIEWER, "viewer", utc_now()))
     database.close()
     return key
