@@ -38,6 +38,7 @@ from app.steps.retention import Kept
 from app.storage.database import Database
 from app.storage.engines import sqlite_path
 from app.storage.errors import StorageUnavailable
+from app.storage.reading import PeoplesReads
 from app.watch import Watch
 
 log = structlog.get_logger(__name__)
@@ -72,14 +73,22 @@ class Service:
     wake_confirmer: Callable[[], None] = _nobody
     published_keys: Fetcher = field(default_factory=PublishedKeys)
     watch: Watch = field(init=False, repr=False)
+    people: PeoplesReads = field(init=False, repr=False)
+    """Reads for whoever has a key; `database` is for the intake and the worker."""
 
     def __post_init__(self) -> None:
         self.watch = Watch(self.database)
+        self.people = PeoplesReads(
+            self.database.url,
+            self.database.vault,
+            lambda: self.configuration.history.query_deadline,
+        )
         self._equip_adapters()
 
     def close(self) -> None:
         """Write down what is still in memory, and let go of the database."""
         self.watch.close()
+        self.people.close()
         self.database.close()
 
     def receive(

@@ -32,7 +32,7 @@ async def _measure(host: str, port: int, requests: Sequence[bytes], connections:
         for request in waiting:
             began = time.perf_counter()
             writer.write(request)
-            status = await _answer(reader)
+            status = await answer_of(reader)
             latencies.append(time.perf_counter() - began)
             bad += not 200 <= status < 300
         writer.close()
@@ -50,7 +50,7 @@ async def _measure(host: str, port: int, requests: Sequence[bytes], connections:
     )
 
 
-async def _answer(reader: asyncio.StreamReader) -> int:
+async def answer_of(reader: asyncio.StreamReader) -> int:
     head = await reader.readuntil(b"\r\n\r\n")
     status = int(head[9:12])
     length = next(

@@ -22,9 +22,10 @@ from app.storage.migrate import head
 ROOT = Path(__file__).parents[1]
 EXAMPLE = ROOT / "config" / "vouch.example.toml"
 # Every source may have them; the example explains them once, above the first source.
-COMMON_KEYS = {"accounts", "tolerance_seconds", "silent_after_seconds"}
+COMMON_KEYS = {"accounts", "tolerance_seconds", "silent_after_seconds", "max_bytes"}
 SECTIONS = (
     "web",
+    "history",
     "claims",
     "attempts",
     "gameball",

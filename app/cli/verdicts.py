@@ -25,8 +25,9 @@ class Verdict:
 
 
 def judge(adapter: Adapter, callback: Callback) -> Verdict:
-    """Ask an adapter as the web layer does: handshake, then verify, then read."""
+    """Ask an adapter as the web layer does: size, then handshake, then verify, then read."""
     try:
+        adapter.check_size(callback, of_any=len(callback.body))
         reply = adapter.handshake(callback)
         if reply is not None:
             return Verdict(reading=Reading(reply=reply, handshake=True), answer=reply)

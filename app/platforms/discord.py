@@ -98,7 +98,7 @@ class Discord(Adapter):
     }
 
     def read(self, callback: Callback) -> Reading:
-        body = json_object(callback.body)
+        body = callback.parsed(json_object)
         if "event" in body:
             word = text(dig(body, "event.type"), "event.type")
             if word.startswith("ENTITLEMENT_") and dig(body, "event.data.type") not in PAID_FOR:

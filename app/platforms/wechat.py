@@ -54,6 +54,7 @@ class WeChat(Adapter):
     name = "wechat"
     docs = "https://developers.weixin.qq.com/doc/offiaccount/Message_Management/Receiving_event_pushes.html"
     config: ClassVar[type[SourceConfig]] = WeChatSource
+    unproven_bytes = 65_536
     # Empty, or people are told in the chat that the account is out of order.
     accepted = Reply(200)
     malformed_status = 200
@@ -88,16 +89,18 @@ class WeChat(Adapter):
     def verify(self, callback: Callback) -> None:
         super().verify(callback)
         try:
-            self._opened(callback.body)
+            self._opened(callback)
         except Malformed as malformed:
             raise Forged(malformed.reason) from None
 
     def _keys(self) -> list[bytes]:
         return [unb64(key.decode()) or b"" for key in self.source.keys_of("aes_keys")]
 
-    def _opened(self, body: bytes) -> bytes:
+    def _opened(self, callback: Callback) -> bytes:
         keys = self._keys()
-        return opened_xml(keys, body, self.source.app_id.encode()) if keys else body
+        if not keys:
+            return callback.body
+        return opened_xml(keys, callback.parsed(xml_object), self.source.app_id.encode())
 
     def prepared(self, example: Example, now: datetime) -> Example:
         query = {"nonce": secrets.token_hex(5), **example.query}
@@ -107,7 +110,7 @@ class WeChat(Adapter):
         return replace(super().prepared(example, now), body=body, query=query)
 
     def read(self, callback: Callback) -> Reading:
-        payload = self._opened(callback.body)
+        payload = self._opened(callback)
         told = obj(dig(xml_object(payload), "xml"), "xml")
         words = _words(told)
         return read_each(

@@ -29,6 +29,7 @@ class Zalo(Adapter):
             Item("X-ZEvent-Signature", "mac"), (Field("app_id"), Body(), Field("timestamp"), Key())
         ),
     )
+    unproven_bytes = 65_536
     accepted = Reply(200)
     deadline_seconds = 2
     # https://developers.zalo.me/docs/official-account/webhook/quan-tam/su-kien-nguoi-dung-quan-tam
@@ -41,7 +42,7 @@ class Zalo(Adapter):
     }
 
     def read(self, callback: Callback) -> Reading:
-        body = json_object(callback.body)
+        body = callback.parsed(json_object)
         word = text(body.get("event_name"), "event_name")
         if word.startswith("user_send_"):
             word = "user_send"

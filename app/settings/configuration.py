@@ -27,6 +27,7 @@ from app.settings.sections import (
     ConfirmationSection,
     FileModel,
     GameballSection,
+    HistorySection,
     RetentionSection,
     RuleTable,
     WebSection,
@@ -43,6 +44,7 @@ class Configuration:
     sources: Mapping[str, Adapter]
     rules: tuple[Rule, ...]
     web: WebSection
+    history: HistorySection
     claims: ClaimsSection
     attempts: AttemptsSection
     gameball: GameballSection

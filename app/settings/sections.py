@@ -77,6 +77,29 @@ class WebSection(Section):
     )
 
 
+class HistorySection(Section):
+    """How much people may read at once, so that callbacks do not wait for them. Per process."""
+
+    queries: int = Field(
+        default=1,
+        ge=1,
+        le=6,
+        description="Searches, counts and pages of exports in work at once; others wait.",
+    )
+    query_wait: Duration = Field(
+        default=5, le=30, description="How long one waits for its turn; then it is answered 503."
+    )
+    query_deadline: Duration = Field(
+        default=5, gt=0, le=30, description="How long one may take; then it is answered 503."
+    )
+    exports: int = Field(
+        default=4, ge=1, le=64, description="Exports on their way at once; more are answered 503."
+    )
+    export_deadline: Duration = Field(
+        default=3_600, gt=0, description="How long one may take; then it is broken off."
+    )
+
+
 class ClaimsSection(Section):
     """How claim tokens and claims behave."""
 
@@ -361,6 +384,7 @@ class FileModel(Section):
     sources: tuple[dict[str, Any], ...] = ()
     rules: tuple[RuleTable, ...] = ()
     web: WebSection = WebSection()
+    history: HistorySection = HistorySection()
     claims: ClaimsSection = ClaimsSection()
     attempts: AttemptsSection = AttemptsSection()
     gameball: GameballSection = GameballSection()

@@ -3,9 +3,10 @@
 import re
 import uuid
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy import (
     ColumnElement,
@@ -22,7 +23,6 @@ from sqlalchemy import (
 from app.domain.attempts import State
 from app.domain.clock import least_id
 from app.domain.evidence import Evidence
-from app.storage.database import Database
 from app.storage.hashes import Hashes, hashes_if_any
 from app.storage.tables import (
     ATTEMPTS,
@@ -43,6 +43,12 @@ _SHORTEST_ID_PREFIX = 8
 # The last code point: no text that begins with a prefix sorts after the prefix and this.
 _LAST = "\U0010ffff"
 _ID = re.compile(r"[0-9a-f-]+", re.IGNORECASE)
+
+
+class Readable(Protocol):
+    """Where connections to read from come from."""
+
+    def read(self) -> AbstractContextManager[Connection]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +118,7 @@ def page(
     return [_opened(vault, row) for row in rows]
 
 
-def pages(database: Database, wanted: Filter, size: int = 500) -> Iterator[list[Any]]:
+def pages(database: Readable, wanted: Filter, size: int = 500) -> Iterator[list[Any]]:
     """Every attempt, page after page, each read by itself: no transaction lasts as long as this."""
     before: str | None = None
     while True:
@@ -125,7 +131,7 @@ def pages(database: Database, wanted: Filter, size: int = 500) -> Iterator[list[
         before = found[-1].id
 
 
-def rows(database: Database, wanted: Filter) -> Iterator[Any]:
+def rows(database: Readable, wanted: Filter) -> Iterator[Any]:
     """Every attempt, newest first, without a long transaction."""
     return (row for found in pages(database, wanted) for row in found)
 

@@ -7,3 +7,7 @@ class StorageUnavailable(Exception):  # noqa: N818 -- reads as the claim it make
 
 class Overtaken(Exception):  # noqa: N818 -- reads as the claim it makes
     """Another transaction changed what this one had read; nothing was changed. Try again."""
+
+
+class TooSlow(Exception):  # noqa: N818 -- reads as the claim it makes
+    """A query by people took longer than it may, and was ended. A narrower one may do."""

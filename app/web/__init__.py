@@ -20,6 +20,7 @@ from app.web import (
     problems,
     sources,
     stats,
+    turns,
     webhooks,
 )
 
@@ -41,6 +42,7 @@ def create_app(service: Service) -> Flask:
     app.url_map.merge_slashes = False
     app.session_interface = _NoSessions()
     app.extensions["vouch"] = service
+    app.extensions[turns.EXTENSION] = turns.Turns()
     problems.install(app)
     for module in (
         webhooks,

@@ -50,7 +50,7 @@ def _caller() -> KeyHolder:
     if not key:
         detail = "Send Authorization: Bearer <key>."
         raise Problem("unauthenticated", detail, headers=WWW_AUTHENTICATE)
-    with service().database.read() as connection:
+    with service().people.read() as connection:
         found = holder(connection, key)
     if found is None:
         detail = "The key is unknown or revoked."

@@ -16,6 +16,7 @@ from app.web.context import service
 from app.web.openapi import operation
 from app.web.replies import reply
 from app.web.shapes import Shape
+from app.web.turns import takes_a_turn
 
 blueprint = Blueprint("alerts", __name__)
 
@@ -52,8 +53,9 @@ class AlertTest(Shape):
     answers={200: Alerts},
     tag="history",
 )
+@takes_a_turn
 def listing() -> Response:
-    with service().database.read_at_one_moment() as connection:
+    with service().people.read_at_one_moment() as connection:
         found = alerts.listing(connection, _MOST_LISTED)
     return reply(Alerts(items=[shown(row) for row in found]))
 

@@ -1,7 +1,10 @@
 """What happened to whose attempt, and what may a person do about it?"""
 
+import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack
 from datetime import datetime
+from functools import partial
 from itertools import chain
 from typing import Any
 from uuid import UUID
@@ -14,20 +17,29 @@ from sqlalchemy import Connection, Row
 from app.domain.attempts import State
 from app.steps import history, people
 from app.steps.keys import Role
+from app.storage.errors import TooSlow
 from app.web import shown
 from app.web.access import caller, requires
 from app.web.context import service
-from app.web.export import MEDIA_TYPES, Format, Page, chunks
+from app.web.export import MEDIA_TYPES, Format, broken_off, chunks
 from app.web.filters import AttemptFilter, AttemptQuery, cursor_after
 from app.web.openapi import operation
-from app.web.problems import Problem
+from app.web.problems import Problem, problem_of
 from app.web.replies import reply
 from app.web.shapes import query_as
 from app.web.shown import Attempt, AttemptInFull, AttemptPage
+from app.web.turns import reads_history, takes_a_turn, turn, turns_of_all
+
+# Attempts that are read and written in one turn of an export.
+_PAGE = 200
+# How long one that has begun waits for its next turn.
+_PATIENCE_SECONDS = 60.0
+_EXPORT = "/v1/attempts/export"
 
 log = structlog.get_logger(__name__)
 blueprint = Blueprint("attempts", __name__)
 
+NextTurn = Callable[[], AbstractContextManager[None]]
 Act = Callable[[Connection, str, str, datetime], State | None]
 
 
@@ -54,9 +66,10 @@ class ExportQuery(AttemptFilter):
     answers={200: AttemptPage},
     tag="history",
 )
+@takes_a_turn
 def listing() -> Response:
     query = query_as(AttemptQuery)
-    with service().database.read() as connection:
+    with service().people.read() as connection:
         found = history.page(connection, query.wanted(caller().role), query.limit + 1, query.cursor)
     items = [shown.attempt(row, caller().role) for row in found[: query.limit]]
     has_more = len(found) > query.limit
@@ -73,33 +86,50 @@ def listing() -> Response:
     problems=("unknown",),
     tag="history",
 )
+@takes_a_turn
 def whole_attempt(attempt_id: UUID) -> Response:
-    with service().database.read_at_one_moment() as connection:
+    with service().people.read_at_one_moment() as connection:
         whole = history.in_full(connection, str(attempt_id))
     if whole is None:
         raise _no_such()
     return reply(shown.attempt_in_full(whole, caller().role))
 
 
-@blueprint.get("/v1/attempts/export")
+@blueprint.get(_EXPORT)
 @requires(Role.VIEWER)
 @operation(
     summary="Take the history away as a file",
+    description="A file that could not be written to its end is no complete answer: its last chunk "
+    "is missing, and its last line begins with `incomplete`, or is an object with this one member.",
     query=ExportQuery,
     answers={200: "text/csv|application/x-ndjson"},
     tag="history",
 )
+@reads_history
 def export() -> Response:
     query = query_as(ExportQuery)
-    pages = history.pages(service().database, query.wanted(caller().role))
+    pages = history.pages(service().people, query.wanted(caller().role), _PAGE)
     name = f"vouch-attempts-{service().now():%Y-%m-%d}.{query.written_as}"
     headers = {
         "Cache-Control": "no-store",
         "Content-Disposition": f'attachment; filename="{name}"',
         "X-Content-Type-Options": "nosniff",
     }
-    file = chunks(query.written_as, _begun(pages), caller().role, for_excel=query.bom)
-    return Response(file, 200, headers, content_type=MEDIA_TYPES[query.written_as])
+    turns, settings = turns_of_all(), service().configuration.history
+    until = time.monotonic() + settings.export_deadline
+    with ExitStack() as held:
+        held.enter_context(turns.export(settings))
+        with turn():
+            # Now, while the answer can still become a 503.
+            first = next(pages, [])
+        whole_file = chain([first], pages)
+        file = chunks(query.written_as, whole_file, caller().role, for_excel=query.bom)
+        # No request is there any more when the rest is written.
+        next_turn = partial(turns.query, settings, _PATIENCE_SECONDS)
+        whole = _by_turns(query.written_as, file, next_turn, until)
+        response = Response(whole, 200, headers, content_type=MEDIA_TYPES[query.written_as])
+        response.call_on_close(held.pop_all().close)
+    return response
 
 
 @blueprint.post("/v1/attempts/<uuid:attempt_id>/replay")
@@ -140,9 +170,28 @@ def lift_bar(attempt_id: UUID) -> Response:
     return _acted(people.lift_bar, "bar.lifted", str(attempt_id))
 
 
-def _begun(pages: Iterator[Page]) -> Iterator[Page]:
-    """Read the first page now, while the answer can still become a 503."""
-    return chain([next(pages, [])], pages)
+def _by_turns(
+    written_as: Format, file: Iterator[str], next_turn: NextTurn, until: float
+) -> Iterator[str]:
+    """The file, each piece read and written in a turn of its own; none is held while one is sent.
+
+    What breaks it off is raised, so that the answer ends without its last chunk. For those who
+    cannot see that, as behind a proxy that speaks HTTP/1.0, the last line says it too.
+    """
+    try:
+        while True:
+            if time.monotonic() > until:
+                raise TooSlow("an export took longer than `export_deadline`")
+            with next_turn():
+                piece = next(file, None)
+            if piece is None:
+                return
+            yield piece
+    except Exception as error:
+        problem = problem_of(error, _EXPORT)
+        log.warning("export.broken_off", reason=problem.kind)
+        yield broken_off(written_as, problem)
+        raise
 
 
 def _acted(act: Act, event: str, attempt_id: str) -> Response:

@@ -19,6 +19,7 @@ from app.web.filters import MAX_LIMIT, Moment, comma_separated
 from app.web.openapi import operation
 from app.web.replies import reply
 from app.web.shapes import CustomerId, Line, Shape, Whole, query_as
+from app.web.turns import takes_a_turn
 
 blueprint = Blueprint("audit", __name__)
 
@@ -112,9 +113,10 @@ class AuditPage(Shape):
     answers={200: AuditPage},
     tag="history",
 )
+@takes_a_turn
 def listing() -> Response:
     query = query_as(AuditQuery)
-    with service().database.read() as connection:
+    with service().people.read() as connection:
         found = audit.page(connection, query.wanted(), query.limit + 1, query.before)
     return reply(paged(found, query.limit))
 

@@ -16,7 +16,7 @@ from app.steps.bulk import Progress
 from app.steps.history import Filter
 from app.steps.keys import Role
 from app.steps.people import Act
-from app.storage.errors import StorageUnavailable
+from app.storage.errors import StorageUnavailable, TooSlow
 from app.web.access import caller, requires
 from app.web.context import service
 from app.web.filters import AttemptFilter
@@ -25,6 +25,7 @@ from app.web.problems import Problem
 from app.web.replies import reply
 from app.web.shapes import Shape, body_as
 from app.web.shown import sees_personal
+from app.web.turns import reads_history, takes_a_turn, turn
 
 log = structlog.get_logger(__name__)
 blueprint = Blueprint("bulk", __name__)
@@ -85,6 +86,7 @@ class BulkJobs(Shape):
     answers={200: BulkCount, 202: BulkJob},
     tag="history",
 )
+@reads_history
 def replay_many() -> Response:
     return _begun(Act.REPLAY)
 
@@ -99,6 +101,7 @@ def replay_many() -> Response:
     answers={200: BulkCount, 202: BulkJob},
     tag="history",
 )
+@reads_history
 def cancel_many() -> Response:
     return _begun(Act.CANCEL)
 
@@ -106,8 +109,9 @@ def cancel_many() -> Response:
 @blueprint.get("/v1/bulk")
 @requires(Role.VIEWER)
 @operation(summary="List the newest bulk jobs", answers={200: BulkJobs}, tag="history")
+@takes_a_turn
 def listing() -> Response:
-    with service().database.read() as connection:
+    with service().people.read() as connection:
         found = bulk.listing(connection, _MOST_LISTED)
     return reply(BulkJobs(items=[job(row) for row in found]))
 
@@ -120,8 +124,9 @@ def listing() -> Response:
     problems=("unknown",),
     tag="history",
 )
+@takes_a_turn
 def one(job_id: UUID) -> Response:
-    with service().database.read() as connection:
+    with service().people.read() as connection:
         found = bulk.find(connection, str(job_id))
     return reply(job(_known(found)))
 
@@ -169,11 +174,11 @@ def _begun(act: Act) -> Response:
     request = body_as(BulkRequest)
     wanted = _narrowed(act, request)
     if request.dry_run:
-        with service().database.read() as connection:
+        with turn(), service().people.read() as connection:
             counted = history.count_by_state(connection, wanted)
         return reply(BulkCount(matched=sum(counted.values()), by_state=counted))
     by, now = caller().named, service().now()
-    with service().database.read() as connection:
+    with turn(), service().people.read() as connection:
         matched = bulk.count(connection, act, wanted, now)
     begun = service().database.write(lambda c: bulk.start(c, act, wanted, matched, by, now))
     log.info("bulk.started", job=begun.id, act=act, matched=begun.matched, by=by)
@@ -189,9 +194,9 @@ def _work_on(ours: Service, begun: Any) -> Any:
             if time.monotonic() > give_up:
                 break
         ours.wake_worker()
-        with ours.database.read() as connection:
+        with ours.people.read() as connection:
             return bulk.find(connection, begun.id) or begun
-    except StorageUnavailable as error:
+    except (StorageUnavailable, TooSlow) as error:
         log.warning("bulk.interrupted", job=begun.id, problem=str(error))
         return begun
 

@@ -33,6 +33,9 @@ from app.web.shapes import (
 from app.web.tokens import ClaimToken, believe, expired, mint
 
 log = structlog.get_logger(__name__)
+
+# A token and a statement as they may be, its characters escaped; read before the token is believed.
+MAX_CLAIM_BYTES = 32_768
 blueprint = Blueprint("claims", __name__)
 blueprint.after_app_request(let_origin_read)
 blueprint.record_once(lambda state: state.app.extensions.setdefault("vouch-limits", Limits()))
@@ -187,7 +190,7 @@ def _claimed() -> tuple[str, ClaimReceipt]:
     """Make a claim or find the one the token made; which of it, and the receipt."""
     # Before any cryptography: whoever sends junk pays for it first.
     _limit_address("claim")
-    sent = body_as(ClaimRequest)
+    sent = body_as(ClaimRequest, MAX_CLAIM_BYTES)
     token = believe(service().secret_keys, sent.token, service().now())
     _limit_customer("claim", token)
     with service().database.read() as connection:

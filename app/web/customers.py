@@ -70,7 +70,7 @@ def erase_customer(customer_id: str) -> Response:
     for _ in range(_MOST_SLICES):
         if not database.write(lambda c: erasure.advance(c, erasure_id, now)):
             break
-    with database.read() as connection:
+    with service().people.read() as connection:
         row = erasure.find(connection, erasure_id)
     is_complete = row.completed_at is not None
     if is_complete:

@@ -8,8 +8,9 @@ from pydantic import Field
 
 from app.steps import events
 from app.steps.events import EventFilter
-from app.steps.keys import INCLUDES, Role
+from app.steps.keys import Role
 from app.storage.database import Database
+from app.storage.reading import PeoplesReads
 from app.web import shown
 from app.web.access import caller, requires
 from app.web.context import service
@@ -27,7 +28,8 @@ from app.web.shapes import (
     Whole,
     query_as,
 )
-from app.web.shown import SEES_PERSONAL, EventInFull, EventPage
+from app.web.shown import EventInFull, EventPage
+from app.web.turns import takes_a_turn
 
 blueprint = Blueprint("events", __name__)
 
@@ -65,7 +67,7 @@ class EventQuery(Shape):
             from_at=self.from_at,
             to_at=self.to_at,
             q=self.q and self.q.strip(),
-            finds_handles=SEES_PERSONAL in INCLUDES[role],
+            finds_handles=sees_personal(role),
         )
 
 
@@ -79,8 +81,9 @@ class EventQuery(Shape):
     answers={200: EventPage},
     tag="history",
 )
+@takes_a_turn
 def listing() -> Response:
-    return reply(page(service().database, query_as(EventQuery), caller().role))
+    return reply(page(service().people, query_as(EventQuery), caller().role))
 
 
 @blueprint.get("/v1/events/<uuid:event_id>")
@@ -91,14 +94,15 @@ def listing() -> Response:
     problems=("unknown",),
     tag="history",
 )
+@takes_a_turn
 def whole_event(event_id: UUID) -> Response:
-    found = in_full(service().database, str(event_id), caller().role)
+    found = in_full(service().people, str(event_id), caller().role)
     if found is None:
         raise Problem("unknown", "No event has this id.")
     return reply(found)
 
 
-def page(database: Database, query: EventQuery, role: Role) -> EventPage:
+def page(database: Database | PeoplesReads, query: EventQuery, role: Role) -> EventPage:
     """A page of events, as a role may see them."""
     with database.read() as connection:
         found = events.page(connection, query.wanted(role), query.limit + 1, query.cursor)
@@ -109,7 +113,7 @@ def page(database: Database, query: EventQuery, role: Role) -> EventPage:
     return EventPage(items=items, next_cursor=cursor_after(items[-1].id) if has_more else None)
 
 
-def in_full(database: Database, event_id: str, role: Role) -> EventInFull | None:
+def in_full(database: Database | PeoplesReads, event_id: str, role: Role) -> EventInFull | None:
     """One event, as a role may see it; None: there is none with this id."""
     with database.read_at_one_moment() as connection:
         row = events.find(connection, event_id)

@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Row
 
 from app.steps.keys import Role
+from app.web.problems import Problem
 from app.web.replies import as_json, json_text
 from app.web.shown import Attempt, attempt
 
@@ -56,6 +57,14 @@ def chunks(
     write = _WRITERS[written_as]
     for page in pages:
         yield write([attempt(row, to) for row in page])
+
+
+def broken_off(written_as: Format, problem: Problem) -> str:
+    """The last line of a file that is not complete, which no attempt's line looks like."""
+    if written_as is Format.CSV:
+        return _csv_text([["incomplete", problem.kind, problem.detail]])
+    told = {"type": problem.kind, "detail": problem.detail}
+    return f"{json.dumps({'incomplete': told})}\n"
 
 
 def _csv(attempts: Iterable[Attempt]) -> str:

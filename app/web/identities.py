@@ -116,7 +116,7 @@ def link_identity(platform: str, account_id: str) -> Response:
 def read_identity(platform: str, account_id: str) -> Response:
     """Answer one link."""
     account = _account(platform, account_id)
-    with service().database.read() as connection:
+    with service().people.read() as connection:
         row = identities.find(connection, account.platform, account.account_id)
     if row is None:
         raise _not_linked()

@@ -1,11 +1,11 @@
-"""Who asks too often? Counted per process: each of several processes allows as many again."""
+"""Who asks too often, or with too many others? Each of several processes allows as many again."""
 
 import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from ipaddress import IPv6Address, ip_address
-from threading import Lock
+from threading import Condition, Lock
 
 _SECOND = 1_000_000_000
 _MINUTE = 60 * _SECOND
@@ -70,3 +70,27 @@ def neighbourhood(address: str) -> str:
     if parsed.ipv4_mapped is not None:
         return str(parsed.ipv4_mapped)
     return f"{IPv6Address(int(parsed) >> 64 << 64)}/64"
+
+
+class Full(Exception):  # noqa: N818 -- reads as the claim it makes
+    """As many are there as there may be."""
+
+
+class Places:
+    """So many at once; whoever comes later waits a little."""
+
+    def __init__(self) -> None:
+        self._taken = 0
+        self._change = Condition()
+
+    def take(self, most: int, wait_seconds: float) -> None:
+        """Raises `Full`. ``most`` may be another each time: the configuration may be a new one."""
+        with self._change:
+            if not self._change.wait_for(lambda: self._taken < most, wait_seconds):
+                raise Full
+            self._taken += 1
+
+    def give_back(self) -> None:
+        with self._change:
+            self._taken -= 1
+            self._change.notify()

@@ -19,7 +19,7 @@ Json = dict[str, Any]
 
 _REF = "#/components/schemas/{model}"
 # The ways of saying no that say when to come again.
-_SAY_WHEN = frozenset({"too-many", "storage", "keys"})
+_SAY_WHEN = frozenset({"too-many", "storage", "keys", "busy"})
 
 # In the order in which a reader meets them.
 TAGS: Mapping[str, str] = {
@@ -65,6 +65,7 @@ class Route:
     told: Operation
     role: str | None
     path_types: Mapping[str, str]
+    reads_history: bool = False
 
 
 def operation(**told: Any) -> Callable[[View], View]:
@@ -185,7 +186,8 @@ def _routes(app: Flask) -> Iterator[Route]:
         for method in methods:
             name = rule.endpoint.replace(".", "_") + (f"_{method.lower()}" * (len(methods) > 1))
             types = {to_camel(part): kind for kind, part in parts}
-            yield Route(path, method.lower(), name, told, getattr(view, "role", None), types)
+            role, reads = getattr(view, "role", None), getattr(view, "reads_history", False)
+            yield Route(path, method.lower(), name, told, role, types, reads)
 
 
 def _described(route: Route, schemas: _Schemas) -> Json:
@@ -229,6 +231,7 @@ def _problems(route: Route) -> dict[tuple[str, int], None]:
         *(("malformed", "too-large", "media-type", "invalid") if told.body else ()),
         *(("unauthenticated", "forbidden") if route.role else ()),
         *(("storage",) if told.uses_storage else ()),
+        *(("busy", "too-slow") if route.reads_history else ()),
     ]
     found = [(kind, KINDS[kind].status) if isinstance(kind, str) else kind for kind in kinds]
     return dict.fromkeys(found)

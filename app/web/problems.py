@@ -16,7 +16,7 @@ from gunicorn.http.errors import (
 from werkzeug.exceptions import HTTPException
 
 from app.platforms.kit.callback import KeysUnavailable
-from app.storage.errors import Overtaken, StorageUnavailable
+from app.storage.errors import Overtaken, StorageUnavailable, TooSlow
 from app.storage.vault import CannotOpen
 
 log = structlog.get_logger(__name__)
@@ -101,17 +101,24 @@ KINDS: Mapping[str, Kind] = {
         "Storage does not answer; nothing was kept; try again",
         "Wait as many seconds as `Retry-After` says, then send it again; it is safe.",
     ),
+    "busy": Kind(
+        503,
+        "Too much is asked at once; nothing was done; try again",
+        "Wait as many seconds as `Retry-After` says, then send it again; it is safe. Few requests "
+        "are served at once beside callbacks, and fewer read the history: `[history]` of the "
+        "configuration says how many.",
+    ),
+    "too-slow": Kind(
+        503,
+        "The query took too long, and was ended",
+        "Narrow the filter: name a customer, an account or a shorter span of time. "
+        "`query_deadline` in `[history]` of the configuration says how long one may take.",
+    ),
     "keys": Kind(
         503,
         "The platform's published key cannot be had now; nothing was kept; try again",
         "Wait as many seconds as `Retry-After` says, then send it again; it is safe. The key can "
         "also be pinned in the source's `secrets`.",
-    ),
-    "busy": Kind(
-        503,
-        "Too much is asked at once; nothing was done; try again",
-        "Wait as many seconds as `Retry-After` says, then send it again; it is safe. Callbacks "
-        "never wait for what people ask.",
     ),
     "not-ready": Kind(
         503, "Not ready", "The service cannot take callbacks. `detail` names the reason."
@@ -174,6 +181,9 @@ def problem_of(error: Exception, path: str) -> Problem:
             return error
         case StorageUnavailable() | Overtaken() | CannotOpen():
             return _unavailable("storage", error, path)
+        case TooSlow():
+            log.warning("history.too_slow", problem=str(error), path=path)
+            return Problem("too-slow", "Narrow the filter, and ask again.")
         case KeysUnavailable():
             return _unavailable("keys", error, path)
         case ParseException():

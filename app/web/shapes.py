@@ -102,11 +102,11 @@ class Statement(Shape):
         return self.model_dump(by_alias=True, exclude_unset=True)
 
 
-def body_as(shape: type[S]) -> S:
+def body_as(shape: type[S], most: int = MAX_BODY_BYTES) -> S:
     """The request's JSON body. Raises a 4xx `Problem` that names every member that is wrong."""
     if request.mimetype != "application/json":
         raise Problem("media-type", "Send Content-Type: application/json.")
-    body = whole_body(request, MAX_BODY_BYTES)
+    body = whole_body(request, most)
     try:
         # Strict: of "7", 7.0 and true, none is the number that is meant.
         said = shape.model_validate_json(body, strict=True, by_alias=True, by_name=False)

@@ -17,6 +17,7 @@ from app.web.context import service
 from app.web.openapi import operation
 from app.web.replies import reply
 from app.web.shapes import Shape
+from app.web.turns import takes_a_turn
 
 blueprint = Blueprint("sources", __name__)
 
@@ -32,7 +33,7 @@ class LastRefusal(Shape):
     """The last callback or handshake that was refused; anyone can cause one."""
 
     at: datetime
-    kind: str = Field(description="forged or malformed.")
+    kind: str = Field(description="forged, malformed or too-large.")
     reason: str = Field(description="Why, without anything that was sent.")
     in_a_row: int = Field(description="How many were refused since the last that was believed.")
 
@@ -114,10 +115,11 @@ class Sources(Shape):
     answers={200: Sources},
     tag="history",
 )
+@takes_a_turn
 def sources() -> Response:
     configuration, now = service().configuration, service().now()
     expected = configuration.expected
-    with service().database.read() as connection:
+    with service().people.read() as connection:
         seen = judged_seen(connection, expected, now)
         reasons = reasons_of(connection, expected)
         proxied = proxies.untrusted(connection, configuration.web.trusted_proxies, now)

@@ -17,6 +17,7 @@ from app.web.openapi import operation
 from app.web.problems import Problem
 from app.web.replies import reply
 from app.web.shapes import Shape, query_as
+from app.web.turns import takes_a_turn
 
 blueprint = Blueprint("stats", __name__)
 
@@ -78,11 +79,12 @@ class Stats(Shape):
     answers={200: Stats},
     tag="history",
 )
+@takes_a_turn
 def counts() -> Response:
     query = query_as(StatsQuery)
     from_at, to_at = query.span(service().now())
     by = tuple(dict.fromkeys(query.by))
-    with service().database.read() as connection:
+    with service().people.read() as connection:
         found = stats.counts(connection, from_at, to_at, query.per, by)
     items = [Count(**{**row._asdict(), "at": stats.starts_at(row.at)}) for row in found]
     return reply(Stats(per=query.per, from_at=from_at, to_at=to_at, items=items))

@@ -7,10 +7,11 @@ from datetime import datetime
 
 import structlog
 from flask import Blueprint, Request, Response, request
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from app.metrics import CALLBACK_SECONDS, EVENTS
 from app.platforms.kit.adapter import Adapter
-from app.platforms.kit.callback import Callback, Forged, Malformed, Reading, Reply
+from app.platforms.kit.callback import Callback, Forged, Malformed, Reading, Reply, TooLarge
 from app.service import Service
 from app.steps.intake import NO_RULE, Receipt
 from app.watch import Watch
@@ -50,16 +51,21 @@ def webhook(source: str) -> Response:
     adapter = service().configuration.sources.get(source)
     if adapter is None:
         raise Problem("unknown", "No source has this name.")
-    reply = answer(service(), adapter, callback_of(request, service()))
+    reply = answer(service(), adapter, callback_of(request, service(), adapter))
     response = Response(reply.body, reply.status)
     del response.headers["Content-Type"]
     response.headers.extend(header_list(reply))
     return response
 
 
-def callback_of(request: Request, service: Service) -> Callback:
-    """What came to Flask; it arrived with its last byte. Raises `RequestEntityTooLarge`."""
-    body = whole_body(request, service.configuration.web.max_callback_bytes)
+def callback_of(request: Request, service: Service, adapter: Adapter) -> Callback:
+    """What came to Flask; it arrived with its last byte. Raises the `Problem` too-large."""
+    most = adapter.most_bytes(service.configuration.web.max_callback_bytes)
+    try:
+        body = whole_body(request, most)
+    except RequestEntityTooLarge:
+        reason = f"the body has more than {most} bytes"
+        raise _too_large(service.watch, adapter, service.now(), reason) from None
     query = request.args.to_dict()
     return Callback(request.method, lower_headers(request), query, body, service.now())
 
@@ -75,6 +81,7 @@ def answer(service: Service, adapter: Adapter, callback: Callback) -> Reply:
 
 def _answer(service: Service, adapter: Adapter, callback: Callback) -> Reply:
     try:
+        adapter.check_size(callback, service.configuration.web.max_callback_bytes)
         reply = adapter.handshake(callback)
         if reply is not None:
             _proved(service.watch, adapter, reply, callback.received_at)
@@ -83,6 +90,9 @@ def _answer(service: Service, adapter: Adapter, callback: Callback) -> Reply:
             raise Problem("malformed", "This is not a handshake of the platform.")
         adapter.verify(callback)
         reading = adapter.read(callback)
+    except TooLarge as refusal:
+        at, reason = callback.received_at, refusal.reason
+        raise _too_large(service.watch, adapter, at, reason) from None
     except Forged as refusal:
         return _refused(service.watch, adapter, callback, "forged", refusal.reason)
     except Malformed as refusal:
@@ -133,11 +143,8 @@ def _refused(watch: Watch, adapter: Adapter, callback: Callback, kind: str, reas
 
     Raises `Problem`, except where a platform is told yes.
     """
-    source = adapter.source.name
     status = {"forged": adapter.forged_status, "malformed": adapter.malformed_status}[kind]
-    log.warning("webhook.refused", source=source, kind=kind, reason=reason)
-    EVENTS.labels(source, kind).inc()
-    watch.refused(source, callback.received_at, kind, reason)
+    _note_refusal(watch, adapter, callback.received_at, kind, reason)
     if status < 300 and callback.method == "POST":
         # Some platforms take anything else for a failure of ours, and stop calling.
         return replace(adapter.accepted, status=status)
@@ -151,6 +158,18 @@ def _refused(watch: Watch, adapter: Adapter, callback: Callback, kind: str, reas
         else "This is no handshake that this source answers.",
     }[kind]
     raise Problem(kind, detail, status=status)
+
+
+def _too_large(watch: Watch, adapter: Adapter, at: datetime, reason: str) -> Problem:
+    _note_refusal(watch, adapter, at, "too-large", reason)
+    return Problem("too-large", "The body is larger than this source's callbacks may be.")
+
+
+def _note_refusal(watch: Watch, adapter: Adapter, at: datetime, kind: str, reason: str) -> None:
+    source = adapter.source.name
+    log.warning("webhook.refused", source=source, kind=kind, reason=reason)
+    EVENTS.labels(source, kind).inc()
+    watch.refused(source, at, kind, reason)
 
 
 def _clock(adapter: Adapter, seconds: float) -> None:

@@ -71,12 +71,12 @@ class Caller:
     key: str = field(default="", repr=False)
 
     def get(self, path: str, **query: Any) -> TestResponse:
-        return self.client.get(path, query_string=query or None, headers=self._headers())
+        return self.client.get(path, query_string=query or None, headers=self.headers())
 
     def post(self, path: str, body: Any = None) -> TestResponse:
-        return self.client.post(path, json=body, headers=self._headers())
+        return self.client.post(path, json=body, headers=self.headers())
 
-    def _headers(self) -> dict[str, str]:
+    def headers(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.key}"} if self.key else {}
 
 

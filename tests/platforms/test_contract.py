@@ -20,8 +20,8 @@ import app.platforms
 from app.domain.events import Event
 from app.domain.texts import is_written
 from app.platforms import adapters
-from app.platforms.kit.adapter import Adapter
-from app.platforms.kit.callback import Callback, Forged, Malformed, Refusal, Reply
+from app.platforms.kit.adapter import MOST_UNPROVEN_PARTS, Adapter
+from app.platforms.kit.callback import Callback, Forged, Malformed, Refusal, Reply, TooLarge
 from app.platforms.kit.examples import (
     Template,
     example_source,
@@ -441,6 +441,83 @@ def test_a_body_that_is_no_json_object_is_malformed(platform: str, body: bytes) 
 
     with pytest.raises(Malformed):
         adapter.read(replace(honest, body=body))
+
+
+class Watched(bytes):
+    """A body that counts how often it is made a text, which is how parsing begins."""
+
+    decoded = 0
+
+    def decode(self, *args: Any, **kwargs: Any) -> str:
+        self.decoded += 1
+        return super().decode(*args, **kwargs)
+
+
+PROOF_IN_BODY = [p for p in PLATFORMS if adapter_of(p).unproven_bytes is not None]
+
+
+@pytest.mark.parametrize("platform", [p for p in PLATFORMS if p not in PROOF_IN_BODY])
+def test_nothing_is_parsed_before_the_proof(platform: str) -> None:
+    adapter = adapter_of(platform)
+    template = next(iter(templates(platform).values()))
+    example = template.fill(actor=ACTOR, target=TARGET, key=KEY, now=NOW)
+    asked = [one.asked for one in handshakes(platform).values()]
+
+    for forged in (adapter.forge(one, NOW) for one in (example, *asked)):
+        body = Watched(forged.body)
+        request = replace(arrived(forged), body=body)
+        assert adapter.handshake(request) is None
+        with pytest.raises(Forged):
+            adapter.verify(request)
+        assert body.decoded == 0, "it must say `unproven_bytes`, or prove before it parses"
+
+
+@any_platform
+def test_a_proof_in_the_body_has_a_limit(platform: str) -> None:
+    adapter = adapter_of(platform)
+    reads_body = any(isinstance(place, Field) for s in adapter.schemes for place in s.reads)
+
+    assert not reads_body or adapter.unproven_bytes is not None
+    assert adapter.most_bytes(4_194_304) == (adapter.unproven_bytes or 4_194_304)
+    assert (adapter.unproven_bytes or 0) <= 262_144
+
+
+@any_example
+def test_a_body_is_parsed_once(platform: str, name: str) -> None:
+    adapter = adapter_of(platform)
+    honest = sent(adapter, templates(platform)[name])
+    body = Watched(honest.body)
+    request = replace(honest, body=body)
+
+    adapter.handshake(request)
+    adapter.verify(request)
+    adapter.read(request)
+
+    assert body.decoded == 1
+
+
+@pytest.mark.parametrize("platform", PROOF_IN_BODY)
+@pytest.mark.parametrize("part", [b"[],", b"{", b"<a/>", b'"a",'])
+def test_many_parts_are_refused_before_they_are_parsed(platform: str, part: bytes) -> None:
+    adapter, honest = first_sent(platform)
+    body = Watched(part * (MOST_UNPROVEN_PARTS + 1))
+    roomy = adapter_of(platform, max_bytes=len(body))
+
+    for one, of_any in ((adapter, 4_194_304), (roomy, 4_194_304)):
+        with pytest.raises(TooLarge):
+            one.check_size(replace(honest, body=body), of_any)
+    adapter.check_size(honest, 4_194_304)
+    assert body.decoded == 0
+
+
+@any_platform
+def test_a_body_is_taken_up_to_what_the_source_says(platform: str) -> None:
+    adapter, honest = adapter_of(platform, max_bytes=2_000), first_sent(platform)[1]
+
+    adapter.check_size(replace(honest, body=b"x" * 2_000), 4_194_304)
+    for size, of_any in ((2_001, 4_194_304), (1_501, 1_500)):
+        with pytest.raises(TooLarge):
+            adapter.check_size(replace(honest, body=b"x" * size), of_any)
 
 
 @any_platform

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from app.platforms import adapters
+from app.platforms.kit.adapter import MOST_UNPROVEN_PARTS
 from app.platforms.kit.examples import templates
 
 PAGE = (Path(__file__).parents[2] / "docs" / "platforms.md").read_text("utf-8")
@@ -103,6 +104,15 @@ def test_the_terms_that_are_declared_stand_in_the_table_of_terms(platform: str) 
 
     assert bool(terms) is (told[1] not in ("none", "unknown"))
     assert all(one.source in told[3] for one in terms)
+
+
+def test_what_is_read_before_the_proof_stands_in_its_table() -> None:
+    limits = {name: one.unproven_bytes for name, one in adapters().items() if one.unproven_bytes}
+
+    told = {row[0].strip("`"): row[1] for row in rows("How much is read before it is believed")}
+
+    assert told.items() >= {name: f"{most // 1024} KiB" for name, most in limits.items()}.items()
+    assert f"{MOST_UNPROVEN_PARTS:,}" in section("How much is read before it is believed")
 
 
 @pytest.mark.parametrize("platform", sorted(adapters()))

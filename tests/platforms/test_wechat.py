@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from app.platforms.kit.callback import Callback, Forged, Malformed, Reading
 from app.platforms.kit.encodings import unb64
 from app.platforms.kit.envelopes import closed, closed_xml, opened, opened_xml
+from app.platforms.kit.xml import xml_object
 from tests.platforms.callbacks import NOW, adapter_of, callback, only_event, reading, signed
 
 AT = int(NOW.timestamp())
@@ -171,7 +172,7 @@ def test_what_is_closed_is_opened(text: bytes, addressee: bytes) -> None:
 @settings(max_examples=100, deadline=None, database=None)
 def test_no_junk_is_opened_and_none_fails(sealed: bytes) -> None:
     with pytest.raises(Malformed):
-        opened_xml([KEY], b"<xml><Encrypt>" + sealed.hex().encode() + b"</Encrypt></xml>", OURS)
+        opened_xml([KEY], {"xml": {"Encrypt": sealed.hex()}}, OURS)
 
 
 def test_an_envelope_that_is_cut_short_or_says_a_false_length_is_malformed() -> None:
@@ -180,6 +181,6 @@ def test_an_envelope_that_is_cut_short_or_says_a_false_length_is_malformed() -> 
 
     for body in (honest.replace(b"]]>", b"A]]>"), honest[:40] + b"]]></Encrypt></xml>"):
         with pytest.raises(Malformed):
-            opened_xml([KEY], body, OURS)
+            opened_xml([KEY], xml_object(body), OURS)
     with pytest.raises(Malformed):
         opened(OTHER_KEY, sealed)

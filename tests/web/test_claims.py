@@ -11,6 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from prometheus_client import REGISTRY
 
+from app.web.claims import MAX_CLAIM_BYTES
 from app.web.openapi import document
 from tests.clock import Clock
 from tests.web.conftest import CONFIG, OpenShop
@@ -264,7 +265,7 @@ def test_a_token_of_the_old_key_claims_after_the_keys_were_rotated(
 
 
 @pytest.mark.parametrize(
-    "token", ["", "x", "\x00", "é", "A" * 60_000, "a.b.c", "....", "\u2028", "vouch_0_0"]
+    "token", ["", "x", "\x00", "é", "A" * 30_000, "a.b.c", "....", "\u2028", "vouch_0_0"]
 )
 def test_a_junk_token_is_refused(shop: Shop, token: str) -> None:
     assert problem(shop.claim(token)) == "token-invalid"
@@ -275,6 +276,16 @@ def test_a_junk_token_is_refused(shop: Shop, token: str) -> None:
 def test_a_token_of_a_megabyte_is_refused(shop: Shop) -> None:
     assert problem(shop.claim("A" * 1_000_000)) == "too-large"
     assert problem(shop.call("GET", "/v1/claims/1", "A" * 1_000_000)) == "token-invalid"
+
+
+def test_a_claim_is_small_before_its_token_is_believed(shop: Shop) -> None:
+    body = json.dumps({"token": "A" * 20_000, "evidence": {"note": "x"}}).encode()
+
+    for size, kind in ((MAX_CLAIM_BYTES, "token-invalid"), (MAX_CLAIM_BYTES + 1, "too-large")):
+        answer = shop.call(
+            "POST", "/v1/claims", data=body.ljust(size), content_type="application/json"
+        )
+        assert problem(answer) == kind
 
 
 @settings(max_examples=300)

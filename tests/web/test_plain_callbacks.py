@@ -80,7 +80,8 @@ def by_gunicorn(data: bytes, app: Flask, service: Service) -> tuple[str, Callbac
     parsed = next(parser)
     _, environ = wsgi.create(parsed, None, ("127.0.0.1", 1), ("127.0.0.1", 80), config())
     with app.request_context(environ):
-        callback = callback_of(Request(environ), service)
+        adapter = service.configuration.sources[environ["PATH_INFO"].rpartition("/")[2]]
+        callback = callback_of(Request(environ), service, adapter)
     assert parsed.unreader.buf.getvalue() == b""
     return environ["PATH_INFO"], callback, parsed.should_close()
 

@@ -332,6 +332,41 @@ def test_a_body_over_the_limit_is_413_and_not_a_forgery(
     assert (answer.status_code, other.status_code) == (413, 413)
 
 
+PROOF_IN_BODY = [name for name, one in sorted(adapters().items()) if one.unproven_bytes]
+
+
+@pytest.mark.parametrize("platform", PROOF_IN_BODY)
+@pytest.mark.parametrize("body", [b"x" * 300_000, b"[1]," * 15_000], ids=["large", "of many parts"])
+def test_a_stranger_s_body_that_would_be_parsed_is_413_before_it_is(
+    service: Service, client: FlaskClient, platform: str, body: bytes
+) -> None:
+    name = SOURCES[platform]
+
+    with capture_logs() as logs:
+        answer = client.post(f"/webhooks/{name}", data=body)
+
+    service.watch.flush()
+    with service.database.read() as connection:
+        seen = seen_of(connection, [name])[name]
+    (refused,) = [one for one in logs if one["event"] == "webhook.refused"]
+    assert (answer.status_code, answer.json and answer.json["type"]) == (413, "/docs#too-large")
+    assert (refused["kind"], seen.refusal_kind) == ("too-large", "too-large")
+    assert seen.refusal_reason == refused["reason"]
+
+
+@pytest.mark.parametrize(("largest", "status"), [(1_500_000, 403), (1_000_000, 413)])
+def test_a_source_may_take_larger_or_smaller_bodies_than_its_platform_s(
+    make_service: MakeService, largest: int, status: int
+) -> None:
+    source = {**example_source("zalo"), "max_bytes": largest}
+    service = make_service(table(source), **variables(source))
+    body = json.dumps({"event_name": "follow", "text": "x" * 1_200_000}).encode()
+
+    answer = application(service).test_client().post(f"/webhooks/{source['name']}", data=body)
+
+    assert answer.status_code == status
+
+
 def test_a_wrong_shape_is_400_only_after_a_right_signature(
     service: Service, client: FlaskClient
 ) -> None:

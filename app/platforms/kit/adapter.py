@@ -17,6 +17,7 @@ from app.platforms.kit.callback import (
     Malformed,
     Reading,
     Reply,
+    TooLarge,
 )
 from app.platforms.kit.fields import compact_json, json_object
 from app.platforms.kit.kinds import Kind
@@ -25,6 +26,11 @@ from app.platforms.kit.published import Fetcher, no_fetcher, published_key, veri
 from app.platforms.kit.schemes import Scheme
 from app.platforms.kit.signing import lowered, sign
 from app.platforms.kit.terms import Terms
+
+# How many commas, brackets, braces and tags a body may have that is parsed before it is believed:
+# each may become an object, and a small body of nothing else would become very many.
+MOST_UNPROVEN_PARTS = 20_000
+_PARTS = (b",", b"[", b"{", b"<")
 
 
 class Adapter(ABC):
@@ -55,6 +61,9 @@ class Adapter(ABC):
     tells_of_rewards: ClassVar[bool] = False
     """Whether it reads nudges about rewards and no events, so that no rule can be about it."""
 
+    unproven_bytes: ClassVar[int | None] = None
+    """The largest body, where its proof stands in the body, which a stranger makes us parse."""
+
     keys_url: ClassVar[str | None] = None
     """Where the platform publishes the key that it signs with, if we are to believe that."""
     key_path: ClassVar[str] = ""
@@ -76,6 +85,21 @@ class Adapter(ABC):
     @property
     def tolerance(self) -> float:
         return float(self.source.tolerance_seconds or self.tolerance_seconds)
+
+    def most_bytes(self, of_any: int) -> int:
+        """The largest body that is taken; ``of_any``: the largest of any source."""
+        return min(of_any, self.source.max_bytes or self.unproven_bytes or of_any)
+
+    def check_size(self, callback: Callback, of_any: int) -> None:
+        """Raise `TooLarge` before a body is parsed that is too large, or has too much in it."""
+        size, most = len(callback.body), self.most_bytes(of_any)
+        if size > most:
+            raise TooLarge(f"the body has {size} bytes, and {most} are read")
+        if self.unproven_bytes is None:
+            return
+        parts = sum(map(callback.body.count, _PARTS))
+        if parts > MOST_UNPROVEN_PARTS:
+            raise TooLarge(f"the body has {parts} parts, and {MOST_UNPROVEN_PARTS} are read")
 
     @property
     def topics(self) -> tuple[str, ...]:
@@ -205,5 +229,5 @@ class Adapter(ABC):
     def _kept(self, callback: Callback) -> bytes:
         if not self.secret_fields:
             return callback.body
-        body = json_object(callback.body)
+        body = callback.parsed(json_object)
         return compact_json({key: v for key, v in body.items() if key not in self.secret_fields})

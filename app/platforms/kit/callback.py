@@ -1,9 +1,9 @@
 """What did the platform send us, and what do we answer?"""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Self
+from typing import Any, Self
 
 from app.domain.events import Event, SameAccount
 from app.domain.nudges import Nudge
@@ -18,9 +18,25 @@ class Callback:
     query: Mapping[str, str]
     body: bytes
     received_at: datetime
+    _parsed: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def header(self, name: str) -> str | None:
         return self.headers.get(name.lower())
+
+    def parsed(self, parse: Callable[[bytes], dict[str, Any]]) -> dict[str, Any]:
+        """What ``parse`` makes of the body, the same each time: it is parsed once.
+
+        Nobody may change what is returned. Raises `Malformed`, each time.
+        """
+        if parse not in self._parsed:
+            try:
+                self._parsed[parse] = parse(self.body)
+            except Malformed as malformed:
+                self._parsed[parse] = malformed.reason
+        found = self._parsed[parse]
+        if isinstance(found, str):
+            raise Malformed(found)
+        return found  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +137,10 @@ class Malformed(Refusal):
     """Proven to come from the platform, yet not of a shape that we can read."""
 
 
+class TooLarge(Refusal):
+    """More than is read of this platform's callbacks before they are believed."""
+
+
 class KeysUnavailable(Exception):  # noqa: N818 -- no fault: a thing that is not there now
     """The keys that a platform publishes cannot be had now; the callback is to come again."""
 
@@ -132,3 +152,6 @@ class Example:
     body: bytes
     headers: Mapping[str, str] = field(default_factory=dict)
     query: Mapping[str, str] = field(default_factory=dict)
+
+    def parsed(self, parse: Callable[[bytes], dict[str, Any]]) -> dict[str, Any]:
+        return parse(self.body)

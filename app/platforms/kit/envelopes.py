@@ -5,7 +5,8 @@ in four, the text, and the name of whom it is for.
 """
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.padding import PKCS7
@@ -13,7 +14,6 @@ from cryptography.hazmat.primitives.padding import PKCS7
 from app.platforms.kit.callback import Malformed
 from app.platforms.kit.encodings import b64, unb64
 from app.platforms.kit.fields import dig, text
-from app.platforms.kit.xml import xml_object
 
 _RANDOM, _LENGTH, _BLOCK_BITS = 16, 4, 256
 
@@ -21,9 +21,9 @@ _RANDOM, _LENGTH, _BLOCK_BITS = 16, 4, 256
 _LONGEST = 10_000_000
 
 
-def opened_xml(keys: Sequence[bytes], body: bytes, addressee: bytes) -> bytes:
-    """The text in an XML body's ``Encrypt``, by the key that fits. Raises `Malformed`."""
-    written = text(dig(xml_object(body), "xml.Encrypt"), "Encrypt", _LONGEST)
+def opened_xml(keys: Sequence[bytes], body: Mapping[str, Any], addressee: bytes) -> bytes:
+    """The text in a parsed XML body's ``Encrypt``, by the key that fits. Raises `Malformed`."""
+    written = text(dig(body, "xml.Encrypt"), "Encrypt", _LONGEST)
     sealed = unb64(written)
     if not sealed:
         raise Malformed("Encrypt is not base64")

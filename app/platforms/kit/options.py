@@ -88,6 +88,12 @@ class SourceConfig(BaseModel):
         le=31_536_000,
         description="Without a callback for longer than that, the source is called silent.",
     )
+    max_bytes: int | None = Field(
+        default=None,
+        ge=1_024,
+        le=67_108_864,
+        description="Largest body of its callbacks; a larger one is answered 413.",
+    )
 
     def keys_of(self, option: str = "secrets") -> tuple[bytes, ...]:
         secrets: tuple[SecretStr, ...] = getattr(self, option)

@@ -34,6 +34,7 @@ class Message(Protocol):
     def query(self) -> Mapping[str, str]: ...
     @property
     def body(self) -> bytes: ...
+    def parsed(self, parse: Callable[[bytes], dict[str, Any]]) -> dict[str, Any]: ...
 
 
 class Place(Protocol):
@@ -118,7 +119,10 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A text or number in the body: the path to it, and what parses the body."""
+    """A text or number in the body: the path to it, and what parses the body.
+
+    A scheme that reads one parses before anything is proven: its adapter says `unproven_bytes`.
+    """
 
     name: str
     parse: Callable[[bytes], dict[str, Any]] = json_object
@@ -128,7 +132,7 @@ class Field:
 
     def found(self, of: Message) -> tuple[str, ...]:
         try:
-            value = dig(self.parse(of.body), self.name)
+            value = dig(of.parsed(self.parse), self.name)
         except Malformed:
             return ()
         is_number = isinstance(value, int) and not isinstance(value, bool)

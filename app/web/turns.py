@@ -1,0 +1,110 @@
+"""Whoever reads the history takes a turn: few at once, so that callbacks do not wait for them."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from functools import wraps
+from threading import Lock
+from typing import Any, TypeVar, cast
+
+from flask import current_app
+
+from app.settings.sections import HistorySection
+from app.web.context import service
+from app.web.limits import Full, Places
+from app.web.problems import RETRY_SECONDS, Problem
+
+View = TypeVar("View", bound=Callable[..., Any])
+
+EXTENSION = "vouch-turns"
+# How long a thread that reads may keep the interpreter while a callback's waits for it.
+SHORT_SWITCH_SECONDS = 0.001
+
+
+class ShortSwitches:
+    """Let threads hand over the interpreter often, while anybody is inside.
+
+    Callbacks alone are served best if they hand over by waiting only; beside a thread that makes
+    JSON of hundreds of rows they would wait for all of it.
+    """
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._inside = 0
+        self._usual = 0.0
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._inside += 1
+            if self._inside == 1:
+                # Python returns a microsecond less than it was set to, each time.
+                self._usual = round(sys.getswitchinterval(), 4)
+                sys.setswitchinterval(min(self._usual, SHORT_SWITCH_SECONDS))
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0:
+                sys.setswitchinterval(self._usual)
+
+
+@dataclass(frozen=True, slots=True)
+class Turns:
+    """Who reads now, in this process."""
+
+    queries: Places = field(default_factory=Places)
+    exports: Places = field(default_factory=Places)
+    short_switches: ShortSwitches = field(default_factory=ShortSwitches)
+
+    @contextmanager
+    def query(self, settings: HistorySection, wait_seconds: float) -> Iterator[None]:
+        """One of the few queries at once. Raises the `Problem` busy."""
+        with _place(self.queries, settings.queries, wait_seconds), self.short_switches:
+            yield
+
+    def export(self, settings: HistorySection) -> AbstractContextManager[None]:
+        """One of the few exports on their way. Raises the `Problem` busy."""
+        return _place(self.exports, settings.exports, 0)
+
+
+def takes_a_turn(view: View) -> View:
+    """Let a view run only while it has a turn, and say in its description that it may have none."""
+
+    @wraps(view)
+    def in_turn(*args: Any, **kwargs: Any) -> Any:
+        with turn():
+            return view(*args, **kwargs)
+
+    return reads_history(in_turn)  # type: ignore[return-value]
+
+
+def reads_history(view: View) -> View:
+    """Say in a view's description that it may be told to come again, or to ask for less."""
+    # Read by the OpenAPI document.
+    view.reads_history = True  # type: ignore[attr-defined]
+    return view
+
+
+def turn() -> AbstractContextManager[None]:
+    """A turn for this request. Raises the `Problem` busy."""
+    settings = service().configuration.history
+    return turns_of_all().query(settings, settings.query_wait)
+
+
+def turns_of_all() -> Turns:
+    return cast(Turns, current_app.extensions[EXTENSION])
+
+
+@contextmanager
+def _place(places: Places, most: int, wait_seconds: float) -> Iterator[None]:
+    try:
+        places.take(most, wait_seconds)
+    except Full:
+        headers = {"Retry-After": str(RETRY_SECONDS)}
+        detail = f"No more than {most} of these are served at once."
+        raise Problem("busy", detail, headers=headers) from None
+    try:
+        yield
+    finally:
+        places.give_back()
