@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test quick hard check format bench wheel clean
+.PHONY: help setup demo serve test quick hard sdk check format bench wheel clean
 
 help: ## List these tasks
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,11 @@ quick: setup ## The tests without the hard ones
 
 hard: setup ## Only the hard ones: real processes, real kills
 	$(BIN)/python -m pytest -n 2 -q -m hard
+
+sdk: setup ## The platforms' own SDKs, fetched into a temporary folder, read our examples
+	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
+	$(BIN)/python -m pip install --quiet --target "$$folder" --requirement tests/sdk/sdks.txt && \
+	VOUCH_SDKS="$$folder" $(BIN)/python -m pytest -q tests/sdk
 
 check: setup ## Format, lint, types and the import contract
 	$(BIN)/ruff format --check .
