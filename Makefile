@@ -13,7 +13,7 @@ ON_OLDEST := tests/domain tests/settings tests/packaging tests/storage/test_migr
 	tests/hard/test_boundaries.py tests/hard/test_rolling_upgrade.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test quick hard oldest check format bench wheel clean
+.PHONY: help setup demo serve test quick hard oldest sdk check format bench wheel clean
 
 help: ## List these tasks
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,6 +46,10 @@ oldest: ## The demo and a part of the tests on the oldest Python that is promise
 	$(OLDEST) --version
 	$(MAKE) demo ONCE=1 PYTHON=$(OLDEST) VENV=.venv-oldest
 	.venv-oldest/bin/python -m pytest -n 2 -q $(ON_OLDEST)
+sdk: setup ## The platforms' own SDKs, fetched into a temporary folder, read our examples
+	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
+	$(BIN)/python -m pip install --quiet --target "$$folder" --requirement tests/sdk/sdks.txt && \
+	VOUCH_SDKS="$$folder" $(BIN)/python -m pytest -q tests/sdk
 
 check: setup ## Format, lint, types and the import contract
 	$(BIN)/ruff format --check .

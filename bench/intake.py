@@ -23,7 +23,7 @@ import time
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -208,7 +208,9 @@ def intake_requests(count: int) -> list[bytes]:
     requests = []
     for number in range(count):
         key = str(uuid.uuid4())
-        example = template.fill(actor=str(number % ACCOUNTS), target="1", key=key, now=now)
+        # An account follows a channel anew at another time.
+        at = now - timedelta(milliseconds=number)
+        example = template.fill(actor=str(number % ACCOUNTS), target="1", key=key, now=at)
         headers = dict(adapter.sign(example, now).headers)
         requests.append(http_request("/webhooks/bench", headers, example.body))
     return requests

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field
 
 from app.platforms.kit.adapter import Adapter
 from app.platforms.kit.callback import Callback, Reading, Reply
-from app.platforms.kit.fields import dig, json_object, text
+from app.platforms.kit.fields import dig, json_object, optional_text
 from app.platforms.kit.kinds import Kind, iso, unix
 from app.platforms.kit.options import SourceConfig, TokenRef
 from app.platforms.kit.pairs import Ed25519Scheme, as_ed25519
@@ -94,13 +94,14 @@ class Discord(Adapter):
         "APPLICATION_AUTHORIZED": AUTHORIZED,
         "APPLICATION_DEAUTHORIZED": replace(AUTHORIZED, undone=True),
         "ENTITLEMENT_CREATE": BOUGHT,
-        "ENTITLEMENT_DELETE": replace(BOUGHT, undone=True),
+        # A refund. Nothing is deleted because it ran out: that is an ENTITLEMENT_UPDATE.
+        "ENTITLEMENT_DELETE": replace(BOUGHT, undone=True, undoes="ENTITLEMENT_CREATE"),
     }
 
     def read(self, callback: Callback) -> Reading:
         body = callback.parsed(json_object)
         if "event" in body:
-            word = text(dig(body, "event.type"), "event.type")
+            word = optional_text(dig(body, "event.type"), "event.type") or "another kind"
             if word.startswith("ENTITLEMENT_") and dig(body, "event.data.type") not in PAID_FOR:
                 return Reading(ignored=(f"{word} of what the account did not pay for",))
             return Reading.of(self.read_word(word, callback, body))
@@ -124,6 +125,8 @@ class Discord(Adapter):
         if self.source.guilds and guild not in self.source.guilds:
             return Reading(ignored=(f"{word} outside the configured servers",), reply=reply)
         user = dig(body, "member.user") or body.get("user")
+        if dig(user, "bot") is True:
+            return Reading(ignored=(f"{word} by a bot",), reply=reply)
         root = {**body, "user": user, "signed_at": callback.header(SIGNED_AT.name)}
         return Reading.of(self.read_word(word, callback, root), reply)
 

@@ -13,14 +13,14 @@ from app.platforms.kit.places import Header
 from app.platforms.kit.schemes import HmacScheme
 from app.platforms.kit.terms import Terms
 
-# The header with the delivery's id is not signed: a replay could carry another.
-BY_SENDER = partial(
-    Kind,
-    actor="sender.id",
-    target="repository.full_name",
-    identity=("digest",),
-    handle="sender.login",
+IN_REPOSITORY = partial(
+    Kind, target="repository.full_name", target_aliases=("lower.repository", "repository.id")
 )
+# The header with the delivery's id is not signed: a replay could carry another.
+BY_SENDER = partial(IN_REPOSITORY, actor="sender.id", identity=("digest",), handle="sender.login")
+# One star is told by each webhook that hears of it: the repository's, and the organization's.
+STAR = BY_SENDER("star", identity=("sender.id", "repository.id", "starred_at"),
+                 time=iso("starred_at"), former_identities=(("digest",),))  # fmt: skip
 # Whoever deletes it may be a moderator: it is always the author's.
 COMMENT = Kind(
     "comment",
@@ -29,15 +29,10 @@ COMMENT = Kind(
     ("comment.id",),
     iso("comment.created_at"),
     "comment.user.login",
+    target_aliases=("lower.thread", "thread_by_id"),
 )
-POST = Kind(
-    "post",
-    "discussion.user.id",
-    "repository.full_name",
-    ("discussion.id",),
-    iso("discussion.created_at"),
-    "discussion.user.login",
-)
+POST = IN_REPOSITORY("post", actor="discussion.user.id", handle="discussion.user.login",
+                     identity=("discussion.id",), time=iso("discussion.created_at"))  # fmt: skip
 SPONSOR = Kind(
     "sponsor",
     "sponsorship.sponsor.id",
@@ -45,10 +40,11 @@ SPONSOR = Kind(
     ("sponsorship.node_id",),
     iso("sponsorship.created_at"),
     "sponsorship.sponsor.login",
+    target_aliases=("lower.sponsorable", "sponsorship.sponsorable.id"),
 )
-MEMBER = Kind(
-    "join", "membership.user.id", "organization.login", ("digest",), None, "membership.user.login"
-)
+MEMBER = Kind("join", "membership.user.id", "organization.login", ("digest",),
+              handle="membership.user.login",
+              target_aliases=("lower.organization", "organization.id"))  # fmt: skip
 SHAPES = {
     "starred_at": "star",
     "forkee": "fork",
@@ -65,6 +61,8 @@ COMMENTED = {
     "discussion": "discussion_comment",
     "pull_request": "pull_request_review_comment",
 }
+# Of an account's types; a person's is User.
+NO_PEOPLE = ("Bot", "Organization", "Mannequin")
 # What is deleted carries the time when it was made, not when it was deleted.
 GONE = partial(replace, time=None, undone=True)
 
@@ -87,7 +85,7 @@ class GitHub(Adapter):
     )
     # https://docs.github.com/en/webhooks/webhook-events-and-payloads
     kinds: ClassVar[dict[str, Kind]] = {
-        "star.created": BY_SENDER("star", time=iso("starred_at")),
+        "star.created": STAR,
         "star.deleted": BY_SENDER("star", undone=True),
         "fork": BY_SENDER("fork", identity=("forkee.id",), time=iso("forkee.created_at")),
         "watch.started": BY_SENDER("watch"),
@@ -111,15 +109,31 @@ class GitHub(Adapter):
         word = _word(body)
         if word == "hook.deleted":
             return Reading(notice="the webhook was deleted")
-        actor = self.kinds[word].actor if word in self.kinds else "sender.id"
-        if dig(body, actor.replace(".id", ".type")) == "Bot":
-            return Reading(ignored=(f"{word} by a bot",))
-        thread = dig(body, "issue.number") or dig(body, "discussion.number")
-        digest = fingerprint(callback.body.hex())
-        thread = joined("#", dig(body, "repository.full_name"), thread)
-        root = {**body, "digest": digest, "thread": thread}
+        if word not in self.kinds:
+            return Reading(ignored=(f"{word} earns nothing",))
+        kind = dig(body, self.kinds[word].actor.replace(".id", ".type"))
+        if kind in NO_PEOPLE:
+            return Reading(ignored=(f"{word} by a bot or an organization",))
+        if word == "sponsorship.cancelled" and dig(body, "sponsorship.tier.is_one_time") is True:
+            return Reading(ignored=("the end of a one-time sponsorship takes nothing back",))
+        root = {**body, **_names(body), "digest": fingerprint(callback.body.hex())}
         own = None if "membership" in body else dig(body, "repository.owner.id")
         return Reading.of(self.read_word(word, callback, root, payload=compact_json(body), own=own))
+
+
+def _names(body: dict[str, Any]) -> dict[str, Any]:
+    """A thread's name, and all names in lower case: GitHub's do not differ by case."""
+    number = dig(body, "issue.number") or dig(body, "discussion.number")
+    thread = joined("#", dig(body, "repository.full_name"), number)
+    named = {
+        "repository": dig(body, "repository.full_name"),
+        "thread": thread,
+        "sponsorable": dig(body, "sponsorship.sponsorable.login"),
+        "organization": dig(body, "organization.login"),
+    }
+    lower = {key: name.lower() for key, name in named.items() if isinstance(name, str)}
+    by_id = joined("#", dig(body, "repository.id"), number)
+    return {"thread": thread, "thread_by_id": by_id, "lower": lower}
 
 
 def _word(body: dict[str, Any]) -> str:

@@ -7,7 +7,9 @@ from pydantic import Field
 
 from app.platforms.kit.adapter import Adapter
 from app.platforms.kit.callback import Callback, Reading, Reply
-from app.platforms.kit.fields import dig, json_object, text
+from app.platforms.kit.days import days
+from app.platforms.kit.encodings import fingerprint
+from app.platforms.kit.fields import dig, iso_time, json_object, listed, optional_text, text
 from app.platforms.kit.kinds import Kind, iso
 from app.platforms.kit.options import SourceConfig
 from app.platforms.kit.pairs import RsaScheme
@@ -16,9 +18,24 @@ from app.platforms.kit.published import PublishedSource
 
 MESSAGE_ID, SENT_AT = Header("Kick-Event-Message-Id"), Header("Kick-Event-Message-Timestamp")
 SIGNED = (MESSAGE_ID, b".", SENT_AT, b".", Body())
-ID, SENT = ("delivery",), iso("sent_at")
-IN_CHANNEL = partial(Kind, target="broadcaster.user_id", identity=ID, time=SENT)
+SENT, ID = iso("sent_at"), "delivery"
+IN_CHANNEL = partial(
+    Kind,
+    target="broadcaster.user_id",
+    target_aliases=("broadcaster.channel_slug",),
+    time=SENT,
+    former_identities=((ID,),),
+)
+FOLLOWER, MONTH = ("follower.user_id", "broadcaster.user_id"), ("subscriber.user_id", "duration")
+BY_SUBSCRIBER = partial(
+    IN_CHANNEL,
+    actor="subscriber.user_id",
+    handle="subscriber.username",
+    # When a renewal's subscription was created is when it began.
+    identity=(*MONTH, "broadcaster.user_id", "told_at", "expires_at"),
+)
 BY_SENDER = partial(IN_CHANNEL, actor="sender.user_id", handle="sender.username")
+ACTORS = ("follower", "subscriber", "gifter", "sender", "redeemer")
 
 
 class KickSource(PublishedSource):
@@ -40,24 +57,46 @@ class Kick(Adapter):
     key_path = "data.public_key"
     accepted = Reply(200)
     # https://docs.kick.com/events/event-types
+    # Kick may tell one action under several ids: https://github.com/KickEngineering/KickDevDocs/issues/246
     kinds: ClassVar[dict[str, Kind]] = {
-        "follow": IN_CHANNEL("follow", "follower.user_id", handle="follower.username"),
-        "subscription": IN_CHANNEL("subscribe", "subscriber.user_id", handle="subscriber.username"),
-        "renewal": IN_CHANNEL("renew", "subscriber.user_id", handle="subscriber.username"),
-        "gifts": IN_CHANNEL("gift", "gifter.user_id", handle="gifter.username"),
-        "kicks": BY_SENDER("cheer"),
-        "chat": BY_SENDER("comment", identity=("message_id",)),  # as every app is told it
+        "follow": IN_CHANNEL(
+            "follow",
+            actor="follower.user_id",
+            handle="follower.username",
+            identity=(*FOLLOWER, "day"),
+            former_identities=((*FOLLOWER, "day_before"), (ID,)),
+        ),
+        "subscription": BY_SUBSCRIBER("subscribe"),
+        "renewal": BY_SUBSCRIBER("renew"),
+        "gifts": IN_CHANNEL(
+            "gift",
+            actor="gifter.user_id",
+            handle="gifter.username",
+            identity=("gifter.user_id", "broadcaster.user_id", "told_at", "given_to"),
+        ),
+        "kicks": BY_SENDER(
+            "cheer",
+            identity=("sender.user_id", "broadcaster.user_id", "told_at", "gift.name"),
+        ),
+        # As every app is told it.
+        "chat": BY_SENDER("comment", identity=("message_id",), former_identities=()),
         "redemption.accepted": Kind("redeem", "redeemer.user_id", "reward.id", ("id",), SENT),
     }
 
     def read(self, callback: Callback) -> Reading:
         body = json_object(callback.body)
-        broadcaster = text(dig(body, "broadcaster.user_id"), "broadcaster.user_id")
+        broadcaster = optional_text(dig(body, "broadcaster.user_id"), "broadcaster.user_id")
         if broadcaster not in self.source.broadcasters:
             return Reading(ignored=("an event of a broadcaster that is not configured",))
-        signed = {"delivery": MESSAGE_ID, "sent_at": SENT_AT}
-        root = {**body, **{key: callback.header(at.name) for key, at in signed.items()}}
-        return Reading.of(self.read_word(_word(body), callback, root, own=broadcaster))
+        word = _word(body)
+        if any(dig(body, f"{actor}.is_anonymous") is True for actor in ACTORS):
+            return Reading(ignored=(f"{word} by an anonymous account",))
+        sent_at, delivery = (callback.header(at.name) for at in (SENT_AT, MESSAGE_ID))
+        given_to = fingerprint(*(dig(one, "user_id") for one in listed(body.get("giftees"))))
+        # Without a time of its own, an action is what one delivery tells.
+        root = {**body, "told_at": body.get("created_at") or delivery, "given_to": given_to}
+        root |= {"sent_at": sent_at, ID: delivery, **days(iso_time(sent_at, SENT_AT.name))}
+        return Reading.of(self.read_word(word, callback, root, own=broadcaster))
 
 
 def _word(body: dict[str, Any]) -> str:

@@ -1,6 +1,7 @@
 """LinkedIn: comments, shares and mentions of an organization's page."""
 
 import json
+import re
 from dataclasses import replace
 from functools import partial
 from typing import Any, ClassVar
@@ -8,7 +9,7 @@ from typing import Any, ClassVar
 from app.domain.events import Event
 from app.platforms.kit.adapter import Adapter
 from app.platforms.kit.callback import Callback, Reading, Reply
-from app.platforms.kit.fields import array, compact_json, json_object, obj, read_each, text
+from app.platforms.kit.fields import array, compact_json, dig, json_object, obj, read_each, text
 from app.platforms.kit.handshakes import safe_to_answer
 from app.platforms.kit.kinds import Kind, unix_ms
 from app.platforms.kit.places import Body, Header
@@ -20,8 +21,20 @@ SIGNATURE = HmacScheme(Header("X-LI-Signature"), (b"hmacsha256=", Body()))
 NOTIFICATIONS = "ORGANIZATION_SOCIAL_ACTION_NOTIFICATIONS"
 # `subscriber` is the administrator who subscribed the page, never who did it.
 DONE_BY = "decoratedGeneratedActivity.{}.owner"
-SOCIAL = partial(Kind, identity=("notificationId",), time=unix_ms("lastModifiedAt"))
+SOCIAL = partial(
+    Kind,
+    # Each administrator who subscribed is told of one comment under a number of its own.
+    identity=("done",),
+    time=unix_ms("lastModifiedAt"),
+    aliases=("person",),
+    target_aliases=("activity",),
+    former_identities=(("notificationId",),),
+)
 COMMENT = SOCIAL("comment", DONE_BY.format("comment"), "sourcePost")
+# Signing in with LinkedIn tells a person's id without the words before it.
+PERSON = "urn:li:person:"
+# The post has other numbers as an activity, as its address shows it, and as a share.
+COMMENT_URN = re.compile(r"urn:li:comment:\(((?:urn:li:)?activity:\d+),\d+\)")
 
 
 class LinkedIn(Adapter):
@@ -38,9 +51,11 @@ class LinkedIn(Adapter):
     kinds: ClassVar[dict[str, Kind]] = {
         # https://learn.microsoft.com/linkedin/marketing/community-management/organizations/organization-social-action-notifications
         "COMMENT": COMMENT,
-        "COMMENT_DELETE": replace(COMMENT, undone=True),
+        "COMMENT_DELETE": replace(COMMENT, undone=True, undoes="COMMENT"),
         "SHARE": SOCIAL("share", DONE_BY.format("share"), "sourcePost"),
-        "SHARE_MENTION": SOCIAL("mention", DONE_BY.format("share"), "organizationalEntity"),
+        "SHARE_MENTION": SOCIAL(
+            "mention", DONE_BY.format("share"), "organizationalEntity", target_aliases=()
+        ),
     }
 
     def handshake(self, callback: Callback) -> Reply | None:
@@ -54,7 +69,7 @@ class LinkedIn(Adapter):
 
     def read(self, callback: Callback) -> Reading:
         body = json_object(callback.body)
-        sort = text(body.get("type"), "type")
+        sort = text(body.get("type", "a callback of another kind"), "type")
         if sort != NOTIFICATIONS:
             return Reading(ignored=(f"{sort} earns nothing",))
         items = array(body.get("notifications"), "notifications")
@@ -63,6 +78,22 @@ class LinkedIn(Adapter):
     def _event(self, callback: Callback, item: Any) -> Event | str:
         told = obj(item, "a notification")
         word = text(told.get("action"), "action")
+        if word not in self.kinds:
+            return f"{word} earns nothing"
         payload = compact_json({"type": NOTIFICATIONS, "notifications": [told]})
+        done = told.get("generatedActivity")
+        if done is None and self.kinds[word].undone:
+            return f"{word} names no comment"
+        person = dig(told, self.kinds[word].actor)
+        is_person = isinstance(person, str) and person.startswith(PERSON)
+        post = COMMENT_URN.fullmatch(done) if isinstance(done, str) else None
+        more = {"person": person.removeprefix(PERSON) if is_person else None}
+        more["activity"] = post and f"urn:li:{post[1].removeprefix('urn:li:')}"
         own = told.get("organizationalEntity")
-        return self.read_word(word, callback, told, payload=payload, own=own)
+        return self.read_word(
+            word,
+            callback,
+            {**told, **more, "done": done or told.get("notificationId")},
+            payload=payload,
+            own=own,
+        )

@@ -1,26 +1,36 @@
 """Mastodon: what the people of a server that you run publish."""
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any, ClassVar
 
 from pydantic import Field
 
 from app.platforms.kit.adapter import Adapter
 from app.platforms.kit.callback import Callback, Reading, Reply
-from app.platforms.kit.fields import dig, json_object, listed, obj, read_each, text
+from app.platforms.kit.fields import dig, json_object, listed, obj, optional_text, read_each, text
 from app.platforms.kit.kinds import Kind, iso
 from app.platforms.kit.options import SourceConfig
 from app.platforms.kit.places import Header
 from app.platforms.kit.schemes import HmacScheme
 
-TIME, WRITTEN = iso("at"), iso("created_at")
+TIME = iso("at")
+SAID = partial(
+    Kind,
+    actor="account.id",
+    identity=("id",),
+    time=iso("created_at"),
+    handle="account.acct",
+    # With its @, which no id has: a name may consist of digits, as ids do.
+    aliases=("at_acct",),
+)
 PUBLIC = ("public", "unlisted")
 
 
 class MastodonSource(SourceConfig):
     names: tuple[str, ...] = Field(
         default=(),
-        description="Your accounts as the server writes them, without the first @: who mentions "
+        description="Your accounts as the server writes them, in any case: who mentions "
         "one has mentioned you, and what they publish themselves earns nothing.",
     )
 
@@ -38,32 +48,45 @@ class Mastodon(Adapter):
         # Sent once an address is confirmed and, where the server asks for it, approved.
         "account.approved": Kind("join", "id", None, ("id",), TIME, "username"),
         # https://docs.joinmastodon.org/entities/Status/
-        "post": Kind("post", "account.id", "id", ("id",), WRITTEN, "account.acct"),
-        "reply": Kind("reply", "account.id", "in_reply_to_id", ("id",), WRITTEN, "account.acct"),
-        "repost": Kind("repost", "account.id", "reblog.id", ("id",), WRITTEN, "account.acct"),
-        "mention": Kind(
-            "mention", "account.id", "mentioned", ("id", "mentioned"), WRITTEN, "account.acct"
+        "post": SAID("post", target="id"),
+        "reply": SAID("reply", target="in_reply_to_id"),
+        "repost": SAID("repost", target="reblog.id"),
+        "mention": SAID(
+            "mention",
+            target="mentioned",
+            identity=("id", "mentioned"),
+            target_aliases=("mentioned_id",),
         ),
     }
 
     def read(self, callback: Callback) -> Reading:
         body = json_object(callback.body)
+        word = text(body.get("event", "a body by a template"), "event")
+        if word not in ("status.created", *self.kinds):
+            return Reading(ignored=(f"{word} earns nothing",))
         told = obj(body.get("object"), "object")
-        word = text(body.get("event"), "event")
         if word != "status.created":
             return Reading.of(
                 self.read_word(word, callback, {**told, "at": body.get("created_at")})
             )
         if told.get("visibility", "public") not in PUBLIC:
             return Reading(ignored=("a status that is not public",))
-        if dig(told, "account.acct") in self.source.names:
+        if self._is_ours(told.get("account")):
             return Reading(ignored=("a status of an account of ours",))
+        if dig(told, "account.bot") is True or dig(told, "account.group") is True:
+            return Reading(ignored=("a status by a bot or a group",))
+        acct = optional_text(dig(told, "account.acct"), "account.acct")
+        told |= {"at_acct": acct and f"@{acct}"}
         return read_each(self._said(told), lambda one: self.read_word(one[0], callback, one[1]))
 
     def _said(self, told: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
         """What a status is, and whom of us it mentions."""
         shapes = {"reblog": "repost", "in_reply_to_id": "reply"}
         yield next((word for key, word in shapes.items() if told.get(key)), "post"), told
-        for mention in listed(told.get("mentions")):
-            if dig(mention, "acct") in self.source.names:
-                yield "mention", {**told, "mentioned": dig(mention, "acct")}
+        for one in filter(self._is_ours, listed(told.get("mentions"))):
+            yield "mention", {**told, "mentioned": dig(one, "acct"), "mentioned_id": dig(one, "id")}
+
+    def _is_ours(self, account: object) -> bool:
+        acct = dig(account, "acct")
+        ours = {name.removeprefix("@").lower() for name in self.source.names}
+        return isinstance(acct, str) and acct.lower() in ours

@@ -6,20 +6,30 @@ Reddit sends no webhooks. docs/reddit.md has the app, which signs and sends::
      "on": "t3_p", "subreddit": "brand", "at": "2026-01-01T00:00:00Z"}
 """
 
+import re
 from dataclasses import replace
 from functools import partial
 from typing import ClassVar
 
 from app.platforms.kit.adapter import Adapter
 from app.platforms.kit.callback import Callback, Reading
-from app.platforms.kit.fields import json_object, text
+from app.platforms.kit.fields import dig, json_object, optional_text, text
 from app.platforms.kit.kinds import Kind, iso
 from app.platforms.kit.places import Body, Item, SignedTime
 from app.platforms.kit.schemes import HmacScheme
 
 SIGNED_AT = Item("X-Vouch-Signature", "t")
-WRITTEN = partial(Kind, actor="author.id", identity=("id",), time=iso("at"), handle="author.name")
-POST, COMMENT = WRITTEN("post", target="subreddit"), WRITTEN("comment", target="on")
+WRITTEN = partial(
+    Kind,
+    actor="author.id",
+    identity=("full_id",),
+    time=iso("at"),
+    handle="author.name",
+    aliases=("other_author",),
+)
+POST = WRITTEN("post", target="subreddit", target_aliases=("lower_subreddit",))
+COMMENT = WRITTEN("comment", target="on", target_aliases=("other_on",))
+ACCOUNT_ID, POST_ID, COMMENT_ID = "t2_", "t3_", "t1_"
 
 
 class Reddit(Adapter):
@@ -41,8 +51,35 @@ class Reddit(Adapter):
         "PostDelete": replace(POST, undone=True, undoes="PostCreate"),
         "CommentCreate": COMMENT,
         "CommentDelete": replace(COMMENT, undone=True, undoes="CommentCreate"),
+        # A moderator looked at it: it is there, or there again.
+        "PostApprove": replace(POST, same_as="PostCreate"),
+        "CommentApprove": replace(COMMENT, same_as="CommentCreate"),
     }
 
     def read(self, callback: Callback) -> Reading:
         body = json_object(callback.body)
-        return Reading.of(self.read_word(text(body.get("type"), "type"), callback, body))
+        word = text(body.get("type", "a thing of another kind"), "type")
+        if word not in self.kinds:
+            return Reading(ignored=(f"{word} earns nothing",))
+        subreddit = body.get("subreddit")
+        own_prefix = POST_ID if self.kinds[word].action == "post" else COMMENT_ID
+        root = {
+            **body,
+            "full_id": _full(own_prefix, body.get("id")),
+            "other_author": _other(ACCOUNT_ID, dig(body, "author.id")),
+            "other_on": _other(POST_ID, body.get("on")),
+            "lower_subreddit": subreddit.lower() if isinstance(subreddit, str) else None,
+        }
+        return Reading.of(self.read_word(word, callback, root))
+
+
+def _full(prefix: str, value: object) -> str | None:
+    """An id as Reddit writes it in full; some of its interfaces leave the prefix out."""
+    told = optional_text(value, "an id")
+    return told if told is None or re.match(r"t\d_", told) else f"{prefix}{told}"
+
+
+def _other(prefix: str, value: object) -> str | None:
+    """The same id without its prefix, or with it."""
+    full = _full(prefix, value)
+    return full.removeprefix(prefix) if full == value and full is not None else full

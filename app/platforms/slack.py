@@ -1,45 +1,53 @@
 """Slack: what the members of your workspaces do where your app is."""
 
+import re
 from dataclasses import replace
 from functools import partial
 from typing import Any, ClassVar
 
 from pydantic import Field
 
+from app.platforms.kit import fields
 from app.platforms.kit.adapter import Adapter
 from app.platforms.kit.callback import Callback, Reading, Reply
 from app.platforms.kit.encodings import fingerprint
-from app.platforms.kit.fields import (
-    compact_json,
-    dig,
-    form,
-    joined,
-    json_or_payload,
-    listed,
-    obj,
-    text,
-)
-from app.platforms.kit.kinds import Kind, unix
+from app.platforms.kit.fields import dig, joined, listed, read_each, text
+from app.platforms.kit.kinds import Kind, unix, unix_decimal
 from app.platforms.kit.options import SourceConfig
 from app.platforms.kit.places import Body, Header, SignedTime
 from app.platforms.kit.schemes import HmacScheme
 
 SIGNED_AT = Header("X-Slack-Request-Timestamp")
-EVENT = partial(Kind, actor="event.user", identity=("event_id",), time=unix("event_time"))
-JOIN = EVENT("join", target="event.channel")
-LIKE = EVENT("like", target="post")
+SIGNATURE = HmacScheme(Header("X-Slack-Signature"), (b"v0:", SIGNED_AT, b":", Body()), "v0=",
+                       SignedTime(SIGNED_AT, "unix"))  # fmt: skip
+BY_MEMBER = partial(Kind, actor="actor", aliases=("account",))
+USED = partial(BY_MEMBER, identity=("digest",))
+EVENT = partial(BY_MEMBER, time=unix("event_time"), former_identities=(("event_id",),))
+JOIN = EVENT("join", target="event.channel", identity=("actor", "event.channel", "when"))
+LIKE = EVENT("like", target="post", thing="event.reaction",
+             identity=("post", "event.reaction", "actor", "when"))  # fmt: skip
+# A message's ts is its id in the channel: each edit tells the message again, with the same one.
+POSTED = partial(EVENT, target="event.channel", identity=("event.ts", "event.channel"),
+                 time=unix_decimal("event.ts"))  # fmt: skip
+COMMENT, MENTION = POSTED("comment"), POSTED("mention")
+GONE = partial(replace, undone=True, time=unix("event_time"), former_identities=())
 # With these their holder acts as the app for a while.
 LIVING = ("token", "response_url", "trigger_id")
-NOTICES = ("app_uninstalled", "tokens_revoked")
+NOTICES = ("app_uninstalled", "tokens_revoked", "app_rate_limited")
+# Whose member it is. Where a channel is shared, the last two may be the other side's.
+HOMES = ("event.user_team", "event.user.team_id", "event.source_team", "event.team",
+         "user.team_id", "team_id", "team.id")  # fmt: skip
 # Joining, leaving and editing come as messages too; these are what people write.
 WRITTEN = (None, "file_share", "thread_broadcast")
+# It looks at our certificate: https://docs.slack.dev/interactivity/implementing-slash-commands
+CERTIFICATE_CHECK = re.compile(rb"(token=[\w-]{0,99}&)?ssl_check=1(&token=[\w-]{0,99})?")
 
 
 class SlackSource(SourceConfig):
     teams: tuple[str, ...] = Field(
         default=(),
-        description="Only what happens in these workspaces counts; none named: in any. Danger: "
-        "whoever installs a public app elsewhere could act there.",
+        description="Only members of these workspaces count; none named: all, those of others "
+        "than the app's as TEAM:USER. Danger: whoever installs a public app elsewhere could act.",
     )
 
 
@@ -47,77 +55,96 @@ class Slack(Adapter):
     name = "slack"
     docs = "https://docs.slack.dev/authentication/verifying-requests-from-slack"
     config: ClassVar[type[SourceConfig]] = SlackSource
-    schemes = (
-        HmacScheme(
-            Header("X-Slack-Signature"),
-            (b"v0:", SIGNED_AT, b":", Body()),
-            "v0=",
-            SignedTime(SIGNED_AT, "unix"),
-        ),
-    )
+    schemes = (SIGNATURE,)
     accepted = Reply(200)
     forged_status = 401
     deadline_seconds = 3
     # https://docs.slack.dev/reference/events
     kinds: ClassVar[dict[str, Kind]] = {
-        "team_join": EVENT("join", target="team_id"),
+        "team_join": EVENT("join", target="team_id", identity=("actor", "team_id", "when")),
         "member_joined_channel": JOIN,
         "member_left_channel": replace(JOIN, undone=True),
         "reaction_added": LIKE,
         "reaction_removed": replace(LIKE, undone=True),
-        "app_mention": EVENT("mention", target="event.channel"),
-        "message": EVENT("comment", target="event.channel"),
-        "command": Kind("command", "user_id", "command", ("digest",), handle="user_name"),
-        "block_actions": Kind(
-            "component", "user.id", "component", ("digest",), handle="user.username"
-        ),
+        "app_mention": MENTION,
+        "message": COMMENT,
+        "message_deleted": GONE(COMMENT, undoes="message"),
+        "app_mention_deleted": GONE(MENTION, undoes="app_mention"),
+        "command": USED("command", target="command", handle="user_name"),
+        "block_actions": USED("component", target="component", handle="user.username"),
     }
+
+    def handshake(self, callback: Callback) -> Reply | None:
+        is_check = callback.method == "POST" and CERTIFICATE_CHECK.fullmatch(callback.body)
+        return Reply(200, is_proof=False) if is_check else None
 
     def read(self, callback: Callback) -> Reading:
         body = _body(callback.body)
         if body.get("type") == "url_verification":
-            return Reading(
-                reply=Reply(200, text(body.get("challenge"), "challenge")), handshake=True
-            )
-        # It looks at our certificate: https://docs.slack.dev/interactivity/implementing-slash-commands
-        if "ssl_check" in body:
+            challenge = text(body.get("challenge"), "challenge")
+            return Reading(reply=Reply(200, challenge), handshake=True)
+        if "ssl_check" in body and "command" not in body:
             return Reading(handshake=True)
-        if body.get("type") == "app_rate_limited":
-            return Reading(notice="Slack sends less than happens: too many events in a minute")
-        word, more = _told(body)
-        if word in NOTICES:
-            return Reading(notice=f"Slack says {word}")
-        team = body.get("team_id") or dig(body, "team.id")
-        if self.source.teams and team not in self.source.teams:
-            return Reading(ignored=(f"{word} in a workspace that is not configured",))
-        root = {**body, **more, "digest": fingerprint(callback.body.hex())}
-        kept = {key: value for key, value in body.items() if key not in LIVING}
-        return Reading.of(self.read_word(word, callback, root, payload=compact_json(kept)))
+        words, root = _told(body)
+        if words[0] in NOTICES:
+            return Reading(notice=f"Slack says {words[0]}")
+        if words[0] not in self.kinds:
+            return Reading(ignored=(f"{words[0]} earns nothing",))
+        if (who := self._account(root)) is None:
+            return Reading(ignored=(f"{words[0]} by a member of another workspace",))
+        root |= {**who, "digest": fingerprint(callback.body.hex())}
+        kept = fields.compact_json({key: v for key, v in body.items() if key not in LIVING})
+        return read_each(words, lambda one: self.read_word(one, callback, root, payload=kept))
+
+    def _account(self, root: dict[str, Any]) -> dict[str, Any] | None:
+        """A member of a workspace, by the user's id alone where the workspace is ours."""
+        teams, apps, person = self.source.teams, listed(root.get("authorizations")), root["person"]
+        told = HOMES[:-2] if root.get("is_ext_shared_channel") is True else HOMES
+        home = next((one for at in told if (one := dig(root, at))), None)
+        of = [(dig(one, "enterprise_id"), dig(one, "team_id")) for one in (root, *apps)]
+        of += [(root.get("context_enterprise_id"), root.get("context_team_id"))]
+        home = next(
+            (team for grid, team in of if grid and grid == home and home not in teams), home
+        )
+        installed = [dig(a, "team_id") for a in apps if not dig(a, "is_enterprise_install")]
+        if home in (teams or installed or [home]) or not (teams or home):
+            return {"actor": person, "account": joined(":", home, person)}
+        return None if teams else {"actor": joined(":", home, person)}
 
 
 def _body(raw: bytes) -> dict[str, Any]:
-    """Events are JSON, commands are forms, and what is clicked is JSON in a form.
+    """JSON or a form. Only the beginning tells: what is further in, people may have written."""
+    if raw.lstrip().startswith((b"{", b"payload=")):
+        return fields.json_or_payload(raw)
+    filled = fields.form(raw)
+    text(filled.get("command", filled.get("ssl_check")), "command")
+    return filled
 
-    Told by how the body begins: what stands further in, people may have written.
-    """
-    is_form = not raw.lstrip().startswith((b"{", b"payload="))
-    return form(raw) if is_form else json_or_payload(raw)
 
-
-def _told(body: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    """What happened, and what of it stands elsewhere than the kinds look for it."""
+def _told(body: dict[str, Any]) -> tuple[list[str], dict[str, Any]]:
+    """What happened, and where the kinds look for it."""
     if "command" in body:
-        return "command", {}
+        return ["command"], {**body, "person": body.get("user_id")}
     if "event" not in body:
         first = next(iter(listed(body.get("actions"))), None)
-        return text(body.get("type"), "type"), {"component": dig(first, "action_id")}
-    event = obj(body["event"], "event")
-    sort, user = text(event.get("type"), "event.type"), event.get("user")
-    if event.get("bot_id") or event.get("subtype") not in WRITTEN:
-        return f"{sort} by a bot or the service", {}
+        root = {**body, "component": dig(first, "action_id"), "person": dig(body, "user.id")}
+        return [text(body.get("type", "a callback of another kind"), "type")], root
+    event = fields.obj(body["event"], "event")
+    sort = text(event.get("type", "an event of another kind"), "event.type")
+    words = [sort]
+    bots = [dig(app, "user_id") for app in listed(body.get("authorizations")) if dig(app, "is_bot")]
+    if event.get("subtype") == "message_deleted":
+        gone = fields.obj(event.get("previous_message"), "previous_message")
+        event = {**event, "subtype": None, **gone, "ts": event.get("deleted_ts")}
+        mentions = any(f"<@{bot}>" in str(gone.get("text")) for bot in bots)
+        words = ["message_deleted", "app_mention_deleted"][: 1 + mentions]
     # Who joins the workspace is told with the whole profile.
-    event = {**event, "user": dig(user, "id") if isinstance(user, dict) else user}
+    person = dig(event, "user.id") or event.get("user")
+    is_bot = event.get("bot_id") or dig(event, "user.is_bot") or person in (*bots, "USLACKBOT")
+    if is_bot or event.get("subtype") not in WRITTEN:
+        return [f"{sort} by a bot or the service"], {}
     post = joined("_", dig(event, "item.channel"), dig(event, "item.ts"))
     if "item" in event and post is None:
-        return f"{sort} to what is no message", {}
-    return sort, {"event": event, "post": post}
+        return [f"{sort} to what is no message"], {}
+    when = event.get("event_ts") or body.get("event_id")
+    return words, {**body, "event": event, "person": person, "post": post, "when": when}

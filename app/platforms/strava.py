@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from app.platforms.kit.adapter import Adapter
 from app.platforms.kit.callback import Callback, Reading, Reply
-from app.platforms.kit.fields import dig, json_object, text
+from app.platforms.kit.fields import dig, json_object, optional_text
 from app.platforms.kit.handshakes import verified_hub
 from app.platforms.kit.hub_family import HubSource
 from app.platforms.kit.kinds import Kind, unix
@@ -71,8 +71,10 @@ class Strava(Adapter):
 
     def read(self, callback: Callback) -> Reading:
         body, ours = json_object(callback.body), self.source.subscription_id
-        word = ".".join(text(body.get(key), key) for key in ("object_type", "aspect_type"))
-        if ours and text(body.get("subscription_id"), "subscription_id") != ours:
+        parts = (optional_text(body.get(key), key) for key in ("object_type", "aspect_type"))
+        word = ".".join(part or "another" for part in parts)
+        subscription = optional_text(body.get("subscription_id"), "subscription_id")
+        if ours and subscription != ours:
             return Reading(ignored=(f"{word} of another subscription",))
         if word == "athlete.update" and dig(body, "updates.authorized") in ("false", False):
             word = "athlete.deauthorize"

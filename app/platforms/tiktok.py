@@ -15,6 +15,7 @@ SIGNED_AT = Item("TikTok-Signature", "t")
 POST = partial(Kind, "post", "user_openid", time=unix("create_time"))
 # Its owner may hide it and show it again as often as they like: it is one post.
 PUBLIC = POST(target="content.post_id", identity=("content.post_id",))
+COMMENTED = "comment.update"
 # API for Business: nothing official was found of this shape. There, `user_openid` is the brand.
 COMMENT = Kind(
     "comment",
@@ -23,6 +24,10 @@ COMMENT = Kind(
     ("content.comment_id",),
     unix("content.timestamp"),
 )
+# What becomes of it later; `content.timestamp` may still be when it was written.
+LATER = partial(replace, COMMENT, time=unix("create_time"))
+HIDDEN = replace(PUBLIC, undone=True, undoes="post.publish.publicly_available")
+GONE = LATER(undone=True, undoes="comment.update.insert")
 
 
 class TikTok(Adapter):
@@ -43,24 +48,32 @@ class TikTok(Adapter):
         "video.publish.completed": POST(target="content.share_id", identity=("content.share_id",)),
         # https://developers.tiktok.com/doc/content-posting-api-reference-get-video-status
         "post.publish.publicly_available": PUBLIC,
-        "post.publish.no_longer_publicaly_available": replace(
-            PUBLIC, undone=True, undoes="post.publish.publicly_available"
-        ),
+        "post.publish.no_longer_publicaly_available": HIDDEN,  # TikTok's spelling
+        "post.publish.no_longer_publicly_available": HIDDEN,
         "comment.update.insert": COMMENT,
-        "comment.update.delete": replace(COMMENT, undone=True, undoes="comment.update.insert"),
+        "comment.update.delete": GONE,
+        "comment.update.set_to_hidden": GONE,
+        "comment.update.set_to_public": LATER(same_as="comment.update.insert"),
     }
 
     def read(self, callback: Callback) -> Reading:
         body = json_object(callback.body)
-        word, content = text(body.get("event"), "event"), _content(body)
-        if word == "comment.update":
+        word = text(body.get("event", "an event of another kind"), "event")
+        if word != COMMENTED and word not in self.kinds:
+            # Its content may be anything, and is not always JSON.
+            return Reading(ignored=(f"{word} earns nothing",))
+        content, own = _content(body), None
+        if word == COMMENTED:
             word = f"{word}.{text(dig(content, 'comment_action'), 'content.comment_action')}"
-        return Reading.of(self.read_word(word, callback, {**body, "content": content}))
+            own = body.get("user_openid")
+        return Reading.of(self.read_word(word, callback, {**body, "content": content}, own=own))
 
 
 def _content(body: dict[str, Any]) -> dict[str, Any]:
     """JSON within JSON."""
     written = body.get("content")
+    if isinstance(written, dict):
+        return written
     if not isinstance(written, str):
         raise Malformed("content is missing or not a string")
     return json_object(written.encode("utf-8", "surrogatepass"))

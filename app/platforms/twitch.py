@@ -1,20 +1,36 @@
 """Twitch EventSub over webhooks."""
 
-from typing import Annotated, ClassVar
+from dataclasses import replace
+from functools import partial
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
+from app.domain.events import Event
 from app.platforms.kit.adapter import Adapter
 from app.platforms.kit.callback import Callback, Reading, Reply
-from app.platforms.kit.fields import iso_time, json_object, label, obj, text
+from app.platforms.kit.days import days
+from app.platforms.kit.fields import iso_time, json_object, obj, text
+from app.platforms.kit.kinds import Kind, iso
 from app.platforms.kit.options import SecretRef, SourceConfig, matching
 from app.platforms.kit.places import Body, Header, SignedTime
 from app.platforms.kit.schemes import HmacScheme
 
 ID, SENT_AT = "Twitch-Eventsub-Message-Id", "Twitch-Eventsub-Message-Timestamp"
-# https://dev.twitch.tv/docs/eventsub/eventsub-subscription-types/
-ACTIONS = {"channel.follow": "follow", "channel.subscribe": "subscribe", "channel.cheer": "cheer"}
+IN_CHANNEL = partial(
+    Kind,
+    actor="event.user_id",
+    handle="event.user_login",
+    target="event.broadcaster_user_id",
+    target_aliases=("event.broadcaster_user_login",),
+    time=iso("at"),
+)
+WHO = ("event.user_id", "event.broadcaster_user_id")
+TIER = (*WHO, "event.tier")
 AS_TAKEN = matching(r"[\x00-\x7f]{10,100}", "a Twitch secret has 10 to 100 ASCII characters")
+# Of a subscription to events that still stands; anything else is its end.
+# https://dev.twitch.tv/docs/api/reference/#get-eventsub-subscriptions
+STANDING = (None, "enabled", "webhook_callback_verification_pending")
 
 
 class TwitchSource(SourceConfig):
@@ -37,6 +53,16 @@ class Twitch(Adapter):
             SignedTime(Header(SENT_AT), "iso"),
         ),
     )
+    # https://dev.twitch.tv/docs/eventsub/eventsub-subscription-types/
+    # Twitch may tell one action under two message ids: https://github.com/twitchdev/issues/issues/918
+    kinds: ClassVar[dict[str, Kind]] = {
+        "channel.follow": IN_CHANNEL("follow", identity=(*WHO, "at")),
+        "channel.subscribe": IN_CHANNEL(
+            "subscribe", identity=(*TIER, "day"), former_identities=((*TIER, "day_before"),)
+        ),
+        # Two alike are two cheers: only the message's id tells them apart.
+        "channel.cheer": IN_CHANNEL("cheer", identity=("message",)),
+    }
 
     def read(self, callback: Callback) -> Reading:
         body = json_object(callback.body)
@@ -44,25 +70,25 @@ class Twitch(Adapter):
         if "challenge" in body:
             # The raw value as text/plain: a JSON or HTML answer fails the handshake.
             return Reading(reply=Reply(200, text(body["challenge"], "challenge")), handshake=True)
-        if "event" not in body:
-            return Reading(notice=text(subscription.get("status"), "subscription.status"))
-        kind = text(subscription.get("type"), "subscription.type")
-        event = obj(body["event"], "event")
-        if kind not in ACTIONS:
-            return Reading(ignored=(f"{kind} earns nothing",))
+        status = subscription.get("status")
+        if "event" not in body and "events" not in body and status not in STANDING:
+            return Reading(notice=text(status, "subscription.status"))
+        kind = text(subscription.get("type", "an event of another kind"), "subscription.type")
+        if kind in self.kinds and "event" in body:
+            return Reading.of(self._event(callback, kind, obj(body["event"], "event")))
+        return Reading(ignored=(f"{kind} earns nothing",))
+
+    def _event(self, callback: Callback, kind: str, event: dict[str, Any]) -> Event | str:
         if event.get("is_anonymous") is True:
-            return Reading(ignored=(f"{kind} by an anonymous account",))
+            return f"{kind} by an anonymous account"
         if event.get("is_gift") is True:
             # The account named here received the subscription; somebody else paid for it.
-            return Reading(ignored=(f"{kind} was a gift to the account",))
-        told = self.event(
-            callback,
-            key=text(callback.header(ID), ID),
-            action=ACTIONS[kind],
-            actor=text(event.get("user_id"), "event.user_id"),
-            actor_handle=label(event.get("user_login")),
-            target=text(event.get("broadcaster_user_id"), "event.broadcaster_user_id"),
-            # Only follows carry a time of their own; the message's is signed as well.
-            occurred_at=iso_time(event.get("followed_at") or callback.header(SENT_AT), SENT_AT),
-        )
-        return Reading((told,))
+            return f"{kind} was a gift to the account"
+        message, sent_at = text(callback.header(ID), ID), callback.header(SENT_AT)
+        # Only follows carry a time of their own; the message's is signed as well.
+        root = {"event": event, "message": message, "at": event.get("followed_at") or sent_at}
+        told = self.read_word(kind, callback, {**root, **days(iso_time(sent_at, SENT_AT))})
+        if isinstance(told, str):
+            return told
+        # Earlier versions took the message's id as it is for the key.
+        return replace(told, former_keys=(*told.former_keys, message))

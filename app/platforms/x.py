@@ -29,37 +29,37 @@ CRC_KEYS = {"consumer": CONSUMER.secrets, "oauth2": OAUTH2.secrets}
 
 FOLLOW = partial(Kind, "follow", "payload.source.data.id", "payload.target.data.id",
                  ("event_uuid",), handle="payload.source.data.username")  # fmt: skip
-# A post's event_uuid can be the post's id, which all events about that post would share.
-POST = partial(Kind, actor="payload.author_id", identity=("event_uuid", "filter.user_id"),
-               time=iso("payload.created_at"))  # fmt: skip
+MENTION = ("payload.id", "filter.user_id")
+# The post is the thing done; event_uuid numbers what one subscription is told of it.
+POST = partial(Kind, actor="payload.author_id", identity=("payload.id",),
+               time=iso("payload.created_at"),
+               former_identities=(("event_uuid", "filter.user_id"),))  # fmt: skip
 OLD_FOLLOW = partial(Kind, "follow", "source.id", "target.id",
                      ("created_timestamp", "source.id", "target.id"), unix_ms("created_timestamp"),
                      handle="source.screen_name")  # fmt: skip
 OLD_TIME = partial(fields.formatted_time, pattern="%a %b %d %H:%M:%S %z %Y")
 OLD_POST = partial(Kind, actor="user.id_str", identity=("id_str", "for_user_id"),
                    time=At(OLD_TIME, "created_at"), handle="user.screen_name")  # fmt: skip
+LIKED = unix_ms("payload.timestamp_ms"), unix_ms("timestamp_ms")
 KINDS = {
     # https://docs.x.com/x-api/activity/event-payloads
     "follow.follow": FOLLOW(),
     "follow.unfollow": FOLLOW(undone=True),
-    "like.create": Kind(
-        "like", "liker", "payload.liked_tweet_id", ("event_uuid",), unix_ms("payload.timestamp_ms")
-    ),
+    "like.create": Kind("like", "liker", "payload.liked_tweet_id", ("event_uuid",), LIKED[0]),
     "post.repost.create": POST("repost", target="references.retweeted"),
     "post.quote.create": POST("quote", target="references.quoted"),
     "post.reply.create": POST("reply", target="references.replied_to"),
-    "post.mention.create": POST("mention", target="filter.user_id"),
+    "post.mention.create": POST("mention", target="filter.user_id", identity=MENTION),
     # https://docs.x.com/x-api/account-activity/introduction#payload-examples
     "follow_events.follow": OLD_FOLLOW(),
     "follow_events.unfollow": OLD_FOLLOW(undone=True),
-    "favorite_events": Kind(
-        "like", "user.id_str", "favorited_status.id_str", ("id",), unix_ms("timestamp_ms")
-    ),
+    "favorite_events": Kind("like", "user.id_str", "favorited_status.id_str", ("id",), LIKED[1]),
     "tweet_create_events.repost": OLD_POST("repost", target="retweeted_status.id_str"),
     "tweet_create_events.quote": OLD_POST("quote", target="quoted_status.id_str"),
     "tweet_create_events.reply": OLD_POST("reply", target="in_reply_to_status_id_str"),
     "tweet_create_events.mention": OLD_POST("mention", target="for_user_id"),
 }
+ARRAYS = ("data", "follow_events", "favorite_events", "tweet_create_events")
 # Other people's conversations come as well: whose is what a post refers to?
 OWNERS = {
     "repost": "retweeted_status.user.id_str",
@@ -107,14 +107,13 @@ class X(Adapter):
         body = fields.json_object(callback.body)
         if "user_event" in body or dig(body, "data.event_type") == "oauth.revoke":
             return Reading(notice="an account revoked its permission")
-        arrays = ("data", "follow_events", "favorite_events", "tweet_create_events")
-        items = ((array, item) for array in arrays for item in listed(body.get(array)))
+        items = [(key, one) for key in ARRAYS for one in listed(body.get(key))] or [("data", {})]
         return fields.read_each(items, lambda item: self._event(callback, body, *item))
 
     def _event(self, callback: Callback, body: dict[str, Any], array: str, of: Any) -> Event | str:
         if array == "data":
-            own, payload = None, callback.body
             word, root = _activity(obj(of, array))
+            own, payload = root["own"], callback.body
         else:
             own = text(body.get("for_user_id"), "for_user_id")
             payload = fields.compact_json({"for_user_id": own, array: [of]})
@@ -127,11 +126,12 @@ def _activity(data: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     subscriber = fields.optional_text(dig(data, "filter.user_id"), "filter.user_id")
     author = fields.optional_text(dig(data, "payload.liked_tweet_author_id"), "the liked author")
     # A like of the subscriber's own post, or of nobody knows whose, does not tell who likes it.
-    inbound = dig(data, "filter.direction") == "inbound" or author in (None, subscriber)
+    inbound = dig(data, "filter.direction") == "inbound"
+    liker = None if inbound or author in (None, subscriber) else subscriber
     posts = [post for post in listed(dig(data, "payload.referenced_tweets")) if dig(post, "type")]
-    references = {text(post["type"], "type"): post.get("id") for post in posts}
-    root = {**data, "references": references, "liker": None if inbound else subscriber}
-    return text(data.get("event_type"), "event_type"), root
+    refers = {text(post["type"], "type"): post.get("id") for post in posts}
+    root = {**data, "references": refers, "liker": liker, "own": subscriber if inbound else None}
+    return text(data.get("event_type", "a post or another kind"), "event_type"), root
 
 
 def _old(array: str, item: dict[str, Any], own: str) -> tuple[str, dict[str, Any]]:

@@ -1,5 +1,6 @@
 """YouTube: what linked creators upload, by the hub through which YouTube publishes its feeds."""
 
+import re
 from dataclasses import replace
 from datetime import timedelta
 from typing import Annotated, Any, ClassVar
@@ -8,7 +9,7 @@ from pydantic import Field
 
 from app.domain.events import Event
 from app.platforms.kit.callback import Callback, Reading
-from app.platforms.kit.fields import dig, listed, obj, read_each, text
+from app.platforms.kit.fields import dig, iso_time, listed, obj, optional_text, read_each, text
 from app.platforms.kit.kinds import Kind, iso
 from app.platforms.kit.options import SourceConfig
 from app.platforms.kit.terms import Terms
@@ -16,8 +17,11 @@ from app.platforms.kit.websub import WebSubAdapter, WebSubSource
 from app.platforms.kit.xml import xml_object
 
 TOPIC = "https://www.youtube.com/xml/feeds/videos.xml?channel_id="
-UPLOAD = Kind("post", "channelId", "videoId", ("videoId",), iso("published"), "author.name")
-# An edit is told like an upload: only `published` says that the video is an old one.
+# Google's guide names it without /xml; the hub knows both, and tells a feed under either.
+ADDRESS = re.compile(r"https?://www\.youtube\.com/(?:xml/)?feeds/videos\.xml\?channel_id=(.+)")
+# An edit, and a video that is shown again, are told like an upload, with a later `updated`.
+UPLOAD = Kind("post", "channelId", "videoId", ("videoId",), iso("at"), "author.name")
+# Only `published` says that the video is an old one.
 NEW_FOR = timedelta(days=2)
 
 
@@ -34,7 +38,7 @@ class YouTube(WebSubAdapter):
     config: ClassVar[type[SourceConfig]] = YouTubeSource
     kinds: ClassVar[dict[str, Kind]] = {
         "entry": UPLOAD,
-        "deleted-entry": replace(UPLOAD, time=iso("@when"), undone=True, undoes="entry"),
+        "deleted-entry": replace(UPLOAD, undone=True, undoes="entry"),
     }
     terms = (
         Terms(
@@ -48,6 +52,10 @@ class YouTube(WebSubAdapter):
     def topics(self) -> tuple[str, ...]:
         return tuple(f"{TOPIC}{channel}" for channel in self.source.channels)
 
+    def topic_of(self, address: str) -> str | None:
+        named = ADDRESS.fullmatch(address)
+        return super().topic_of(f"{TOPIC}{named[1]}" if named else address)
+
     def read(self, callback: Callback) -> Reading:
         feed = dig(xml_object(callback.body), "feed")
         if not self.is_of_a_topic(feed):
@@ -56,14 +64,18 @@ class YouTube(WebSubAdapter):
         return read_each(told, lambda item: self._event(callback, *item))
 
     def _event(self, callback: Callback, word: str, entry: Any) -> Event | str:
-        root = obj(entry, word) if word == "entry" else _deleted(entry)
-        event = self.read_word(word, callback, root)
-        is_old = isinstance(event, Event) and callback.received_at - event.occurred_at > NEW_FOR
-        return f"{word} is an edit of an old upload" if is_old and word == "entry" else event
+        if word != "entry":
+            return self.read_word(word, callback, _deleted(entry))
+        upload = obj(entry, word)
+        published = iso_time(upload.get("published"), "published")
+        if callback.received_at - published > NEW_FOR:
+            return f"{word} is an edit of an old upload"
+        at = upload.get("updated") or upload["published"]
+        return self.read_word(word, callback, {**upload, "at": at})
 
 
 def _deleted(entry: Any) -> dict[str, Any]:
     """The same paths as an upload's; of a deletion the hub tells no more than addresses."""
     video = text(dig(entry, "@ref"), "ref").removeprefix("yt:video:")
-    channel = text(dig(entry, "by.uri"), "by.uri").rpartition("/")[2]
-    return {"videoId": video, "channelId": channel, "@when": dig(entry, "@when")}
+    channel = optional_text(dig(entry, "by.uri"), "by.uri") or ""
+    return {"videoId": video, "channelId": channel.rpartition("/")[2], "at": dig(entry, "@when")}

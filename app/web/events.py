@@ -28,7 +28,7 @@ from app.web.shapes import (
     Whole,
     query_as,
 )
-from app.web.shown import EventInFull, EventPage
+from app.web.shown import EventInFull, EventPage, sees_personal
 from app.web.turns import takes_a_turn
 
 blueprint = Blueprint("events", __name__)

@@ -127,6 +127,8 @@ def _proved(watch: Watch, adapter: Adapter, reply: Reply, at: datetime) -> None:
     source = adapter.source.name
     log.info("webhook.handshake", source=source)
     EVENTS.labels(source, "handshake").inc()
+    if not reply.is_proof:
+        return
     if reply.notice is None:
         watch.proved(source, at, reply.grant)
     else:

@@ -6,10 +6,14 @@ from typing import Any
 
 import pytest
 
+from app.domain.events import Event
 from app.platforms.kit.callback import Reading
 from tests.platforms.callbacks import NOW, adapter_of, only_event, reading
 
-MEMBER = {"user": {"id": "53908232506183680", "username": "Mason"}, "pending": False}
+MEMBER: dict[str, Any] = {
+    "user": {"id": "53908232506183680", "username": "Mason"},
+    "pending": False,
+}
 GUILD = "290926798626357999"
 
 
@@ -111,6 +115,34 @@ def test_a_purchase_is_what_the_account_itself_paid_for(word: str, sort: int | N
 
     assert [one.action for one in told.events] == (["purchase"] if sort in (1, 8) else [])
     assert bool(told.ignored) != bool(told.events)
+
+
+def test_a_refund_takes_back_that_very_purchase() -> None:
+    def told(word: str, entitlement: str) -> Event:
+        data = {"id": entitlement, "user_id": "2", "sku_id": "3", "type": 8}
+        event = {"type": word, "timestamp": "2024-10-18T14:42:53", "data": data}
+        return only_event(said({"type": 1, "event": event}))
+
+    assert told("ENTITLEMENT_DELETE", "1").undoes == told("ENTITLEMENT_CREATE", "1").key
+    assert told("ENTITLEMENT_DELETE", "1").undoes != told("ENTITLEMENT_CREATE", "2").key
+
+
+def test_an_entitlement_that_runs_out_takes_nothing_back() -> None:
+    data = {"id": "1", "user_id": "2", "sku_id": "3", "type": 8, "ends_at": "2024-10-18T14:42:53"}
+    event = {"type": "ENTITLEMENT_UPDATE", "timestamp": "2024-10-18T14:42:53", "data": data}
+
+    assert said({"type": 1, "event": event}).ignored == ("ENTITLEMENT_UPDATE earns nothing",)
+
+
+def test_a_bot_uses_no_command() -> None:
+    told = said(interaction(member=None, user={**MEMBER["user"], "bot": True}))
+
+    assert told.ignored == ("command by a bot",)
+
+
+@pytest.mark.parametrize("event", [{}, {"type": None}, 5, None])
+def test_an_event_of_another_shape_earns_nothing(event: object) -> None:
+    assert said({"type": 1, "event": event}).ignored == ("another kind earns nothing",)
 
 
 def test_an_event_of_no_interest_earns_nothing() -> None:

@@ -5,6 +5,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from types import SimpleNamespace
 
+import pytest
+
 from app.platforms.kit.examples import Template, templates
 
 AT = datetime(2026, 1, 1, 2, 0, 0, 250_000, tzinfo=timezone(timedelta(hours=2)))
@@ -35,6 +37,19 @@ def test_a_time_can_be_written_in_every_way_that_platforms_write_it() -> None:
         "1767225600",
         "1767225600250",
     ]
+
+
+def test_an_id_can_be_a_number_where_it_is_one() -> None:
+    body = ["{actor:number}", "{target:number}", "{id:number}", "{actor}"]
+
+    assert filled(body) == [42, 1337, "k", "42"]
+
+
+@pytest.mark.parametrize("text", ["", "-", "007", "1.5", "٣", "1" * 20, "a-1"])
+def test_what_is_no_number_stays_as_it_is(text: str) -> None:
+    example = template(["{actor:number}"]).fill(actor=text, target="", key="", now=AT)
+
+    assert json.loads(example.body) == [text]
 
 
 def test_a_body_that_is_text_is_sent_as_it_is() -> None:

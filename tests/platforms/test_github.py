@@ -110,8 +110,95 @@ def test_the_owner_and_bots_earn_nothing() -> None:
     comment = said(action="created", comment=told, sender=bot, issue={"number": 7})
 
     assert by_owner.ignored == ("star.created is by the account itself",)
-    assert by_bot.ignored == ("star.created by a bot",)
-    assert comment.ignored == ("comment.created by a bot",)
+    assert by_bot.ignored == ("star.created by a bot or an organization",)
+    assert comment.ignored == ("comment.created by a bot or an organization",)
+
+
+@pytest.mark.parametrize("sort", ["Bot", "Organization", "Mannequin"])
+def test_only_people_fork_star_and_sponsor(sort: str) -> None:
+    other = {"id": 38302899, "login": "Octocoders", "type": sort}
+    forkee = {"id": 1, "owner": other, "created_at": STARRED}
+    sponsorship = {"node_id": "S_1", "created_at": STARRED, "sponsor": other, "sponsorable": OWNER}
+
+    assert not said(forkee=forkee, sender=other).events
+    assert not said(action="created", starred_at=STARRED, sender=other).events
+    assert not said(action="created", sponsorship=sponsorship, sender=other).events
+
+
+def test_a_person_who_forks_for_an_organization_has_forked() -> None:
+    owner = {"id": 38302899, "login": "Octocoders", "type": "Organization"}
+
+    event = only_event(said(forkee={"id": 1, "owner": owner, "created_at": STARRED}))
+
+    assert (event.action, event.actor) == ("fork", "583231")
+
+
+GHOST = None, {"id": 10137, "login": "ghost", "type": "User"}
+
+
+@pytest.mark.parametrize("ghost", GHOST, ids=str)
+def test_what_is_deleted_of_a_deleted_account_names_the_comment(ghost: object) -> None:
+    comment = {"id": 1, "created_at": STARRED, "user": CAT}
+    on = {"issue": {"number": 7}}
+
+    done = only_event(said(action="created", comment=comment, **on))
+    undone = only_event(said(action="deleted", comment={**comment, "user": ghost}, **on))
+
+    assert (undone.undone, undone.undoes) == (True, done.key)
+
+
+def test_one_star_that_two_webhooks_tell_of_is_one() -> None:
+    told = {"action": "created", "starred_at": STARRED}
+
+    one = only_event(said(**told))
+    other = only_event(said(**told, organization={"login": "Octocoders", "id": 1}))
+    changed = {**REPOSITORY, "full_name": "Codertocat/Renamed", "stargazers_count": 9}
+    renamed = only_event(said(**told, repository=changed))
+
+    assert one.key == other.key == renamed.key == f"star.created:583231:186853002:{STARRED}"
+    assert len(one.former_keys) == 1
+
+
+def test_a_rule_may_name_its_target_in_lower_case_or_by_number() -> None:
+    names = ("codertocat/hello-world", "186853002")
+    sponsorship = {"node_id": "S_1", "created_at": STARRED, "sponsor": CAT, "sponsorable": OWNER}
+    comment = {"id": 1, "created_at": STARRED, "user": CAT}
+    organization = {"login": "Octocoders", "id": 38302899}
+    joined = {"membership": {"user": CAT}, "organization": organization}
+
+    told = [
+        said(action="created", starred_at=STARRED),
+        said(action="created", comment=comment, issue={"number": 7}),
+        said(action="created", sponsorship=sponsorship, repository=None),
+        said(action="member_added", **joined, repository=None),
+    ]
+
+    assert [only_event(one).target_aliases for one in told] == [
+        names,
+        ("codertocat/hello-world#7", "186853002#7"),
+        ("codertocat", "21031067"),
+        ("octocoders", "38302899"),
+    ]
+
+
+@pytest.mark.parametrize("is_one_time", [True, False, None])
+def test_a_one_time_sponsorship_that_ends_takes_nothing_back(is_one_time: bool | None) -> None:
+    sponsorship = {"node_id": "S_1", "created_at": STARRED, "sponsor": CAT, "sponsorable": OWNER}
+    sponsorship["tier"] = {"is_one_time": is_one_time}
+
+    result = said(action="cancelled", sponsorship=sponsorship, repository=None)
+
+    assert bool(result.events) is (is_one_time is not True)
+    assert bool(result.ignored) is (is_one_time is True)
+
+
+@pytest.mark.parametrize("action", ["pending_cancellation", "pending_tier_change", "edited"])
+def test_what_is_announced_of_a_sponsorship_has_not_happened(action: str) -> None:
+    sponsorship = {"node_id": "S_1", "created_at": STARRED, "sponsor": CAT, "sponsorable": OWNER}
+
+    result = said(action=action, sponsorship=sponsorship, repository=None)
+
+    assert result.ignored == (f"sponsorship.{action} earns nothing",)
 
 
 @pytest.mark.parametrize("sender", [OWNER, {"id": 1, "type": "Bot"}], ids=["person", "bot"])

@@ -2,13 +2,15 @@
 
 import json
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from app.domain.events import Event
 from app.platforms.kit.callback import Example, Forged, KeysUnavailable, Malformed, Reading
 from app.platforms.kit.examples import example_source
-from tests.platforms.callbacks import NOW, adapter_of, arrived, only_event, reading
+from tests.platforms.callbacks import NOW, adapter_of, arrived, only_event, reading, signed
 
 HEADERS = {"Kick-Event-Message-Id": "01JB1V2Q3ZK4B8D8Y6S1QYV7W5", "Kick-Event-Type": "anything"}
 BROADCASTER = {"user_id": 123456789, "username": "broadcaster_name"}
@@ -24,7 +26,7 @@ def test_a_follow_happened_when_it_was_signed() -> None:
 
     assert (event.action, event.actor, event.target) == ("follow", "42", "123456789")
     assert (event.actor_handle, event.occurred_at) == ("ann", NOW)
-    assert event.key == "follow:01JB1V2Q3ZK4B8D8Y6S1QYV7W5"
+    assert event.former_keys[-1] == "follow:01JB1V2Q3ZK4B8D8Y6S1QYV7W5"
 
 
 def test_the_type_is_believed_from_the_body_and_not_from_the_unsigned_header() -> None:
@@ -43,7 +45,63 @@ def test_only_the_first_month_is_a_subscription(months: object, action: str) -> 
 def test_an_anonymous_gift_is_nobodys() -> None:
     gifter = {"is_anonymous": True, "user_id": None, "username": None}
 
-    assert said(gifter=gifter).ignored == ("gifts names no actor",)
+    assert said(gifter=gifter).ignored == ("gifts by an anonymous account",)
+
+
+CREATED = "2026-11-23T11:59:59Z"
+MONTH = {"subscriber": ANN, "duration": 1, "created_at": CREATED, "expires_at": "2026-12-23"}
+GIFT = {"gifter": ANN, "giftees": [{"user_id": 1}, {"user_id": 2}], "created_at": CREATED}
+KICKS = {"sender": ANN, "gift": {"name": "Hype", "amount": 5}, "created_at": CREATED}
+
+
+def under(delivery: str, told: dict[str, Any], at: datetime = NOW) -> Event:
+    """What one delivery says that was signed at that time."""
+    adapter, headers = adapter_of("kick"), {"Kick-Event-Message-Id": delivery}
+    sent = signed(adapter, {"broadcaster": BROADCASTER, **told}, headers, at=at)
+    return only_event(adapter.read(sent))
+
+
+@pytest.mark.parametrize("told", [{"follower": ANN}, MONTH, {**MONTH, "duration": 3}, GIFT, KICKS])
+def test_one_action_under_two_delivery_ids_is_one(told: dict[str, Any]) -> None:
+    one, other = under("d-1", told), under("d-2", told, NOW + timedelta(seconds=30))
+
+    assert one.key == other.key
+    assert one.former_keys[-1].endswith(":d-1")
+
+
+def test_a_follow_that_is_told_again_after_midnight_is_known() -> None:
+    midnight, second = datetime(2026, 11, 24, tzinfo=UTC), timedelta(seconds=1)
+
+    before = under("d-1", {"follower": ANN}, midnight - second)
+    after = under("d-2", {"follower": ANN}, midnight + second)
+    later = under("d-3", {"follower": ANN}, midnight + timedelta(days=2))
+
+    assert before.key in after.former_keys
+    assert before.key not in (after.key, later.key, *later.former_keys)
+
+
+@pytest.mark.parametrize(
+    ("told", "other"),
+    [
+        ({"follower": ANN}, {"follower": {**ANN, "user_id": 43}}),
+        (MONTH, {**MONTH, "created_at": "2026-11-23T12:00:00Z"}),
+        ({**MONTH, "duration": 2}, {**MONTH, "duration": 3}),
+        (GIFT, {**GIFT, "created_at": "2026-11-23T12:00:00Z"}),
+        (GIFT, {**GIFT, "giftees": [{"user_id": 3}]}),
+        (KICKS, {**KICKS, "created_at": "2026-11-23T12:00:00Z"}),
+        (KICKS, {**KICKS, "gift": {"name": "Rage"}}),
+    ],
+)
+def test_two_actions_are_two(told: dict[str, Any], other: dict[str, Any]) -> None:
+    assert under("d-1", told).key != under("d-1", other).key
+
+
+def test_a_rule_may_name_the_channel_as_its_address_does() -> None:
+    channel = {**BROADCASTER, "channel_slug": "shop"}
+
+    event = only_event(said(follower=ANN, broadcaster=channel))
+
+    assert (event.target, event.target_aliases) == ("123456789", ("shop",))
 
 
 def test_another_broadcasters_event_earns_nothing_though_kick_signed_it() -> None:
@@ -153,6 +211,12 @@ def test_a_broadcaster_must_be_named() -> None:
         adapter_of("kick", broadcasters=[])
 
 
-def test_a_body_without_a_broadcaster_is_malformed() -> None:
-    with pytest.raises(Malformed, match=r"broadcaster\.user_id"):
-        reading(adapter_of("kick"), {"follower": ANN}, HEADERS)
+def test_a_body_without_a_broadcaster_earns_nothing() -> None:
+    result = reading(adapter_of("kick"), {"follower": ANN}, HEADERS)
+
+    assert result.ignored == ("an event of a broadcaster that is not configured",)
+
+
+def test_a_follow_without_an_id_in_its_place_is_malformed() -> None:
+    with pytest.raises(Malformed, match=r"follower\.user_id"):
+        said(follower={"user_id": [42]})

@@ -13,6 +13,7 @@ from tests.platforms.callbacks import NOW, adapter_of, callback, only_event, rea
 SECRET = "example-client-secret-new"
 PAGE = "urn:li:organization:7"
 ANN = "urn:li:person:ann"
+COMMENT = "urn:li:comment:(urn:li:activity:6422861848709726123,2)"
 
 
 def notification(action: str, sort: str = "comment", owner: str = ANN, **more: Any) -> Any:
@@ -21,6 +22,7 @@ def notification(action: str, sort: str = "comment", owner: str = ANN, **more: A
         "organizationalEntity": PAGE,
         "action": action,
         "sourcePost": "urn:li:share:3",
+        "generatedActivity": COMMENT,
         "lastModifiedAt": int(NOW.timestamp() * 1000),
         "decoratedGeneratedActivity": {sort: {"owner": owner, "text": "Great!"}},
         "subscriber": "urn:li:person:the-admin",
@@ -73,13 +75,55 @@ def test_without_the_decoration_there_is_no_actor() -> None:
     assert result.ignored == ("COMMENT names no actor",)
 
 
+def test_one_comment_that_two_administrators_are_told_of_is_one() -> None:
+    one, other = told(notification("COMMENT"), notification("COMMENT", notificationId=2)).events
+
+    assert one.key == other.key
+    assert (one.former_keys, other.former_keys) == (("COMMENT:5603453321",), ("COMMENT:2",))
+
+
+@pytest.mark.parametrize("decoration", [None, {}, {"comment": {"owner": ANN}}], ids=str)
+def test_a_deletion_takes_back_the_comment_that_it_names(decoration: object) -> None:
+    other = COMMENT.replace(",2)", ",3)")
+
+    done = only_event(told(notification("COMMENT")))
+    gone = notification("COMMENT_DELETE", notificationId=9, decoratedGeneratedActivity=decoration)
+    undone = only_event(told(gone))
+    of_another = only_event(told({**gone, "generatedActivity": other, "sourcePost": None}))
+
+    assert undone.undoes == done.key != of_another.undoes
+    assert undone.actor == (ANN if decoration else None)
+    assert of_another.target is None
+
+
+def test_a_deletion_that_names_no_comment_takes_nothing_back() -> None:
+    result = told(notification("COMMENT_DELETE", generatedActivity=None))
+
+    assert result.ignored == ("COMMENT_DELETE names no comment",)
+
+
+def test_a_person_and_a_post_have_other_names_too() -> None:
+    event = only_event(told(notification("COMMENT")))
+    of_a_share = told(
+        notification("COMMENT", generatedActivity="urn:li:comment:(urn:li:share:1,2)")
+    )
+    by_a_page = told(notification("COMMENT", owner="urn:li:organization:8"))
+
+    assert (event.aliases, event.target_aliases) == (
+        ("ann",),
+        ("urn:li:activity:6422861848709726123",),
+    )
+    assert only_event(of_a_share).target_aliases == ()
+    assert only_event(by_a_page).aliases == ()
+
+
 def test_each_of_a_batch_is_an_event_of_its_own_with_its_own_payload() -> None:
     first, broken = notification("COMMENT"), notification("COMMENT", sourcePost=[])
-    second = notification("SHARE", "share", notificationId=2)
+    second = notification("SHARE", "share", generatedActivity="urn:li:share:9")
 
     result = told(first, broken, 7, second)
 
-    assert [event.key for event in result.events] == ["COMMENT:5603453321", "SHARE:2"]
+    assert [event.key for event in result.events] == [f"COMMENT:{COMMENT}", "SHARE:urn:li:share:9"]
     assert [json.loads(e.payload)["notifications"] for e in result.events] == [[first], [second]]
     assert len(result.ignored) == 2
 

@@ -62,6 +62,35 @@ def test_what_we_publish_ourselves_earns_nothing() -> None:
     assert status(account=BRAND).ignored == ("a status of an account of ours",)
 
 
+@pytest.mark.parametrize("mark", ["bot", "group"])
+def test_bots_and_groups_earn_nothing(mark: str) -> None:
+    assert status(account={**ANN, mark: True}).ignored == ("a status by a bot or a group",)
+
+
+@pytest.mark.parametrize(
+    ("acct", "alias"), [("ann", "@ann"), ("ann@far.example", "@ann@far.example")]
+)
+def test_an_account_is_known_by_its_name_too_which_is_no_number(acct: str, alias: str) -> None:
+    event = only_event(status(account={**ANN, "acct": acct}))
+
+    assert (event.actor, event.aliases) == ("42", (alias,))
+
+
+@pytest.mark.parametrize("name", ["brand", "@brand", "Brand"])
+def test_our_accounts_may_be_written_in_any_way(name: str) -> None:
+    body = {"event": "status.created", "created_at": AT}
+    one = {"id": "7", "created_at": AT, "account": ANN, "mentions": [BRAND]}
+
+    _, mention = reading(adapter_of("mastodon", names=[name]), {**body, "object": one}).events
+
+    assert (mention.target, mention.target_aliases) == ("brand", ("109",))
+
+
+@pytest.mark.parametrize("body", [{}, {"text": "by a template"}, {"event": "x"}], ids=str)
+def test_a_body_by_a_template_is_left_out(body: dict[str, Any]) -> None:
+    assert len(reading(adapter_of("mastodon"), body).ignored) == 1
+
+
 def test_an_approved_account_has_joined_the_server() -> None:
     event = only_event(told("account.approved", {"id": "42", "username": "ann"}))
 

@@ -14,7 +14,7 @@ from tests.platforms.callbacks import adapter_of, callback, only_event, reading
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reddit.md").read_text("utf-8")
 AUTHOR = {"id": "t2_ann", "name": "ann"}
-AT = "2026-11-23T12:00:00.000Z"
+AT, LATER = "2026-11-23T12:00:00.000Z", "2026-11-23T12:00:01.000Z"
 
 
 def told(sort: str, **more: Any) -> Reading:
@@ -46,6 +46,47 @@ def test_a_deletion_whose_author_is_hidden_names_the_comment() -> None:
     [done], [undone] = told("CommentCreate").events, told("CommentDelete", author=None).events
 
     assert (undone.actor, undone.undoes) == (None, done.key)
+
+
+@pytest.mark.parametrize("thing", ["Post", "Comment"])
+def test_an_approval_tells_the_same_thing_at_a_later_time(thing: str) -> None:
+    done, approved = (
+        only_event(told(f"{thing}Create")),
+        only_event(told(f"{thing}Approve", at=LATER)),
+    )
+
+    assert (approved.key, approved.undone) == (done.key, False)
+    assert approved.occurred_at > done.occurred_at
+
+
+@pytest.mark.parametrize(("thing", "prefix"), [("Post", "t3_"), ("Comment", "t1_")])
+def test_an_id_is_the_same_with_and_without_its_prefix(thing: str, prefix: str) -> None:
+    author = {"id": "ann", "name": "ann"}
+
+    full = only_event(told(f"{thing}Create", id=f"{prefix}c"))
+    bare = only_event(told(f"{thing}Create", id="c", author=author, on="p"))
+
+    assert bare.key == full.key
+    assert (full.actor, full.aliases) == ("t2_ann", ("ann",))
+    assert (bare.actor, bare.aliases) == ("ann", ("t2_ann",))
+
+
+def test_a_rule_may_name_the_post_without_its_prefix_and_a_subreddit_in_lower_case() -> None:
+    comment, post = (
+        only_event(told("CommentCreate")),
+        only_event(told("PostCreate", subreddit="Brand")),
+    )
+
+    assert (comment.target, comment.target_aliases) == ("t3_p", ("p",))
+    assert (post.target, post.target_aliases) == ("Brand", ("brand",))
+
+
+def test_a_removal_needs_no_more_than_the_id() -> None:
+    body = {"type": "CommentDelete", "id": "t1_c", "at": AT}
+
+    undone = only_event(reading(adapter_of("reddit"), body))
+
+    assert (undone.actor, undone.target, undone.undoes) == (None, None, "CommentCreate:t1_c")
 
 
 @pytest.mark.parametrize("sort", ["CommentUpdate", "PostReport", "ModAction"])

@@ -61,6 +61,19 @@ def test_an_event_of_another_subscription_is_left_out() -> None:
     assert told(activity("create"), subscription_id="120475").events
 
 
+@pytest.mark.parametrize("body", [{}, {"object_type": "club", "aspect_type": "update"}], ids=str)
+def test_a_callback_of_another_kind_is_left_out(body: dict[str, Any]) -> None:
+    assert len(told(body).ignored) == 1
+    assert len(told(body, subscription_id="9").ignored) == 1
+
+
+@pytest.mark.parametrize("private", ["true", "false"])
+def test_an_activity_that_is_hidden_or_shown_is_an_edit(private: str) -> None:
+    result = told(activity("update", updates={"private": private}))
+
+    assert result.ignored == ("activity.update earns nothing",)
+
+
 def test_the_signature_covers_the_time_and_the_body() -> None:
     body = json.dumps(activity("create")).encode()
     key, content = b"example-signing-secret-new", f"{AT}.".encode() + body

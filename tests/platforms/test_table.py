@@ -8,6 +8,7 @@ import pytest
 from app.platforms import adapters
 from app.platforms.kit.adapter import MOST_UNPROVEN_PARTS
 from app.platforms.kit.examples import templates
+from app.platforms.kit.kinds import Kind
 
 PAGE = (Path(__file__).parents[2] / "docs" / "platforms.md").read_text("utf-8")
 COLUMNS = {
@@ -123,3 +124,43 @@ def test_what_a_platform_is_answered_stands_in_the_table_of_answers(platform: st
 
     wanted = [f"`{platform}`", taken, str(kind.forged_status), str(kind.malformed_status), within]
     assert wanted in rows("What each is answered"), f"write: | {' | '.join(wanted)} |"
+
+
+KEYED = "What tells two actions apart, and what an undoing takes back"
+APART = [
+    (platform.strip("`"), action, other, target, undoing)
+    for platform, actions, _, other, target, undoing in (r for r in rows(KEYED) if len(r) == 6)
+    for action in re.findall(r"`([a-z-]+)`", actions)
+]
+
+
+def kinds_of(platform: str, action: str) -> list[Kind]:
+    return [kind for kind in adapters()[platform].kinds.values() if kind.action == action]
+
+
+@pytest.mark.parametrize("platform", sorted({platform for platform, *_ in APART}))
+def test_every_action_says_what_its_key_is_made_of(platform: str) -> None:
+    told = [action for one, action, *_ in APART if one == platform]
+
+    assert sorted(told) == sorted({kind.action for kind in adapters()[platform].kinds.values()})
+
+
+@pytest.mark.parametrize(("platform", "action", "other", "target", "undoing"), APART)
+def test_a_row_says_which_other_names_there_are_and_what_an_undoing_names(
+    platform: str, action: str, other: str, target: str, undoing: str
+) -> None:
+    kinds = kinds_of(platform, action)
+    undone = [kind for kind in kinds if kind.undone]
+
+    assert (other != "—") is any(kind.aliases for kind in kinds)
+    assert (target != "—") is any(kind.target_aliases for kind in kinds)
+    assert undoing.startswith("—") is (not undone)
+    for kind in undone:
+        assert undoing.startswith("that very one") is (kind.undoes is not None)
+        assert undoing.startswith("account and target") is (kind.undoes is kind.thing is None)
+
+
+def test_what_is_left_out_is_told_of_the_same_platforms() -> None:
+    left_out = {row[0].strip("`") for row in rows(KEYED) if len(row) == 2} - {"platform"}
+
+    assert left_out == {platform for platform, *_ in APART}

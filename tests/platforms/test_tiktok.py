@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from app.domain.events import Event
 from app.platforms.kit.callback import Forged, Malformed, Reading
 from tests.platforms.callbacks import NOW, adapter_of, callback, only_event, reading, signed
 
@@ -59,9 +60,65 @@ def test_a_comment_is_by_its_writer_and_not_by_the_brand_that_is_told() -> None:
     assert (deleted.undoes, deleted.undone) == (written.key, True)
 
 
+def test_a_comment_that_is_hidden_and_shown_again_is_the_same_comment() -> None:
+    content = {"comment_id": 1, "video_id": 9, "unique_identifier": "u1", "timestamp": AT - 60}
+
+    def at(seconds: int, action: str) -> Event:
+        body = {**content, "comment_action": action}
+        return only_event(told("comment.update", body, create_time=AT + seconds))
+
+    written, hidden, shown = at(0, "insert"), at(10, "set_to_hidden"), at(20, "set_to_public")
+
+    assert (hidden.undone, hidden.undoes) == (True, written.key)
+    assert (shown.undone, shown.key) == (False, written.key)
+    assert written.occurred_at < hidden.occurred_at < shown.occurred_at
+
+
+def test_a_deletion_without_its_writer_names_the_comment() -> None:
+    content = {"comment_id": 1, "comment_action": "delete", "timestamp": AT}
+
+    undone = only_event(told("comment.update", content))
+
+    assert (undone.actor, undone.target) == (None, None)
+    assert undone.undoes == "comment.update.insert:1"
+
+
+def test_what_the_brand_comments_itself_is_no_customers() -> None:
+    content = {"comment_id": 1, "video_id": 9, "unique_identifier": "act.ann", "timestamp": AT}
+
+    result = told("comment.update", {**content, "comment_action": "insert"})
+
+    assert result.ignored == ("comment.update.insert is by the account itself",)
+
+
+def test_the_word_for_hiding_may_be_spelt_right() -> None:
+    words = (
+        "post.publish.no_longer_publicaly_available",
+        "post.publish.no_longer_publicly_available",
+    )
+
+    undone = {only_event(told(word, {"post_id": 7})).undoes for word in words}
+
+    assert undone == {"post.publish.publicly_available:7"}
+
+
+def test_a_content_that_is_an_object_already_is_read() -> None:
+    body = {"event": "video.publish.completed", "create_time": AT, "user_openid": "act.ann"}
+
+    event = only_event(reading(adapter_of("tiktok"), {**body, "content": {"share_id": "s-1"}}))
+
+    assert event.target == "s-1"
+
+
 @pytest.mark.parametrize("event", ["authorization.removed", "video.upload.failed"])
-def test_what_earns_nothing_is_said_so(event: str) -> None:
-    assert told(event, {"reason": 1}).ignored == (f"{event} earns nothing",)
+@pytest.mark.parametrize("content", [{"reason": 1}, "", "user revoked", "[]", "\ud800"], ids=repr)
+def test_what_earns_nothing_is_said_so_whatever_its_content(event: str, content: object) -> None:
+    assert told(event, content).ignored == (f"{event} earns nothing",)
+
+
+@pytest.mark.parametrize("body", [{}, {"events": []}, {"event": "x", "content": None}], ids=str)
+def test_a_callback_of_another_kind_is_left_out(body: dict[str, Any]) -> None:
+    assert len(reading(adapter_of("tiktok"), body).ignored) == 1
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{", '"{}"', "\ud800"])

@@ -293,7 +293,6 @@ def test_a_revocation_is_a_notice(body: dict[str, Any]) -> None:
     "body",
     [
         {"data": 5},
-        {"data": {}},
         activity("follow.follow", {"source": {"data": {"id": THEM}}}),
         {**follow(), "data": {**follow()["data"], "event_uuid": None}},
         post("post.reply.create", ("replied_to", "7"), created_at="yesterday"),
@@ -475,11 +474,43 @@ def test_one_bad_item_does_not_cost_the_others(bad: object) -> None:
         {"for_user_id": US, "follow_events": []},
         {"for_user_id": US, "mute_events": [{"type": "mute"}]},
         {"replay_job_status": {"webhook_id": "1", "job_state": "Complete"}},
+        {"data": {}},
+        {"data": {"id": "1", "text": "hi"}, "matching_rules": [{"id": "2", "tag": "brand"}]},
+        {"data": {"id": "1", "author_id": "42", "referenced_tweets": [{"type": "quoted"}]}},
     ],
     ids=str,
 )
-def test_a_callback_without_anything_for_us_says_nothing(body: dict[str, Any]) -> None:
-    assert read(body) == Reading()
+def test_a_callback_of_another_kind_earns_nothing(body: dict[str, Any]) -> None:
+    """A registered webhook may be sent the posts of a filtered stream, too."""
+    assert read(body) == Reading(ignored=("a post or another kind earns nothing",))
+
+
+@pytest.mark.parametrize("kind", ["post.repost.create", "post.quote.create", "post.reply.create"])
+def test_a_post_that_two_subscriptions_tell_of_is_one(kind: str) -> None:
+    told = post(kind, ("retweeted", "7"), ("quoted", "7"), ("replied_to", "7"))
+    other = {**told["data"], "event_uuid": "5283049576128394756", "filter": {"user_id": OTHER}}
+
+    one, again = only_event(read(told)), only_event(read({"data": other}))
+
+    assert one.key == again.key == f"{kind}:2090000000000000003"
+    assert one.former_keys == (f"{kind}:-7953119945885597316:{US}",)
+
+
+def test_a_post_that_mentions_two_of_us_is_two_mentions() -> None:
+    told = post("post.mention.create")
+    other = {**told["data"], "filter": {"user_id": OTHER}}
+
+    assert only_event(read(told)).key != only_event(read({"data": other})).key
+
+
+@pytest.mark.parametrize(("direction", "events"), [("inbound", 0), ("outbound", 1), (None, 1)])
+def test_what_the_watched_account_posts_itself_is_no_customer_s(
+    direction: str | None, events: int
+) -> None:
+    told = post("post.reply.create", ("replied_to", "7"), author_id=US)
+    told["data"]["filter"] = {"user_id": US, "direction": direction}
+
+    assert len(read(told).events) == events
 
 
 def test_items_without_the_subscribed_account_are_malformed() -> None:

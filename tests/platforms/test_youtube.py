@@ -1,5 +1,7 @@
 """YouTube: https://developers.google.com/youtube/v3/guides/push_notifications"""
 
+import hashlib
+import hmac
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -34,6 +36,10 @@ def entry(video: str = "v-1", at: datetime = NOW, **more: str) -> str:
     )
 
 
+def deleted(video: str, at: datetime) -> str:
+    return DELETED.format(video, at.isoformat())
+
+
 def told(*entries: str) -> Reading:
     return reading(adapter_of("youtube"), FEED.format("".join(entries)).encode())
 
@@ -52,7 +58,7 @@ def test_an_upload_is_a_post_by_its_channel() -> None:
 
 
 def test_nanoseconds_are_cut() -> None:
-    event = only_event(told(entry(published="2026-11-23T11:59:59.552394234+00:00")))
+    event = only_event(told(entry(updated="2026-11-23T11:59:59.552394234+00:00")))
 
     assert event.occurred_at.microsecond == 552394
 
@@ -62,6 +68,33 @@ def test_an_edit_is_the_same_event_as_the_upload() -> None:
     edited = only_event(told(entry(updated=(NOW + timedelta(hours=1)).isoformat())))
 
     assert edited.key == upload.key
+
+
+def test_a_video_that_is_shown_again_was_told_of_after_it_was_hidden() -> None:
+    """Whichever of its two times the platform changes."""
+    hidden_at, shown_at = (NOW + timedelta(minutes=minutes) for minutes in (1, 2))
+
+    upload, hidden = only_event(told(entry())), only_event(told(deleted("v-1", hidden_at)))
+    shown = [
+        only_event(told(entry(updated=shown_at.isoformat()))),
+        only_event(told(entry(at=shown_at))),
+    ]
+
+    for one in shown:
+        assert one.key == upload.key == hidden.undoes
+        assert upload.occurred_at < hidden.occurred_at < one.occurred_at
+
+
+def test_a_deletion_without_its_channel_names_the_video() -> None:
+    gone = f'<at:deleted-entry ref="yt:video:v-1" when="{NOW.isoformat()}"/>'
+
+    undone = only_event(told(gone))
+
+    assert (undone.actor, undone.undoes) == (None, only_event(told(entry())).key)
+
+
+def test_an_entry_without_an_update_happened_when_it_was_published() -> None:
+    assert only_event(told(entry(updated=""))).occurred_at == NOW
 
 
 def test_an_edit_of_an_old_upload_is_no_upload() -> None:
@@ -125,6 +158,64 @@ def test_a_handshake_is_answered_with_the_challenge_and_grants_the_lease() -> No
     assert reply == Reply(200, "5853847583")
     assert reply is not None
     assert reply.grant == Grant(ASKED["hub.topic"], 432_000)
+
+
+ADDRESSES = [
+    "https://www.youtube.com/feeds/videos.xml?channel_id=",
+    "http://www.youtube.com/xml/feeds/videos.xml?channel_id=",
+]
+
+
+@pytest.mark.parametrize("address", ADDRESSES)
+def test_a_topic_has_several_addresses_and_is_one(address: str) -> None:
+    reply = asked(hub__topic=f"{address}UC-example-channel")
+
+    assert reply == Reply(200, "5853847583")
+    assert reply is not None
+    assert reply.grant == Grant(ASKED["hub.topic"], 432_000)
+
+
+@pytest.mark.parametrize("address", [*ADDRESSES, "https://www.youtube.com/other?channel_id="])
+def test_no_address_confirms_another_channel(address: str) -> None:
+    for channel in ("UC-another", "", "UC-example-channel&x=1"):
+        with pytest.raises(Malformed):
+            asked(hub__topic=f"{address}{channel}")
+
+
+@pytest.mark.parametrize("address", ADDRESSES)
+def test_the_feed_of_a_channel_is_ours_under_either_address(address: str) -> None:
+    link = '<link rel="self" href="{}{}"/>'
+
+    assert told(link.format(address, "UC-example-channel"), entry()).events
+    assert not told(link.format(address, "UC-left-us"), entry()).events
+
+
+@pytest.mark.parametrize("method", ["sha1", "sha256", "sha384", "sha512"])
+def test_a_hub_signs_by_any_of_the_four_methods(method: str) -> None:
+    adapter, body = adapter_of("youtube"), b"<feed/>"
+    digest = hmac.new(b"example-secret-old", body, method).hexdigest()
+
+    for proof in (f"{method}={digest}", f"{method}={digest.upper()}"):
+        adapter.verify(callback(body, {"X-Hub-Signature": proof}))
+
+
+@pytest.mark.parametrize("method", ["md5", "sha224", "sha3_256", "SHA1", "", "sha256 "])
+def test_a_hub_signs_by_no_other_method(method: str) -> None:
+    body = b"<feed/>"
+    known = method.strip() in hashlib.algorithms_available
+    digest = hmac.new(b"example-secret-new", body, method.strip() if known else "sha1").hexdigest()
+
+    with pytest.raises(Forged):
+        adapter_of("youtube").verify(callback(body, {"X-Hub-Signature": f"{method}={digest}"}))
+
+
+def test_one_method_s_digest_is_no_other_s() -> None:
+    body = b"<feed/>"
+    digest = hmac.new(b"example-secret-new", body, "sha256").hexdigest()
+
+    for proof in (f"sha1={digest}", f"sha512={digest}", digest, "sha256=", "sha256"):
+        with pytest.raises(Forged):
+            adapter_of("youtube").verify(callback(body, {"X-Hub-Signature": proof}))
 
 
 def test_the_token_may_come_in_the_hubs_own_field() -> None:

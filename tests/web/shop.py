@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 from urllib.parse import quote
@@ -74,7 +75,9 @@ class Shop:
     def follow(self, account: str, key: str = "event-1", target: str = CHANNEL) -> None:
         """Twitch tells us, correctly signed, that an account followed a channel."""
         now = self.service.now()
-        example = templates("twitch")["follow"].fill(actor=account, target=target, key=key, now=now)
+        # Its time is what tells one follow from another, so that each key has a time of its own.
+        at = now - timedelta(milliseconds=int(key.rpartition("-")[2]) - 1)
+        example = templates("twitch")["follow"].fill(actor=account, target=target, key=key, now=at)
         headers = self.service.configuration.sources["twitch"].sign(example, now).headers
         answer = self.call("POST", "/webhooks/twitch", headers=headers, data=example.body)
         assert answer.status_code == 204, answer.text

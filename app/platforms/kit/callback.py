@@ -52,7 +52,8 @@ class Reply:
     """The HTTP answer a platform expects. Never HTML: a handshake echoes what a stranger sent.
 
     What an answered handshake says besides: ``grant``, for how long we are subscribed, or
-    ``notice``, a word about the subscription that is no proof of ownership.
+    ``notice``, a word about the subscription that is no proof of ownership. With ``is_proof`` false
+    it says nothing: anyone may have asked.
     """
 
     status: int = 204
@@ -60,6 +61,7 @@ class Reply:
     content_type: str = "text/plain; charset=utf-8"
     grant: Grant | None = field(default=None, compare=False)
     notice: str | None = field(default=None, compare=False)
+    is_proof: bool = field(default=True, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,9 +21,10 @@ class Template:
 
     ``body`` is JSON (or text), with placeholders in its strings: ``{actor}``, ``{target}``,
     ``{id}``, ``{iso}``, ``{unix_text}``, ``{unix_ms_text}``; a string that is exactly ``{unix}`` or
-    ``{unix_ms}`` becomes a number. ``expect`` lists the events it must be read as, ``nudges`` the
-    nudges.
-    ``stands_for``, from ``addressed.toml``: by a source's key, the word in its place here.
+    ``{unix_ms}`` becomes a number, and so does ``{actor:number}``, ``{target:number}`` or
+    ``{id:number}`` where what it is filled with is one. ``expect`` lists the events it must be
+    read as, ``nudges`` the nudges. ``stands_for``, from ``addressed.toml``: by a source's key, the
+    word in its place here.
     """
 
     name: str
@@ -165,9 +166,18 @@ def _filled(value: Any, values: Mapping[str, str]) -> Any:
         return value
     if value in ("{unix}", "{unix_ms}"):
         return int(values[value])
+    if value.endswith(":number}"):
+        return _number(values[value.replace(":number", "")])
     for placeholder, text in values.items():
         value = value.replace(placeholder, text)
     return value
+
+
+def _number(text: str) -> int | str:
+    """``text`` as a number, if it is written as numbers are."""
+    digits = text.removeprefix("-")
+    is_number = digits.isascii() and digits.isdecimal() and not digits.startswith("0")
+    return int(text) if is_number and len(digits) < 20 else text
 
 
 def _first(value: object) -> str:

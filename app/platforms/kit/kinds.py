@@ -33,7 +33,13 @@ class At:
     path: str
 
 
+def _decimal_time(value: object, what: str) -> datetime:
+    """Seconds since 1970 with decimals, as text; the decimals often only number the moments."""
+    return unix_time(text(value, what).partition(".")[0], what)
+
+
 iso = partial(At, iso_time)
+unix_decimal = partial(At, _decimal_time)
 unix = partial(At, unix_time)
 unix_ms = partial(At, unix_ms_time)
 
@@ -45,8 +51,10 @@ class Kind:
     ``identity`` names what tells this action from every other of its kind: the first must be
     there, the others may be absent. An event that carries no time happened when it was received.
     ``undoes``: the word of the kind that an undone one takes back, where both have one identity.
-    A ``target`` of None: the action has none. ``thing``, ``aliases`` and ``target_aliases`` are
-    paths to what `Event` calls so; an alias that is absent or equal to the id is left out.
+    A ``target`` of None: the action has none. ``same_as``: the word of the kind whose key it has,
+    because it is the same action, told again when what was hidden is shown. ``thing``,
+    ``aliases`` and ``target_aliases`` are paths to what `Event` calls so; an alias that is absent
+    or equal to the id is left out.
     ``former_identities`` are what an earlier version made the key of.
     """
 
@@ -58,6 +66,7 @@ class Kind:
     handle: str | None = None
     undone: bool = False
     undoes: str | None = None
+    same_as: str | None = None
     thing: str | None = None
     aliases: tuple[str, ...] = ()
     target_aliases: tuple[str, ...] = ()
@@ -91,9 +100,9 @@ class Kind:
 
     def _read(self, word: str, root: object, actor: str | None) -> dict[str, Any]:
         identity = _identity(root, self.identity)
-        target = self.target and text(dig(root, self.target), self.target)
+        target = self._target(root)
         return {
-            "key": event_key(word, *identity),
+            "key": event_key(self.same_as or word, *identity),
             "former_keys": self._former_keys(word, root),
             "action": self.action,
             "actor": actor,
@@ -106,6 +115,13 @@ class Kind:
             "undoes": event_key(self.undoes, *identity) if self.undoes else None,
             **self._time(root),
         }
+
+    def _target(self, root: object) -> str | None:
+        if self.target is None:
+            return None
+        # A removal that names one action by its key needs no more.
+        read = optional_text if self.undoes else text
+        return read(dig(root, self.target), self.target)
 
     def _former_keys(self, word: str, root: object) -> tuple[str, ...]:
         """The keys of earlier versions, where the payload has all that they were made of."""
