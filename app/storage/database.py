@@ -261,6 +261,7 @@ class Database:
                 if last_try or not is_read_only(error):
                     raise
             else:
+                self._refusals.end()
                 return
 
     def _together(self, jobs: Sequence[Job]) -> Exception | None:

@@ -178,3 +178,7 @@ class Breather:
     def note(self, error: Exception) -> None:
         if self._is_cause(error):
             self._until = time.monotonic() + _BREATHER_SECONDS
+
+    def end(self) -> None:
+        """It is known to be well again."""
+        self._until = 0.0

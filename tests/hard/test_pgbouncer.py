@@ -58,7 +58,7 @@ def said_by_check(installation: Installation) -> list[tuple[str, str]]:
     return [
         (one["level"], one["text"])
         for one in json.loads(done.stdout)["findings"]
-        if one["place"] == "DATABASE_URL" and "pool" in one["text"]
+        if one["place"] == "DATABASE_URL" and "pool" in one["text"] and "://" not in one["text"]
     ]
 
 

@@ -619,8 +619,8 @@ def test_a_worker_that_hangs_is_not_alive(
     hanging = Hanging(world.database.url)
     dispatcher = dispatcher_of(world, database=hanging)
 
+    assert dispatcher.is_alive()
     until(lambda: not dispatcher.is_alive(), 5)
     go.set()
-    until(dispatcher.is_alive, 5)
     dispatcher.stop()
     hanging.close()
