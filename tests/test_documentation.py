@@ -27,6 +27,7 @@ SECTIONS = (
     "web",
     "claims",
     "attempts",
+    "awards",
     "gameball",
     "confirmation",
     "retention",
