@@ -1,13 +1,16 @@
 """Meta: Facebook Pages and Instagram, which share one mechanism."""
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
+
+from pydantic import Field
 
 from app.domain.events import Event
 from app.platforms.kit.callback import Callback, Reading
 from app.platforms.kit.fields import compact_json, dig, json_object, listed, obj, read_each, text
-from app.platforms.kit.hub_family import POLICY, HubAdapter, updates
+from app.platforms.kit.hub_family import POLICY, HubAdapter, HubSource, updates
 from app.platforms.kit.kinds import Kind, unix, unix_ms
+from app.platforms.kit.options import SourceConfig
 
 IDENTITY = ("post_id", "comment_id", "from.id", "reaction_type", "created_time")
 REACTION = Kind("like", "from.id", "post_id", IDENTITY, unix("created_time"), "from.name")
@@ -33,11 +36,20 @@ KINDS = {
 }
 
 
+class MetaSource(HubSource):
+    pages: tuple[str, ...] = Field(
+        default=(),
+        description="Only what happens on these counts, by the ids of Pages and of Instagram "
+        "accounts; none named: on any that the app is subscribed to.",
+    )
+
+
 class Meta(HubAdapter):
     """A person has another id on each Page: sources of several want ``accounts`` of their own."""
 
     name = "meta"
     docs = "https://developers.facebook.com/docs/graph-api/webhooks/getting-started"
+    config: ClassVar[type[SourceConfig]] = MetaSource
     kinds = KINDS
     terms = (POLICY,)
     networks = ("facebook", "instagram")
@@ -56,6 +68,8 @@ class Meta(HubAdapter):
         if word not in KINDS:
             return f"{word} earns nothing"
         kind, own = KINDS[word], text(entry.get("id"), "entry.id")
+        if self.source.pages and own not in self.source.pages:
+            return f"{word} on a page that is not configured"
         if word.startswith("page.feed.reaction") and dig(value, "comment_id"):
             # The reaction is to that comment, not to the post above it.
             kind = replace(kind, target="comment_id")

@@ -1,14 +1,17 @@
 """WhatsApp Business: who writes to you, and who joins and leaves your groups."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any, ClassVar
+
+from pydantic import Field
 
 from app.domain.events import Event
 from app.platforms.kit.callback import Callback, Reading
 from app.platforms.kit.fields import compact_json, dig, json_object, listed, obj, read_each, text
-from app.platforms.kit.hub_family import HubAdapter, updates
+from app.platforms.kit.hub_family import HubAdapter, HubSource, updates
 from app.platforms.kit.kinds import Kind, unix
+from app.platforms.kit.options import SourceConfig
 
 OBJECT = "whatsapp_business_account"
 JOIN = Kind(
@@ -20,11 +23,20 @@ WRITTEN = Kind("message", "account", "to", ("id",), unix("timestamp"), "name")
 NO_MESSAGES = ("reaction", "system", "unsupported", "request_welcome", "edit")
 
 
+class WhatsAppSource(HubSource):
+    phone_numbers: tuple[str, ...] = Field(
+        default=(),
+        description="Only what happens to these numbers counts, by their phone number ids; none "
+        "named: to any of the account.",
+    )
+
+
 class WhatsApp(HubAdapter):
     """An account is its phone number (``wa_id``), or, of somebody who hides it, the ``user_id``."""
 
     name = "whatsapp"
     docs = "https://developers.facebook.com/docs/whatsapp/webhooks/reference"
+    config: ClassVar[type[SourceConfig]] = WhatsAppSource
     kinds: ClassVar[dict[str, Kind]] = {
         "messages": WRITTEN,
         # https://developers.facebook.com/documentation/business-messaging/whatsapp/webhooks/reference/messages/revoke
@@ -41,8 +53,17 @@ class WhatsApp(HubAdapter):
         sort = text(body.get("object"), "object")
         if sort != OBJECT:
             return Reading(ignored=(f"{sort} earns nothing",))
-        told = (one for update in updates(body) for one in _told(*update))
+        told = (one for update in updates(body) for one in self._of_ours(*update))
         return read_each(told, lambda one: self._event(callback, *one))
+
+    def _of_ours(
+        self, entry: Any, field: object, value: Any
+    ) -> Iterable[tuple[object, object, object]]:
+        """What an update tells, unless it is about a number that is not configured."""
+        number, numbers = dig(value, "metadata.phone_number_id"), self.source.phone_numbers
+        if numbers and str(number) not in numbers:
+            return [(f"{field} of a phone number that is not configured", {}, entry)]
+        return _told(entry, field, value)
 
     def _event(self, callback: Callback, told: Any, root: Any, entry: Any) -> Event | str:
         word = text(told, "what happened")

@@ -367,3 +367,27 @@ def test_the_signature_is_made_over_the_escaped_bytes_as_they_came() -> None:
     body = rb'{"object":"page","entry":[{"id":"1","changes":[{"field":"\u00e4\/","value":1}]}]}'
 
     assert read(body).ignored == ("page.ä/ earns nothing",)
+
+
+@pytest.mark.parametrize(
+    ("sort", "change"),
+    [
+        ("page", {"field": "feed", "value": COMMENT}),
+        ("page", {"field": "feed", "value": {**COMMENT, "verb": "remove"}}),
+        ("page", {"field": "feed", "value": SHARE}),
+        (
+            "instagram",
+            {"field": "comments", "value": {"id": "1", "from": {"id": "2"}, "media": {"id": "3"}}},
+        ),
+    ],
+)
+def test_what_happens_on_another_page_earns_nothing_where_pages_are_named(
+    sort: str, change: Any
+) -> None:
+    body = {"object": sort, "entry": [{"id": PAGE, "time": 1475578854, "changes": [change]}]}
+
+    assert reading(adapter_of("meta", pages=[PAGE]), body).events
+    assert reading(adapter_of("meta"), body).events
+    elsewhere = reading(adapter_of("meta", pages=["7"]), body)
+    assert not elsewhere.events
+    assert elsewhere.ignored[0].endswith("on a page that is not configured")
