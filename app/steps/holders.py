@@ -1,13 +1,16 @@
 """Which attempt holds an award, and by which of its two keys? For telling, never for deciding."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, or_, select
 
+from app.domain.attempts import State
 from app.steps.ledger import Award, keys_of
 from app.storage.tables import AwardRow
+from app.storage.vault import vault_of
 
 # Made once: SQLAlchemy takes as long to prepare a statement as SQLite to run it.
 _HOLDING = select(AwardRow.attempt_id, AwardRow.customer_hash, AwardRow.account_hash).where(
@@ -16,6 +19,47 @@ _HOLDING = select(AwardRow.attempt_id, AwardRow.customer_hash, AwardRow.account_
         AwardRow.account_hash.in_(bindparam("accounts", expanding=True)),
     )
 )
+
+
+class HeldAs(StrEnum):
+    """Whose the award is that a duplicate meets."""
+
+    CUSTOMER = "customer"
+    ACCOUNT = "account"
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """The attempt that holds an award; ``attempt_id`` None: it was deleted since."""
+
+    attempt_id: str | None
+    by: HeldAs
+
+
+def holder_of_duplicate(connection: Connection, attempt: Any) -> Holder | None:
+    """Which attempt holds the award of a duplicate, by its customer or else by its account.
+
+    None: it is no duplicate, its customer was erased, the award is free again, or we have no
+    secret keys to find it by.
+    """
+    if attempt.state != State.DUPLICATE or attempt.customer_id is None:
+        return None
+    if not vault_of(connection).has_keys:
+        return None
+    award = Award(
+        attempt.id,
+        attempt.challenge_id,
+        attempt.customer_id,
+        attempt.platform,
+        attempt.account_id,
+        attempt.occurrence,
+    )
+    own = keys_of(connection, award)["customer_hash"]
+    found = [
+        Holder(row.attempt_id, HeldAs.CUSTOMER if row.customer_hash == own else HeldAs.ACCOUNT)
+        for row in _holding(connection, [award])
+    ]
+    return min(found, key=lambda holder: holder.by is not HeldAs.CUSTOMER, default=None)
 
 
 def holders_of(connection: Connection, award: Award) -> set[str | None]:
