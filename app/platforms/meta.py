@@ -52,6 +52,9 @@ class Meta(HubAdapter):
     config: ClassVar[type[SourceConfig]] = MetaSource
     kinds = KINDS
     terms = (POLICY,)
+    narrowed_by: ClassVar[dict[str, frozenset[str]]] = {
+        "pages": frozenset({"comment", "like", "share"})
+    }
     networks = ("facebook", "instagram")
 
     def read(self, callback: Callback) -> Reading:
