@@ -2,7 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, tzinfo
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from enum import StrEnum
 
 from app.domain.events import Event
@@ -141,6 +141,26 @@ def occurrence(
 def event_occurrence(key: str) -> str:
     name = f"event:{key}"
     return name if len(name) <= MAX_OCCURRENCE else f"digest:{_digest(key)}"
+
+
+def may_have_begun_by(occurrence_name: str, moment: datetime) -> bool:
+    """Whether an award for this occurrence may have been earned by then, in any time zone.
+
+    Of `every_event` the name does not say: yes.
+    """
+    kind, _, rest = occurrence_name.partition(":")
+    # No zone is further ahead of UTC than 14 hours.
+    latest_date = (moment + timedelta(hours=14)).date()
+    match kind:
+        case "day":
+            return date.fromisoformat(rest) <= latest_date
+        case "week":
+            year, week = rest.split("-W")
+            return date.fromisocalendar(int(year), int(week), 1) <= latest_date
+        case "month":
+            return date.fromisoformat(f"{rest.zfill(7)}-01") <= latest_date
+        case _:
+            return True
 
 
 def _date(at: datetime, time_zone: tzinfo) -> date:

@@ -16,6 +16,7 @@ from app.domain.rules import (
     Repeat,
     Rule,
     earned_by,
+    may_have_begun_by,
     occurrence,
     rule_for_claim,
 )
@@ -343,3 +344,22 @@ def test_an_event_of_a_source_that_numbers_apart_is_its_own() -> None:
 def test_an_earlier_version_named_the_occurrence_after_the_other_source() -> None:
     assert BOTH.former_occurrences_of(an_event()) == ("event:twitch-us:m1",)
     assert replace(BOTH, repeat=Repeat.ONCE).former_occurrences_of(an_event()) == ()
+
+
+@given(
+    st.sampled_from(CALENDAR),
+    st.sampled_from(ZONES),
+    st.datetimes(datetime(1, 1, 3), datetime(9999, 12, 1), timezones=st.just(UTC)),  # noqa: DTZ001
+)
+def test_what_was_earned_had_begun_by_then(repeat: Repeat, zone: tzinfo, at: datetime) -> None:
+    assert may_have_begun_by(occurrence(repeat, target=None, at=at, key="k", time_zone=zone), at)
+
+
+@pytest.mark.parametrize("name", ["day:2026-01-07", "week:2026-W03", "month:2026-02"])
+def test_what_begins_later_had_not_begun(name: str) -> None:
+    assert not may_have_begun_by(name, NOON)
+
+
+@pytest.mark.parametrize("name", ["once", "target:1", "event:a:1", "digest:ab"])
+def test_what_has_no_date_may_have_begun_at_any_time(name: str) -> None:
+    assert may_have_begun_by(name, NOON)
