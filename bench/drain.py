@@ -39,7 +39,7 @@ from app.storage.tables import AttemptRow
 from bench.intake import environment_of, fresh_database, prepare
 from bench.wakeups import family, processor_seconds
 
-RULES = (Rule(1, "twitch", "follow"),)
+RULES = (Rule(challenge_id=1, platform="twitch", action="follow"),)
 _STARTED = b"worker.started"
 # Longer than that is put off what a killed worker may or may not have sent, if nobody can know yet.
 _SOON_SECONDS, _LATER_SECONDS = 60, 86_400

@@ -37,7 +37,9 @@ from bench.history import ATTEMPTS_OF_AN_ACCOUNT, PLATFORM, SOURCE, build
 from bench.intake import fresh_database
 
 SMALL = 10_000
-RULE = Rule(1, platform=PLATFORM, action="follow", source=SOURCE, repeat=Repeat.EVERY_EVENT)
+RULE = Rule(
+    challenge_id=1, platform=PLATFORM, action="follow", source=SOURCE, repeat=Repeat.EVERY_EVENT
+)
 POLICY = ForwardingPolicy(
     Pace(1_000_000, 1_000_000, probe_seconds=30),
     RetryPolicy({}, window_at_least_seconds=30, window_at_most_seconds=0),

@@ -28,6 +28,7 @@ SECTIONS = (
     "history",
     "claims",
     "attempts",
+    "awards",
     "gameball",
     "confirmation",
     "retention",

@@ -14,6 +14,7 @@ from app.web.shown import (
     Confirmation,
     Event,
     Granted,
+    HeldBy,
     Payload,
     PayloadFormat,
 )
@@ -83,6 +84,8 @@ def _facts(one: AttemptInFull) -> Iterable[tuple[str, str]]:
     yield "made", f"{iso(one.created_at)}, changed {iso(one.updated_at)}"
     if one.undone_at is not None:
         yield "undone", f"{iso(one.undone_at)}: the account took the action back"
+    if one.held_by is not None:
+        yield "held by", _holder(one.held_by)
     if one.barring:
         yield "barred", "because of this, the account earns this challenge no more"
     yield from _confirmation(one.confirmation)
@@ -90,6 +93,11 @@ def _facts(one: AttemptInFull) -> Iterable[tuple[str, str]]:
         yield "next", _next(one.next_at, is_in_flight=one.in_flight)
     if one.claimed is not None:
         yield "claimed", json.dumps(one.claimed)
+
+
+def _holder(holder: HeldBy) -> str:
+    attempt = holder.attempt_id or "an attempt that was deleted since"
+    return f"{attempt}, for the same {holder.by}"
 
 
 def _confirmation(known: Confirmation) -> Iterable[tuple[str, str]]:

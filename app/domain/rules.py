@@ -1,8 +1,8 @@
 """Which challenges does an action earn, and what counts as the same award?"""
 
 import hashlib
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from enum import StrEnum
 
 from app.domain.events import Event
@@ -10,6 +10,8 @@ from app.domain.evidence import Evidence
 
 # What the ledger has room for: a source and an event's key can be longer together.
 MAX_OCCURRENCE = 300
+# No source can be named so.
+_ANY_SOURCE = "*"
 
 
 class Repeat(StrEnum):
@@ -23,11 +25,13 @@ class Repeat(StrEnum):
     EVERY_EVENT = "every_event"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
     """This action on this target, from this source, earns this challenge.
 
-    ``source`` None: any source whose accounts are of ``platform``, and claims.
+    ``source`` None: any source whose accounts are of ``platform``, and claims. ``sources`` are
+    then the names of those sources, where an event's key means the same in each of them; empty
+    where each source numbers its events apart. ``time_zone``: whose days, weeks and months count.
     """
 
     challenge_id: int
@@ -39,11 +43,34 @@ class Rule:
     repeat: Repeat = Repeat.ONCE
     hold_seconds: float = 0
     bar_after_undo: bool = False
+    # Neither is the rule's own: another section of the file says it.
+    time_zone: tzinfo = field(default=UTC, compare=False)
+    sources: frozenset[str] = field(default=frozenset(), compare=False)
 
     @property
     def minds_undoing(self) -> bool:
         """Whether it matters for this rule that an action was taken back."""
         return self.hold_seconds > 0 or self.bar_after_undo
+
+    def occurrence_of(self, event: Event) -> str:
+        """The occurrence that an award for this event is for."""
+        # The same event may come through each of these sources.
+        source = _ANY_SOURCE if event.source in self.sources else event.source
+        return self._occurrence(event.target, event.happened_at, f"{source}:{event.key}")
+
+    def former_occurrences_of(self, event: Event) -> tuple[str, ...]:
+        """How earlier versions named that occurrence when it came through another source."""
+        if self.repeat is not Repeat.EVERY_EVENT:
+            return ()
+        others = sorted(self.sources - {event.source}) if event.source in self.sources else []
+        return tuple(event_occurrence(f"{source}:{event.key}") for source in others)
+
+    def occurrence_of_claim(self, token_id: str, target: str | None, now: datetime) -> str:
+        """The occurrence that a claim is for, as long as no event proves it."""
+        return self._occurrence(target, now, f"claim:{token_id}")
+
+    def _occurrence(self, target: str | None, at: datetime, key: str) -> str:
+        return occurrence(self.repeat, target=target, at=at, key=key, time_zone=self.time_zone)
 
     def matches(self, event: Event) -> bool:
         return (
@@ -87,24 +114,62 @@ def rule_for_claim(challenge_id: int, hints: ClaimHints, rules: tuple[Rule, ...]
     return next(iter(trusting or fitting), None)
 
 
-def occurrence(repeat: Repeat, *, target: str | None, at: datetime, key: str) -> str:
-    """Name the occurrence an award is for. Days, weeks (ISO) and months are counted in UTC."""
-    day = at.astimezone(UTC).date()
+def occurrence(
+    repeat: Repeat, *, target: str | None, at: datetime, key: str, time_zone: tzinfo = UTC
+) -> str:
+    """Name the occurrence an award is for. Days, weeks (ISO) and months are those of the zone.
+
+    The name has the date and not the zone: after a change of the zone, no date is paid again.
+    """
     match repeat:
         case Repeat.ONCE:
             return "once"
         case Repeat.PER_TARGET:
             return f"target:{target or ''}"
         case Repeat.PER_DAY:
-            return f"day:{day.isoformat()}"
+            return f"day:{_date(at, time_zone).isoformat()}"
         case Repeat.PER_WEEK:
-            year, week, _ = day.isocalendar()
+            year, week, _ = _date(at, time_zone).isocalendar()
             return f"week:{year}-W{week:02}"
         case Repeat.PER_MONTH:
+            day = _date(at, time_zone)
             return f"month:{day.year}-{day.month:02}"
         case Repeat.EVERY_EVENT:
-            name = f"event:{key}"
-            return name if len(name) <= MAX_OCCURRENCE else f"digest:{_digest(key)}"
+            return event_occurrence(key)
+
+
+def event_occurrence(key: str) -> str:
+    name = f"event:{key}"
+    return name if len(name) <= MAX_OCCURRENCE else f"digest:{_digest(key)}"
+
+
+def may_have_begun_by(occurrence_name: str, moment: datetime) -> bool:
+    """Whether an award for this occurrence may have been earned by then, in any time zone.
+
+    Of `every_event` the name does not say: yes.
+    """
+    kind, _, rest = occurrence_name.partition(":")
+    # No zone is further ahead of UTC than 14 hours.
+    latest_date = (moment + timedelta(hours=14)).date()
+    match kind:
+        case "day":
+            return date.fromisoformat(rest) <= latest_date
+        case "week":
+            year, week = rest.split("-W")
+            return date.fromisocalendar(int(year), int(week), 1) <= latest_date
+        case "month":
+            return date.fromisoformat(f"{rest.zfill(7)}-01") <= latest_date
+        case _:
+            return True
+
+
+def _date(at: datetime, time_zone: tzinfo) -> date:
+    try:
+        return at.astimezone(time_zone).date()
+    except OverflowError:
+        # West of Greenwich, the first hours of the year 1, which some platforms send for "none",
+        # are on no calendar.
+        return at.astimezone(UTC).date()
 
 
 def _digest(key: str) -> str:

@@ -1,13 +1,16 @@
 """Meta: Facebook Pages and Instagram, which share one mechanism."""
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
+
+from pydantic import Field
 
 from app.domain.events import Event
 from app.platforms.kit.callback import Callback, Reading
 from app.platforms.kit.fields import compact_json, dig, json_object, listed, obj, read_each, text
-from app.platforms.kit.hub_family import POLICY, HubAdapter, updates
+from app.platforms.kit.hub_family import POLICY, HubAdapter, HubSource, updates
 from app.platforms.kit.kinds import Kind, unix, unix_ms
+from app.platforms.kit.options import SourceConfig
 
 IDENTITY = ("post_id", "comment_id", "from.id", "reaction_type", "created_time")
 REACTION = Kind("like", "from.id", "post_id", IDENTITY, unix("created_time"), "from.name")
@@ -39,13 +42,25 @@ KINDS = {
 }
 
 
+class MetaSource(HubSource):
+    pages: tuple[str, ...] = Field(
+        default=(),
+        description="Only what happens on these counts, by the ids of Pages and of Instagram "
+        "accounts; none named: on any that the app is subscribed to.",
+    )
+
+
 class Meta(HubAdapter):
     """A person has another id on each Page: sources of several want ``accounts`` of their own."""
 
     name = "meta"
     docs = "https://developers.facebook.com/docs/graph-api/webhooks/getting-started"
+    config: ClassVar[type[SourceConfig]] = MetaSource
     kinds = KINDS
     terms = (POLICY,)
+    narrowed_by: ClassVar[dict[str, frozenset[str]]] = {
+        "pages": frozenset({"comment", "like", "share"})
+    }
     networks = ("facebook", "instagram")
 
     def read(self, callback: Callback) -> Reading:
@@ -70,4 +85,7 @@ class Meta(HubAdapter):
         root = {"id": dig(value, "comment_id"), **obj(value, "value"), "sent_at": entry.get("time")}
         root["post"] = dig(value, "media.original_media_id") or dig(value, "media.id")
         payload = compact_json({"object": sort, "entry": [entry]})
-        return self.read_as(kind, callback, word=word, root=root, payload=payload, own=own)
+        result = self.read_as(kind, callback, word=word, root=root, payload=payload, own=own)
+        if self.source.pages and own not in self.source.pages:
+            return self.excluded(result, f"{word} on a page that is not configured")
+        return result

@@ -4,11 +4,14 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, ClassVar
 
+from pydantic import Field
+
 from app.domain.events import Event, SameAccount
 from app.platforms.kit.callback import Callback, Reading
 from app.platforms.kit.fields import compact_json, dig, json_object, listed, obj, read_each, text
-from app.platforms.kit.hub_family import HubAdapter, updates
+from app.platforms.kit.hub_family import HubAdapter, HubSource, updates
 from app.platforms.kit.kinds import Kind, unix
+from app.platforms.kit.options import SourceConfig
 
 OBJECT = "whatsapp_business_account"
 # One account by three ids: `from` and `wa_id` write some countries' numbers differently.
@@ -34,6 +37,14 @@ CHANGES = {
 }
 
 
+class WhatsAppSource(HubSource):
+    phone_numbers: tuple[str, ...] = Field(
+        default=(),
+        description="Only what happens to these numbers counts, by their phone number ids; none "
+        "named: to any of the account.",
+    )
+
+
 class WhatsApp(HubAdapter):
     """An account is its phone number (``wa_id``), or, of somebody who hides it, the ``user_id``.
     Where a callback shows both, they are one account.
@@ -41,6 +52,7 @@ class WhatsApp(HubAdapter):
 
     name = "whatsapp"
     docs = "https://developers.facebook.com/docs/whatsapp/webhooks/reference"
+    config: ClassVar[type[SourceConfig]] = WhatsAppSource
     kinds: ClassVar[dict[str, Kind]] = {
         "messages": WRITTEN,
         # https://developers.facebook.com/documentation/business-messaging/whatsapp/webhooks/reference/messages/revoke
@@ -57,15 +69,27 @@ class WhatsApp(HubAdapter):
         sort = text(body.get("object"), "object")
         if sort != OBJECT:
             return Reading(ignored=(f"{sort} earns nothing",))
-        items = [one for update in updates(body) for one in _told(*update)]
+        items = [
+            (self._is_ours(value), *one)
+            for entry, field, value in updates(body)
+            for one in _told(entry, field, value)
+        ]
         reading = read_each(items, lambda one: self._event(callback, *one))
-        moves = (_move(root) for _, root, _ in items)
+        moves = (_move(root) for _, _, root, _ in items)
         return replace(reading, same_accounts=tuple(one for one in moves if one is not None))
 
-    def _event(self, callback: Callback, told: Any, root: Any, entry: Any) -> Event | str:
+    def _is_ours(self, value: object) -> bool:
+        numbers = self.source.phone_numbers
+        return not numbers or str(dig(value, "metadata.phone_number_id")) in numbers
+
+    def _event(
+        self, callback: Callback, is_ours: bool, told: Any, root: Any, entry: Any
+    ) -> Event | str:
         word = text(told, "what happened")
         payload = compact_json({"object": OBJECT, "entry": [entry]})
-        return self.read_word(word, callback, obj(root, word), payload=payload)
+        result = self.read_word(word, callback, obj(root, word), payload=payload)
+        why = f"{word} of a phone number that is not configured"
+        return result if is_ours else self.excluded(result, why)
 
 
 def _told(entry: Any, field: object, value: Any) -> Iterator[tuple[object, object, object]]:

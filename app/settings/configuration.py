@@ -5,6 +5,7 @@ import os
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, tzinfo
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from app.settings.receivers import Receiver
 from app.settings.sections import (
     AlertsSection,
     AttemptsSection,
+    AwardsSection,
     ClaimsSection,
     ConfirmationSection,
     FileModel,
@@ -47,6 +49,7 @@ class Configuration:
     history: HistorySection
     claims: ClaimsSection
     attempts: AttemptsSection
+    awards: AwardsSection
     gameball: GameballSection
     confirmation: ConfirmationSection
     retention: RetentionSection
@@ -124,7 +127,8 @@ class _Validation:
         sources = self._sources(tables)
         model = self._model(data)
         self._origins(data, _named(tables))
-        rules = tuple(self._rules(_right_rules(data), sources))
+        zone = model.awards.zone if model is not None else UTC
+        rules = tuple(self._rules(_right_rules(data), sources, zone))
         if self.mistakes or model is None:
             raise ConfigurationError(self.mistakes)
         sections = {name: getattr(model, name) for name in FileModel.model_fields}
@@ -190,7 +194,10 @@ class _Validation:
                 self._mistake(("rules", position), "name a source, or a platform")
 
     def _rules(
-        self, tables: Iterable[tuple[int, RuleTable]], sources: Mapping[str, Adapter]
+        self,
+        tables: Iterable[tuple[int, RuleTable]],
+        sources: Mapping[str, Adapter],
+        zone: tzinfo,
     ) -> Iterator[Rule]:
         for position, table in tables:
             platform = table.platform
@@ -214,6 +221,8 @@ class _Validation:
                 repeat=table.repeat,
                 hold_seconds=table.hold,
                 bar_after_undo=table.bar_after_undo,
+                time_zone=zone,
+                sources=frozenset() if table.source else _of_one_app(platform, sources),
             )
 
     def _resolve(self, value: object) -> object:
@@ -266,6 +275,18 @@ def _named(tables: object) -> frozenset[str]:
     """The names that sources were given, those of sources with mistakes included."""
     named = tables if isinstance(tables, list) else []
     return frozenset(str(table.get("name")) for table in named if isinstance(table, dict))
+
+
+def _of_one_app(platform: str | None, sources: Mapping[str, Adapter]) -> frozenset[str]:
+    """The sources of a platform in which an account or event id means the same; none: they differ.
+
+    Two partners may both have a member 42 and an event 1001. Where they share a word for their
+    accounts, the operator has said that they are one.
+    """
+    of_it = {name: a for name, a in sources.items() if platform == (a.source.accounts or a.name)}
+    if any(adapter.numbers_apart and not adapter.source.accounts for adapter in of_it.values()):
+        return frozenset()
+    return frozenset(of_it)
 
 
 def _right_rules(data: Mapping[str, Any]) -> Iterator[tuple[int, RuleTable]]:

@@ -2,8 +2,10 @@
 
 import re
 from collections.abc import Mapping
+from datetime import UTC, tzinfo
 from enum import StrEnum
 from typing import Annotated, Any, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import (
     AfterValidator,
@@ -138,6 +140,34 @@ class AttemptsSection(Section):
         ge=1,
         description="How long an event of an unknown account waits to be linked, then `expired`.",
     )
+
+
+def _zone(name: str) -> tzinfo:
+    """The time zone of an IANA name. Raises `ValueError`."""
+    try:
+        return UTC if name == "UTC" else ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        # An OSError: the name is a folder of the database, such as "Europe".
+        raise ValueError('is not the IANA name of a time zone, such as "Europe/Berlin"') from None
+
+
+def _known_zone(name: str) -> str:
+    _zone(name)
+    return name
+
+
+class AwardsSection(Section):
+    """What counts as one award."""
+
+    time_zone: Annotated[str, AfterValidator(_known_zone)] = Field(
+        default="UTC",
+        description="The IANA name of the zone whose days, weeks and months `per_day`, `per_week` "
+        "and `per_month` count. After a change, no date is paid again.",
+    )
+
+    @property
+    def zone(self) -> tzinfo:
+        return _zone(self.time_zone)
 
 
 Delays = Annotated[tuple[Annotated[Duration, Field(gt=0)], ...], Field(min_length=1)]
@@ -387,6 +417,7 @@ class FileModel(Section):
     history: HistorySection = HistorySection()
     claims: ClaimsSection = ClaimsSection()
     attempts: AttemptsSection = AttemptsSection()
+    awards: AwardsSection = AwardsSection()
     gameball: GameballSection = GameballSection()
     confirmation: ConfirmationSection = ConfirmationSection()
     retention: RetentionSection = RetentionSection()

@@ -11,12 +11,13 @@ from sqlalchemy import Connection, Row, select
 from app.domain.attempts import State
 from app.domain.clock import new_id
 from app.domain.evidence import Evidence
-from app.domain.rules import Rule, occurrence
+from app.domain.rules import Repeat, Rule
 from app.steps.earning import ALREADY_AWARDED, earn
 from app.steps.intake import new_attempt
 from app.steps.ledger import holds, insert_new
-from app.steps.locks import lock_accounts
+from app.steps.locks import lock_accounts, lock_customer
 from app.steps.moves import move, remember, transition
+from app.steps.proving import event_attempt
 from app.storage.tables import AttemptRow, IdentityRow
 from app.storage.vault import vault_of
 
@@ -49,6 +50,7 @@ def claim(
     It earns at once where its rule believes claims; otherwise it waits in `checking`.
     """
     attempt_id = new_id(now)
+    lock_customer(connection, made.customer_id)
     accounts = _accounts_of(connection, made.rule.platform, made.customer_id)
     # An event of one of them is received before or after this claim, not unseen beside it.
     lock_accounts(connection, [(made.rule.platform, account) for account in accounts])
@@ -66,6 +68,9 @@ def claim(
     # Not which customer: the attempt says so, as long as it may.
     by = "customer"
     remember(connection, [transition(attempt_id, None, State.CHECKING, "claimed", by, now)])
+    # A claim that is about the same occurrence as the event, the ledger refuses by itself.
+    if made.rule.repeat is not Repeat.ONCE and _was_told(connection, attempt, now):
+        return attempt_id, State.DUPLICATE
     if Evidence.CLAIMED.suffices_for(made.rule.evidence):
         return attempt_id, earn(
             connection,
@@ -99,7 +104,7 @@ def _values(
         "account_id": accounts[0] if len(accounts) == 1 else None,
         "target": target,
         "evidence": Evidence.CLAIMED,
-        "occurrence": occurrence(rule.repeat, target=target, at=now, key=f"claim:{made.token_id}"),
+        "occurrence": rule.occurrence_of_claim(made.token_id, target, now),
         "hold_seconds": rule.hold_seconds,
         "bar_after_undo": rule.bar_after_undo,
         "claimed": json.dumps(made.statement, ensure_ascii=False) if made.statement else None,
@@ -114,6 +119,25 @@ def _accounts_of(connection: Connection, platform: str, customer_id: str) -> Seq
         IdentityRow.platform == platform, IdentityRow.customer_id == customer_id
     )
     return connection.execute(statement).scalars().all()
+
+
+def _was_told(connection: Connection, attempt: Row[Any], now: datetime) -> bool:
+    """End the claim if the platform told of the action before, and no other claim is about it."""
+    told = event_attempt(connection, attempt, now)
+    if told is None:
+        return False
+    move(
+        connection,
+        attempt.id,
+        State.CHECKING,
+        State.DUPLICATE,
+        reason=f"the platform had reported this action already: attempt {told.id}",
+        caused_by="ledger",
+        now=now,
+        event_attempt_id=told.id,
+        occurrence=told.occurrence,
+    )
+    return True
 
 
 def _await_proof(connection: Connection, attempt: Row[Any], now: datetime) -> State:

@@ -20,6 +20,7 @@ from app.steps import ahead, leases, submissions
 from app.steps.ledger import release
 from app.steps.moves import move
 from app.steps.pace import Pace, answered, lock_forwarding, started, turns
+from app.steps.restored import doubt_new
 from app.steps.undoing import is_void, withdraw_void
 from app.storage.tables import ATTEMPTS, AttemptRow, SubmissionRow
 from app.storage.vault import vault_of
@@ -132,6 +133,7 @@ def start(
         leases.give_back(connection, attempt.id, attempt.fence, next_at=clear_at)
         _put_off_all_like(connection, attempt, clear_at)
         return NotNow()
+    doubt_new(connection, forwarding, attempt, now)
     started(connection, forwarding, policy.pace, now)
     submission_id = submissions.begin(connection, attempt, worker, now)
     return Started(

@@ -23,6 +23,7 @@ from sqlalchemy import (
 from app.domain.attempts import State
 from app.domain.clock import least_id
 from app.domain.evidence import Evidence
+from app.steps.holders import Holder, holder_of_duplicate
 from app.storage.hashes import Hashes, hashes_if_any
 from app.storage.tables import (
     ATTEMPTS,
@@ -90,6 +91,7 @@ class Whole:
     timeline: Sequence[Row[Any]]
     submissions: Sequence[Row[Any]]
     is_barring: bool = False
+    holder: Holder | None = None
 
 
 # Contacts are for Gameball: of a person's email and mobile, history only says whether they exist.
@@ -176,6 +178,7 @@ def in_full(connection: Connection, attempt_id: str) -> Whole | None:
         _of(connection, attempt_id, TransitionRow),
         _of(connection, attempt_id, SubmissionRow),
         connection.execute(select(exists().where(BarRow.attempt_id == attempt_id))).scalar_one(),
+        holder_of_duplicate(connection, attempt),
     )
 
 

@@ -9,14 +9,13 @@ from typing import Any
 from sqlalchemy import Connection, Row, bindparam, delete, select, update
 
 from app.domain.attempts import State
-from app.domain.evidence import Evidence
 from app.steps.audit import Change, record
-from app.steps.earning import ALREADY_AWARDED, earn, earn_all
-from app.steps.intake import checking_claims, stricter
+from app.steps.earning import ALREADY_AWARDED, earn_all
 from app.steps.ledger import insert_new
-from app.steps.locks import lock_accounts
+from app.steps.locks import lock_accounts, lock_customer
 from app.steps.moves import move
-from app.storage.tables import ATTEMPTS, IDENTITIES, AttemptRow, IdentityRow
+from app.steps.proving import Fulfilment, claims_since, confirm, proven_by, unproven_claims
+from app.storage.tables import ATTEMPTS, IDENTITIES, AttemptRow, EventRow, IdentityRow
 from app.storage.vault import vault_of
 
 _GIVE_EVENT_AWAY = (
@@ -49,6 +48,7 @@ def link(
 
     An account that is linked to another customer stays so: `Linked.TAKEN`.
     """
+    lock_customer(connection, identity.customer_id)
     lock_accounts(connection, [(identity.platform, identity.account_id)])
     outcome = _upsert(connection, identity, now)
     if outcome is Linked.TAKEN:
@@ -126,14 +126,19 @@ def _upsert(connection: Connection, identity: Identity, now: datetime) -> Linked
 
 def _unlinked(connection: Connection, identity: Identity) -> list[Row[Any]]:
     statement = (
-        select(AttemptRow.__table__)
+        select(
+            AttemptRow.__table__,
+            EventRow.occurred_at.label("occurred_at"),
+            EventRow.received_at.label("received_at"),
+        )
+        .outerjoin(EventRow, EventRow.id == AttemptRow.event_id)
         .where(
             AttemptRow.platform == identity.platform,
             AttemptRow.account_id == identity.account_id,
             AttemptRow.state == State.UNLINKED,
         )
         .order_by(AttemptRow.id)
-        .with_for_update()
+        .with_for_update(of=AttemptRow)
     )
     return list(connection.execute(statement))
 
@@ -146,15 +151,16 @@ def _release(
     now: datetime,
 ) -> None:
     """Pay the waiting attempts; where the customer also claimed the same, pay the claim instead."""
-    claims = checking_claims(connection, [identity.customer_id]) if waiting else []
+    claims = _claims(connection, waiting, identity)
     rest = []
     for attempt in waiting:
-        claim = next((one for one in claims if _is_proven_by(one, attempt)), None)
-        if claim is None:
+        proof = _fulfilment(attempt, identity) if claims else None
+        claim = proven_by(connection, claims, proof) if proof is not None else None
+        if claim is None or proof is None:
             rest.append(attempt)
         else:
             claims.remove(claim)
-            _confirm(connection, claim, attempt, identity, caused_by, now)
+            _confirm(connection, claim, attempt, proof, caused_by, now)
     earn_all(
         connection,
         rest,
@@ -166,11 +172,34 @@ def _release(
     )
 
 
-def _is_proven_by(claim: Row[Any], attempt: Row[Any]) -> bool:
-    return (
-        claim.challenge_id == attempt.challenge_id
-        and (claim.platform, claim.action) == (attempt.platform, attempt.action)
-        and claim.target in (None, attempt.target)
+def _claims(
+    connection: Connection, waiting: Sequence[Row[Any]], identity: Identity
+) -> list[Row[Any]]:
+    if not waiting:
+        return []
+    since = claims_since(min(map(_happened_at, waiting)))
+    return unproven_claims(connection, [identity.customer_id], since)
+
+
+def _happened_at(attempt: Row[Any]) -> datetime:
+    at: datetime = min(attempt.occurred_at, attempt.received_at)
+    return at
+
+
+def _fulfilment(attempt: Row[Any], identity: Identity) -> Fulfilment:
+    return Fulfilment(
+        event_id=attempt.event_id,
+        customer_id=identity.customer_id,
+        challenge_id=attempt.challenge_id,
+        source=attempt.source,
+        platform=attempt.platform,
+        action=attempt.action,
+        account_id=attempt.account_id,
+        targets=(attempt.target,),
+        happened_at=_happened_at(attempt),
+        occurrence=attempt.occurrence,
+        hold_seconds=attempt.hold_seconds,
+        bar_after_undo=attempt.bar_after_undo,
     )
 
 
@@ -184,27 +213,20 @@ def _confirm(
     connection: Connection,
     claim: Row[Any],
     attempt: Row[Any],
-    identity: Identity,
+    proof: Fulfilment,
     caused_by: str,
     now: datetime,
 ) -> None:
     """Let a waiting attempt's event prove a claim, which is paid in its place."""
     # The event goes with whose award it is now: what takes it back must find that attempt.
     connection.execute(_GIVE_EVENT_AWAY, {"this": attempt.id})
-    state = earn(
+    state = confirm(
         connection,
         claim,
-        customer_id=identity.customer_id,
+        proof,
         reason="confirmed by the platform's own event, now that the account is linked",
         caused_by=caused_by,
         now=now,
-        event_id=attempt.event_id,
-        account_id=attempt.account_id,
-        evidence=Evidence.SIGNED,
-        occurrence=attempt.occurrence,
-        source=attempt.source,
-        target=attempt.target,
-        **stricter(claim, attempt),
     )
     move(
         connection,
@@ -216,5 +238,5 @@ def _confirm(
         else f"confirmed the claim {claim.id}, which is {state} instead",
         caused_by=caused_by,
         now=now,
-        customer_id=identity.customer_id,
+        customer_id=proof.customer_id,
     )

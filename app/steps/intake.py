@@ -5,18 +5,20 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, select
+from sqlalchemy import Connection, bindparam, select
 
 from app.domain.attempts import State
 from app.domain.clock import new_id
 from app.domain.events import Event
 from app.domain.evidence import Evidence
-from app.domain.rules import Rule, occurrence
+from app.domain.rules import Rule
 from app.platforms.kit.fields import label
 from app.steps.early import Early, look_early
-from app.steps.earning import ALREADY_AWARDED, BARRED, earn
+from app.steps.earning import ALREADY_AWARDED, BARRED
+from app.steps.holders import known_by_other_names
 from app.steps.ledger import Award, award_rows, earned_state, enter, is_barred
 from app.steps.moves import remember, transition
+from app.steps.proving import Fulfilment, claims_since, confirm, proven_by, unproven_claims
 from app.steps.undoing import UNDONE_BEFORE, undo, undone_before
 from app.storage.bulk import insert_if_all_new, insert_rows
 from app.storage.hashes import Hashes, hashes_of
@@ -44,15 +46,6 @@ _LINKS = select(IdentityRow.__table__).where(
     # Not pairs, which are slow to prepare: the account alone tells nearly always.
     IdentityRow.account_id.in_(bindparam("accounts", expanding=True)),
     IdentityRow.platform.in_(bindparam("platforms", expanding=True)),
-)
-_CHECKING = (
-    select(AttemptRow.__table__)
-    .where(
-        AttemptRow.customer_id.in_(bindparam("customers", expanding=True)),
-        AttemptRow.state == State.CHECKING,
-    )
-    .order_by(AttemptRow.id)
-    .with_for_update()
 )
 
 _BLANK_ATTEMPT: dict[str, Any] = {
@@ -102,12 +95,31 @@ class Draft:
 
     @property
     def occurrence(self) -> str:
-        event = self.event
-        return occurrence(
-            self.rule.repeat,
-            target=event.target,
-            at=event.occurred_at,
-            key=f"{event.source}:{event.key}",
+        return self.rule.occurrence_of(self.event)
+
+    @property
+    def former_occurrences(self) -> tuple[str, ...]:
+        return self.rule.former_occurrences_of(self.event)
+
+    @property
+    def fulfilment(self) -> Fulfilment | None:
+        """None: nobody is linked, or the action was undone, so that it proves nothing."""
+        if self.link is None or self.undone_at is not None:
+            return None
+        event, rule = self.event, self.rule
+        return Fulfilment(
+            event_id=self.event_id,
+            customer_id=self.link.customer_id,
+            challenge_id=rule.challenge_id,
+            source=event.source,
+            platform=event.platform,
+            action=event.action,
+            account_id=event.actor,
+            targets=(event.target, *event.target_aliases),
+            happened_at=event.happened_at,
+            occurrence=self.occurrence,
+            hold_seconds=rule.hold_seconds,
+            bar_after_undo=rule.bar_after_undo,
         )
 
 
@@ -127,7 +139,9 @@ def receive(connection: Connection, arrivals: Sequence[Arrival]) -> Sequence[Rec
     event_rows = _event_rows(connection, [(ids[i], arrivals[i]) for i in order])
     # At once, for what is earned and for what is undone: in two steps there would be two orders.
     accounts = _accounts(a.event for a in arrivals if a.rules or a.event.undone)
-    early = look_early(connection, event_rows, accounts) if has_pipeline(connection) else None
+    early = None
+    if has_pipeline(connection):
+        early = look_early(connection, event_rows, accounts, _claims_since(arrivals))
     written = insert_rows(connection, EventRow, event_rows) if early is None else early.new_events
     new_ids = set(ids.values())
     if written < len(event_rows):
@@ -139,6 +153,10 @@ def receive(connection: Connection, arrivals: Sequence[Arrival]) -> Sequence[Rec
         Receipt(ids[i] in new_ids, tuple(states.get(ids[i], ())), bool(arrival.rules))
         for i, arrival in enumerate(arrivals)
     ]
+
+
+def _claims_since(arrivals: Iterable[Arrival]) -> datetime:
+    return claims_since(min(arrival.event.happened_at for arrival in arrivals))
 
 
 def _accounts(events: Iterable[Event]) -> set[tuple[str, str]]:
@@ -198,7 +216,8 @@ def _make_attempts(
     drafts = _with_undoings(connection, drafts)
     rest = drafts
     if early is None or early.has_claims:
-        rest = _confirm_claims(connection, drafts, states)
+        since = _claims_since(earning.values())
+        rest = _confirm_claims(connection, drafts, since, states)
     _write_drafts(connection, rest, states)
     return states
 
@@ -234,68 +253,32 @@ def _rows_of_links(connection: Connection, wanted: set[tuple[str, str]]) -> Iter
 
 
 def _confirm_claims(
-    connection: Connection, drafts: Sequence[Draft], states: dict[str, list[State]]
+    connection: Connection,
+    drafts: Sequence[Draft],
+    since: datetime,
+    states: dict[str, list[State]],
 ) -> list[Draft]:
-    """Let events confirm the claims that wait for them; what is left makes its own attempts."""
+    """Let events prove the claims they are about; what is left makes its own attempts."""
     customers = {draft.link.customer_id for draft in drafts if draft.link}
-    waiting = checking_claims(connection, customers)
+    claims = unproven_claims(connection, customers, since)
     rest = []
     for draft in drafts:
-        claim = next((c for c in waiting if draft.link and _confirms(draft, c)), None)
-        if claim is None or draft.link is None:
+        proof = draft.fulfilment if claims else None
+        claim = proven_by(connection, claims, proof) if proof is not None else None
+        if claim is None or proof is None:
             rest.append(draft)
             continue
-        waiting.remove(claim)
-        state = earn(
+        claims.remove(claim)
+        state = confirm(
             connection,
             claim,
-            customer_id=draft.link.customer_id,
+            proof,
             reason="confirmed by the platform's own event",
             caused_by=f"source:{draft.event.source}",
             now=draft.event.received_at,
-            event_id=draft.event_id,
-            source=draft.event.source,
-            account_id=draft.event.actor,
-            target=draft.event.target,
-            evidence=Evidence.SIGNED,
-            occurrence=draft.occurrence,
-            **stricter(claim, draft.rule),
         )
         states.setdefault(draft.event_id, []).append(state)
     return rest
-
-
-def stricter(claim: Row[Any], proven_by: Any) -> dict[str, Any]:
-    """What a claim that is proven must wait for: nobody shortens a rule's hold by claiming under
-    another of the same challenge.
-    """
-    return {
-        "hold_seconds": max(claim.hold_seconds, proven_by.hold_seconds),
-        "bar_after_undo": claim.bar_after_undo or proven_by.bar_after_undo,
-    }
-
-
-def checking_claims(connection: Connection, customers: Iterable[str]) -> list[Row[Any]]:
-    """The claims of these customers that wait for a proof, oldest first.
-
-    Nobody else moves them before this transaction ends.
-    """
-    wanted = list(customers)
-    if not wanted:
-        return []
-    return list(connection.execute(_CHECKING, {"customers": wanted}))
-
-
-def _confirms(draft: Draft, claim: Row[Any]) -> bool:
-    return (
-        draft.link is not None
-        and draft.undone_at is None
-        and claim.customer_id == draft.link.customer_id
-        and claim.challenge_id == draft.rule.challenge_id
-        and claim.platform == draft.rule.platform
-        and claim.action == draft.rule.action
-        and claim.target in (None, draft.event.target)
-    )
 
 
 def _write_drafts(
@@ -309,6 +292,7 @@ def _write_drafts(
         for draft in drafts
         if draft.link and draft.undone_at is None
     }
+    _leave_out_known(connection, drafts, awards)
     won, made = _won_and_written(connection, drafts, awards, now)
     if made is None:
         barred = {i for i in awards.keys() - won if is_barred(connection, awards[i])}
@@ -317,6 +301,15 @@ def _write_drafts(
         remember(connection, made.timeline)
     for draft, row in zip(drafts, made.attempts, strict=True):
         states.setdefault(draft.event_id, []).append(row["state"])
+
+
+def _leave_out_known(
+    connection: Connection, drafts: Sequence[Draft], awards: dict[str, Award]
+) -> None:
+    """Leave out the awards that an earlier version entered under another name."""
+    named = [(awards[one.id], one.former_occurrences) for one in drafts if one.id in awards]
+    for attempt_id in known_by_other_names(connection, named):
+        del awards[attempt_id]
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,6 +93,11 @@ def _hashes(hashes: Hashes, award: Award) -> dict[str, str | None]:
     }
 
 
+def keys_of(connection: Connection, award: Award) -> dict[str, str | None]:
+    """The keys of an award by their columns: the customer's, and the account's if one is known."""
+    return _hashes(hashes_of(connection), award)
+
+
 def _enter_unbarred(connection: Connection, award: Award, now: datetime) -> bool:
     """Enter one award, unless its rule bars those who undid it before: one statement decides."""
     row = _row(connection, award, now)

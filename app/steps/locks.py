@@ -5,6 +5,8 @@ from collections.abc import Iterable
 
 from sqlalchemy import Connection, text
 
+# No platform can be named so.
+_CUSTOMER = "customer*"
 LOCK_KEYS = "SELECT pg_advisory_xact_lock(k) FROM unnest(CAST($1 AS bigint[])) AS k"
 
 
@@ -18,6 +20,17 @@ def lock_accounts(connection: Connection, accounts: Iterable[tuple[str, str]]) -
         return
     keys = account_keys(accounts)
     if keys:
+        connection.execute(text(LOCK_KEYS.replace("$1", ":keys")), {"keys": keys})
+
+
+def lock_customer(connection: Connection, customer_id: str) -> None:
+    """Order a customer's claims and the linking of the customer's accounts.
+
+    Otherwise a claim might see no account, so that nothing orders it and an event of the account
+    that is linked meanwhile. To be taken before any account's lock.
+    """
+    if connection.dialect.name == "postgresql":
+        keys = [_key(_CUSTOMER, customer_id)]
         connection.execute(text(LOCK_KEYS.replace("$1", ":keys")), {"keys": keys})
 
 

@@ -1,17 +1,25 @@
 """The database is as it was at an older moment: what may have happened since?"""
 
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import Connection, insert, literal, null, select
+from sqlalchemy import ColumnElement, Connection, Row, insert, literal, null, select, update
 
 from app.domain.answers import Outcome
 from app.domain.attempts import State
+from app.domain.clock import least_id
+from app.domain.rules import may_have_begun_by
 from app.steps.audit import Change, record
-from app.storage.tables import AttemptRow, SubmissionRow
+from app.steps.submissions import past
+from app.storage.tables import AttemptRow, EventRow, ForwardingRow, SubmissionRow
 
 # What could have been handed to Gameball since, for all that this database knows. Of an accepted
 # one it knows already.
 _DOUBTFUL = (State.UNLINKED, State.CHECKING, State.HELD, State.DUE, State.DEAD)
+# After that, nobody is suspected any more of having been paid in the time that was lost. As long as
+# an event waits to be linked by default, and as a claim token lives at most.
+_SUSPECTED_FOR = timedelta(days=30)
+_EVERY_EVENT = ("event:", "digest:")
 _MESSAGE = "the database was restored to an older moment: it may have been sent since"
 
 
@@ -20,24 +28,62 @@ def doubt(connection: Connection, since: datetime, by: str, now: datetime) -> in
 
     Each gets a submission without an answer, before its present round so that it spends no
     retry. A worker then looks at the customer's progress before it sends, as after any call
-    whose answer was lost.
+    whose answer was lost. So it does with an attempt that is made later: `doubt_new`.
     """
+    count = _mark(connection, AttemptRow.state.in_(_DOUBTFUL), since, now)
+    before = connection.execute(select(ForwardingRow.restored_to)).scalar_one_or_none()
+    # Of two restores, the earlier moment: it may be the later one that was restored again.
+    moment = since if before is None else min(before, since)
+    connection.execute(update(ForwardingRow).values(restored_at=now, restored_to=moment))
+    told = since.isoformat()
+    record(connection, Change.DATABASE_RESTORED, by=by, now=now, to=told, attempts=count)
+    return count
+
+
+def doubt_new(connection: Connection, forwarding: Row[Any], attempt: Any, now: datetime) -> None:
+    """Note that an attempt made after a restore may have been paid in the time that was lost.
+
+    To be called before its first submission: somebody who acts again may act for the second time.
+    """
+    restored_at = forwarding.restored_at
+    if restored_at is None or not restored_at < attempt.created_at <= now:
+        return
+    if now > restored_at + _SUSPECTED_FOR or past(connection, attempt.id, attempt.round):
+        return
+    if _may_be_known_from_before(connection, attempt, restored_at):
+        _mark(connection, AttemptRow.id == attempt.id, forwarding.restored_to, restored_at)
+
+
+def _may_be_known_from_before(connection: Connection, attempt: Any, moment: datetime) -> bool:
+    """Whether the award of an attempt may have been earned before a moment."""
+    if not attempt.occurrence.startswith(_EVERY_EVENT):
+        return may_have_begun_by(attempt.occurrence, moment)
+    if attempt.event_id is None:
+        # The claim's token was made then, and may have been used. Its id tells when.
+        return attempt.token_id is None or bool(attempt.token_id <= least_id(moment))
+    happened = select(EventRow.occurred_at).where(EventRow.id == attempt.event_id)
+    occurred_at = connection.execute(happened).scalar_one_or_none()
+    return occurred_at is None or bool(occurred_at <= moment)
+
+
+def _mark(
+    connection: Connection, which: ColumnElement[bool], since: datetime, until: datetime
+) -> int:
+    """Write a submission without an answer, made in that time, for each of these attempts."""
     values = {
         "attempt_id": AttemptRow.id,
         "fence": AttemptRow.fence,
         "round": AttemptRow.round - 1,
         "worker": literal("restore"),
         "started_at": literal(since, SubmissionRow.started_at.type),
-        "ended_at": literal(now, SubmissionRow.ended_at.type),
+        "ended_at": literal(until, SubmissionRow.ended_at.type),
         "outcome": literal(str(Outcome.UNKNOWN)),
         "resolved": literal(False),
         "message": literal(_MESSAGE),
         "status": null(),
         "code": null(),
     }
-    doubtful = select(*values.values()).where(AttemptRow.state.in_(_DOUBTFUL))
-    statement = insert(SubmissionRow).from_select(list(values), doubtful)
-    count = len(connection.execute(statement.returning(SubmissionRow.id)).all())
-    told = since.isoformat()
-    record(connection, Change.DATABASE_RESTORED, by=by, now=now, to=told, attempts=count)
-    return count
+    statement = insert(SubmissionRow).from_select(
+        list(values), select(*values.values()).where(which)
+    )
+    return len(connection.execute(statement.returning(SubmissionRow.id)).all())

@@ -6,7 +6,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, bindparam, func, or_, select, update
-from sqlalchemy.orm import aliased
 
 from app.domain.attempts import CANCELLABLE, State
 from app.domain.events import Event
@@ -59,9 +58,12 @@ class Undoing:
     at: datetime
     undoes: str | None
 
-    def is_about(self, source: str | None, target: str | None) -> bool:
-        """By its target; where it names none, it speaks of what its own source told."""
-        if self.target is None:
+    def is_about(self, source: str | None, target: str | None, *, is_claim: bool = False) -> bool:
+        """By its target; where it names none, it speaks of what its own source told.
+
+        A claim that names none may be about any target, as when an event confirms it.
+        """
+        if self.target is None or (is_claim and target is None):
             return source in (None, self.source)
         return target == self.target
 
@@ -94,9 +96,8 @@ def undo(connection: Connection, events: Mapping[str, Event]) -> None:
         if event.actor is None:
             continue
         undoing = _undoing(event)
-        for attempt in _touched(connection, undoing):
-            if _covers(undoing, attempt):
-                _undo_one(connection, attempt, undoing, event_id, event.received_at)
+        for attempt in _covered(connection, undoing):
+            _undo_one(connection, attempt, undoing, event_id, event.received_at)
 
 
 def is_void(connection: Connection, attempt: Row[Any]) -> bool:
@@ -160,36 +161,65 @@ def _touched(connection: Connection, undoing: Undoing) -> list[Row[Any]]:
 
 
 def _whose(connection: Connection, undoing: Undoing) -> Iterable[ColumnElement[bool]]:
-    """The account's attempts, and claims without an account of a customer who has only this one."""
+    """The account's attempts, and its customer's claims without an account.
+
+    An event of any account of the customer's confirms such a claim; so may any of them undo it.
+    """
     yield AttemptRow.account_id == undoing.actor
-    other = aliased(IdentityRow)
-    only = (
-        select(IdentityRow.customer_id)
-        .where(
-            IdentityRow.platform == undoing.platform,
-            IdentityRow.account_id == undoing.actor,
-            ~select(other.account_id)
-            .where(
-                other.customer_id == IdentityRow.customer_id,
-                other.platform == undoing.platform,
-                other.account_id != undoing.actor,
-            )
-            .exists(),
-        )
-        .limit(1)
+    owner = select(IdentityRow.customer_id).where(
+        IdentityRow.platform == undoing.platform, IdentityRow.account_id == undoing.actor
     )
-    customer = connection.execute(only).scalar_one_or_none()
+    customer = connection.execute(owner).scalar_one_or_none()
     if customer is not None:
         yield (AttemptRow.customer_id == customer) & AttemptRow.account_id.is_(None)
+
+
+def _covered(connection: Connection, undoing: Undoing) -> list[Row[Any]]:
+    """The attempts whose action is taken back.
+
+    Claims that could be about another action as well are taken back only if nothing else is.
+    """
+    touched = _touched(connection, undoing)
+    named = [attempt for attempt in touched if _covers(undoing, attempt)]
+    if any(attempt.state != State.DUPLICATE for attempt in named):
+        return named
+    known = {attempt.id for attempt in named}
+    claims = [one for one in touched if one.id not in known and _may_cover(undoing, one)]
+    if undoing.undoes is None or not claims:
+        return [*named, *claims]
+    # It names one action. If we received that, it would have proved the claim that is about it.
+    return named if _is_known(connection, undoing) else [*named, claims[0]]
 
 
 def _covers(undoing: Undoing, attempt: Row[Any]) -> bool:
     """Whether the attempt's action is what was taken back: that very one, or an earlier one."""
     if undoing.undoes is not None:
         return (undoing.source, undoing.undoes) == (attempt.source, attempt.event_key)
-    is_claim = attempt.occurred_at is None
-    acted_at = attempt.created_at if is_claim else min(attempt.occurred_at, attempt.received_at)
+    acted_at = _acted_at(attempt)
     return undoing.is_about(attempt.source, attempt.target) and acted_at <= undoing.at
+
+
+def _may_cover(undoing: Undoing, attempt: Row[Any]) -> bool:
+    """Whether a claim that no event proved may be about what was taken back."""
+    is_claim = attempt.token_id is not None and attempt.event_id is None
+    is_about = undoing.is_about(attempt.source, attempt.target, is_claim=True)
+    return is_claim and is_about and _acted_at(attempt) <= undoing.at
+
+
+def _acted_at(attempt: Row[Any]) -> datetime:
+    """When the event happened; of a claim that none proved, when it was made."""
+    if attempt.occurred_at is None:
+        return attempt.created_at  # type: ignore[no-any-return]
+    return min(attempt.occurred_at, attempt.received_at)  # type: ignore[no-any-return]
+
+
+def _is_known(connection: Connection, undoing: Undoing) -> bool:
+    """Whether we received the event that it names."""
+    key_hash = hashes_of(connection).event_key(undoing.undoes or "")
+    known = select(EventRow.id).where(
+        EventRow.source == undoing.source, EventRow.key_hash == key_hash
+    )
+    return connection.execute(known).first() is not None
 
 
 def _undo_one(

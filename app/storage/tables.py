@@ -106,8 +106,9 @@ class AttemptRow(Base):
     ``next_at`` is when its state's own clock strikes: the next submission of a due one, the end
     of a hold, the expiry of a wait; NULL where only a person or an answer can move it. A row with
     ``lease_until`` in the future is in the hands of the worker that holds ``fence``. ``undone_at``
-    is when the account took its action back; ``nudged_at``, when it was last to be looked at
-    because Gameball told us something by itself; ``told_at``, when that was proof of its reward.
+    is when the account took its action back. ``event_attempt_id``: of a claim, the attempt that the
+    platform's event of the same action had made before. ``nudged_at``: when it was last to be
+    looked at because Gameball sent a webhook; ``told_at``: when that was proof of its reward.
     """
 
     __tablename__ = "attempts"
@@ -118,7 +119,19 @@ class AttemptRow(Base):
         _partial("ix_attempts_leased", "customer_id", where="lease_until IS NOT NULL"),
         _partial("ix_attempts_unlinked", "platform", "account_id", where="state = 'unlinked'"),
         _partial("ix_attempts_contacts", "id", where=_HAS_CONTACTS),
-        _partial("ix_attempts_checking", "customer_id", where="state = 'checking'"),
+        # A claim that no event proves yet. What an event made has no token.
+        _partial(
+            "ix_attempts_unproven",
+            "customer_id",
+            where="token_id IS NOT NULL AND event_id IS NULL",
+        ),
+        Index(
+            "uq_attempts_event_attempt_id",
+            "event_attempt_id",
+            unique=True,
+            sqlite_where=text("event_attempt_id IS NOT NULL"),
+            postgresql_where=text("event_attempt_id IS NOT NULL"),
+        ),
         Index(None, "customer_id", "challenge_id", "id", postgresql_ops={"customer_id": PREFIX}),
         Index(None, "account_id", "id", postgresql_ops={"account_id": PREFIX}),
         Index(None, "state", "id"),
@@ -128,6 +141,7 @@ class AttemptRow(Base):
     id: Mapped[Id]
     event_id: Mapped[str | None] = mapped_column(Uuid(as_uuid=False), ForeignKey("events.id"))
     token_id: Mapped[str | None] = mapped_column(Uuid(as_uuid=False))
+    event_attempt_id: Mapped[str | None] = mapped_column(Uuid(as_uuid=False))
     state: Mapped[str] = mapped_column(String(16))
     reason: Mapped[str | None] = mapped_column(String(500))
     challenge_id: Mapped[int]
@@ -455,7 +469,8 @@ class ForwardingRow(Base):
 
     Its lock orders the starts of submissions. ``probe_at``: while paused, when one may try.
     ``worker_seen_at``: when a worker last took up a submission; ``worker_alive_at``: when one last
-    looked for any.
+    looked for any. ``restored_at``: when the database was last restored, to the moment
+    ``restored_to``.
     """
 
     __tablename__ = "forwarding"
@@ -468,6 +483,8 @@ class ForwardingRow(Base):
     slow_count: Mapped[int]
     worker_seen_at: Mapped[Moment | None]
     worker_alive_at: Mapped[Moment | None]
+    restored_at: Mapped[Moment | None]
+    restored_to: Mapped[Moment | None]
 
 
 class SourceRow(Base):

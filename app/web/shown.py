@@ -17,6 +17,7 @@ from app.domain.confirmation import Proof
 from app.domain.evidence import Evidence
 from app.steps.events import Made
 from app.steps.history import Whole
+from app.steps.holders import HeldAs
 from app.steps.keys import INCLUDES, Role
 from app.web.shapes import Shape
 
@@ -197,6 +198,16 @@ class Submission(Shape):
     worker: str
 
 
+class HeldBy(Shape):
+    """The attempt that holds the award of a duplicate."""
+
+    attempt_id: str | None = Field(description="Null: it was deleted since.")
+    by: HeldAs = Field(
+        description="Whose award it is: the same customer's, or, of another customer, the same "
+        "platform account's."
+    )
+
+
 class AttemptInFull(Attempt):
     """All that is known of one attempt; timeline and submissions oldest first."""
 
@@ -204,6 +215,10 @@ class AttemptInFull(Attempt):
     has_mobile: bool = Field(description="Gameball is told a mobile number.")
     barring: bool = Field(
         description="Because of it, its account is barred from the challenge; `lift-bar` ends that."
+    )
+    held_by: HeldBy | None = Field(
+        description="Of a duplicate: which attempt holds the award. Null: of another state, of an "
+        "erased customer, or once the award is free again."
     )
     event: Event | None = Field(description="The platform's own word; none for a bare claim.")
     confirmation: Confirmation
@@ -223,6 +238,7 @@ def attempt_in_full(whole: Whole, to: Role) -> AttemptInFull:
         has_email=row.has_email,
         has_mobile=row.has_mobile,
         barring=whole.is_barring,
+        held_by=whole.holder and HeldBy(attempt_id=whole.holder.attempt_id, by=whole.holder.by),
         event=None if whole.event is None else _event(whole.event),
         confirmation=_confirmation(whole),
         timeline=[Transition(**_fields(one, Transition)) for one in whole.timeline],

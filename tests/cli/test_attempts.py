@@ -480,3 +480,13 @@ def test_it_reads_postgresql_as_well(
     monkeypatch.setenv("DATABASE_URL", postgres_url)
 
     assert listed(run, "--search", "anything") == []
+
+
+def test_show_names_the_attempt_that_holds_the_award_of_a_duplicate(
+    run: Vouch, past: History
+) -> None:
+    result = run("attempts", "show", past.ids["duplicate"])
+
+    assert result.exit_code == 0
+    assert past.ids["due"] in result.output
+    assert "for the same customer" in result.output

@@ -822,3 +822,64 @@ def test_a_key_that_a_source_needs_is_fetched_and_that_it_cannot_be_is_an_error(
     assert any("answers no keys" in text for text in texts(findings, "error"))
     assert any(f"1 key fetched from {url}" in text for text in texts(then, "ok"))
     assert not any("fetched" in text for text in texts(unasked, "ok"))
+
+
+# One action of each platform that reports that it was undone.
+TELLS_UNDOING = {
+    platform: event["action"]
+    for platform in PLATFORMS
+    for template in templates(platform).values()
+    for event in template.expect
+    if event.get("undone")
+}
+
+
+def warned(run: Vouch, text: str, words: str) -> list[str]:
+    write(text)
+    _, findings = checked(run, "--offline")
+    return [one for one in texts(findings, "warning") if words in one]
+
+
+@pytest.mark.parametrize(("platform", "action"), TELLS_UNDOING.items())
+@pytest.mark.usefixtures("_ready")
+def test_an_action_that_is_paid_whenever_it_is_done_again_is_a_warning(
+    run: Vouch, platform: str, action: str
+) -> None:
+    def found(**more: str) -> list[str]:
+        return warned(run, source(platform) + rule(platform, action, **more), "every time is paid")
+
+    [told] = found(repeat="every_event")
+
+    assert "rules[0].repeat" in told
+    assert found(repeat="every_event", hold="1h") == []
+    assert found(repeat="once") == []
+    assert not warned(run, source(platform) + rule(platform, action, hold="1h"), "has no effect")
+
+
+@pytest.mark.usefixtures("_ready")
+def test_what_is_done_again_unseen_is_a_warning_that_a_hold_is_no_help_against(run: Vouch) -> None:
+    text = source("twitch") + rule("twitch", "follow", repeat="every_event")
+
+    assert warned(run, text, "use another repeat")
+    assert warned(run, text + 'hold = "1h"\n', "has no effect")
+
+
+@pytest.mark.parametrize("more", ['hold = "1h"', "bar_after_undo = true"])
+@pytest.mark.usefixtures("_ready")
+def test_minding_an_undoing_that_nothing_reports_is_a_warning(run: Vouch, more: str) -> None:
+    [told] = warned(run, source("twitch") + rule("twitch", "follow") + more, "has no effect")
+    [claimed] = warned(run, CLAIMED + more, "has no effect")
+
+    assert told.startswith(f"rules[0].{more.split()[0]}")
+    assert claimed.startswith(f"rules[0].{more.split()[0]}")
+
+
+@pytest.mark.usefixtures("_ready")
+def test_a_comment_anywhere_is_a_warning_unless_the_places_are_named(run: Vouch) -> None:
+    words = "anywhere that the source 'meta' hears of"
+    text = source("meta")
+
+    assert warned(run, text + rule("meta", "comment"), words)
+    assert not warned(run, text + rule("meta", "comment", target="1_2"), words)
+    assert not warned(run, text + rule("meta", "mention"), words)
+    assert not warned(run, text + 'pages = ["1"]\n' + rule("meta", "comment"), words)

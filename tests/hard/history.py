@@ -67,7 +67,10 @@ class History:
         """Let this many linked customers each earn every challenge, all due now."""
         numbers = range(first, first + customers)
         self.link(numbers)
-        rules = tuple(Rule(challenge, "twitch", "follow") for challenge in challenges)
+        rules = tuple(
+            Rule(challenge_id=challenge, platform="twitch", action="follow")
+            for challenge in challenges
+        )
         now = utc_now()
         arrivals = [
             Arrival(

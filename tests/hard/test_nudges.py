@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.hard, pytest.mark.timeout(300)]
 
 CUSTOMERS = 60
 SECRET = "an-automation-secret-of-ours"
-RULES = (Rule(CHALLENGE, "twitch", "follow"),)
+RULES = (Rule(challenge_id=CHALLENGE, platform="twitch", action="follow"),)
 OUT_OF_REACH = frozenset(f"customer-{n}" for n in range(0, CUSTOMERS, 3))
 GAMEBALL = """
 [[sources]]

@@ -26,7 +26,8 @@ pytestmark = [pytest.mark.hard, pytest.mark.timeout(420)]
 ATTEMPTS, CUSTOMERS = 2_000, 300
 CHALLENGES = {repeat: number for number, repeat in enumerate(Repeat, 1)}
 RULES = tuple(
-    Rule(number, "twitch", f"act-{repeat}", repeat=repeat) for repeat, number in CHALLENGES.items()
+    Rule(challenge_id=number, platform="twitch", action=f"act-{repeat}", repeat=repeat)
+    for repeat, number in CHALLENGES.items()
 )
 # Gameball's dedup window and delays, and ours, scaled down from minutes to seconds.
 DEDUP, AT_LEAST, AT_MOST = 2.1, 2.0, 3.2

@@ -19,6 +19,7 @@ from app.service import Service
 from app.steps import history, keys
 from app.steps.identities import Identity, link
 from app.steps.keys import Role
+from app.steps.ledger import Award, enter
 from app.storage.tables import BarRow
 from app.web.filters import cursor_after
 from tests.history.conftest import NOW, Caller, Past
@@ -499,6 +500,22 @@ def test_a_bar_is_shown_and_lifted(
     assert lifted.status_code == 200
     assert problem(again) == (409, "state")
     assert viewer.get(path).json["barring"] is False  # type: ignore[index]
+
+
+def test_a_duplicate_says_which_attempt_holds_the_award(
+    service: Service, viewer: Caller, past: Past
+) -> None:
+    holding = past.attempt(State.GRANTED)
+    known = {"challenge_id": 11664, "customer_id": "ann", "platform": "twitch"}
+    award = Award(holding, account_id=None, occurrence="once", **known)  # type: ignore[arg-type]
+    service.database.write(lambda c: enter(c, [award], NOW))
+    duplicate = past.attempt(State.DUPLICATE, occurrence="once", **known)
+
+    shown = viewer.get(f"/v1/attempts/{duplicate}").json
+
+    assert shown is not None
+    assert shown["heldBy"] == {"attemptId": holding, "by": "customer"}
+    assert viewer.get(f"/v1/attempts/{holding}").json["heldBy"] is None  # type: ignore[index]
 
 
 @pytest.mark.parametrize("act", ["replay", "cancel", "lift-bar"])

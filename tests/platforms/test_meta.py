@@ -405,3 +405,27 @@ def test_a_comment_that_is_removed_by_anybody_is_the_one_that_is_named(by: Any) 
 def of_instagram(value: dict[str, Any]) -> dict[str, Any]:
     changes = [{"field": "comments", "value": value}]
     return {"object": "instagram", "entry": [{"id": "17", "time": 1519399307, "changes": changes}]}
+
+
+@pytest.mark.parametrize(
+    ("sort", "change"),
+    [
+        ("page", {"field": "feed", "value": COMMENT}),
+        ("page", {"field": "feed", "value": {**COMMENT, "verb": "remove"}}),
+        ("page", {"field": "feed", "value": SHARE}),
+        (
+            "instagram",
+            {"field": "comments", "value": {"id": "1", "from": {"id": "2"}, "media": {"id": "3"}}},
+        ),
+    ],
+)
+def test_what_happens_on_another_page_earns_nothing_where_pages_are_named(
+    sort: str, change: Any
+) -> None:
+    body = {"object": sort, "entry": [{"id": PAGE, "time": 1475578854, "changes": [change]}]}
+
+    assert reading(adapter_of("meta", pages=[PAGE]), body).events
+    assert reading(adapter_of("meta"), body).events
+    elsewhere = reading(adapter_of("meta", pages=["7"]), body)
+    assert not elsewhere.events
+    assert elsewhere.ignored[0].endswith("on a page that is not configured")

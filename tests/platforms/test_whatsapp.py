@@ -235,3 +235,25 @@ def test_an_answer_that_a_person_tapped_is_a_message(sort: str) -> None:
     tapped = message(type="interactive", interactive={"type": sort})
 
     assert only_event(told(messages(tapped))).action == "message"
+
+
+@pytest.mark.parametrize("numbers", [[], ["106540352242922"], ["7", "106540352242922"]])
+def test_what_happens_to_our_number_counts(numbers: list[str]) -> None:
+    entry = {"id": "1", "changes": [messages(message())]}
+    body = {"object": "whatsapp_business_account", "entry": [entry]}
+
+    assert reading(adapter_of("whatsapp", phone_numbers=numbers), body).events
+
+
+@pytest.mark.parametrize(
+    "change", [messages(message()), group("group_participants_add", "added_participants", ANN)]
+)
+def test_what_happens_to_another_number_earns_nothing_where_numbers_are_named(
+    change: Any,
+) -> None:
+    body = {"object": "whatsapp_business_account", "entry": [{"id": "1", "changes": [change]}]}
+
+    told = reading(adapter_of("whatsapp", phone_numbers=["7"]), body)
+
+    assert not told.events
+    assert "of a phone number that is not configured" in told.ignored[0]

@@ -67,8 +67,26 @@ def test_the_products_example_is_right(write_config: WriteConfig) -> None:
     configuration = load_configuration(write_config(EXAMPLE), VARIABLES)
 
     assert configuration.rules == (
-        Rule(11664, "twitch", "follow", "twitch", "1337", Evidence.SIGNED, Repeat.ONCE, 0),
-        Rule(11700, "instagram", "follow", None, None, Evidence.CLAIMED, Repeat.ONCE, 86_400),
+        Rule(
+            challenge_id=11664,
+            platform="twitch",
+            action="follow",
+            source="twitch",
+            target="1337",
+            evidence=Evidence.SIGNED,
+            repeat=Repeat.ONCE,
+            hold_seconds=0,
+        ),
+        Rule(
+            challenge_id=11700,
+            platform="instagram",
+            action="follow",
+            source=None,
+            target=None,
+            evidence=Evidence.CLAIMED,
+            repeat=Repeat.ONCE,
+            hold_seconds=86_400,
+        ),
     )
     assert list(configuration.sources) == ["twitch"]
     assert configuration.sources["twitch"].source.keys_of() == (SECRET.encode(),)
@@ -522,7 +540,9 @@ def test_a_rule_of_a_source_earns_for_the_word_its_accounts_are_linked_under(
 
     configuration = load_configuration(path, VARIABLES)
 
-    assert configuration.rules == (Rule(1, "twitch-eu", "follow", "twitch"),)
+    assert configuration.rules == (
+        Rule(challenge_id=1, platform="twitch-eu", action="follow", source="twitch"),
+    )
 
 
 @pytest.mark.parametrize(
@@ -610,3 +630,71 @@ def test_no_rule_can_be_about_what_tells_of_rewards(write_config: WriteConfig, o
         load_configuration(write_config(GAMEBALL + rule), VARIABLES)
 
     assert ["tells of rewards" in mistake.problem for mistake in refused.value.mistakes] == [True]
+
+
+def test_rules_count_days_in_the_configured_zone(write_config: WriteConfig) -> None:
+    path = write_config(EXAMPLE + '\n[awards]\ntime_zone = "Europe/Berlin"\n')
+
+    configuration = load_configuration(path, VARIABLES)
+
+    assert {str(rule.time_zone) for rule in configuration.rules} == {"Europe/Berlin"}
+
+
+@pytest.mark.parametrize(
+    "name", ["", "Europe", "Berlin", "../UTC", "/etc/localtime", "CET+1\\u0000"]
+)
+def test_a_zone_must_be_known(write_config: WriteConfig, name: str) -> None:
+    path = write_config(EXAMPLE + f'\n[awards]\ntime_zone = "{name}"\n')
+
+    [found] = mistakes_in(path)
+
+    assert found.place.startswith("awards.time_zone")
+    assert "IANA" in found.problem
+
+
+TWO = """\
+[[sources]]
+name = "a"
+platform = "{platform}"
+secrets = ["env:TWITCH_SECRET"]
+{more}
+
+[[sources]]
+name = "b"
+platform = "{platform}"
+secrets = ["env:TWITCH_SECRET"]
+{more}
+
+[[rules]]
+challenge_id = 1
+platform = "{word}"
+action = "follow"
+"""
+
+
+@pytest.mark.parametrize(
+    ("platform", "more", "word", "sources"),
+    [
+        ("twitch", "", "twitch", {"a", "b"}),
+        ("twitch", "", "youtube", set()),
+        ("kakao", "", "kakao", set()),
+        ("kakao", 'accounts = "shop"', "shop", {"a", "b"}),
+    ],
+)
+def test_a_rule_without_a_source_knows_which_sources_are_of_one_app(
+    write_config: WriteConfig, platform: str, more: str, word: str, sources: set[str]
+) -> None:
+    path = write_config(TWO.format(platform=platform, more=more, word=word))
+
+    [rule] = load_configuration(path, VARIABLES).rules
+
+    assert rule.sources == sources
+
+
+def test_a_rule_of_one_source_is_about_that_source_only(write_config: WriteConfig) -> None:
+    text = TWO.format(platform="twitch", more="", word="twitch")
+    path = write_config(text.replace('platform = "twitch"\naction', 'source = "a"\naction'))
+
+    [rule] = load_configuration(path, VARIABLES).rules
+
+    assert (rule.source, rule.sources) == ("a", frozenset())

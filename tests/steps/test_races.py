@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -13,7 +14,7 @@ from app.domain.attempts import State
 from app.domain.clock import new_id
 from app.domain.events import Event
 from app.domain.evidence import Evidence
-from app.domain.rules import Rule
+from app.domain.rules import Repeat, Rule
 from app.steps import erasure
 from app.steps.claims import Claim, claim
 from app.steps.identities import Identity, Linked, link
@@ -28,8 +29,8 @@ from tests.keys import KEYS
 
 T = TypeVar("T")
 
-RULE = Rule(200, "twitch", "follow", source="twitch", target="1337")
-HELD_RULE = Rule(500, "twitch", "follow", hold_seconds=60)
+RULE = Rule(challenge_id=200, platform="twitch", action="follow", source="twitch", target="1337")
+HELD_RULE = Rule(challenge_id=500, platform="twitch", action="follow", hold_seconds=60)
 WAIT = timedelta(minutes=1)
 LATER = START + WAIT
 ADA = Identity("twitch", "tw-1", "ada")
@@ -66,13 +67,15 @@ def _until_it_waits(connection: Connection, future: Future[Any]) -> None:
     raise AssertionError("it neither waits nor ends")
 
 
-def follow(*rules: Rule, undone: bool = False) -> Callable[[Connection], Sequence[Receipt]]:
+def follow(
+    *rules: Rule, undone: bool = False, actor: str = "tw-1"
+) -> Callable[[Connection], Sequence[Receipt]]:
     event = Event(
         source="twitch",
-        key=f"undone-{undone}",
+        key=f"undone-{undone}-{actor}",
         platform="twitch",
         action="follow",
-        actor="tw-1",
+        actor=actor,
         target="1337",
         occurred_at=START,
         received_at=START,
@@ -179,6 +182,70 @@ def test_an_event_received_while_its_claim_is_made_confirms_it(database: Databas
 
     assert receipt.states == (State.DUE,)
     assert states(database) == {Evidence.SIGNED: State.DUE}
+
+
+EVERY = Rule(
+    challenge_id=200,
+    platform="twitch",
+    action="follow",
+    evidence=Evidence.CLAIMED,
+    repeat=Repeat.EVERY_EVENT,
+)
+
+
+def believing(connection: Connection) -> State:
+    made = Claim(new_id(START), "ada", 200, EVERY)
+    return claim(connection, made, LATER, START)[1]
+
+
+def test_a_believed_claim_made_while_its_event_is_paid_is_a_duplicate(database: Database) -> None:
+    database.write(linking)
+
+    assert meanwhile(database, follow(EVERY), believing) is State.DUPLICATE
+
+
+def test_an_event_received_while_its_believed_claim_is_paid_confirms_it(
+    database: Database,
+) -> None:
+    database.write(linking)
+
+    meanwhile(database, believing, follow(EVERY))
+
+    assert states(database) == {Evidence.SIGNED: State.DUE}
+
+
+def test_an_account_linked_while_its_customer_claims_lets_its_event_confirm_the_claim(
+    database: Database,
+) -> None:
+    """The claim saw no account whose lock could order it and the event."""
+
+    def linked_and_told(connection: Connection) -> None:
+        linking(connection)
+        follow(EVERY)(connection)
+
+    meanwhile(database, believing, linked_and_told)
+
+    assert states(database) == {Evidence.SIGNED: State.DUE}
+
+
+def test_a_claim_made_while_its_account_is_linked_sees_what_was_released(
+    database: Database,
+) -> None:
+    database.write(follow(EVERY))
+
+    assert meanwhile(database, linking, believing) is State.DUPLICATE
+
+
+def test_two_events_at_the_same_instant_confirm_one_claim_once(database: Database) -> None:
+    database.write(linking)
+    database.write(lambda c: link(c, replace(ADA, account_id="tw-2"), "test", START))
+    database.write(believing)
+
+    meanwhile(database, follow(EVERY), follow(EVERY, actor="tw-2"))
+
+    with database.read() as connection:
+        evidence = connection.execute(select(AttemptRow.evidence, AttemptRow.state)).all()
+    assert [tuple(row) for row in evidence] == [(Evidence.SIGNED, State.DUE)] * 2
 
 
 def test_an_event_received_while_its_account_is_linked_is_paid(database: Database) -> None:

@@ -294,14 +294,114 @@ def test_a_claim_made_before_the_account_was_linked_is_its_customers(world: Worl
     assert world.state(attempt_id) is State.WITHDRAWN
 
 
-def test_nobody_knows_which_of_two_accounts_a_claim_was_about(world: World) -> None:
+@pytest.mark.parametrize("target", [None, "1337"])
+def test_either_of_two_accounts_may_undo_what_a_claim_was_about(
+    world: World, target: str | None
+) -> None:
     world.link("99")
     world.link("98")
-    attempt_id, _ = world.claim(believed(HELD), target="1337")
+    attempt_id, _ = world.claim(believed(HELD), target=target)
+
+    world.receive(undoing(world, actor="98"))
+
+    assert world.state(attempt_id) is State.WITHDRAWN
+
+
+@pytest.mark.parametrize("rule", [HELD, believed(HELD)], ids=["checking", "held"])
+def test_a_claim_without_a_target_is_about_any_target(world: World, rule: Rule) -> None:
+    world.link()
+    attempt_id, _ = world.claim(rule)
 
     world.receive(undoing(world))
 
+    assert world.state(attempt_id) is State.WITHDRAWN
+    assert world.awards() == []
+
+
+def test_a_paid_claim_without_a_target_is_flagged_and_may_bar(world: World) -> None:
+    rule = believed(replace(FOLLOW, bar_after_undo=True))
+    world.link()
+    attempt_id, _ = world.claim(rule)
+    world.submit(attempt_id, Outcome.ACCEPTED)
+
+    world.receive(undoing(world))
+
+    assert world.state(attempt_id) is State.ACCEPTED
+    assert world.attempt(attempt_id).undone_at == world.now
+    assert len(world.all(BarRow)) == 1
+
+
+def test_a_claim_that_an_event_confirmed_is_about_that_events_target(world: World) -> None:
+    world.link()
+    attempt_id, _ = world.claim(believed(HELD))
+    world.receive(world.event(), rules=(HELD,))
+
+    world.receive(undoing(world, target="another"))
     assert world.state(attempt_id) is State.HELD
+    world.receive(undoing(world))
+
+    assert world.state(attempt_id) is State.WITHDRAWN
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"action": "like"}, {"actor": "1"}, {"platform": "youtube"}],
+    ids=lambda other: next(iter(other)),
+)
+def test_an_undoing_of_something_else_is_about_no_claim(
+    world: World, other: dict[str, str]
+) -> None:
+    world.link()
+    attempt_id, _ = world.claim(believed(HELD))
+
+    world.receive(undoing(world, **other))
+
+    assert world.state(attempt_id) is State.HELD
+
+
+def test_a_claim_under_a_rule_of_one_source_is_not_undone_by_another(world: World) -> None:
+    world.link()
+    attempt_id, _ = world.claim(believed(replace(HELD, source="twitch-eu")))
+
+    world.receive(undoing(world))
+    assert world.state(attempt_id) is State.HELD
+    world.receive(undoing(world, source="twitch-eu"))
+
+    assert world.state(attempt_id) is State.WITHDRAWN
+
+
+def test_a_claim_without_a_target_stays_if_another_action_was_what_is_undone(world: World) -> None:
+    rule = replace(HELD, repeat=Repeat.PER_TARGET)
+    world.link()
+    told = follow(world, rule, target="post-1")
+    world.claim(believed(rule))
+    claimed, _ = world.claim(believed(rule))
+
+    world.receive(undoing(world, target="post-1"))
+
+    assert world.state(told) is State.WITHDRAWN
+    assert world.state(claimed) is State.HELD
+
+
+def test_a_removed_comment_that_nobody_told_of_takes_one_claim_along(world: World) -> None:
+    rule = believed(replace(HELD, repeat=Repeat.EVERY_EVENT))
+    world.link()
+    claims = [world.claim(rule)[0] for _ in range(2)]
+
+    world.receive(undoing(world, undoes="never told"))
+
+    assert sorted(world.state(claim) for claim in claims) == [State.HELD, State.WITHDRAWN]
+
+
+def test_a_removed_comment_that_earned_nothing_takes_no_claim_along(world: World) -> None:
+    world.link()
+    comment = world.event(target="elsewhere")
+    world.receive(comment, rules=())
+    claimed, _ = world.claim(believed(HELD))
+
+    world.receive(undoing(world, target="elsewhere", undoes=comment.key))
+
+    assert world.state(claimed) is State.HELD
 
 
 def test_a_claim_made_after_the_undoing_stands(world: World) -> None:

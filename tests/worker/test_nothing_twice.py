@@ -44,10 +44,18 @@ ACCOUNTS = st.sampled_from(["1", "2", "3"])
 CUSTOMERS = st.sampled_from(["ann", "bob"])
 TARGETS = st.sampled_from(["t1", "t2"])
 RULES = {
-    "follow": Rule(1, "twitch", "follow"),
-    "comment": Rule(2, "twitch", "comment", repeat=Repeat.EVERY_EVENT, bar_after_undo=True),
-    "like": Rule(3, "twitch", "like", repeat=Repeat.PER_TARGET, hold_seconds=60),
-    "share": Rule(4, "twitch", "share", repeat=Repeat.PER_DAY),
+    "follow": Rule(challenge_id=1, platform="twitch", action="follow"),
+    "comment": Rule(
+        challenge_id=2,
+        platform="twitch",
+        action="comment",
+        repeat=Repeat.EVERY_EVENT,
+        bar_after_undo=True,
+    ),
+    "like": Rule(
+        challenge_id=3, platform="twitch", action="like", repeat=Repeat.PER_TARGET, hold_seconds=60
+    ),
+    "share": Rule(challenge_id=4, platform="twitch", action="share", repeat=Repeat.PER_DAY),
 }
 ACTIONS = st.sampled_from(sorted(RULES))
 LATE = st.sampled_from([0.0, 0.0, 0.0, 1.0, 30.0, 61.0, 1_000.0])

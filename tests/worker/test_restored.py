@@ -3,13 +3,14 @@
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import delete, text
 
 from app.domain.answers import Outcome
 from app.domain.attempts import State
-from app.domain.rules import Repeat
+from app.domain.rules import Repeat, Rule
 from app.steps.restored import doubt
 from app.storage.copy import copy
 from app.storage.engines import is_sqlite, sqlite_path, write_engine
@@ -181,3 +182,89 @@ def test_a_doubt_spends_no_retry(sqlite_desk: Desk, outcome: Outcome) -> None:
         delays.append(world.attempt(attempt_id).next_at - world.now)
 
     assert delays[0] == delays[1]
+
+
+# Whoever acts again.
+
+DAILY = replace(FOLLOW, repeat=Repeat.PER_DAY)
+EVERY = replace(FOLLOW, repeat=Repeat.EVERY_EVENT)
+
+
+def paid_since_the_backup(desk: Desk, folder: Path, rule: Rule, **changes: Any) -> None:
+    """An action of which the restored database knows nothing was paid."""
+    world = desk.world
+    world.link()
+    backup = Backup(world, folder)
+    world.clock.advance(600)
+    desk.work(world.owed(rules=(rule,), **changes))
+    world.clock.advance(3_600)
+    backup.restore()
+    doubted(world, backup.made_at)
+    world.clock.advance(AT_MOST + 1)
+
+
+def test_somebody_who_acts_again_is_not_paid_again(desk: Desk, tmp_path: Path) -> None:
+    paid_since_the_backup(desk, tmp_path, FOLLOW)
+
+    again = desk.world.owed()
+    desk.work(again)
+
+    assert (desk.submitted, desk.grants) == (1, 1)
+    assert desk.world.state(again) is State.ACCEPTED
+
+
+def test_somebody_who_acts_for_the_first_time_is_paid(sqlite_desk: Desk, tmp_path: Path) -> None:
+    paid_since_the_backup(sqlite_desk, tmp_path, FOLLOW)
+
+    sqlite_desk.work(sqlite_desk.world.owed("1", "bob"))
+
+    assert (sqlite_desk.submitted, sqlite_desk.grants) == (2, 2)
+
+
+def test_an_event_of_then_that_is_sent_again_is_not_paid_again(
+    sqlite_desk: Desk, tmp_path: Path
+) -> None:
+    world = sqlite_desk.world
+    happened_at = world.now
+    paid_since_the_backup(sqlite_desk, tmp_path, EVERY, key="told twice")
+
+    sqlite_desk.work(world.owed(rules=(EVERY,), key="told twice", occurred_at=happened_at))
+
+    assert (sqlite_desk.submitted, sqlite_desk.grants) == (1, 1)
+
+
+@pytest.mark.parametrize("rule", [DAILY, EVERY], ids=lambda rule: rule.repeat)
+def test_another_action_than_any_of_then_is_paid(
+    sqlite_desk: Desk, tmp_path: Path, rule: Rule
+) -> None:
+    paid_since_the_backup(sqlite_desk, tmp_path, rule)
+    sqlite_desk.world.clock.advance(2 * 86_400)
+
+    sqlite_desk.work(sqlite_desk.world.owed(rules=(rule,)))
+
+    assert (sqlite_desk.submitted, sqlite_desk.grants) == (2, 2)
+
+
+def test_a_doubt_of_what_is_new_is_noted_once_and_ends(sqlite_desk: Desk, tmp_path: Path) -> None:
+    world = sqlite_desk.world
+    paid_since_the_backup(sqlite_desk, tmp_path, FOLLOW)
+    bob = world.owed("1", "bob")
+    sqlite_desk.work(bob)
+    world.clock.advance(31 * 86_400)
+    eve = world.owed("2", "eve")
+    sqlite_desk.work(eve)
+
+    assert [one.worker for one in world.submissions(bob)].count("restore") == 1
+    assert "restore" not in [one.worker for one in world.submissions(eve)]
+
+
+def test_of_two_restores_the_earlier_moment_counts(sqlite_desk: Desk) -> None:
+    world = sqlite_desk.world
+    earlier = world.now
+    world.clock.advance(3_600)
+    doubted(world, earlier)
+    world.clock.advance(3_600)
+
+    doubted(world, earlier + timedelta(hours=1))
+
+    assert (world.forwarding().restored_to, world.forwarding().restored_at) == (earlier, world.now)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 from app.cli.checks.configured import Configured
@@ -26,12 +27,14 @@ def check_rules(configured: Configured) -> Iterator[Finding]:
         yield from _terms(configured, position, rule, sources)
         if sources:
             yield from _action(configured, position, rule, sources)
+            yield from _anywhere(configured, position, rule, sources)
         elif rule.evidence is not Evidence.CLAIMED:
             yield warning(
                 configured.place("rules", position, "platform"),
                 f"no source tells of {rule.platform!r}: claims of it wait for a proof and expire",
             )
         yield from _inventable(configured, position, rule)
+        yield from _undoing(configured, position, rule, sources)
     yield from _origins(configured)
 
 
@@ -71,6 +74,64 @@ def _inventable(configured: Configured, position: int, rule: Rule) -> Iterator[F
         )
 
 
+def _undoing(
+    configured: Configured, position: int, rule: Rule, sources: list[Adapter]
+) -> Iterator[Finding]:
+    """Whether who undoes an action and does it again is paid again."""
+    is_reported = any(_reports_undoing(adapter, rule.action) for adapter in sources)
+    if rule.repeat is Repeat.EVERY_EVENT and not rule.minds_undoing:
+        place = configured.place("rules", position, "repeat")
+        if is_reported:
+            yield warning(
+                place,
+                f"{rule.action!r} can be undone and done again, and every time is paid: give the "
+                "rule a hold, so that undoing it withdraws the award",
+            )
+        elif rule.action in _done_again():
+            yield warning(
+                place,
+                f"{rule.action!r} can be undone and done again, and every time is paid: use "
+                "another repeat, as nothing reports the undoing",
+            )
+    if rule.minds_undoing and not is_reported:
+        option = "hold" if rule.hold_seconds else "bar_after_undo"
+        yield warning(
+            configured.place("rules", position, option),
+            f"has no effect on whoever undoes {rule.action!r}: no source reports that",
+        )
+
+
+def _anywhere(
+    configured: Configured, position: int, rule: Rule, sources: list[Adapter]
+) -> Iterator[Finding]:
+    """Whether a rule without a target rewards what happens in places that nobody meant."""
+    if rule.target is not None:
+        return
+    for adapter in sources:
+        for option, actions in adapter.narrowed_by.items():
+            if rule.action in actions and not getattr(adapter.source, option):
+                yield warning(
+                    configured.place("rules", position),
+                    f"rewards {rule.action!r} anywhere that the source {adapter.source.name!r} "
+                    f"hears of: give the rule a target, or the source its {option}",
+                )
+
+
+@cache
+def _done_again() -> frozenset[str]:
+    """What can be undone as a whole, and not only removed one by one, on some platform."""
+    kinds = (kind for adapter in adapters().values() for kind in adapter.kinds.values())
+    return frozenset(kind.action for kind in kinds if kind.undone and kind.undoes is None)
+
+
+def _reports_undoing(adapter: Adapter, action: str) -> bool:
+    if any(kind.undone and kind.action == action for kind in adapter.kinds.values()):
+        return True
+    examples = templates(adapter.name).values()
+    undone = [one for one in examples if any(event.get("undone") for event in one.expect)]
+    return any(_is_read_as(adapter, template, action, undone=True) for template in undone)
+
+
 def _origins(configured: Configured) -> Iterator[Finding]:
     claimed = any(rule.evidence is Evidence.CLAIMED for rule in configured.rules)
     if claimed and not configured.configuration.web.cors_origins:
@@ -96,7 +157,7 @@ def _knows(adapter: Adapter, action: str) -> bool:
     return any(_is_read_as(adapter, template, action) for template in examples.values())
 
 
-def _is_read_as(adapter: Adapter, template: Template, action: str) -> bool:
+def _is_read_as(adapter: Adapter, template: Template, action: str, *, undone: bool = False) -> bool:
     words = {event["action"]: action for event in template.expect}
     now = utc_now()
     example = replace(template, body=_reworded(template.body, words)).fill(**_EXAMPLE, now=now)
@@ -105,7 +166,7 @@ def _is_read_as(adapter: Adapter, template: Template, action: str) -> bool:
         reading = adapter.read(Callback("POST", signed.headers, signed.query, signed.body, now))
     except (Refusal, CannotSign):
         return False
-    return any(event.action == action for event in reading.events)
+    return any(event.action == action and (event.undone or not undone) for event in reading.events)
 
 
 def _reworded(value: Any, words: Mapping[str, str]) -> Any:

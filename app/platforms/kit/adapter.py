@@ -54,6 +54,9 @@ class Adapter(ABC):
     """Which of its terms speak against rewarding an action; none: none were found."""
     numbers_apart: ClassVar[bool] = False
     """Whether two sources may mean two people by one account id, as two partners' 42 are."""
+    narrowed_by: ClassVar[Mapping[str, frozenset[str]]] = {}
+    """By an option that limits where something counts: the actions that a rule without a target
+    would otherwise reward anywhere."""
     networks: ClassVar[tuple[str, ...]] = ()
     """What else its terms are for: networks by the names that rules for claims may give them."""
     shown_options: ClassVar[tuple[str, ...]] = ()
