@@ -18,6 +18,9 @@ class Event:
     ``thing`` is narrower than the target: this comment, this emoji on that post. An undone event
     with a ``thing`` takes back only actions with the same one. Only an undone event with one of
     these two may come without an actor, as when a moderator removed the comment.
+
+    The same event may be sent again because it is so again: a hidden post is shown. Its
+    ``shown_at`` is since when, if that is another time than ``occurred_at``.
     """
 
     source: str
@@ -36,11 +39,32 @@ class Event:
     aliases: tuple[str, ...] = ()
     target_aliases: tuple[str, ...] = ()
     former_keys: tuple[str, ...] = ()
+    shown_at: datetime | None = None
 
     @property
     def happened_at(self) -> datetime:
         """Not later than it was received, whatever the platform's clock says."""
         return min(self.occurred_at, self.received_at)
+
+    @property
+    def told_at(self) -> datetime | None:
+        """Since when it is so, by the platform's clock; None where the platform gives no time.
+
+        A time of receipt says nothing: every repetition of a callback has a later one.
+        """
+        if self.shown_at is not None:
+            return self.shown_at
+        return None if self.occurred_at == self.received_at else self.occurred_at
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """All ids of the account that acted, as far as the event tells."""
+        return self.aliases if self.actor is None else (self.actor, *self.aliases)
+
+    @property
+    def targets(self) -> tuple[str | None, ...]:
+        """All names of its target; the first is the one to keep."""
+        return (self.target, *self.target_aliases)
 
 
 @dataclass(frozen=True, slots=True)

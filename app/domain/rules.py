@@ -39,6 +39,11 @@ class Rule:
     repeat: Repeat = Repeat.ONCE
     hold_seconds: float = 0
     bar_after_undo: bool = False
+    target_ignores_case: bool = False
+
+    def as_target(self, text: str | None) -> str | None:
+        """A target as this rule's platform names it in events."""
+        return text.lower() if text is not None and self.target_ignores_case else text
 
     @property
     def minds_undoing(self) -> bool:
@@ -50,7 +55,7 @@ class Rule:
             self.action == event.action
             and self.platform == event.platform
             and self.source in (None, event.source)
-            and self.target in (None, event.target)
+            and (self.target is None or self.target in event.targets)
         )
 
     def fits_claim(self, challenge_id: int, hints: "ClaimHints") -> bool:
@@ -58,7 +63,7 @@ class Rule:
             self.challenge_id == challenge_id
             and hints.platform in (None, self.platform)
             and hints.action in (None, self.action)
-            and (self.target is None or hints.target in (None, self.target))
+            and (self.target is None or self.as_target(hints.target) in (None, self.target))
         )
 
 

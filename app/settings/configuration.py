@@ -178,22 +178,26 @@ class _Validation:
     ) -> Iterator[Rule]:
         for position, table in tables:
             platform = table.platform
+            adapter_class = adapters().get(platform or "")
             if table.source is not None and table.source in sources:
                 adapter = sources[table.source]
                 platform = adapter.source.accounts or adapter.name
+                adapter_class = type(adapter)
                 if table.platform not in (None, platform, adapter.name):
                     problem = f"the source {table.source!r} is of {platform!r}"
                     self._mistake(("rules", position, "platform"), problem)
+            ignores_case = adapter_class is not None and adapter_class.targets_ignore_case
             yield Rule(
                 challenge_id=table.challenge_id,
                 platform=platform or "",
                 action=table.action,
                 source=table.source,
-                target=table.target,
+                target=table.target.lower() if table.target and ignores_case else table.target,
                 evidence=table.evidence,
                 repeat=table.repeat,
                 hold_seconds=table.hold,
                 bar_after_undo=table.bar_after_undo,
+                target_ignores_case=ignores_case,
             )
 
     def _resolve(self, value: object) -> object:

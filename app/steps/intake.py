@@ -5,18 +5,32 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, select
+from sqlalchemy import Connection, Row, select
 
 from app.domain.attempts import State
 from app.domain.clock import new_id
 from app.domain.events import Event
 from app.domain.evidence import Evidence
-from app.domain.rules import Rule, occurrence
+from app.domain.rules import Repeat, Rule, occurrence
+from app.steps.accounts import Account, Id, Known, look
+from app.steps.arrivals import Arrival as Arrival
 from app.steps.early import Early, look_early
 from app.steps.earning import ALREADY_AWARDED, BARRED, earn
+from app.steps.former_keys import without_known
+from app.steps.joining import Joining, join, joinings_of
 from app.steps.ledger import Award, award_rows, earned_state, enter, is_barred
+from app.steps.locks import lock_accounts
 from app.steps.moves import remember, transition
-from app.steps.undoing import UNDONE_BEFORE, undo, undone_before
+from app.steps.proving import checking_claims, stricter
+from app.steps.retelling import retell
+from app.steps.undoing import (
+    UNDONE_BEFORE,
+    authors,
+    names_of,
+    undo,
+    undone_before,
+    who_acted,
+)
 from app.storage.bulk import insert_if_all_new, insert_rows
 from app.storage.hashes import Hashes, hashes_of
 from app.storage.pipeline import has_pipeline, in_one_trip
@@ -27,7 +41,6 @@ from app.storage.tables import (
     AttemptRow,
     AwardRow,
     EventRow,
-    IdentityRow,
     TransitionRow,
 )
 from app.storage.vault import Vault, vault_of
@@ -36,37 +49,12 @@ EARNED = "earned"
 _EVENT_FIELDS = [name for name in Event.__slots__ if name in EventRow.__table__.columns]
 NOT_LINKED = "no customer is linked to this account yet"
 
-# Made once each: SQLAlchemy takes as long to prepare a statement as SQLite to run it.
-_LINKS = select(IdentityRow.__table__).where(
-    # Not pairs, which are slow to prepare: the account alone tells nearly always.
-    IdentityRow.account_id.in_(bindparam("accounts", expanding=True)),
-    IdentityRow.platform.in_(bindparam("platforms", expanding=True)),
-)
-_CHECKING = (
-    select(AttemptRow.__table__)
-    .where(
-        AttemptRow.customer_id.in_(bindparam("customers", expanding=True)),
-        AttemptRow.state == State.CHECKING,
-    )
-    .order_by(AttemptRow.id)
-    .with_for_update()
-)
-
 _BLANK_ATTEMPT: dict[str, Any] = {
     **{column.key: None for column in AttemptRow.__table__.columns},
     "fence": 0,
     "round": 0,
     "bar_after_undo": False,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """A verified event, the rules it fulfils, and until when it may wait to be linked."""
-
-    event: Event
-    rules: tuple[Rule, ...]
-    unlinked_until: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,49 +74,107 @@ class Draft:
     event: Event
     rule: Rule
     link: Any
+    account: Account
     unlinked_until: datetime
     undone_at: datetime | None = None
 
     @property
     def occurrence(self) -> str:
+        return self._occurrence(self.event.target)
+
+    @property
+    def other_occurrences(self) -> tuple[str, ...]:
+        """What it is called by another name of its target."""
+        if self.rule.repeat is not Repeat.PER_TARGET:
+            return ()
+        return tuple(self._occurrence(name) for name in self.event.target_aliases)
+
+    def _occurrence(self, target: str | None) -> str:
         event = self.event
+        # By its former key while it has one: an earlier version may be running beside this one.
+        key = event.former_keys[0] if event.former_keys else event.key
         return occurrence(
-            self.rule.repeat,
-            target=event.target,
-            at=event.occurred_at,
-            key=f"{event.source}:{event.key}",
+            self.rule.repeat, target=target, at=event.occurred_at, key=f"{event.source}:{key}"
         )
 
 
-def receive(connection: Connection, arrivals: Sequence[Arrival]) -> Sequence[Receipt]:
-    """Write events, their attempts and the ledger in one transaction; a receipt for each.
+def receive(connection: Connection, items: Sequence[Arrival | Joining]) -> Sequence[Receipt]:
+    """Write events, their attempts and the ledger in one transaction; a receipt for each item.
 
-    Takes many arrivals at once, of one request or of several: the number of statements does not
-    grow with them. What was received before is left out by the database's own constraint.
+    Takes many at once, of one request or of several: the number of statements does not grow with
+    them. What was received before is left out by the database's own constraint. Ids of one account
+    are joined before anything is earned.
     """
-    if not arrivals:
-        return []
+    arrivals = {i: item for i, item in enumerate(items) if isinstance(item, Arrival)}
+    joinings = [item for item in items if isinstance(item, Joining)]
     # In one order everywhere, so that two transactions cannot wait for each other.
-    order = sorted(
-        range(len(arrivals)), key=lambda i: (arrivals[i].event.source, arrivals[i].event.key)
-    )
+    order = sorted(arrivals, key=lambda i: (arrivals[i].event.source, arrivals[i].event.key))
     ids = {i: new_id(arrivals[i].event.received_at) for i in order}
     event_rows = _event_rows(connection, [(ids[i], arrivals[i].event) for i in order])
     # At once, for what is earned and for what is undone: in two steps there would be two orders.
-    accounts = _accounts(a.event for a in arrivals if a.rules or a.event.undone)
-    early = look_early(connection, event_rows, accounts) if has_pipeline(connection) else None
+    accounts = _accounts(arrivals.values()) | {one for join in joinings for one in join.ids}
+    early = None
+    if has_pipeline(connection):
+        accounts |= authors(connection, (a.event for a in arrivals.values()))
+        early = look_early(connection, event_rows, accounts, _beside_accounts(arrivals.values()))
     written = insert_rows(connection, EventRow, event_rows) if early is None else early.new_events
     new_ids = set(ids.values())
     if written < len(event_rows):
         new_ids = _known_of(connection, new_ids)
     fresh = {ids[i]: arrivals[i] for i in order if ids[i] in new_ids}
-    states = _make_attempts(connection, fresh, early)
-    undo(connection, {i: a.event for i, a in fresh.items() if a.event.undone})
-    return [Receipt(ids[i] in new_ids, tuple(states.get(ids[i], ()))) for i in range(len(arrivals))]
+    known = _joined(connection, fresh, joinings, accounts, early)
+    fresh = without_known(connection, fresh)
+    states = _make_attempts(connection, fresh, known, early)
+    undo(connection, {i: a.event for i, a in fresh.items() if a.event.undone}, known)
+    retell(connection, [arrivals[i] for i in sorted(arrivals) if ids[i] not in fresh])
+    return [
+        Receipt(ids.get(i) in fresh, tuple(states.get(ids.get(i, ""), ())))
+        for i in range(len(items))
+    ]
 
 
-def _accounts(events: Iterable[Event]) -> set[tuple[str, str]]:
-    return {(event.platform, event.actor) for event in events if event.actor is not None}
+def _accounts(arrivals: Iterable[Arrival]) -> set[Id]:
+    """Every id of an account for which something may happen."""
+    return {
+        (a.event.platform, account_id)
+        for a in arrivals
+        if a.rules or a.event.undone or a.event.aliases
+        for account_id in a.event.ids
+    }
+
+
+def _beside_accounts(arrivals: Iterable[Arrival]) -> set[Id]:
+    """What is locked beside accounts: what a removal names that does not tell whose it was.
+
+    And what such a removal might name, where somebody minds it: neither must miss the other.
+    """
+    return {
+        name
+        for a in arrivals
+        if (a.event.undone and a.event.actor is None) or any(r.minds_undoing for r in a.rules)
+        for name in names_of(a.event)
+    }
+
+
+def _joined(
+    connection: Connection,
+    fresh: Mapping[str, Arrival],
+    joinings: Sequence[Joining],
+    locked_ids: set[Id],
+    early: Early | None,
+) -> Known:
+    """What is known of the accounts, after the ids that arrived together were joined."""
+    accounts = _accounts(fresh.values()) | {one for join in joinings for one in join.ids}
+    known = look(connection, accounts) if early is None else early.known
+    more = [one for a in fresh.values() for one in joinings_of(a.event)]
+    if join(connection, [*joinings, *more], known):
+        known = look(connection, accounts)
+    undone = _accounts(a for a in fresh.values() if a.event.undone)
+    if known.ids_of(undone) <= locked_ids:
+        return known
+    # By its other ids, the same account may be doing meanwhile what is undone here.
+    lock_accounts(connection, known.ids_of(undone))
+    return look(connection, accounts)
 
 
 def _event_rows(
@@ -147,31 +193,33 @@ def _event_row(vault: Vault, hashes: Hashes, event_id: str, event: Event) -> dic
     handle = event.actor_handle
     row = {"id": event_id, **{name: getattr(event, name) for name in _EVENT_FIELDS}}
     row["key_hash"] = hashes.event_key(event.key)
+    row["retold_at"] = event.shown_at
     row["handle_hash"] = None if handle is None else hashes.handle(handle)
     return vault.seal_row(EVENTS, row)
 
 
 def _make_attempts(
-    connection: Connection, fresh: Mapping[str, Arrival], early: Early | None
+    connection: Connection, fresh: Mapping[str, Arrival], known: Known, early: Early | None
 ) -> dict[str, list[State]]:
     earning = {i: a for i, a in fresh.items() if a.rules and not a.event.undone}
     if not earning:
         return {}
-    links = _links(connection, _accounts(a.event for a in earning.values()), early)
     drafts = [
         Draft(
             new_id(arrival.event.received_at),
             event_id,
             arrival.event,
             rule,
-            links.get((arrival.event.platform, arrival.event.actor or "")),
+            link,
+            known.account_of(who_acted(arrival.event)),
             arrival.unlinked_until,
         )
         for event_id, arrival in earning.items()
+        for link in [_opened_link(connection, known, arrival.event)]
         for rule in arrival.rules
     ]
     states: dict[str, list[State]] = {}
-    drafts = _with_undoings(connection, drafts)
+    drafts = _with_undoings(connection, drafts, known)
     rest = drafts
     if early is None or early.has_claims:
         rest = _confirm_claims(connection, drafts, states)
@@ -179,34 +227,23 @@ def _make_attempts(
     return states
 
 
-def _with_undoings(connection: Connection, drafts: list[Draft]) -> list[Draft]:
+def _opened_link(connection: Connection, known: Known, event: Event) -> Any:
+    link = known.link_of(who_acted(event))
+    return link and vault_of(connection).open_row(IDENTITIES, link)
+
+
+def _with_undoings(connection: Connection, drafts: list[Draft], known: Known) -> list[Draft]:
     """Let those whose rule minds know that their action was undone before we heard of it."""
     minding = {draft.event_id: draft.event for draft in drafts if draft.rule.minds_undoing}
-    known = undone_before(connection, minding)
-    if not known:
+    undone_at = undone_before(connection, minding, known)
+    if not undone_at:
         return drafts
     return [
-        replace(draft, undone_at=known.get(draft.event_id)) if draft.rule.minds_undoing else draft
+        replace(draft, undone_at=undone_at.get(draft.event_id))
+        if draft.rule.minds_undoing
+        else draft
         for draft in drafts
     ]
-
-
-def _links(
-    connection: Connection, accounts: Iterable[tuple[str, str]], early: Early | None
-) -> dict[tuple[str, str], Any]:
-    wanted = set(accounts)
-    vault = vault_of(connection)
-    rows = _rows_of_links(connection, wanted) if early is None else early.links
-    found = {(row.platform, row.account_id): row for row in rows}
-    return {pair: vault.open_row(IDENTITIES, found[pair]) for pair in wanted & found.keys()}
-
-
-def _rows_of_links(connection: Connection, wanted: set[tuple[str, str]]) -> Iterable[Any]:
-    parameters = {
-        "accounts": list({account for _, account in wanted}),
-        "platforms": list({platform for platform, _ in wanted}),
-    }
-    return connection.execute(_LINKS, parameters)
 
 
 def _confirm_claims(
@@ -241,27 +278,6 @@ def _confirm_claims(
     return rest
 
 
-def stricter(claim: Row[Any], proven_by: Any) -> dict[str, Any]:
-    """What a claim that is proven must wait for: nobody shortens a rule's hold by claiming under
-    another of the same challenge.
-    """
-    return {
-        "hold_seconds": max(claim.hold_seconds, proven_by.hold_seconds),
-        "bar_after_undo": claim.bar_after_undo or proven_by.bar_after_undo,
-    }
-
-
-def checking_claims(connection: Connection, customers: Iterable[str]) -> list[Row[Any]]:
-    """The claims of these customers that wait for a proof, oldest first.
-
-    Nobody else moves them before this transaction ends.
-    """
-    wanted = list(customers)
-    if not wanted:
-        return []
-    return list(connection.execute(_CHECKING, {"customers": wanted}))
-
-
 def _confirms(draft: Draft, claim: Row[Any]) -> bool:
     return (
         draft.link is not None
@@ -270,7 +286,7 @@ def _confirms(draft: Draft, claim: Row[Any]) -> bool:
         and claim.challenge_id == draft.rule.challenge_id
         and claim.platform == draft.rule.platform
         and claim.action == draft.rule.action
-        and claim.target in (None, draft.event.target)
+        and (claim.target is None or claim.target in draft.event.targets)
     )
 
 
@@ -321,8 +337,9 @@ def _won_and_written(
 
     Which were new, and what was written. Over PostgreSQL that is one statement.
     """
-    rows = award_rows(connection, list(awards.values()), now) if awards else None
-    if rows is None or not has_pipeline(connection):
+    is_at_once = bool(awards) and has_pipeline(connection)
+    rows = award_rows(connection, list(awards.values()), now) if is_at_once else None
+    if rows is None:
         return enter(connection, list(awards.values()), now), None
     made = _drawn_up(vault_of(connection), drafts, set(awards), set())
     ledger, attempts = (AwardRow, rows), (AttemptRow, made.attempts)
@@ -349,6 +366,8 @@ def _award(draft: Draft, link: Any) -> Award:
         draft.event.actor,
         draft.occurrence,
         draft.rule.bar_after_undo,
+        draft.account.keys,
+        draft.other_occurrences,
     )
 
 

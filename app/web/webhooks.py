@@ -13,6 +13,7 @@ from app.platforms.kit.adapter import Adapter
 from app.platforms.kit.callback import Callback, Forged, Malformed, Reading, Reply
 from app.service import Service
 from app.steps.intake import Receipt
+from app.steps.joining import Joining
 from app.watch import Watch
 from app.web.context import lower_headers, service, whole_body
 from app.web.openapi import operation
@@ -84,8 +85,17 @@ def _answer(service: Service, adapter: Adapter, callback: Callback) -> Reply:
     except Malformed as refusal:
         return _refused(service.watch, adapter, callback, "malformed", refusal.reason)
     receipts: Sequence[Receipt] = ()
-    if reading.events:
-        receipts = service.receive(reading.events, adapter.deadline_seconds)
+    joinings = [
+        Joining(
+            source=adapter.source.name,
+            platform=adapter.source.accounts or adapter.name,
+            said=said,
+            at=callback.received_at,
+        )
+        for said in reading.same_accounts
+    ]
+    if reading.events or joinings:
+        receipts = service.receive(reading.events, adapter.deadline_seconds, joinings)
     _note(service.watch, adapter, callback, reading, receipts)
     return reading.reply or adapter.accepted
 

@@ -1,7 +1,7 @@
 """What must one platform's module answer?"""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, ClassVar
 
@@ -47,6 +47,8 @@ class Adapter(ABC):
     """Which of its terms speak against rewarding an action; none: none were found."""
     numbers_apart: ClassVar[bool] = False
     """Whether two sources may mean two people by one account id, as two partners' 42 are."""
+    targets_ignore_case: ClassVar[bool] = False
+    """Whether the platform means the same target by ``Shop`` and ``shop``."""
     networks: ClassVar[tuple[str, ...]] = ()
     """What else its terms are for: networks by the names that rules for claims may give them."""
     shown_options: ClassVar[tuple[str, ...]] = ()
@@ -172,9 +174,13 @@ class Adapter(ABC):
             told["payload"] = payload
         return self.event(callback, **told)
 
-    def event(self, callback: Callback, *, key: str, action: str, actor: str, **more: Any) -> Event:
+    def event(
+        self, callback: Callback, *, key: str, action: str, actor: str | None, **more: Any
+    ) -> Event:
         """An event of this source; the payload is the whole body unless ``payload`` is given."""
         more.setdefault("occurred_at", callback.received_at)
+        if self.targets_ignore_case:
+            more |= _in_one_case(more.get("target"), more.get("target_aliases", ()))
         if "payload" not in more:
             more["payload"] = self._kept(callback)
         return Event(
@@ -192,3 +198,17 @@ class Adapter(ABC):
             return callback.body
         body = json_object(callback.body)
         return compact_json({key: v for key, v in body.items() if key not in self.secret_fields})
+
+
+def _in_one_case(target: str | None, aliases: Iterable[str]) -> dict[str, Any]:
+    """A target and its other names in lower case, and as they were written.
+
+    Earlier versions kept targets as they were written: by these, what they kept is found.
+    """
+    written = [name for name in (target, *aliases) if name is not None]
+    lowered = target and target.lower()
+    others = dict.fromkeys([*(name.lower() for name in written), *written])
+    return {
+        "target": lowered,
+        "target_aliases": tuple(name for name in others if name != lowered),
+    }

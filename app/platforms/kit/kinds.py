@@ -43,7 +43,8 @@ class Kind:
     ``undoes``: the word of the kind that an undone one takes back, where both have one identity.
     A ``target`` of None: the action has none. ``thing``, ``aliases`` and ``target_aliases`` are
     paths to what `Event` calls so; an alias that is absent or equal to the id is left out.
-    ``former_identities`` are what an earlier version made the key of.
+    ``former_identities`` are what an earlier version made the key of. ``shown_at``: the time at
+    which the platform says that the same is so again, where it is another than ``time``.
     """
 
     action: str
@@ -58,6 +59,7 @@ class Kind:
     aliases: tuple[str, ...] = ()
     target_aliases: tuple[str, ...] = ()
     former_identities: tuple[tuple[str, ...], ...] = ()
+    shown_at: At | None = None
 
     def told(self, word: str, root: object, own: object = None) -> dict[str, Any] | str:
         """What an event of this kind says, without a time where it carries none; or why not.
@@ -90,22 +92,30 @@ class Kind:
             "thing": thing,
             "undone": self.undone,
             "undoes": event_key(self.undoes, *identity) if self.undoes else None,
-            **self._time(root),
+            **_read_time(root, "occurred_at", self.time),
+            **_read_time(root, "shown_at", self.shown_at),
         }
 
     def _former_keys(self, word: str, root: object) -> tuple[str, ...]:
-        """The keys of earlier versions, where the payload has all that they were made of."""
+        """The keys of earlier versions, where the payload has all that they were made of.
+
+        Of a removal also those of the action that it takes back.
+        """
+        words = (word, self.undoes) if self.undoes else (word,)
         return tuple(
-            event_key(word, *_identity(root, paths))
+            event_key(one, *_identity(root, paths))
             for paths in self.former_identities
             if dig(root, paths[0]) is not None
+            for one in words
         )
 
-    def _time(self, root: object) -> dict[str, datetime]:
-        time = dig(root, self.time.path) if self.time else None
-        if self.time is None or time is None:
-            return {}
-        return {"occurred_at": self.time.read(time, self.time.path)}
+
+def _read_time(root: object, name: str, where: At | None) -> dict[str, datetime]:
+    """The time by that name, where the payload has it."""
+    found = dig(root, where.path) if where else None
+    if where is None or found is None:
+        return {}
+    return {name: where.read(found, where.path)}
 
 
 def _identity(root: object, paths: tuple[str, ...]) -> tuple[str | None, ...]:
