@@ -1,6 +1,6 @@
 """How does a verified event become history, once for ever?"""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -115,7 +115,7 @@ def receive(connection: Connection, items: Sequence[Arrival | Joining]) -> Seque
     accounts = _accounts(arrivals.values()) | {one for join in joinings for one in join.ids}
     early = None
     if has_pipeline(connection):
-        accounts |= authors(connection, (a.event for a in arrivals.values()))
+        accounts |= _whole_accounts(connection, arrivals.values(), joinings)
         early = look_early(connection, event_rows, accounts, _beside_accounts(arrivals.values()))
     written = insert_rows(connection, EventRow, event_rows) if early is None else early.new_events
     new_ids = set(ids.values())
@@ -141,6 +141,19 @@ def _accounts(arrivals: Iterable[Arrival]) -> set[Id]:
         if a.rules or a.event.undone or a.event.aliases
         for account_id in a.event.ids
     }
+
+
+def _whole_accounts(
+    connection: Connection, arrivals: Collection[Arrival], joinings: Sequence[Joining]
+) -> set[Id]:
+    """All ids of the accounts of which more than the shown id must be locked, as far as known.
+
+    One statement, and only where ids are joined or actions are undone.
+    """
+    undone = [a.event for a in arrivals if a.event.undone]
+    shown = _accounts(a for a in arrivals if a.event.undone or a.event.aliases)
+    shown |= authors(connection, undone) | {one for join in joinings for one in join.ids}
+    return look(connection, shown).ids_of(shown)
 
 
 def _beside_accounts(arrivals: Iterable[Arrival]) -> set[Id]:

@@ -58,12 +58,16 @@ def join(connection: Connection, joinings: Sequence[Joining], known: Known) -> b
 
     ``known``: of these ids, once they were locked.
     """
-    new = [one for one in joinings if one.said.replaced or not _are_one(known, one)]
+    new = [one for one in joinings if _is_replaced(one) or not _are_one(known, one)]
     has_changed = False
     for one in new:
         # It looks again: the one before may have changed what was known.
         has_changed |= _join(connection, one)
     return has_changed
+
+
+def _is_replaced(one: Joining) -> bool:
+    return one.said.replaced and one.said.account_id != one.said.other_id
 
 
 def _are_one(known: Known, one: Joining) -> bool:
@@ -73,7 +77,7 @@ def _are_one(known: Known, one: Joining) -> bool:
 
 def _join(connection: Connection, one: Joining) -> bool:
     known = locked(connection, one.ids)
-    if one.said.replaced:
+    if _is_replaced(one):
         return _replace(connection, one, known)
     if _are_one(known, one):
         return False
@@ -143,13 +147,14 @@ def _replace(connection: Connection, one: Joining, known: Known) -> bool:
 def _gave_up(connection: Connection, one: Joining, known: Known) -> bool:
     """Whether the account with the new id has given the old one up already: it is told again."""
     old = one.said.account_id
+    if old in known.account_of(one.ids[1]).ids:
+        return False
     statement = select(
         exists().where(
             AccountKeyRow.platform == one.platform,
             AccountKeyRow.account_key == known.account_of(one.ids[1]).key,
             AccountKeyRow.account_id.is_(None),
-            AccountKeyRow.key.in_([old])
-            | AccountKeyRow.key.startswith(_later(old), autoescape=True),
+            (AccountKeyRow.key == old) | AccountKeyRow.key.startswith(_later(old), autoescape=True),
         )
     )
     return bool(connection.execute(statement).scalar_one())
