@@ -5,6 +5,7 @@ The model has no database, no hashes and no locks: it knows persons, and pays ea
 
 from dataclasses import dataclass, field, replace
 from itertools import count
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -19,9 +20,18 @@ from tests.steps.world import FOLLOW, World
 RULE = replace(FOLLOW, hold_seconds=3_600)
 LIVE = {"held", "accepted"}
 
-ids = st.sampled_from(["a", "b", "c", "d"])
+ids = st.sampled_from(["a", "b", "c"])
+# Two who are linked and were paid before anybody knows that they are one: few sequences begin so.
+BEGINNINGS: list[list[tuple[object, ...]]] = [
+    [],
+    [("link", "a", "ann"), ("link", "b", "bob")],
+    [("link", "a", "ann"), ("link", "b", "bob"), ("do", "b", [])],
+    [("link", "a", "ann"), ("link", "b", "bob"), ("do", "b", []), ("join", "a", "b")],
+    [("do", "a", []), ("link", "b", "bob"), ("do", "b", []), ("pay",), ("join", "a", "b")],
+]
 ACTS = st.one_of(
     st.tuples(st.just("do"), ids, st.lists(ids, max_size=2, unique=True)),
+    st.tuples(st.just("do"), ids, st.just([])),
     st.tuples(st.just("undo"), ids),
     st.tuples(st.just("remove"), st.integers(0, 5), st.booleans()),
     st.tuples(st.just("show"), st.integers(0, 5)),
@@ -52,7 +62,7 @@ class Try:
 
 @dataclass
 class Model:
-    persons: list[Person] = field(default_factory=lambda: [Person({i}) for i in "abcd"])
+    persons: list[Person] = field(default_factory=lambda: [Person({i}) for i in "abc"])
     links: dict[str, tuple[int, str]] = field(default_factory=dict)
     tries: list[Try] = field(default_factory=list)
     seen: set[str] = field(default_factory=set)
@@ -283,14 +293,14 @@ class Run:
 
 
 @settings(max_examples=60, deadline=None)
-@given(acts=st.lists(ACTS, max_size=14))
+@given(begin=st.sampled_from(BEGINNINGS), acts=st.lists(ACTS, max_size=10))
 def test_every_sequence_ends_as_the_model_says(
-    world: World, acts: list[tuple[str, object]]
+    world: World, begin: list[Any], acts: list[Any]
 ) -> None:
     world.do(empty)
     run = Run(world)
 
-    for act in acts:
+    for act in [*begin, *acts]:
         run.act(*act)
 
         run.check()
