@@ -31,6 +31,7 @@ from app.steps.audit import Change, record
 from app.steps.confirming import ConfirmationPolicy
 from app.steps.forwarding import ForwardingPolicy
 from app.steps.intake import Arrival, Receipt, receive
+from app.steps.joining import Joining
 from app.steps.pace import Pace
 from app.steps.published_keys import PublishedKeys
 from app.steps.read_pace import Kind, ReadPace
@@ -92,10 +93,14 @@ class Service:
         self.database.close()
 
     def receive(
-        self, events: Sequence[Event], deadline_seconds: float = math.inf
+        self,
+        events: Sequence[Event],
+        deadline_seconds: float = math.inf,
+        joinings: Sequence[Joining] = (),
     ) -> Sequence[Receipt]:
         """Make events history; when this returns, they are on disk. Raises `StorageUnavailable`.
 
+        ``joinings``: which ids are of one account, remembered in the same transaction.
         ``deadline_seconds``: when the platform gives up; it is told before that to send again.
         """
         rules = self.configuration.rules
@@ -109,10 +114,10 @@ class Service:
             for event in events
         ]
         receipts: Sequence[Receipt] = self.database.write_each(
-            receive, arrivals, deadline_seconds * _SHARE_OF_A_DEADLINE
+            receive, [*joinings, *arrivals], deadline_seconds * _SHARE_OF_A_DEADLINE
         )
         self.wake_worker()
-        return receipts
+        return receipts[len(joinings) :]
 
     def hear(self, nudges: Sequence[Nudge], deadline_seconds: float = math.inf) -> Sequence[bool]:
         """Let what Gameball tells of be looked at now; of each, whether anything waits for it.

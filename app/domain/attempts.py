@@ -36,7 +36,10 @@ MOVES: dict[State, frozenset[State]] = {
     # When the action that had the award was undone: the next one of the account stands in for it.
     State.DUPLICATE: frozenset({State.HELD, State.DUE}),
     State.REFUSED: frozenset(),
-    State.WITHDRAWN: frozenset(),
+    # When the action that was undone is there again, such as a post that was hidden.
+    State.WITHDRAWN: frozenset(
+        {State.UNLINKED, State.HELD, State.DUE, State.DUPLICATE, State.REFUSED}
+    ),
     State.EXPIRED: frozenset(),
     State.DEAD: frozenset({State.DUE, State.WITHDRAWN}),
 }

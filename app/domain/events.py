@@ -21,6 +21,9 @@ class Event:
 
     ``excluded`` says why an event can earn nothing, whatever the rules are: it names no actor, or
     the account acted itself. Such an event is kept so that people can find it.
+
+    The same event may be sent again because it is so again: a hidden post is shown. Its
+    ``shown_at`` is since when, if that is another time than ``occurred_at``.
     """
 
     source: str
@@ -40,11 +43,32 @@ class Event:
     target_aliases: tuple[str, ...] = ()
     former_keys: tuple[str, ...] = ()
     excluded: str | None = None
+    shown_at: datetime | None = None
 
     @property
     def happened_at(self) -> datetime:
         """Not later than it was received, whatever the platform's clock says."""
         return min(self.occurred_at, self.received_at)
+
+    @property
+    def told_at(self) -> datetime | None:
+        """Since when it is so, by the platform's clock; None where the platform gives no time.
+
+        A time of receipt says nothing: every repetition of a callback has a later one.
+        """
+        if self.shown_at is not None:
+            return self.shown_at
+        return None if self.occurred_at == self.received_at else self.occurred_at
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """All ids of the account that acted, as far as the event tells."""
+        return self.aliases if self.actor is None else (self.actor, *self.aliases)
+
+    @property
+    def targets(self) -> tuple[str | None, ...]:
+        """All names of its target; the first is the one to keep."""
+        return (self.target, *self.target_aliases)
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,9 +43,14 @@ class Rule:
     repeat: Repeat = Repeat.ONCE
     hold_seconds: float = 0
     bar_after_undo: bool = False
+    target_ignores_case: bool = False
     # Neither is the rule's own: another section of the file says it.
     time_zone: tzinfo = field(default=UTC, compare=False)
     sources: frozenset[str] = field(default=frozenset(), compare=False)
+
+    def as_target(self, text: str | None) -> str | None:
+        """A target as this rule's platform names it in events."""
+        return text.lower() if text is not None and self.target_ignores_case else text
 
     @property
     def minds_undoing(self) -> bool:
@@ -56,14 +61,21 @@ class Rule:
         """The occurrence that an award for this event is for."""
         # The same event may come through each of these sources.
         source = _ANY_SOURCE if event.source in self.sources else event.source
-        return self._occurrence(event.target, event.happened_at, f"{source}:{event.key}")
+        return self._occurrence(event.target, event.happened_at, f"{source}:{_key_of(event)}")
 
-    def former_occurrences_of(self, event: Event) -> tuple[str, ...]:
-        """How earlier versions named that occurrence when it came through another source."""
-        if self.repeat is not Repeat.EVERY_EVENT:
-            return ()
-        others = sorted(self.sources - {event.source}) if event.source in self.sources else []
-        return tuple(event_occurrence(f"{source}:{event.key}") for source in others)
+    def other_occurrences_of(self, event: Event) -> tuple[str, ...]:
+        """Other names of that occurrence, under which the ledger may have it.
+
+        By another name of its target; or as an earlier version named it when the event came
+        through another source.
+        """
+        if self.repeat is Repeat.PER_TARGET:
+            at = event.happened_at
+            return tuple(self._occurrence(name, at, "") for name in event.target_aliases)
+        if self.repeat is Repeat.EVERY_EVENT and event.source in self.sources:
+            others = sorted(self.sources - {event.source})
+            return tuple(event_occurrence(f"{source}:{_key_of(event)}") for source in others)
+        return ()
 
     def occurrence_of_claim(self, token_id: str, target: str | None, now: datetime) -> str:
         """The occurrence that a claim is for, as long as no event proves it."""
@@ -77,7 +89,7 @@ class Rule:
             self.action == event.action
             and self.platform == event.platform
             and self.source in (None, event.source)
-            and self.target in (None, event.target)
+            and (self.target is None or self.target in event.targets)
         )
 
     def fits_claim(self, challenge_id: int, hints: "ClaimHints") -> bool:
@@ -85,7 +97,7 @@ class Rule:
             self.challenge_id == challenge_id
             and hints.platform in (None, self.platform)
             and hints.action in (None, self.action)
-            and (self.target is None or hints.target in (None, self.target))
+            and (self.target is None or self.as_target(hints.target) in (None, self.target))
         )
 
 
@@ -136,6 +148,11 @@ def occurrence(
             return f"month:{day.year}-{day.month:02}"
         case Repeat.EVERY_EVENT:
             return event_occurrence(key)
+
+
+def _key_of(event: Event) -> str:
+    """By its former key while it has one: an earlier version may be running beside this one."""
+    return event.former_keys[0] if event.former_keys else event.key
 
 
 def event_occurrence(key: str) -> str:

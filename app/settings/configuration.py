@@ -201,9 +201,11 @@ class _Validation:
     ) -> Iterator[Rule]:
         for position, table in tables:
             platform = table.platform
+            adapter_class = adapters().get(platform or "")
             if table.source is not None and table.source in sources:
                 adapter = sources[table.source]
                 platform = adapter.source.accounts or adapter.name
+                adapter_class = type(adapter)
                 if adapter.tells_of_rewards:
                     self._mistake(("rules", position, "source"), _NO_ACTIONS)
                 if table.platform not in (None, platform, adapter.name):
@@ -211,18 +213,20 @@ class _Validation:
                     self._mistake(("rules", position, "platform"), problem)
             elif table.platform in _telling_of_rewards():
                 self._mistake(("rules", position, "platform"), _NO_ACTIONS)
+            ignores_case = adapter_class is not None and adapter_class.targets_ignore_case
             yield Rule(
                 challenge_id=table.challenge_id,
                 platform=platform or "",
                 action=table.action,
                 source=table.source,
-                target=table.target,
+                target=table.target.lower() if table.target and ignores_case else table.target,
                 evidence=table.evidence,
                 repeat=table.repeat,
                 hold_seconds=table.hold,
                 bar_after_undo=table.bar_after_undo,
                 time_zone=zone,
                 sources=frozenset() if table.source else _of_one_app(platform, sources),
+                target_ignores_case=ignores_case,
             )
 
     def _resolve(self, value: object) -> object:

@@ -25,6 +25,7 @@ class Change(StrEnum):
     BULK_STOPPED = "bulk.stopped"
     BULK_ENDED = "bulk.ended"
     IDENTITY_LINKED = "identity.linked"
+    IDENTITY_MOVED = "identity.moved"
     IDENTITY_UNLINKED = "identity.unlinked"
     KEY_CREATED = "key.created"
     KEY_REVOKED = "key.revoked"
@@ -35,7 +36,7 @@ class Change(StrEnum):
     DATABASE_RESTORED = "database.restored"
 
 
-_OF_ACCOUNTS = (Change.IDENTITY_LINKED, Change.IDENTITY_UNLINKED)
+_OF_ACCOUNTS = (Change.IDENTITY_LINKED, Change.IDENTITY_MOVED, Change.IDENTITY_UNLINKED)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,11 @@ from app.domain.attempts import State
 from app.domain.clock import new_id
 from app.domain.evidence import Evidence
 from app.domain.rules import Repeat, Rule
+from app.steps.accounts import locked, one_id_each
 from app.steps.earning import ALREADY_AWARDED, earn
 from app.steps.intake import new_attempt
 from app.steps.ledger import holds, insert_new
-from app.steps.locks import lock_accounts, lock_customer
+from app.steps.locks import lock_customer
 from app.steps.moves import move, remember, transition
 from app.steps.proving import event_attempt
 from app.storage.tables import AttemptRow, IdentityRow
@@ -52,8 +53,6 @@ def claim(
     attempt_id = new_id(now)
     lock_customer(connection, made.customer_id)
     accounts = _accounts_of(connection, made.rule.platform, made.customer_id)
-    # An event of one of them is received before or after this claim, not unseen beside it.
-    lock_accounts(connection, [(made.rule.platform, account) for account in accounts])
     row = new_attempt(
         vault_of(connection), **_values(made, attempt_id, accounts, checking_until, now)
     )
@@ -87,7 +86,7 @@ def _values(
     made: Claim, attempt_id: str, accounts: Sequence[str], checking_until: datetime, now: datetime
 ) -> dict[str, Any]:
     rule = made.rule
-    target = rule.target or made.target
+    target = rule.target or rule.as_target(made.target)
     return {
         "id": attempt_id,
         "token_id": made.token_id,
@@ -115,10 +114,18 @@ def _values(
 
 
 def _accounts_of(connection: Connection, platform: str, customer_id: str) -> Sequence[str]:
-    statement = select(IdentityRow.account_id).where(
-        IdentityRow.platform == platform, IdentityRow.customer_id == customer_id
+    """One id of each of the customer's accounts.
+
+    They are locked: an event of one is received before or after this claim, not unseen beside it.
+    """
+    statement = (
+        select(IdentityRow.account_id)
+        .where(IdentityRow.platform == platform, IdentityRow.customer_id == customer_id)
+        .order_by(IdentityRow.created_at, IdentityRow.account_id)
     )
-    return connection.execute(statement).scalars().all()
+    linked = [(platform, account_id) for account_id in connection.execute(statement).scalars()]
+    accounts = locked(connection, linked).accounts
+    return [account_id for _, account_id in one_id_each(accounts, linked)]
 
 
 def _was_told(connection: Connection, attempt: Row[Any], now: datetime) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from app.domain.attempts import State
+from app.steps.accounts import MEMBER, Id, Known, known_from
 from app.steps.locks import LOCK_KEYS, account_keys
 from app.steps.proving import EARNED_STATES
 from app.storage.bulk import insert_statements
@@ -17,44 +18,56 @@ from app.storage.tables import EventRow, IdentityRow
 
 _COLUMNS = tuple(column.name for column in IdentityRow.__table__.columns)
 _PAID = ", ".join(f"'{state}'" for state in EARNED_STATES)
-_LINKS = (
-    f"SELECT {', '.join(_COLUMNS)}, EXISTS"  # noqa: S608 -- names of ours
-    " (SELECT 1 FROM attempts a WHERE a.customer_id = i.customer_id"
+_MEMBERS = tuple(name for name, _ in MEMBER)
+_IDENTITY = ", ".join(f"i.{name}" for name in _COLUMNS)
+_MEMBER = ", ".join(f"m.{column}" for _, column in MEMBER)
+_HAS_CLAIM = (
+    "EXISTS (SELECT 1 FROM attempts a WHERE a.customer_id = i.customer_id"  # noqa: S608 -- words of ours
     " AND a.token_id IS NOT NULL AND a.event_id IS NULL"
     f" AND (a.state = '{State.CHECKING}' OR (a.state IN ({_PAID})"
     " AND a.created_at >= CAST($3 AS timestamptz))))"
-    " FROM identities i WHERE account_id = ANY($1) AND platform = ANY($2)"
+)
+# What `app.steps.accounts.look` asks, and whether a claim of whoever is linked is unproven.
+_KNOWN = (
+    f"SELECT {_IDENTITY}, {', '.join('NULL' for _ in _MEMBERS)}, {_HAS_CLAIM}"  # noqa: S608 -- names of ours
+    " FROM identities i WHERE i.account_id = ANY($1) AND i.platform = ANY($2)"
+    f" UNION ALL SELECT {_IDENTITY}, {_MEMBER}, {_HAS_CLAIM}"
+    " FROM account_keys w JOIN account_keys m"
+    " ON m.platform = w.platform AND m.account_key = w.account_key"
+    " LEFT JOIN identities i ON i.platform = m.platform AND i.account_id = m.account_id"
+    " WHERE w.account_id = ANY($1) AND w.platform = ANY($2)"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Early:
-    """The events written, their accounts locked; the links of these, and whether any of their
+    """Events written, their accounts locked; what is known of these, and whether any of their
     customers has a claim that no event proves yet.
     """
 
     new_events: int
-    links: Sequence[Any]
+    known: Known
     has_claims: bool
 
 
 def look_early(
     connection: Connection,
     event_rows: Sequence[dict[str, Any]],
-    accounts: Iterable[tuple[str, str]],
+    accounts: Iterable[Id],
     claims_since: datetime,
+    others: Iterable[Id] = (),
 ) -> Early:
-    """Write events, lock accounts, and look at what is known of these, in this order."""
+    """Write events, lock accounts and others, and look at what is known of these accounts."""
     wanted = set(accounts)
     inserts = insert_statements(connection, EventRow, event_rows)
     names = [account for _, account in wanted], list({platform for platform, _ in wanted})
-    looked_up = (*names, claims_since)
-    *written, _locked, links = in_one_trip(
-        connection, [*inserts, (LOCK_KEYS, (account_keys(wanted),)), (_LINKS, looked_up)]
+    locks, looked_up = account_keys(wanted.union(others)), (*names, claims_since)
+    *written, _locked, known = in_one_trip(
+        connection, [*inserts, (LOCK_KEYS, (locks,)), (_KNOWN, looked_up)]
     )
-    found = [dict(zip(_COLUMNS, row, strict=False)) for row in links.rows]
+    found = [dict(zip(_COLUMNS + _MEMBERS, row, strict=False)) for row in known.rows]
     return Early(
         sum(reply.count for reply in written),
-        [SimpleNamespace(_mapping=row, **row) for row in found],
-        any(row[-1] for row in links.rows),
+        known_from(SimpleNamespace(_mapping=row, **row) for row in found),
+        any(row[-1] for row in known.rows),
     )

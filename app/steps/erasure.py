@@ -10,8 +10,9 @@ from sqlalchemy import Connection, Row, delete, insert, select, update
 from app.domain.attempts import CANCELLABLE, State
 from app.domain.clock import new_id
 from app.steps import audit
+from app.steps.accounts import forget_ids, locked
 from app.steps.audit import Change, record
-from app.steps.locks import lock_accounts
+from app.steps.ledger import enter_under_every_key
 from app.steps.moves import move
 from app.steps.retention import strip_events
 from app.steps.withdrawing import free_unless_paid, withdraw
@@ -97,9 +98,9 @@ def advance(connection: Connection, erasure_id: str, now: datetime, size: int = 
     if _hold_back(connection, customer_id, now):
         return False
     for account in _accounts(connection, customer_id):
-        lock_accounts(connection, [(account.platform, account.account_id)])
-        done = _erase_account(connection, account, size, now)
-        return _note(connection, row, done or _unlink(connection, customer_id, account))
+        ids = _own_ids(connection, customer_id, account)
+        done = _erase_account(connection, account.platform, ids, size, now)
+        return _note(connection, row, done or _unlink(connection, customer_id, account, ids))
     audit.forget(connection, customer_id, ())
     _complete(connection, row, now)
     return False
@@ -145,6 +146,7 @@ def _erase_attempts(
         _end(connection, attempt, now)
     ids = [attempt.id for attempt in attempts]
     events = [attempt.event_id for attempt in attempts if attempt.event_id is not None]
+    enter_under_every_key(connection, attempts)
     strip_events(connection, events)
     _strip_attempts(connection, ids, now)
     return {"attempts": len(ids), "events": len(events)}
@@ -205,15 +207,30 @@ def _accounts(connection: Connection, customer_id: str) -> list[_Account]:
     return [_Account(*row) for row in connection.execute(statement)]
 
 
+def _own_ids(connection: Connection, customer_id: str, account: _Account) -> list[str]:
+    """All ids of the account but those that are linked to another customer; they are locked."""
+    this = account.platform, account.account_id
+    known = locked(connection, [this])
+    links = {
+        account_id: known.links.get((account.platform, account_id))
+        for account_id in known.account_of(this).ids
+    }
+    return [
+        account_id
+        for account_id, link in links.items()
+        if link is None or link.customer_id == customer_id
+    ]
+
+
 def _erase_account(
-    connection: Connection, account: _Account, size: int, now: datetime
+    connection: Connection, platform: str, ids: Sequence[str], size: int, now: datetime
 ) -> dict[str, int]:
     """Some of what the account did that was never the customer's: unlinked then, or of no rule."""
     unclaimed = (
         select(AttemptRow.__table__)
         .where(
-            AttemptRow.account_id == account.account_id,
-            AttemptRow.platform == account.platform,
+            AttemptRow.account_id.in_(ids),
+            AttemptRow.platform == platform,
             AttemptRow.customer_id.is_(None),
         )
         .order_by(AttemptRow.id)
@@ -222,9 +239,7 @@ def _erase_account(
     attempts = list(connection.execute(unclaimed.with_for_update()))
     if attempts:
         return _erase_attempts(connection, attempts, now)
-    acted = select(EventRow.id).where(
-        EventRow.actor == account.account_id, EventRow.platform == account.platform
-    )
+    acted = select(EventRow.id).where(EventRow.actor.in_(ids), EventRow.platform == platform)
     events = connection.execute(acted.limit(size)).scalars().all()
     if events:
         strip_events(connection, events)
@@ -232,10 +247,16 @@ def _erase_account(
     return {}
 
 
-def _unlink(connection: Connection, customer_id: str, account: _Account) -> dict[str, int]:
-    audit.forget(connection, customer_id, [account.subject])
+def _unlink(
+    connection: Connection, customer_id: str, account: _Account, ids: Sequence[str]
+) -> dict[str, int]:
+    subjects = [_Account(account.platform, account_id).subject for account_id in ids]
+    audit.forget(connection, customer_id, subjects)
+    forget_ids(connection, (account.platform, account.account_id), customer_id)
     gone = delete(IdentityRow).where(
-        IdentityRow.platform == account.platform, IdentityRow.account_id == account.account_id
+        IdentityRow.platform == account.platform,
+        IdentityRow.account_id.in_(ids),
+        IdentityRow.customer_id == customer_id,
     )
     return {"identities": connection.execute(gone).rowcount}
 

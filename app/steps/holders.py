@@ -1,14 +1,13 @@
 """Which attempt holds an award, and by which of its two keys? For telling, never for deciding."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, or_, select
 
 from app.domain.attempts import State
-from app.steps.ledger import Award, keys_of
+from app.steps.ledger import Award, Held, held_under
 from app.storage.tables import AwardRow
 from app.storage.vault import vault_of
 
@@ -54,39 +53,22 @@ def holder_of_duplicate(connection: Connection, attempt: Any) -> Holder | None:
         attempt.account_id,
         attempt.occurrence,
     )
-    own = keys_of(connection, award)["customer_hash"]
+    own = held_under(connection, award)
     found = [
-        Holder(row.attempt_id, HeldAs.CUSTOMER if row.customer_hash == own else HeldAs.ACCOUNT)
-        for row in _holding(connection, [award])
+        Holder(
+            row.attempt_id,
+            HeldAs.CUSTOMER if row.customer_hash in own.by_customer else HeldAs.ACCOUNT,
+        )
+        for row in _holding(connection, own)
     ]
     return min(found, key=lambda holder: holder.by is not HeldAs.CUSTOMER, default=None)
 
 
 def holders_of(connection: Connection, award: Award) -> set[str | None]:
     """The attempts that hold this award of the customer or of the account; None: a deleted one."""
-    return {row.attempt_id for row in _holding(connection, [award])}
+    return {row.attempt_id for row in _holding(connection, held_under(connection, award))}
 
 
-def known_by_other_names(
-    connection: Connection, awards: Iterable[tuple[Award, Sequence[str]]]
-) -> set[str]:
-    """Which of these attempts' awards the ledger already has under another of their names."""
-    named = [replace(award, occurrence=name) for award, names in awards for name in names]
-    if not named:
-        return set()
-    rows = _holding(connection, named)
-    held = {key for row in rows for key in (row.customer_hash, row.account_hash)}
-    return {award.attempt_id for award in named if held & set(_keys(connection, award))}
-
-
-def _holding(connection: Connection, awards: Sequence[Award]) -> list[Row[Any]]:
-    keys = [keys_of(connection, award) for award in awards]
-    wanted = {
-        "customers": [key["customer_hash"] for key in keys],
-        "accounts": [key["account_hash"] for key in keys if key["account_hash"] is not None],
-    }
+def _holding(connection: Connection, held: Held) -> list[Row[Any]]:
+    wanted = {"customers": list(held.by_customer), "accounts": list(held.by_account)}
     return list(connection.execute(_HOLDING, wanted))
-
-
-def _keys(connection: Connection, award: Award) -> Iterable[str]:
-    return (key for key in keys_of(connection, award).values() if key is not None)

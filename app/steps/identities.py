@@ -9,10 +9,11 @@ from typing import Any
 from sqlalchemy import Connection, Row, bindparam, delete, select, update
 
 from app.domain.attempts import State
+from app.steps.accounts import Account, Id, Known, locked, look
 from app.steps.audit import Change, record
 from app.steps.earning import ALREADY_AWARDED, earn_all
 from app.steps.ledger import insert_new
-from app.steps.locks import lock_accounts, lock_customer
+from app.steps.locks import lock_customer
 from app.steps.moves import move
 from app.steps.proving import Fulfilment, claims_since, confirm, proven_by, unproven_claims
 from app.storage.tables import ATTEMPTS, IDENTITIES, AttemptRow, EventRow, IdentityRow
@@ -46,14 +47,18 @@ def link(
 ) -> tuple[Linked, int]:
     """Link an account, and release the attempts that waited for it; how many were released.
 
-    An account that is linked to another customer stays so: `Linked.TAKEN`.
+    An account that is linked to another customer stays so, by whichever of its ids: `Linked.TAKEN`.
     """
     lock_customer(connection, identity.customer_id)
-    lock_accounts(connection, [(identity.platform, identity.account_id)])
+    this = identity.platform, identity.account_id
+    known = locked(connection, [this])
+    linked = known.link_of(this)
+    if linked is not None and linked.customer_id != identity.customer_id:
+        return Linked.TAKEN, 0
     outcome = _upsert(connection, identity, now)
     if outcome is Linked.TAKEN:
         return outcome, 0
-    waiting = _unlinked(connection, identity)
+    waiting = _unlinked(connection, known.account_of(this))
     _release(connection, waiting, identity, caused_by, now)
     record(
         connection,
@@ -69,29 +74,41 @@ def link(
 
 
 def find(connection: Connection, platform: str, account_id: str) -> Any:
-    """The link of an account, with its contacts opened; None when nobody has it."""
-    statement = select(IdentityRow.__table__).where(_is(platform, account_id))
-    row = connection.execute(statement).one_or_none()
+    """The link of an account, with its contacts opened; None when nobody has it.
+
+    Where this id has no link of its own, that of another id of the account.
+    """
+    this = platform, account_id
+    row = look(connection, [this]).link_of(this)
     return row and vault_of(connection).open_row(IDENTITIES, row)
 
 
 def unlink(
     connection: Connection, platform: str, account_id: str, caused_by: str, now: datetime
 ) -> bool:
-    """Forget a link; False when there was none. Awards already in the ledger stay there."""
-    lock_accounts(connection, [(platform, account_id)])
-    forgotten = delete(IdentityRow).where(_is(platform, account_id))
-    customer_id = connection.execute(forgotten.returning(IdentityRow.customer_id)).scalar()
-    if customer_id is None:
+    """Forget a link, by all ids of the account; False when there was none.
+
+    Awards already in the ledger stay there.
+    """
+    this = platform, account_id
+    known = locked(connection, [this])
+    linked = known.link_of(this)
+    if linked is None:
         return False
-    record(
-        connection,
-        Change.IDENTITY_UNLINKED,
-        by=caused_by,
-        now=now,
-        subject=named(platform, account_id),
-        customer_id=customer_id,
+    forgotten = delete(IdentityRow).where(
+        IdentityRow.platform == platform,
+        IdentityRow.account_id.in_(known.account_of(this).ids),
+        IdentityRow.customer_id == linked.customer_id,
     )
+    for gone in connection.execute(forgotten.returning(IdentityRow.account_id)).scalars().all():
+        record(
+            connection,
+            Change.IDENTITY_UNLINKED,
+            by=caused_by,
+            now=now,
+            subject=named(platform, gone),
+            customer_id=linked.customer_id,
+        )
     return True
 
 
@@ -124,7 +141,22 @@ def _upsert(connection: Connection, identity: Identity, now: datetime) -> Linked
     return Linked.UPDATED if kept.rowcount == 1 else Linked.TAKEN
 
 
-def _unlinked(connection: Connection, identity: Identity) -> list[Row[Any]]:
+def release_waiting(
+    connection: Connection, one: Id, known: Known, caused_by: str, now: datetime
+) -> None:
+    """Pay what waits under any id of an account, if a customer is linked by one of them."""
+    link = known.link_of(one)
+    if link is None:
+        return
+    row = vault_of(connection).open_row(IDENTITIES, link)
+    linked = Identity(
+        row.platform, row.account_id, row.customer_id, email=row.email, mobile=row.mobile
+    )
+    _release(connection, _unlinked(connection, known.account_of(one)), linked, caused_by, now)
+
+
+def _unlinked(connection: Connection, account: Account) -> list[Row[Any]]:
+    """The attempts that wait for this account to be linked, oldest first, locked."""
     statement = (
         select(
             AttemptRow.__table__,
@@ -133,8 +165,8 @@ def _unlinked(connection: Connection, identity: Identity) -> list[Row[Any]]:
         )
         .outerjoin(EventRow, EventRow.id == AttemptRow.event_id)
         .where(
-            AttemptRow.platform == identity.platform,
-            AttemptRow.account_id == identity.account_id,
+            AttemptRow.platform == account.platform,
+            AttemptRow.account_id.in_(account.ids),
             AttemptRow.state == State.UNLINKED,
         )
         .order_by(AttemptRow.id)

@@ -1,25 +1,38 @@
 """How does a verified event become history, once for ever?"""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection, select
 
 from app.domain.attempts import State
 from app.domain.clock import new_id
 from app.domain.events import Event
 from app.domain.evidence import Evidence
 from app.domain.rules import Rule
-from app.platforms.kit.fields import label
+from app.steps.accounts import Account, Id, Known, look
+from app.steps.arrivals import MAX_REASON as MAX_REASON
+from app.steps.arrivals import NO_RULE as NO_RULE
+from app.steps.arrivals import Arrival as Arrival
 from app.steps.early import Early, look_early
 from app.steps.earning import ALREADY_AWARDED, BARRED
-from app.steps.holders import known_by_other_names
+from app.steps.former_keys import without_known
+from app.steps.joining import Joining, join, joinings_of
 from app.steps.ledger import Award, award_rows, earned_state, enter, is_barred
+from app.steps.locks import lock_accounts
 from app.steps.moves import remember, transition
 from app.steps.proving import Fulfilment, claims_since, confirm, proven_by, unproven_claims
-from app.steps.undoing import UNDONE_BEFORE, undo, undone_before
+from app.steps.retelling import retell
+from app.steps.undoing import (
+    UNDONE_BEFORE,
+    authors,
+    names_of,
+    undo,
+    undone_before,
+    who_acted,
+)
 from app.storage.bulk import insert_if_all_new, insert_rows
 from app.storage.hashes import Hashes, hashes_of
 from app.storage.pipeline import has_pipeline, in_one_trip
@@ -30,7 +43,6 @@ from app.storage.tables import (
     AttemptRow,
     AwardRow,
     EventRow,
-    IdentityRow,
     TransitionRow,
 )
 from app.storage.vault import Vault, vault_of
@@ -38,15 +50,6 @@ from app.storage.vault import Vault, vault_of
 EARNED = "earned"
 _EVENT_FIELDS = [name for name in Event.__slots__ if name in EventRow.__table__.columns]
 NOT_LINKED = "no customer is linked to this account yet"
-NO_RULE = "fits no rule"
-MAX_REASON = 100
-
-# Made once each: SQLAlchemy takes as long to prepare a statement as SQLite to run it.
-_LINKS = select(IdentityRow.__table__).where(
-    # Not pairs, which are slow to prepare: the account alone tells nearly always.
-    IdentityRow.account_id.in_(bindparam("accounts", expanding=True)),
-    IdentityRow.platform.in_(bindparam("platforms", expanding=True)),
-)
 
 _BLANK_ATTEMPT: dict[str, Any] = {
     **{column.key: None for column in AttemptRow.__table__.columns},
@@ -54,22 +57,6 @@ _BLANK_ATTEMPT: dict[str, Any] = {
     "round": 0,
     "bar_after_undo": False,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """A verified event, the rules it fulfils, and until when it may wait to be linked."""
-
-    event: Event
-    rules: tuple[Rule, ...]
-    unlinked_until: datetime
-
-    @property
-    def reason(self) -> str | None:
-        """Why it earns nothing, for admins; None where it fits a rule."""
-        if self.event.excluded is not None:
-            return (label(self.event.excluded) or "excluded")[:MAX_REASON]
-        return None if self.rules else NO_RULE
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,16 +77,13 @@ class Draft:
     event: Event
     rule: Rule
     link: Any
+    account: Account
     unlinked_until: datetime
     undone_at: datetime | None = None
 
     @property
     def occurrence(self) -> str:
         return self.rule.occurrence_of(self.event)
-
-    @property
-    def former_occurrences(self) -> tuple[str, ...]:
-        return self.rule.former_occurrences_of(self.event)
 
     @property
     def fulfilment(self) -> Fulfilment | None:
@@ -115,7 +99,7 @@ class Draft:
             platform=event.platform,
             action=event.action,
             account_id=event.actor,
-            targets=(event.target, *event.target_aliases),
+            targets=event.targets,
             happened_at=event.happened_at,
             occurrence=self.occurrence,
             hold_seconds=rule.hold_seconds,
@@ -123,44 +107,110 @@ class Draft:
         )
 
 
-def receive(connection: Connection, arrivals: Sequence[Arrival]) -> Sequence[Receipt]:
-    """Write events, their attempts and the ledger in one transaction; a receipt for each.
+def receive(connection: Connection, items: Sequence[Arrival | Joining]) -> Sequence[Receipt]:
+    """Write events, their attempts and the ledger in one transaction; a receipt for each item.
 
-    Takes many arrivals at once, of one request or of several: the number of statements does not
-    grow with them. What was received before is left out by the database's own constraint.
+    Takes many at once, of one request or of several: the number of statements does not grow with
+    them. What was received before is left out by the database's own constraint. Ids of one account
+    are joined before anything is earned.
     """
-    if not arrivals:
+    if not items:
         return []
+    arrivals = {i: item for i, item in enumerate(items) if isinstance(item, Arrival)}
+    joinings = [item for item in items if isinstance(item, Joining)]
     # In one order everywhere, so that two transactions cannot wait for each other.
-    order = sorted(
-        range(len(arrivals)), key=lambda i: (arrivals[i].event.source, arrivals[i].event.key)
-    )
+    order = sorted(arrivals, key=lambda i: (arrivals[i].event.source, arrivals[i].event.key))
     ids = {i: new_id(arrivals[i].event.received_at) for i in order}
     event_rows = _event_rows(connection, [(ids[i], arrivals[i]) for i in order])
     # At once, for what is earned and for what is undone: in two steps there would be two orders.
-    accounts = _accounts(a.event for a in arrivals if a.rules or a.event.undone)
+    accounts = _accounts(arrivals.values()) | {one for join in joinings for one in join.ids}
     early = None
     if has_pipeline(connection):
-        early = look_early(connection, event_rows, accounts, _claims_since(arrivals))
+        accounts |= _whole_accounts(connection, arrivals.values(), joinings)
+        beside = _beside_accounts(arrivals.values())
+        since = _claims_since(items)
+        early = look_early(connection, event_rows, accounts, since, beside)
     written = insert_rows(connection, EventRow, event_rows) if early is None else early.new_events
     new_ids = set(ids.values())
     if written < len(event_rows):
         new_ids = _known_of(connection, new_ids)
     fresh = {ids[i]: arrivals[i] for i in order if ids[i] in new_ids}
-    states = _make_attempts(connection, fresh, early)
-    undo(connection, {i: a.event for i, a in fresh.items() if a.event.undone})
+    known = _joined(connection, fresh, joinings, accounts, early)
+    fresh = without_known(connection, fresh)
+    states = _make_attempts(connection, fresh, known, early)
+    undo(connection, {i: a.event for i, a in fresh.items() if a.event.undone}, known)
+    retell(connection, [arrivals[i] for i in sorted(arrivals) if ids[i] not in fresh])
     return [
-        Receipt(ids[i] in new_ids, tuple(states.get(ids[i], ())), bool(arrival.rules))
-        for i, arrival in enumerate(arrivals)
+        Receipt(
+            ids.get(i) in fresh,
+            tuple(states.get(ids.get(i, ""), ())),
+            i not in arrivals or bool(arrivals[i].rules),
+        )
+        for i in range(len(items))
     ]
 
 
-def _claims_since(arrivals: Iterable[Arrival]) -> datetime:
-    return claims_since(min(arrival.event.happened_at for arrival in arrivals))
+def _claims_since(items: Iterable[Arrival | Joining]) -> datetime:
+    """Since when a claim can be about one of these."""
+    times = (one.event.happened_at if isinstance(one, Arrival) else one.at for one in items)
+    return claims_since(min(times))
 
 
-def _accounts(events: Iterable[Event]) -> set[tuple[str, str]]:
-    return {(event.platform, event.actor) for event in events if event.actor is not None}
+def _accounts(arrivals: Iterable[Arrival]) -> set[Id]:
+    """Every id of an account for which something may happen."""
+    return {
+        (a.event.platform, account_id)
+        for a in arrivals
+        if a.rules or a.event.undone or a.event.aliases
+        for account_id in a.event.ids
+    }
+
+
+def _whole_accounts(
+    connection: Connection, arrivals: Collection[Arrival], joinings: Sequence[Joining]
+) -> set[Id]:
+    """All ids of the accounts of which more than the shown id must be locked, as far as known.
+
+    One statement, and only where ids are joined or actions are undone.
+    """
+    undone = [a.event for a in arrivals if a.event.undone]
+    shown = _accounts(a for a in arrivals if a.event.undone or a.event.aliases)
+    shown |= authors(connection, undone) | {one for join in joinings for one in join.ids}
+    return look(connection, shown).ids_of(shown)
+
+
+def _beside_accounts(arrivals: Iterable[Arrival]) -> set[Id]:
+    """What is locked beside accounts: what a removal names that does not tell whose it was.
+
+    And what such a removal might name, where somebody minds it: neither must miss the other.
+    """
+    return {
+        name
+        for a in arrivals
+        if (a.event.undone and a.event.actor is None) or any(r.minds_undoing for r in a.rules)
+        for name in names_of(a.event)
+    }
+
+
+def _joined(
+    connection: Connection,
+    fresh: Mapping[str, Arrival],
+    joinings: Sequence[Joining],
+    locked_ids: set[Id],
+    early: Early | None,
+) -> Known:
+    """What is known of the accounts, after the ids that arrived together were joined."""
+    accounts = _accounts(fresh.values()) | {one for join in joinings for one in join.ids}
+    known = look(connection, accounts) if early is None else early.known
+    more = [one for a in fresh.values() for one in joinings_of(a.event)]
+    if join(connection, [*joinings, *more], known):
+        known = look(connection, accounts)
+    undone = _accounts(a for a in fresh.values() if a.event.undone)
+    if known.ids_of(undone) <= locked_ids:
+        return known
+    # By its other ids, the same account may be doing meanwhile what is undone here.
+    lock_accounts(connection, known.ids_of(undone))
+    return look(connection, accounts)
 
 
 def _event_rows(
@@ -184,6 +234,7 @@ def _event_row(vault: Vault, hashes: Hashes, event_id: str, arrival: Arrival) ->
     handle = event.actor_handle
     row = {"id": event_id, **{name: getattr(event, name) for name in _EVENT_FIELDS}}
     row["key_hash"] = hashes.event_key(event.key)
+    row["retold_at"] = event.shown_at
     row["handle_hash"] = None if handle is None else hashes.handle(handle)
     row["fitted"] = len(arrival.rules)
     row["reason"] = arrival.reason
@@ -194,26 +245,27 @@ def _event_row(vault: Vault, hashes: Hashes, event_id: str, arrival: Arrival) ->
 
 
 def _make_attempts(
-    connection: Connection, fresh: Mapping[str, Arrival], early: Early | None
+    connection: Connection, fresh: Mapping[str, Arrival], known: Known, early: Early | None
 ) -> dict[str, list[State]]:
     earning = {i: a for i, a in fresh.items() if a.rules and not a.event.undone}
     if not earning:
         return {}
-    links = _links(connection, _accounts(a.event for a in earning.values()), early)
     drafts = [
         Draft(
             new_id(arrival.event.received_at),
             event_id,
             arrival.event,
             rule,
-            links.get((arrival.event.platform, arrival.event.actor or "")),
+            link,
+            known.account_of(who_acted(arrival.event)),
             arrival.unlinked_until,
         )
         for event_id, arrival in earning.items()
+        for link in [_opened_link(connection, known, arrival.event)]
         for rule in arrival.rules
     ]
     states: dict[str, list[State]] = {}
-    drafts = _with_undoings(connection, drafts)
+    drafts = _with_undoings(connection, drafts, known)
     rest = drafts
     if early is None or early.has_claims:
         since = _claims_since(earning.values())
@@ -222,34 +274,23 @@ def _make_attempts(
     return states
 
 
-def _with_undoings(connection: Connection, drafts: list[Draft]) -> list[Draft]:
+def _opened_link(connection: Connection, known: Known, event: Event) -> Any:
+    link = known.link_of(who_acted(event))
+    return link and vault_of(connection).open_row(IDENTITIES, link)
+
+
+def _with_undoings(connection: Connection, drafts: list[Draft], known: Known) -> list[Draft]:
     """Let those whose rule minds know that their action was undone before we heard of it."""
     minding = {draft.event_id: draft.event for draft in drafts if draft.rule.minds_undoing}
-    known = undone_before(connection, minding)
-    if not known:
+    undone_at = undone_before(connection, minding, known)
+    if not undone_at:
         return drafts
     return [
-        replace(draft, undone_at=known.get(draft.event_id)) if draft.rule.minds_undoing else draft
+        replace(draft, undone_at=undone_at.get(draft.event_id))
+        if draft.rule.minds_undoing
+        else draft
         for draft in drafts
     ]
-
-
-def _links(
-    connection: Connection, accounts: Iterable[tuple[str, str]], early: Early | None
-) -> dict[tuple[str, str], Any]:
-    wanted = set(accounts)
-    vault = vault_of(connection)
-    rows = _rows_of_links(connection, wanted) if early is None else early.links
-    found = {(row.platform, row.account_id): row for row in rows}
-    return {pair: vault.open_row(IDENTITIES, found[pair]) for pair in wanted & found.keys()}
-
-
-def _rows_of_links(connection: Connection, wanted: set[tuple[str, str]]) -> Iterable[Any]:
-    parameters = {
-        "accounts": list({account for _, account in wanted}),
-        "platforms": list({platform for platform, _ in wanted}),
-    }
-    return connection.execute(_LINKS, parameters)
 
 
 def _confirm_claims(
@@ -292,7 +333,6 @@ def _write_drafts(
         for draft in drafts
         if draft.link and draft.undone_at is None
     }
-    _leave_out_known(connection, drafts, awards)
     won, made = _won_and_written(connection, drafts, awards, now)
     if made is None:
         barred = {i for i in awards.keys() - won if is_barred(connection, awards[i])}
@@ -301,15 +341,6 @@ def _write_drafts(
         remember(connection, made.timeline)
     for draft, row in zip(drafts, made.attempts, strict=True):
         states.setdefault(draft.event_id, []).append(row["state"])
-
-
-def _leave_out_known(
-    connection: Connection, drafts: Sequence[Draft], awards: dict[str, Award]
-) -> None:
-    """Leave out the awards that an earlier version entered under another name."""
-    named = [(awards[one.id], one.former_occurrences) for one in drafts if one.id in awards]
-    for attempt_id in known_by_other_names(connection, named):
-        del awards[attempt_id]
 
 
 @dataclass(frozen=True, slots=True)
@@ -338,8 +369,9 @@ def _won_and_written(
 
     Which were new, and what was written. Over PostgreSQL that is one statement.
     """
-    rows = award_rows(connection, list(awards.values()), now) if awards else None
-    if rows is None or not has_pipeline(connection):
+    is_at_once = bool(awards) and has_pipeline(connection)
+    rows = award_rows(connection, list(awards.values()), now) if is_at_once else None
+    if rows is None:
         return enter(connection, list(awards.values()), now), None
     made = _drawn_up(vault_of(connection), drafts, set(awards), set())
     ledger, attempts = (AwardRow, rows), (AttemptRow, made.attempts)
@@ -366,6 +398,8 @@ def _award(draft: Draft, link: Any) -> Award:
         draft.event.actor,
         draft.occurrence,
         draft.rule.bar_after_undo,
+        draft.account.keys,
+        draft.rule.other_occurrences_of(draft.event),
     )
 
 

@@ -1,15 +1,16 @@
 """Is this award the first of its kind? The database's constraints decide, never a look-up."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, delete, exists, literal, select, true
+from sqlalchemy import ColumnElement, Connection, delete, exists, literal, or_, select, true
 from sqlalchemy.dialects import postgresql, sqlite
 
 from app.domain.attempts import State
+from app.steps.accounts import accounts_of
 from app.storage.bulk import insert_rows
 from app.storage.hashes import Hashes, hashes_of
 from app.storage.tables import AwardRow, BarRow
@@ -17,7 +18,12 @@ from app.storage.tables import AwardRow, BarRow
 
 @dataclass(frozen=True, slots=True)
 class Award:
-    """What an attempt would be paid for: one per customer and one per platform account."""
+    """What an attempt would be paid for: one per customer and one per platform account.
+
+    ``account_id`` may be any id of the account. ``account_keys`` are the keys of that account, the
+    one it is entered under first; None: `enter` looks them up. ``other_occurrences`` are other
+    names of the occurrence, under which the award may have been entered before.
+    """
 
     attempt_id: str
     challenge_id: int
@@ -26,6 +32,13 @@ class Award:
     account_id: str | None
     occurrence: str
     bar_after_undo: bool = False
+    account_keys: tuple[str, ...] | None = None
+    other_occurrences: tuple[str, ...] = ()
+
+    @property
+    def has_other_names(self) -> bool:
+        """Whether the ledger may have it under other hashes than it would be entered under."""
+        return bool(self.other_occurrences) or len(self.account_keys or ()) > 1
 
 
 def insert_new(connection: Connection, table: Any, *returning: Any) -> Any:
@@ -42,9 +55,9 @@ def _insert_new(dialect_name: str, table: Any, *returning: Any) -> Any:
 
 def enter(connection: Connection, awards: Sequence[Award], now: datetime) -> set[str]:
     """Enter awards into the ledger; the attempts whose award was not in it yet."""
-    if not awards:
+    ordered = _in_order(_not_yet_held(connection, with_keys(connection, awards)))
+    if not ordered:
         return set()
-    ordered = _in_order(awards)
     if any(award.bar_after_undo for award in ordered):
         return {award.attempt_id for award in ordered if _enter_unbarred(connection, award, now)}
     rows = [_row(connection, award, now) for award in ordered]
@@ -64,7 +77,91 @@ def award_rows(
     """What `enter` would insert; None: it takes more than an INSERT to decide."""
     if any(award.bar_after_undo for award in awards):
         return None
-    return [_row(connection, award, now) for award in _in_order(awards)]
+    known = with_keys(connection, awards)
+    if len(_not_yet_held(connection, known)) < len(known):
+        return None
+    return [_row(connection, award, now) for award in _in_order(known)]
+
+
+def with_keys(connection: Connection, awards: Sequence[Award]) -> list[Award]:
+    """The awards with the keys of their accounts. One statement, if any are not known yet."""
+    unknown = {
+        (award.platform, award.account_id)
+        for award in awards
+        if award.account_keys is None and award.account_id is not None
+    }
+    accounts = accounts_of(connection, unknown)
+    return [
+        replace(award, account_keys=accounts[award.platform, award.account_id].keys)
+        if award.account_keys is None and award.account_id is not None
+        else award
+        for award in awards
+    ]
+
+
+def _not_yet_held(connection: Connection, awards: Sequence[Award]) -> list[Award]:
+    """Without those that the ledger has under another of their names.
+
+    The constraint cannot tell. Nobody can enter one meanwhile: all that is entered from now on for
+    this account, which is locked, goes by its first key. What is entered beside it here counts too.
+    """
+    named = [award for award in awards if award.has_other_names]
+    if not named:
+        return list(awards)
+    hashes = hashes_of(connection)
+    others = {award.attempt_id: _other_hashes(hashes, award) for award in named}
+    wanted = set().union(*others.values())
+    found = select(AwardRow.account_hash, AwardRow.customer_hash).where(
+        or_(AwardRow.account_hash.in_(wanted), AwardRow.customer_hash.in_(wanted))
+    )
+    held = {one for row in connection.execute(found) for one in row}
+    left = []
+    for award in awards:
+        if not held & others.get(award.attempt_id, set()):
+            left.append(award)
+            held |= set(_hashes(hashes, award).values()) - {None}
+    return left
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What the ledger may have of an award, by its customer and by its account."""
+
+    by_customer: frozenset[str]
+    by_account: frozenset[str]
+
+
+def held_under(connection: Connection, award: Award) -> Held:
+    """The hashes of an award under all names of its account and its occurrence."""
+    (known,) = with_keys(connection, [award])
+    hashes, challenge = hashes_of(connection), award.challenge_id
+    occurrences = (award.occurrence, *award.other_occurrences)
+    return Held(
+        frozenset(
+            hashes.award_of_customer(challenge, award.customer_id, one) for one in occurrences
+        ),
+        frozenset(
+            hashes.award_of_account(challenge, award.platform, key, one)
+            for key in known.account_keys or ()
+            for one in occurrences
+        ),
+    )
+
+
+def _other_hashes(hashes: Hashes, award: Award) -> set[str]:
+    """What the award would have, had it been entered under another of its names."""
+    challenge, keys = award.challenge_id, award.account_keys or ()
+    occurrences = (award.occurrence, *award.other_occurrences)
+    by_account = {
+        hashes.award_of_account(challenge, award.platform, key, occurrence)
+        for key in keys
+        for occurrence in occurrences
+    }
+    by_customer = {
+        hashes.award_of_customer(challenge, award.customer_id, occurrence)
+        for occurrence in award.other_occurrences
+    }
+    return (by_account | by_customer) - set(_hashes(hashes, award).values())
 
 
 def _in_order(awards: Sequence[Award]) -> list[Award]:
@@ -84,18 +181,13 @@ def _row(connection: Connection, award: Award, now: datetime) -> dict[str, Any]:
 def _hashes(hashes: Hashes, award: Award) -> dict[str, str | None]:
     """The two keys that must be new, of which neither tells whose they are."""
     challenge, occurrence = award.challenge_id, award.occurrence
-    account = award.account_id
+    account = award.account_keys[0] if award.account_keys else award.account_id
     return {
         "customer_hash": hashes.award_of_customer(challenge, award.customer_id, occurrence),
         "account_hash": None
         if account is None
         else hashes.award_of_account(challenge, award.platform, account, occurrence),
     }
-
-
-def keys_of(connection: Connection, award: Award) -> dict[str, str | None]:
-    """The keys of an award by their columns: the customer's, and the account's if one is known."""
-    return _hashes(hashes_of(connection), award)
 
 
 def _enter_unbarred(connection: Connection, award: Award, now: datetime) -> bool:
@@ -116,20 +208,71 @@ def barring(connection: Connection, award: Award) -> ColumnElement[bool]:
     """The bar that an award meets: of its account; without one, of any that its customer had."""
     hashes = hashes_of(connection)
     challenge, platform = award.challenge_id, award.platform
+    (award,) = with_keys(connection, [award])
     if award.account_id is not None:
-        return BarRow.account_hash == hashes.bar_of_account(challenge, platform, award.account_id)
+        keys = award.account_keys or (award.account_id,)
+        return BarRow.account_hash.in_(
+            [hashes.bar_of_account(challenge, platform, key) for key in keys]
+        )
     return BarRow.customer_hash == hashes.bar_of_customer(challenge, platform, award.customer_id)
 
 
 def is_barred(connection: Connection, award: Award) -> bool:
     """Whether a bar kept this award out. For telling people, never for deciding."""
+    if not award.bar_after_undo:
+        return False
     statement = select(BarRow.id).where(barring(connection, award))
-    return award.bar_after_undo and connection.execute(statement).first() is not None
+    return connection.execute(statement).first() is not None
 
 
 def release(connection: Connection, attempt_id: str) -> None:
     """Take an award back out: its attempt ended, and nothing of it can have been paid."""
     connection.execute(delete(AwardRow).where(AwardRow.attempt_id == attempt_id))
+
+
+def enter_under_every_key(connection: Connection, attempts: Iterable[Any]) -> None:
+    """Before attempts lose their account: enter awards and bars under its other keys as well.
+
+    Whoever forgets which ids an account has must not make the ledger forget what it was paid.
+    """
+    of_account = [one for one in attempts if one.account_id is not None]
+    accounts = accounts_of(connection, {(one.platform, one.account_id) for one in of_account})
+    several = {
+        one.id: (one, accounts[one.platform, one.account_id])
+        for one in of_account
+        if len(accounts[one.platform, one.account_id].keys) > 1
+    }
+    for kind, under_key in ((AwardRow, _award_under_key), (BarRow, _bar_under_key)):
+        found = select(kind.__table__).where(kind.attempt_id.in_(several))
+        rows = [
+            under_key(hashes_of(connection), row, several[row.attempt_id][0], key)
+            for row in (connection.execute(found).all() if several else ())
+            for key in several[row.attempt_id][1].keys
+        ]
+        insert_rows(connection, kind, sorted(rows, key=lambda row: str(row["account_hash"])))
+
+
+def _award_under_key(hashes: Hashes, award: Any, attempt: Any, key: str) -> dict[str, Any]:
+    of_key = award.challenge_id, attempt.platform, key, attempt.occurrence
+    return {
+        "attempt_id": None,
+        "challenge_id": award.challenge_id,
+        # No customer's: the one that was paid has the award already.
+        "customer_hash": hashes.award_of_nobody(*of_key),
+        "account_hash": hashes.award_of_account(*of_key),
+        "created_at": award.created_at,
+    }
+
+
+def _bar_under_key(hashes: Hashes, bar: Any, attempt: Any, key: str) -> dict[str, Any]:
+    return {
+        "attempt_id": None,
+        "challenge_id": bar.challenge_id,
+        "platform": attempt.platform,
+        "account_hash": hashes.bar_of_account(bar.challenge_id, attempt.platform, key),
+        "customer_hash": bar.customer_hash,
+        "created_at": bar.created_at,
+    }
 
 
 def holds(connection: Connection, challenge_id: int, customer_id: str, occurrence: str) -> bool:

@@ -11,7 +11,8 @@ from sqlalchemy import Connection, Select, delete, exists, func, literal, or_, s
 from app.domain.attempts import OPEN, State
 from app.domain.clock import least_id
 from app.steps import audit
-from app.steps.ledger import insert_new
+from app.steps.accounts import Id, forget_unused
+from app.steps.ledger import enter_under_every_key, insert_new
 from app.steps.withdrawing import free_unless_paid
 from app.storage.tables import (
     AlertRow,
@@ -44,7 +45,7 @@ class Kept(StrEnum):
 
 # What is left of an event that is let go: that it was ours once, by a hash.
 STRIPPED: Mapping[str, None] = dict.fromkeys(
-    ("key", "actor", "actor_handle", "handle_hash", "target", "undoes", "payload")
+    ("key", "actor", "actor_handle", "handle_hash", "target", "thing", "undoes", "payload")
 )
 _LEAST_ID = "00000000-0000-0000-0000-000000000000"
 _OF_AN_ATTEMPT = (TransitionRow, SubmissionRow, BaselineRow, GrantRow)
@@ -122,7 +123,10 @@ def strip_events(connection: Connection, ids: Sequence[str]) -> None:
 
 
 def _let_go_of_events(connection: Connection, ids: Sequence[str]) -> None:
+    named = select(EventRow.platform, EventRow.actor).where(EventRow.id.in_(ids))
+    accounts = _accounts_in(connection, named)
     strip_events(connection, ids)
+    forget_unused(connection, accounts)
     _remember(connection, Kept.EVENTS, ids)
 
 
@@ -155,17 +159,26 @@ def _let_go_of_contacts(connection: Connection, ids: Sequence[str]) -> None:
     connection.execute(update(AttemptRow).where(AttemptRow.id.in_(ids)).values(**none))
 
 
+def _accounts_in(connection: Connection, named: Any) -> set[Id]:
+    return {(row[0], row[1]) for row in connection.execute(named) if row[1] is not None}
+
+
 def _let_go_of_attempts(connection: Connection, ids: Sequence[str]) -> None:
     """The ledger keeps what may have been paid, and who is barred stays so."""
+    named = select(AttemptRow.platform, AttemptRow.account_id).where(AttemptRow.id.in_(ids))
+    accounts = _accounts_in(connection, named)
     dead = select(AttemptRow.id).where(AttemptRow.id.in_(ids), AttemptRow.state == State.DEAD)
     for attempt_id in connection.execute(dead).scalars().all():
         # Nobody can replay it now; who does the same again is to earn it.
         free_unless_paid(connection, attempt_id)
+    letting_go = select(AttemptRow.__table__).where(AttemptRow.id.in_(ids))
+    enter_under_every_key(connection, connection.execute(letting_go).all())
     for kept in (AwardRow, BarRow):
         connection.execute(update(kept).where(kept.attempt_id.in_(ids)).values(attempt_id=None))
     for table in _OF_AN_ATTEMPT:
         connection.execute(delete(table).where(table.attempt_id.in_(ids)))
     connection.execute(delete(AttemptRow).where(AttemptRow.id.in_(ids)))
+    forget_unused(connection, accounts)
 
 
 def _over(older_than: datetime) -> Select[Any]:

@@ -55,6 +55,12 @@ class Hashes:
     ) -> str:
         return self._of("award", "account", str(challenge_id), platform, account_id, occurrence)
 
+    def award_of_nobody(
+        self, challenge_id: int, platform: str, account_id: str, occurrence: str
+    ) -> str:
+        """In place of a customer's, where the award is only to be known by the account."""
+        return self._of("award", "nobody", str(challenge_id), platform, account_id, occurrence)
+
     def bar_of_customer(self, challenge_id: int, platform: str, customer_id: str) -> str:
         return self._of("bar", "customer", str(challenge_id), platform, customer_id)
 

@@ -62,6 +62,8 @@ class EventRow(Base):
     That key is a hash: a row outlives what it tells. One that was stripped keeps only what the
     dedup needs. ``fitted`` is the number of challenges that it fitted when it arrived, and
     ``reason`` says why there were none; both are NULL in rows of a version that kept neither.
+    ``retold_at``: the latest time at which the platform says that the same was so again, such as a
+    post that was hidden and is shown.
     """
 
     __tablename__ = "events"
@@ -71,6 +73,9 @@ class EventRow(Base):
         _partial("ix_events_handle_hash", "handle_hash", where="handle_hash IS NOT NULL"),
         _partial("ix_events_actor", "actor", where="actor IS NOT NULL"),
         _partial("ix_events_unmatched", "id", where="reason IS NOT NULL"),
+        # What an undoing names, where it comes without the account that acted.
+        _partial("ix_events_thing", "source", "thing", where="thing IS NOT NULL"),
+        _partial("ix_events_undoes", "source", "undoes", where="undoes IS NOT NULL"),
         # Few events undo something; each new action that minds asks whether one of them does.
         Index(
             "ix_events_undone",
@@ -93,7 +98,9 @@ class EventRow(Base):
     actor_handle: Mapped[Secret | None]
     handle_hash: Mapped[Hash | None]
     target: Mapped[Text | None]
+    thing: Mapped[Text | None]
     occurred_at: Mapped[Moment]
+    retold_at: Mapped[Moment | None]
     received_at: Mapped[Moment]
     payload: Mapped[SecretBytes | None]
     fitted: Mapped[int | None]
@@ -350,6 +357,29 @@ class IdentityRow(Base):
     mobile: Mapped[Secret | None]
     created_at: Mapped[Moment]
     updated_at: Mapped[Moment]
+
+
+class AccountKeyRow(Base):
+    """One of the keys under which the ledger may know an account that has several ids.
+
+    ``account_key`` is the same in all rows of one account. ``account_id`` is the id that the
+    platform shows for this key; NULL: the account gave it up, and it may be somebody else's.
+    An account with a single id has no row: that id is its key.
+    """
+
+    __tablename__ = "account_keys"
+    __table_args__ = (
+        UniqueConstraint("platform", "key"),
+        UniqueConstraint("platform", "account_id"),
+        Index(None, "platform", "account_key"),
+    )
+
+    id: Mapped[Serial]
+    platform: Mapped[Word]
+    key: Mapped[str] = mapped_column(String(300))
+    account_key: Mapped[str] = mapped_column(String(300))
+    account_id: Mapped[Text | None]
+    known_at: Mapped[Moment]
 
 
 class KeyRow(Base):

@@ -14,6 +14,7 @@ from app.platforms.kit.adapter import Adapter
 from app.platforms.kit.callback import Callback, Forged, Malformed, Reading, Reply, TooLarge
 from app.service import Service
 from app.steps.intake import NO_RULE, Receipt
+from app.steps.joining import Joining
 from app.watch import Watch
 from app.web.context import lower_headers, service, whole_body
 from app.web.openapi import operation
@@ -97,20 +98,31 @@ def _answer(service: Service, adapter: Adapter, callback: Callback) -> Reply:
         return _refused(service.watch, adapter, callback, "forged", refusal.reason)
     except Malformed as refusal:
         return _refused(service.watch, adapter, callback, "malformed", refusal.reason)
-    receipts = _received(service, adapter, reading)
+    receipts = _received(service, adapter, reading, callback.received_at)
     if reading.nudges:
         reading = _heard(service, adapter, reading)
     _note(service, adapter, callback, reading, receipts)
     return reading.reply or adapter.accepted
 
 
-def _received(service: Service, adapter: Adapter, reading: Reading) -> Sequence[Receipt]:
+def _received(
+    service: Service, adapter: Adapter, reading: Reading, at: datetime
+) -> Sequence[Receipt]:
     """Receipts for the events that may earn something; excluded ones are kept beside them."""
     # Undone ones would be taken for undoings later on.
     excluded = [event for event in reading.excluded if not event.undone]
-    if not reading.events and not excluded:
+    joinings = [
+        Joining(
+            source=adapter.source.name,
+            platform=adapter.source.accounts or adapter.name,
+            said=said,
+            at=at,
+        )
+        for said in reading.same_accounts
+    ]
+    if not reading.events and not excluded and not joinings:
         return ()
-    kept = service.receive([*reading.events, *excluded], adapter.deadline_seconds)
+    kept = service.receive([*reading.events, *excluded], adapter.deadline_seconds, joinings)
     return kept[: len(reading.events)]
 
 

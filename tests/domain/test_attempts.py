@@ -8,7 +8,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from app.domain.attempts import CANCELLABLE, MOVES, OPEN, REPLAYABLE, State, may_move
 
 # PRODUCT: the life of an attempt. What leaves each state, and what does not.
-FINAL = {State.GRANTED, State.REFUSED, State.WITHDRAWN, State.EXPIRED}
+FINAL = {State.GRANTED, State.REFUSED, State.EXPIRED}
 PAID = {State.ACCEPTED, State.GRANTED}
 
 
@@ -29,6 +29,8 @@ def test_a_final_state_has_no_exit() -> None:
         (State.DUE, {"accepted", "dead", "refused", "withdrawn"}),
         # It stands in for an action that was undone.
         (State.DUPLICATE, {"held", "due"}),
+        # The action that was undone is there again.
+        (State.WITHDRAWN, {"unlinked", "held", "due", "duplicate", "refused"}),
         (State.ACCEPTED, {"granted", "not_granted", "unconfirmed"}),
         (State.NOT_GRANTED, {"due"}),
         (State.UNCONFIRMED, {"due"}),

@@ -338,12 +338,12 @@ def test_an_event_of_a_source_that_numbers_apart_is_its_own() -> None:
     rule = replace(BOTH, sources=frozenset())
 
     assert rule.occurrence_of(an_event()) == "event:twitch-eu:m1"
-    assert rule.former_occurrences_of(an_event()) == ()
+    assert rule.other_occurrences_of(an_event()) == ()
 
 
 def test_an_earlier_version_named_the_occurrence_after_the_other_source() -> None:
-    assert BOTH.former_occurrences_of(an_event()) == ("event:twitch-us:m1",)
-    assert replace(BOTH, repeat=Repeat.ONCE).former_occurrences_of(an_event()) == ()
+    assert BOTH.other_occurrences_of(an_event()) == ("event:twitch-us:m1",)
+    assert replace(BOTH, repeat=Repeat.ONCE).other_occurrences_of(an_event()) == ()
 
 
 @given(

@@ -203,3 +203,31 @@ def test_a_secret_of_a_known_form_is_matched_whole() -> None:
     for wrong in ("abc", "ab\n", "cab"):
         with pytest.raises(ValueError, match="only a and b"):
             Formed.model_validate({**SOURCE, "secrets": [wrong]})
+
+
+class IgnoringCase(Unschooled):
+    """A platform to which ``Shop`` and ``shop`` are one target."""
+
+    name = "ignoring-case"
+    targets_ignore_case = True
+
+
+@pytest.mark.parametrize(
+    ("target", "aliases", "read"),
+    [
+        ("Shop/Repo", (), ("shop/repo", "Shop/Repo")),
+        ("shop/repo", (), ("shop/repo",)),
+        ("Shop/Repo", ("OLD", "shop/repo"), ("shop/repo", "old", "Shop/Repo", "OLD")),
+        (None, (), (None,)),
+    ],
+)
+def test_a_target_in_any_case_is_one_target_and_is_found_as_it_was_written(
+    target: str | None, aliases: tuple[str, ...], read: tuple[str | None, ...]
+) -> None:
+    source = config(platform="ignoring-case")
+
+    event = IgnoringCase(source).event(
+        callback(b"{}"), key="1", action="star", actor="42", target=target, target_aliases=aliases
+    )
+
+    assert event.targets == read

@@ -12,18 +12,19 @@ from sqlalchemy import Connection, select, text, update
 
 from app.domain.attempts import State
 from app.domain.clock import new_id
-from app.domain.events import Event
+from app.domain.events import Event, SameAccount
 from app.domain.evidence import Evidence
 from app.domain.rules import Repeat, Rule
 from app.steps import erasure
 from app.steps.claims import Claim, claim
 from app.steps.identities import Identity, Linked, link
 from app.steps.intake import Arrival, Receipt, receive
+from app.steps.joining import Joining
 from app.steps.people import replay
 from app.steps.retention import Kept, purge
 from app.steps.timers import strike
 from app.storage.database import Database
-from app.storage.tables import AttemptRow, AwardRow, IdentityRow
+from app.storage.tables import AccountKeyRow, AttemptRow, AwardRow, IdentityRow
 from tests.clock import START
 from tests.keys import KEYS
 
@@ -33,6 +34,7 @@ RULE = Rule(challenge_id=200, platform="twitch", action="follow", source="twitch
 HELD_RULE = Rule(challenge_id=500, platform="twitch", action="follow", hold_seconds=60)
 WAIT = timedelta(minutes=1)
 LATER = START + WAIT
+SOON = START + WAIT / 2
 ADA = Identity("twitch", "tw-1", "ada")
 
 
@@ -281,3 +283,161 @@ def test_a_customer_who_came_back_while_an_erasure_ended_is_erased_when_it_is_as
 
     with database.read() as connection:
         assert connection.execute(select(IdentityRow.customer_id)).all() == []
+
+
+# Ids of one account.
+
+HOLD_EACH = Rule(
+    challenge_id=700, platform="twitch", action="follow", hold_seconds=60, repeat=Repeat.EVERY_EVENT
+)
+
+
+def telling(actor: str | None, *aliases: str, **more: Any) -> Callable[[Connection], Any]:
+    rules = more.pop("rules", (RULE,))
+    values = {
+        "source": "twitch",
+        "key": f"told-{actor}-{aliases}",
+        "platform": "twitch",
+        "action": "follow",
+        "target": "1337",
+        "occurred_at": START,
+        "received_at": START,
+        "payload": b"{}",
+        **more,
+    }
+    event = Event(actor=actor, aliases=aliases, **values)
+    return lambda connection: receive(connection, [Arrival(event, rules, LATER)])
+
+
+def joining(one: str, other: str, *, replaced: bool = False) -> Callable[[Connection], Any]:
+    said = SameAccount(one, other, replaced)
+    item = Joining(source="twitch", platform="twitch", said=said, at=LATER)
+    return lambda connection: receive(connection, [item])
+
+
+def linking_to(account: str, customer: str) -> Callable[[Connection], Any]:
+    return lambda connection: link(connection, Identity("twitch", account, customer), "test", LATER)
+
+
+def all_states(database: Database) -> list[str]:
+    with database.read() as connection:
+        return sorted(connection.execute(select(AttemptRow.state)).scalars())
+
+
+@pytest.mark.parametrize(
+    "pair",
+    [
+        (telling("number"), telling("user", "number")),
+        (telling("user", "number"), telling("number")),
+        (telling("user", "number"), telling("number", "user")),
+        (joining("number", "user"), telling("user")),
+    ],
+)
+def test_an_account_that_two_customers_have_earns_once_though_its_ids_are_learnt_meanwhile(
+    database: Database, pair: tuple[Callable[[Connection], Any], Callable[[Connection], Any]]
+) -> None:
+    database.write(linking_to("number", "ann"))
+    database.write(linking_to("user", "bob"))
+
+    meanwhile(database, *pair)
+    database.write(telling("number", key="later"))
+
+    assert all_states(database).count(State.DUE) == 1
+
+
+@pytest.mark.parametrize(
+    "pair",
+    [
+        (telling("user"), joining("number", "user")),
+        (joining("number", "user"), telling("user")),
+        (telling("user"), joining("user", "number", replaced=True)),
+    ],
+)
+def test_an_event_received_while_its_ids_are_joined_is_paid(
+    database: Database, pair: tuple[Callable[[Connection], Any], Callable[[Connection], Any]]
+) -> None:
+    database.write(linking_to("number", "ann"))
+
+    meanwhile(database, *pair)
+
+    assert all_states(database) == [State.DUE]
+
+
+@pytest.mark.parametrize("is_link_first", [True, False])
+def test_an_id_linked_while_it_is_joined_releases_what_waits_under_the_other(
+    database: Database, is_link_first: bool
+) -> None:
+    database.write(telling("user"))
+    acts = [linking_to("number", "ann"), joining("number", "user")]
+
+    meanwhile(database, *(acts if is_link_first else acts[::-1]))
+
+    assert all_states(database) == [State.DUE]
+
+
+@pytest.mark.parametrize("is_undone_first", [True, False])
+def test_an_action_removed_without_its_author_while_it_is_received_is_withdrawn(
+    database: Database, is_undone_first: bool
+) -> None:
+    database.write(linking_to("user", "ann"))
+    acts = [
+        telling("user", thing="c1", rules=(HOLD_EACH,)),
+        telling(None, thing="c1", key="removal", undone=True, occurred_at=SOON, received_at=SOON),
+    ]
+
+    meanwhile(database, *(acts[::-1] if is_undone_first else acts))
+
+    assert all_states(database) == [State.WITHDRAWN]
+
+
+@pytest.mark.parametrize("is_undone_first", [True, False])
+def test_an_action_undone_by_another_id_while_it_is_received_is_withdrawn(
+    database: Database, is_undone_first: bool
+) -> None:
+    database.write(joining_known("number", "user"))
+    database.write(linking_to("user", "ann"))
+    acts = [
+        telling("user", rules=(HOLD_EACH,)),
+        telling("number", key="undoing", undone=True, occurred_at=SOON, received_at=SOON),
+    ]
+
+    meanwhile(database, *(acts[::-1] if is_undone_first else acts))
+
+    assert all_states(database) == [State.WITHDRAWN]
+
+
+def joining_known(one: str, other: str) -> Callable[[Connection], Any]:
+    return telling(one, other, key="shows both", rules=())
+
+
+def test_many_who_join_link_act_and_undo_at_once_all_come_to_their_end(
+    database: Database,
+) -> None:
+    names = ["a", "b", "c", "d"]
+    acts: list[Callable[[Connection], Any]] = []
+    for number in range(24):
+        one, other = names[number % 4], names[(number + number // 4) % 4]
+        acts += [
+            telling(one, key=f"do {number}"),
+            telling(one, *({other} - {one}), key=f"both {number}"),
+            telling(one, key=f"undo {number}", undone=True, occurred_at=LATER, received_at=LATER),
+            linking_to(one, "ann" if number % 3 else "bob"),
+            joining(one, other),
+        ]
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(database.write, acts))
+
+    with database.read() as connection:
+        keys = connection.execute(select(AccountKeyRow.account_key)).scalars().all()
+    assert len(keys) == 4
+    assert len(set(keys)) == 1
+    # Two could be paid while they were thought to be two; from now on they are one.
+    assert all_states(database).count(State.DUE) <= 2
+    later = Rule(challenge_id=201, platform="twitch", action="follow")
+    rest = [telling(name, key=f"later {name} {i}", rules=(later,)) for name in names for i in "12"]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(database.write, rest))
+    with database.read() as connection:
+        states = select(AttemptRow.state).where(AttemptRow.challenge_id == 201)
+        assert list(connection.execute(states).scalars()).count(State.DUE) == 1

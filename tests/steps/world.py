@@ -11,7 +11,7 @@ from app.domain.answers import Answer, Outcome
 from app.domain.attempts import State
 from app.domain.clock import new_id
 from app.domain.confirmation import Proof
-from app.domain.events import Event
+from app.domain.events import Event, SameAccount
 from app.domain.evidence import Evidence
 from app.domain.retries import Decision, RetryPolicy
 from app.domain.rules import Rule
@@ -20,6 +20,7 @@ from app.steps.claims import Claim
 from app.steps.forwarding import ForwardingPolicy, NotNow, Started
 from app.steps.identities import Identity, Linked
 from app.steps.intake import Arrival, Receipt
+from app.steps.joining import Joining
 from app.steps.pace import Pace
 from app.storage.database import Database
 from app.storage.tables import (
@@ -114,6 +115,12 @@ class World:
         ]
         result: Sequence[Receipt] = self.database.write_each(intake.receive, arrivals)
         return result
+
+    def join(self, one: str, other: str, *, replaced: bool = False, source: str = "twitch") -> None:
+        """The platform says that two ids are of one account."""
+        said = SameAccount(one, other, replaced)
+        joining = Joining(source=source, platform="twitch", said=said, at=self.now)
+        self.database.write_each(intake.receive, [joining])
 
     def link(
         self, account: str = "99", customer: str = "ann", **contact: str

@@ -17,12 +17,14 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 from werkzeug.test import TestResponse
 
+from app.domain.events import SameAccount
 from app.platforms import adapters
-from app.platforms.kit.callback import Example, KeysUnavailable
+from app.platforms.kit.callback import Example, KeysUnavailable, Reading
 from app.platforms.kit.examples import example_source, handshakes, templates
 from app.platforms.kit.places import Query
 from app.platforms.kit.published import no_fetcher
 from app.service import Service
+from app.steps.accounts import accounts_of
 from app.steps.sources import seen_of
 from app.storage.errors import StorageUnavailable
 from app.web import create_app
@@ -442,3 +444,32 @@ def test_a_refused_handshake_is_told_of_no_body(client: FlaskClient) -> None:
 
     assert answer.status_code == 400
     assert "handshake" in answer.json["detail"]  # type: ignore[index]
+
+
+def test_ids_that_a_platform_says_are_of_one_account_are_remembered_before_the_answer(
+    service: Service, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = Reading(same_accounts=(SameAccount("number", "user"),))
+    monkeypatch.setattr(adapters()["discord"], "read", lambda *_: told)
+
+    answer = post(client, "discord", signed(service, "discord", "command"))
+
+    assert answer.status_code < 300
+    with service.database.read() as connection:
+        accounts = accounts_of(connection, [("discord", "user")])
+    assert accounts["discord", "user"].ids == ("number", "user")
+
+
+def test_ids_of_one_account_that_cannot_be_remembered_are_a_503(
+    service: Service, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = Reading(same_accounts=(SameAccount("number", "user"),))
+    monkeypatch.setattr(adapters()["discord"], "read", lambda *_: told)
+    sent = signed(service, "discord", "command")
+
+    def fail(*_: object) -> None:
+        raise StorageUnavailable("no disk")
+
+    monkeypatch.setattr(service.database, "write_each", fail)
+
+    assert post(client, "discord", sent).status_code == 503

@@ -1,7 +1,7 @@
 """What must one platform's module answer?"""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, ClassVar
@@ -57,6 +57,8 @@ class Adapter(ABC):
     narrowed_by: ClassVar[Mapping[str, frozenset[str]]] = {}
     """By an option that limits where something counts: the actions that a rule without a target
     would otherwise reward anywhere."""
+    targets_ignore_case: ClassVar[bool] = False
+    """Whether the platform means the same target by ``Shop`` and ``shop``."""
     networks: ClassVar[tuple[str, ...]] = ()
     """What else its terms are for: networks by the names that rules for claims may give them."""
     shown_options: ClassVar[tuple[str, ...]] = ()
@@ -217,6 +219,8 @@ class Adapter(ABC):
     ) -> Event:
         """An event of this source; the payload is the whole body unless ``payload`` is given."""
         more.setdefault("occurred_at", callback.received_at)
+        if self.targets_ignore_case:
+            more |= _in_one_case(more.get("target"), more.get("target_aliases", ()))
         if "payload" not in more:
             more["payload"] = self._kept(callback)
         return Event(
@@ -234,3 +238,17 @@ class Adapter(ABC):
             return callback.body
         body = callback.parsed(json_object)
         return compact_json({key: v for key, v in body.items() if key not in self.secret_fields})
+
+
+def _in_one_case(target: str | None, aliases: Iterable[str]) -> dict[str, Any]:
+    """A target and its other names in lower case, and as they were written.
+
+    Earlier versions kept targets as they were written: by these, what they kept is found.
+    """
+    written = [name for name in (target, *aliases) if name is not None]
+    lowered = target and target.lower()
+    others = dict.fromkeys([*(name.lower() for name in written), *written])
+    return {
+        "target": lowered,
+        "target_aliases": tuple(name for name in others if name != lowered),
+    }

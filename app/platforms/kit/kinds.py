@@ -54,8 +54,9 @@ class Kind:
     A ``target`` of None: the action has none. ``same_as``: the word of the kind whose key it has,
     because it is the same action, told again when what was hidden is shown. ``thing``,
     ``aliases`` and ``target_aliases`` are paths to what `Event` calls so; an alias that is absent
-    or equal to the id is left out.
-    ``former_identities`` are what an earlier version made the key of.
+    or equal to the id is left out. ``former_identities`` are what an earlier version made the key
+    of. ``shown_at``: the time at which the platform says that the same is so again, where it is
+    another than ``time``.
     """
 
     action: str
@@ -71,6 +72,7 @@ class Kind:
     aliases: tuple[str, ...] = ()
     target_aliases: tuple[str, ...] = ()
     former_identities: tuple[tuple[str, ...], ...] = ()
+    shown_at: At | None = None
 
     def told(self, word: str, root: object, own: object = None) -> dict[str, Any] | str:
         """What an event of this kind says, without a time where it carries none.
@@ -113,7 +115,8 @@ class Kind:
             "thing": optional_text(dig(root, self.thing), self.thing) if self.thing else None,
             "undone": self.undone,
             "undoes": event_key(self.undoes, *identity) if self.undoes else None,
-            **self._time(root),
+            **_read_time(root, "occurred_at", self.time),
+            **_read_time(root, "shown_at", self.shown_at),
         }
 
     def _target(self, root: object) -> str | None:
@@ -124,18 +127,25 @@ class Kind:
         return read(dig(root, self.target), self.target)
 
     def _former_keys(self, word: str, root: object) -> tuple[str, ...]:
-        """The keys of earlier versions, where the payload has all that they were made of."""
+        """The keys of earlier versions, where the payload has all that they were made of.
+
+        Of a removal also those of the action that it takes back.
+        """
+        words = (word, self.undoes) if self.undoes else (word,)
         return tuple(
-            event_key(word, *_identity(root, paths))
+            event_key(one, *_identity(root, paths))
             for paths in self.former_identities
             if dig(root, paths[0]) is not None
+            for one in words
         )
 
-    def _time(self, root: object) -> dict[str, datetime]:
-        time = dig(root, self.time.path) if self.time else None
-        if self.time is None or time is None:
-            return {}
-        return {"occurred_at": self.time.read(time, self.time.path)}
+
+def _read_time(root: object, name: str, where: At | None) -> dict[str, datetime]:
+    """The time by that name, where the payload has it."""
+    found = dig(root, where.path) if where else None
+    if where is None or found is None:
+        return {}
+    return {name: where.read(found, where.path)}
 
 
 def _identity(root: object, paths: tuple[str, ...]) -> tuple[str | None, ...]:

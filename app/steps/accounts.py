@@ -1,0 +1,222 @@
+"""Which ids are of one platform account?
+
+Some platforms show a person now by one id and now by another. `app.steps.joining` remembers which
+belong together; docs/decisions/0021 says why an account has keys besides its ids.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection, and_, bindparam, delete, exists, null, or_, select, union_all
+from sqlalchemy.orm import aliased
+
+from app.steps.locks import lock_accounts
+from app.storage.tables import AccountKeyRow, AttemptRow, EventRow, IdentityRow
+
+Id = tuple[str, str]
+"""A platform, and an id of one of its accounts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One platform account. ``key`` is its name in the ledger, whichever of its ``ids`` is shown.
+
+    ``other_keys``: under which the ledger may have awards from before the ids were known to be of
+    one account.
+    """
+
+    platform: str
+    key: str
+    ids: tuple[str, ...]
+    other_keys: tuple[str, ...] = ()
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """All of its keys, the ledger's own first."""
+        return (self.key, *self.other_keys)
+
+    @classmethod
+    def of(cls, one: Id) -> "Account":
+        """An account that has this id only."""
+        platform, account_id = one
+        return cls(platform, account_id, (account_id,))
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of some ids: who is linked by them, and which others the account has."""
+
+    links: Mapping[Id, Any] = field(default_factory=dict)
+    accounts: Mapping[Id, Account] = field(default_factory=dict)
+
+    def account_of(self, one: Id) -> Account:
+        return self.accounts.get(one) or Account.of(one)
+
+    def link_of(self, one: Id) -> Any:
+        """The link of this id; without one, the oldest of the account's other ids."""
+        if one in self.links:
+            return self.links[one]
+        ids = self.accounts[one].ids if one in self.accounts else ()
+        links = [self.links[one[0], other] for other in ids if (one[0], other) in self.links]
+        return min(links, key=lambda row: (row.created_at, row.account_id), default=None)
+
+    def ids_of(self, some: Iterable[Id]) -> set[Id]:
+        """These ids, and all others of the same accounts."""
+        found = set(some)
+        return found | {(one[0], other) for one in found for other in self.account_of(one).ids}
+
+
+_IDENTITY = IdentityRow.__table__
+# What a row says of a member of an account, and the column that says it.
+MEMBER = (
+    ("member_platform", "platform"),
+    ("member_key", "key"),
+    ("member_account_key", "account_key"),
+    ("member_account_id", "account_id"),
+)
+_asked, _member = aliased(AccountKeyRow), aliased(AccountKeyRow)
+_of_member = [getattr(_member, column).label(name) for name, column in MEMBER]
+_together = and_(_member.platform == _asked.platform, _member.account_key == _asked.account_key)
+
+
+def _among(row: Any) -> tuple[Any, Any]:
+    """Not pairs, which are slow to prepare: the id alone tells nearly always."""
+    return (
+        row.account_id.in_(bindparam("accounts", expanding=True)),
+        row.platform.in_(bindparam("platforms", expanding=True)),
+    )
+
+
+# Made once each: SQLAlchemy takes as long to prepare a statement as SQLite to run it.
+# One statement for links and accounts: every intake asks it.
+_KNOWN = union_all(
+    select(_IDENTITY, *(null().label(name) for name, _ in MEMBER)).where(*_among(_IDENTITY.c)),
+    select(_IDENTITY, *_of_member)
+    .select_from(_asked)
+    .join(_member, _together)
+    .outerjoin(
+        _IDENTITY,
+        and_(
+            _IDENTITY.c.platform == _member.platform,
+            _IDENTITY.c.account_id == _member.account_id,
+        ),
+    )
+    .where(*_among(_asked)),
+)
+_ACCOUNTS = select(*_of_member).select_from(_asked).join(_member, _together).where(*_among(_asked))
+
+
+def look(connection: Connection, some: Iterable[Id]) -> Known:
+    """What is known of these ids. One statement."""
+    wanted = set(some)
+    if not wanted:
+        return Known()
+    return known_from(connection.execute(_KNOWN, _parameters(wanted)))
+
+
+def known_from(rows: Iterable[Any]) -> Known:
+    """From rows of an identity and of a member of an account, of which either may be absent."""
+    links: dict[Id, Any] = {}
+    members = []
+    for row in rows:
+        if row.account_id is not None:
+            links[row.platform, row.account_id] = row
+        if row.member_key is not None:
+            members.append(row)
+    return Known(links, _accounts_from(members))
+
+
+def accounts_of(connection: Connection, some: Iterable[Id]) -> Mapping[Id, Account]:
+    """The account of each of these ids. One statement."""
+    wanted = set(some)
+    if not wanted:
+        return {}
+    known = Known({}, _accounts_from(connection.execute(_ACCOUNTS, _parameters(wanted))))
+    return {one: known.account_of(one) for one in wanted}
+
+
+def locked(connection: Connection, some: Iterable[Id]) -> Known:
+    """As `look`, once nobody else can do anything with any id of these accounts.
+
+    Not for SQLite, which has one writer: there it only looks.
+    """
+    known = look(connection, some)
+    ids = known.ids_of(some)
+    while True:
+        lock_accounts(connection, ids)
+        # Before it was locked, another id may have become known.
+        known = look(connection, some)
+        if known.ids_of(some) <= ids:
+            return known
+        ids |= known.ids_of(some)
+
+
+def one_id_each(accounts: Mapping[Id, Account], some: Sequence[Id]) -> list[Id]:
+    """The first of these ids of each account."""
+    first: dict[str, Id] = {}
+    for one in some:
+        account = accounts.get(one) or Account.of(one)
+        first.setdefault(f"{account.platform}\x1f{account.key}", one)
+    return list(first.values())
+
+
+def forget_ids(connection: Connection, one: Id, customer_id: str | None = None) -> None:
+    """Forget which ids an account has, unless somebody other than this customer is linked to it."""
+    platform, _ = one
+    account = accounts_of(connection, [one])[one]
+    others = exists().where(
+        IdentityRow.platform == platform,
+        IdentityRow.account_id.in_(account.ids),
+        IdentityRow.customer_id != (customer_id or ""),
+    )
+    connection.execute(
+        delete(AccountKeyRow).where(
+            AccountKeyRow.platform == platform, AccountKeyRow.account_key == account.key, ~others
+        )
+    )
+
+
+def forget_unused(connection: Connection, some: Iterable[Id]) -> None:
+    """Forget the ids of those of these accounts that nothing of ours names any more."""
+    accounts = accounts_of(connection, some)
+    for one in one_id_each(accounts, list(accounts)):
+        account = accounts[one]
+        if len(account.keys) > 1 and not _is_named(connection, account):
+            forget_ids(connection, one)
+
+
+def _is_named(connection: Connection, account: Account) -> bool:
+    """Whether a link, an attempt or an event has one of its ids."""
+    named = (
+        exists().where(table.platform == account.platform, column.in_(account.ids))
+        for table, column in (
+            (IdentityRow, IdentityRow.account_id),
+            (AttemptRow, AttemptRow.account_id),
+            (EventRow, EventRow.actor),
+        )
+    )
+    return bool(connection.execute(select(or_(*named))).scalar_one())
+
+
+def _parameters(wanted: Iterable[Id]) -> dict[str, list[str]]:
+    return {
+        "accounts": list({account for _, account in wanted}),
+        "platforms": list({platform for platform, _ in wanted}),
+    }
+
+
+def _accounts_from(members: Iterable[Any]) -> dict[Id, Account]:
+    ids: dict[Id, dict[str, None]] = {}
+    keys: dict[Id, dict[str, None]] = {}
+    for row in members:
+        which = row.member_platform, row.member_account_key
+        keys.setdefault(which, {})[row.member_key] = None
+        if row.member_account_id is not None:
+            ids.setdefault(which, {})[row.member_account_id] = None
+    found: dict[Id, Account] = {}
+    for (platform, key), own in ids.items():
+        others = tuple(sorted(keys[platform, key].keys() - {key}))
+        account = Account(platform, key, tuple(sorted(own)), others)
+        found.update({(platform, account_id): account for account_id in own})
+    return found

@@ -1,0 +1,156 @@
+"""What follows when a platform sends a known event again because it is so again?
+
+A post that was hidden is shown, and then hidden once more: the platform tells each time with the
+same key. The latest of these times decides, not the order in which they are heard.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, select, tuple_, update
+
+from app.domain.attempts import State
+from app.domain.events import Event
+from app.steps import identities
+from app.steps.accounts import Known, locked
+from app.steps.arrivals import Arrival
+from app.steps.earning import earn
+from app.steps.moves import move, remember, transition
+from app.steps.undoing import is_by_undoing, undo, who_acted
+from app.steps.withdrawing import may_have_landed
+from app.storage.hashes import hashes_of
+from app.storage.tables import AttemptRow, EventRow
+
+AGAIN = "the action that was undone is there again"
+
+
+@dataclass(frozen=True, slots=True)
+class _Retold:
+    """A known event, as it arrived again: since ``at`` it is so again."""
+
+    event_id: str
+    arrival: Arrival
+    at: datetime
+
+    @property
+    def event(self) -> Event:
+        return self.arrival.event
+
+
+def retell(connection: Connection, arrivals: Sequence[Arrival]) -> None:
+    """Let known events that are told with a later time do or undo again. One statement if none is.
+
+    A callback that is merely repeated has the time that it had: it changes nothing.
+    """
+    told = [one for one in arrivals if one.event.told_at is not None]
+    if not told:
+        return
+    for one in _later(connection, told):
+        known = locked(connection, [(one.event.platform, i) for i in one.event.ids])
+        _note(connection, one)
+        if one.event.undone:
+            event = replace(one.event, occurred_at=one.at)
+            undo(connection, {one.event_id: event}, known)
+        else:
+            for attempt in _undone_attempts(connection, one):
+                _redo(connection, attempt, one, known)
+
+
+def _later(connection: Connection, arrivals: Sequence[Arrival]) -> list[_Retold]:
+    """Those that are told with a later time than before, the earliest first."""
+    hashes = hashes_of(connection)
+    keys = {(a.event.source, hashes.event_key(key)) for a in arrivals for key in _keys(a.event)}
+    statement = select(
+        EventRow.id,
+        EventRow.source,
+        EventRow.key_hash,
+        EventRow.undone,
+        EventRow.occurred_at,
+        EventRow.retold_at,
+    ).where(tuple_(EventRow.source, EventRow.key_hash).in_(keys))
+    rows = {(row.source, row.key_hash, row.undone): row for row in connection.execute(statement)}
+    later = []
+    for arrival in arrivals:
+        event, told_at = arrival.event, arrival.event.told_at
+        for key in _keys(event):
+            row = rows.get((event.source, hashes.event_key(key), event.undone))
+            if row is not None and told_at is not None and told_at > _latest(row):
+                later.append(_Retold(row.id, arrival, told_at))
+    return sorted(later, key=lambda one: one.at)
+
+
+def _keys(event: Event) -> Iterable[str]:
+    return (event.key, *event.former_keys)
+
+
+def _latest(row: Any) -> datetime:
+    occurred_at: datetime = row.occurred_at
+    return max(occurred_at, row.retold_at or occurred_at)
+
+
+def _note(connection: Connection, one: _Retold) -> None:
+    statement = update(EventRow).where(EventRow.id == one.event_id)
+    connection.execute(statement.values(retold_at=one.at))
+
+
+def _undone_attempts(connection: Connection, one: _Retold) -> Sequence[Row[Any]]:
+    """The attempts of the event that were undone before that time, locked."""
+    statement = (
+        select(AttemptRow.__table__)
+        .where(
+            AttemptRow.event_id == one.event_id,
+            AttemptRow.undone_at < one.at,
+            AttemptRow.erased_at.is_(None),
+        )
+        .order_by(AttemptRow.id)
+        .with_for_update()
+    )
+    return connection.execute(statement).all()
+
+
+def _redo(connection: Connection, attempt: Row[Any], one: _Retold, known: Known) -> None:
+    if attempt.state != State.WITHDRAWN:
+        _unflag(connection, attempt, one)
+    # What a person withdrew stays so, and what may have been paid is not paid again.
+    elif is_by_undoing(connection, attempt) and not may_have_landed(connection, attempt.id):
+        _reinstate(connection, attempt, one, known)
+
+
+def _unflag(connection: Connection, attempt: Row[Any], one: _Retold) -> None:
+    """Note for the admins that it is no longer undone; its state stays, and a bar does too."""
+    now = one.event.received_at
+    statement = update(AttemptRow).where(AttemptRow.id == attempt.id)
+    connection.execute(statement.values(undone_at=None, updated_at=now))
+    state = State(attempt.state)
+    by = f"source:{one.event.source}"
+    remember(connection, [transition(attempt.id, state, state, AGAIN, by, now)])
+
+
+def _reinstate(connection: Connection, attempt: Row[Any], one: _Retold, known: Known) -> None:
+    """Let it earn from now on: with a fresh hold, and as the ledger decides."""
+    now, by = one.event.received_at, f"source:{one.event.source}"
+    if attempt.customer_id is not None:
+        earn(
+            connection,
+            attempt,
+            customer_id=attempt.customer_id,
+            reason=AGAIN,
+            caused_by=by,
+            now=now,
+            undone_at=None,
+        )
+        return
+    move(
+        connection,
+        attempt.id,
+        State.WITHDRAWN,
+        State.UNLINKED,
+        reason=AGAIN,
+        caused_by=by,
+        now=now,
+        undone_at=None,
+        next_at=one.arrival.unlinked_until,
+    )
+    identities.release_waiting(connection, who_acted(one.event), known, by, now)
