@@ -20,6 +20,7 @@ class Kind(StrEnum):
     SOURCE_SILENT = "source_silent"
     SOURCE_REFUSING = "source_refusing"
     HANDSHAKE_BROKEN = "handshake_broken"
+    SOURCE_ID_CHANGED = "source_id_changed"
     CONFIRMATION_FALLING = "confirmation_falling"
     TEST = "test"
 
@@ -31,6 +32,7 @@ OF_AILMENTS: Mapping[Ailment, Kind] = {
     Ailment.REVOKED: Kind.HANDSHAKE_BROKEN,
     Ailment.LAPSING: Kind.HANDSHAKE_BROKEN,
     Ailment.LAPSED: Kind.HANDSHAKE_BROKEN,
+    Ailment.CHANGED: Kind.SOURCE_ID_CHANGED,
 }
 # Raised where a number passes a limit: such a number also comes and goes around it.
 MEASURED = frozenset(

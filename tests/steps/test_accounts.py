@@ -11,6 +11,7 @@ from sqlalchemy.event import listen, remove
 
 from app.domain.answers import Outcome
 from app.domain.attempts import State
+from app.domain.evidence import Evidence
 from app.domain.rules import Repeat
 from app.steps import erasure, identities, retention
 from app.steps.identities import Linked
@@ -201,9 +202,9 @@ def test_a_claim_of_a_customer_with_two_ids_of_one_account_names_that_account(
 
     [attempt] = world.all(AttemptRow)
     assert attempt.account_id == "number"
-    assert only_state(world, actor="user", rules=(replace(FOLLOW, challenge_id=1),)) is (
-        State.DUPLICATE
-    )
+    only_state(world, actor="user", rules=(replace(FOLLOW, challenge_id=1),))
+    [proven] = world.all(AttemptRow)
+    assert (proven.id, proven.evidence) == (attempt.id, Evidence.SIGNED)
 
 
 # What they undo.

@@ -106,8 +106,8 @@ def test_one_event_earns_every_challenge_it_has_a_rule_for(world: World) -> None
 def test_an_event_that_earns_nothing_is_history_all_the_same(world: World) -> None:
     receipts = world.receive(world.event(), rules=())
 
-    assert receipts == [Receipt(True)]
-    assert len(world.stored_events()) == 1
+    assert receipts == [Receipt(True, is_matched=False)]
+    assert [event.reason for event in world.stored_events()] == ["fits no rule"]
     assert world.all(AttemptRow) == []
 
 
@@ -135,7 +135,7 @@ def test_every_arrival_of_a_batch_gets_its_own_receipt(world: World) -> None:
         Receipt(False),
         Receipt(True, (State.DUPLICATE,)),
         Receipt(False),
-        Receipt(True),
+        Receipt(True, is_matched=False),
     ]
     assert len(world.stored_events()) == 4
     assert sorted(world.states()) == ["due", "duplicate", "unlinked"]
