@@ -39,10 +39,12 @@ class Watch:
         self._thread: threading.Thread | None = None
         self._proxied_at: datetime | None = None
 
-    def believed(self, source: str, at: datetime) -> None:
-        """A callback that the platform really sent, whatever was in it."""
+    def believed(self, source: str, at: datetime, secret: str | None = None) -> None:
+        """A callback that the platform really sent, whatever was in it; by which secret."""
         with self._lock:
             seen = self._sighting(source)
+            if secret is not None:
+                seen.fitted_at[secret] = at
             seen.callback_at = at
             seen.refusals = 0
             seen.believed_in[minute_of(at)] += 1

@@ -18,11 +18,13 @@ from app.domain.sources import (
 )
 from app.steps.health import last_event_at
 from app.steps.ledger import insert_new
+from app.storage.hashes import hashes_if_any, hashes_of
 from app.storage.tables import (
     SourceChangeRow,
     SourceMinuteRow,
     SourceReasonRow,
     SourceRow,
+    SourceSecretRow,
     SubscriptionRow,
 )
 
@@ -67,6 +69,8 @@ class Sighting:
     granted_seconds: dict[str, float] = field(default_factory=dict)
     believed_in: Counter[datetime] = field(default_factory=Counter)
     refused_in: Counter[datetime] = field(default_factory=Counter)
+    fitted_at: dict[str, datetime] = field(default_factory=dict, repr=False)
+    """By the secret."""
     changes: dict[str, IdChange] = field(default_factory=dict)
     reasons: Counter[str] = field(default_factory=Counter)
     reason_at: datetime | None = None
@@ -84,6 +88,7 @@ class Sighting:
         self.granted_seconds |= later.granted_seconds
         self.believed_in += later.believed_in
         self.refused_in += later.refused_in
+        self.fitted_at |= later.fitted_at
         self.changes |= later.changes
         self.reasons += later.reasons
         self.reason_at = later.reason_at or self.reason_at
@@ -112,9 +117,39 @@ def keep(connection: Connection, sightings: Mapping[str, Sighting]) -> None:
             _count_in(connection, source, minute, seen)
         for topic in sorted(seen.granted_seconds):
             _grant(connection, source, topic, seen)
+        for secret in sorted(seen.fitted_at):
+            _fitted(connection, source, secret, seen.fitted_at[secret])
         for change in sorted(seen.changes.values(), key=attrgetter("old_id")):
             _change(connection, source, change)
         _count_reasons(connection, source, seen)
+
+
+def _fitted(connection: Connection, source: str, secret: str, at: datetime) -> None:
+    row = {"source": source, "mark": hashes_of(connection).secret(source, secret), "fitted_at": at}
+    insert = insert_new(connection, SourceSecretRow, SourceSecretRow.mark)
+    if connection.execute(insert, row).first() is None:
+        ours = (SourceSecretRow.source == source, SourceSecretRow.mark == row["mark"])
+        is_later = SourceSecretRow.fitted_at < at
+        connection.execute(update(SourceSecretRow).where(*ours, is_later).values(fitted_at=at))
+
+
+def secrets_fitted(
+    connection: Connection, secrets: Mapping[str, Iterable[str]]
+) -> dict[tuple[str, str], datetime]:
+    """When each of these secrets, by source, last proved a callback; by source and secret."""
+    hashes = hashes_if_any(connection)
+    if hashes is None:
+        return {}
+    rows = connection.execute(
+        select(SourceSecretRow.__table__).where(SourceSecretRow.source.in_(list(secrets)))
+    )
+    fitted_at = {(row.source, row.mark): row.fitted_at for row in rows}
+    found = {
+        (source, one): fitted_at.get((source, hashes.secret(source, one)))
+        for source, some in secrets.items()
+        for one in some
+    }
+    return {which: at for which, at in found.items() if at is not None}
 
 
 def _change(connection: Connection, source: str, change: IdChange) -> None:

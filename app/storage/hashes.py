@@ -28,7 +28,7 @@ class Hashes:
     def __init__(self, hash_key: bytes) -> None:
         self._keys = {
             purpose: derive(hash_key, f"hash {purpose}")
-            for purpose in ("event", "handle", "award", "bar", "customer")
+            for purpose in ("event", "handle", "award", "bar", "customer", "secret")
         }
 
     def event_key(self, key: str) -> str:
@@ -66,6 +66,10 @@ class Hashes:
 
     def bar_of_account(self, challenge_id: int, platform: str, account_id: str) -> str:
         return self._of("bar", "account", str(challenge_id), platform, account_id)
+
+    def secret(self, source: str, value: str) -> str:
+        """A source's secret, for saying when it last fitted."""
+        return self._of("secret", source, value)
 
     def customer(self, customer_id: str) -> str:
         """Whom an erasure was about, for proving that it was done."""

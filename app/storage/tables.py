@@ -556,6 +556,16 @@ class SourceReasonRow(Base):
     last_at: Mapped[Moment]
 
 
+class SourceSecretRow(Base):
+    """When a secret of a source last proved a callback. ``mark``: its hash."""
+
+    __tablename__ = "source_secrets"
+
+    source: Mapped[str] = mapped_column(String(64), primary_key=True)
+    mark: Mapped[str] = mapped_column(String(22), primary_key=True)
+    fitted_at: Mapped[Moment]
+
+
 class SourceChangeRow(Base):
     """Something that a source's configuration may name by its old id has another one."""
 

@@ -1,6 +1,6 @@
 """How are the sources?"""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
 
@@ -11,7 +11,7 @@ from app.domain.sources import Ailment, Expected, Seen, Subscription, Trouble, t
 from app.platforms.kit.adapter import Adapter
 from app.steps import proxies
 from app.steps.keys import Role
-from app.steps.sources import Unrewarded, judged_seen, reasons_of
+from app.steps.sources import Unrewarded, judged_seen, reasons_of, secrets_fitted
 from app.web.access import requires
 from app.web.context import service
 from app.web.openapi import operation
@@ -55,6 +55,17 @@ class SourceSubscription(Shape):
     answer: str | None = Field(description="What went wrong when we last asked.")
 
 
+class SourceSecret(Shape):
+    """One of the source's secrets, by its place in the configuration."""
+
+    option: str
+    position: int = Field(description="From 0.")
+    last_fitted_at: datetime | None = Field(
+        description="When a callback was last proved by it; null: never yet. An old secret may go "
+        "once the platform uses only the new one."
+    )
+
+
 class UnrewardedEvents(Shape):
     """Events that were taken and earned nothing, for one reason."""
 
@@ -85,6 +96,7 @@ class Source(Shape):
     lapses_at: datetime | None = Field(description="When the first of its subscriptions ends.")
     subscriptions: list[SourceSubscription]
     troubles: list[SourceTrouble] = Field(description="What is wrong with it, the gravest first.")
+    secrets: list[SourceSecret]
     unrewarded: list[UnrewardedEvents] = Field(
         description="What was taken with a 2xx and earned nothing, by reason; the most frequent "
         "first. `GET /v1/events` finds single events, except those of kinds that are not read."
@@ -122,9 +134,10 @@ def sources() -> Response:
     with service().people.read() as connection:
         seen = judged_seen(connection, expected, now)
         reasons = reasons_of(connection, expected)
+        fitted_at = secrets_fitted(connection, _secrets(configuration.sources))
         proxied = proxies.untrusted(connection, configuration.web.trusted_proxies, now)
     items = [
-        _source(adapter, expected[name], seen[name], reasons[name], now)
+        _source(adapter, expected[name], seen[name], reasons[name], fitted_at, now)
         for name, adapter in sorted(configuration.sources.items())
     ]
     notices = [ServiceNotice(at=proxied[0], text=proxied[1])] if proxied else []
@@ -136,6 +149,7 @@ def _source(
     expected: Expected,
     seen: Seen,
     reasons: Sequence[Unrewarded],
+    fitted_at: Mapping[tuple[str, str], datetime],
     now: datetime,
 ) -> Source:
     name = adapter.source.name
@@ -157,8 +171,20 @@ def _source(
         lapses_at=seen.lapses_at,
         subscriptions=[_subscription(one) for one in seen.subscriptions],
         troubles=[_trouble(one) for one in troubles(seen, expected, now)],
+        secrets=[
+            SourceSecret(
+                option=one.option,
+                position=one.position,
+                last_fitted_at=fitted_at.get((name, one.value)),
+            )
+            for one in adapter.secrets
+        ],
         unrewarded=[UnrewardedEvents(**asdict(one)) for one in reasons],
     )
+
+
+def _secrets(sources: Mapping[str, Adapter]) -> dict[str, list[str]]:
+    return {name: [one.value for one in adapter.secrets] for name, adapter in sources.items()}
 
 
 def _refusal(seen: Seen) -> LastRefusal | None:

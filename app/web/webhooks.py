@@ -215,7 +215,8 @@ def _note(
     ):
         if count:
             EVENTS.labels(source, outcome).inc(count)
-    watch.believed(source, callback.received_at)
+    fitting = adapter.fitting_secret(callback)
+    watch.believed(source, callback.received_at, fitting.value if fitting else None)
     unmatched = [NO_RULE for receipt in receipts if receipt.is_new and not receipt.is_matched]
     watch.unrewarded(source, callback.received_at, [*reading.ignored, *unmatched])
     if reading.handshake:

@@ -1,4 +1,4 @@
-"""What each event fitted or why it fitted nothing, how often, and which ids have changed."""
+"""What events fitted or why not, how often, which ids changed, and which secrets are in use."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -35,4 +35,11 @@ def upgrade() -> None:
         sa.Column("new_id", sa.String(length=255), nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("source", "old_id", name="pk_source_changes"),
+    )
+    op.create_table(
+        "source_secrets",
+        sa.Column("source", sa.String(length=64), nullable=False),
+        sa.Column("mark", sa.String(length=22), nullable=False),
+        sa.Column("fitted_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("source", "mark", name="pk_source_secrets"),
     )

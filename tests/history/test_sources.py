@@ -5,6 +5,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from flask.testing import FlaskClient
+from pydantic import SecretStr
 
 from app.platforms.kit.callback import Example, Grant
 from app.service import Service
@@ -76,6 +78,7 @@ def test_each_source_says_when_it_last_told_us_something(
         "lapsesAt": None,
         "subscriptions": [],
         "troubles": [],
+        "secrets": [{"option": "secrets", "position": 0, "lastFittedAt": None}],
         "unrewarded": [],
     }
 
@@ -250,3 +253,43 @@ def test_the_last_change_of_an_id_is_the_one_that_counts(
     service.watch.changed("twitch", clock(), "-5", "-1006")
 
     assert "-1007" in listed(service, viewer)[0]["troubles"][0]["text"]
+
+
+OLD, NEW = "the-secret-of-last-year", "the-secret-of-this-year"
+
+
+def test_each_secret_says_when_it_last_proved_a_callback(
+    service: Service, client: FlaskClient, viewer: Caller, clock: Clock
+) -> None:
+    [twitch, _] = service.configuration.sources.values()
+    both = type(twitch)(twitch.source.model_copy(update={"secrets": as_secrets(NEW, OLD)}))
+    service.configuration = replace(
+        service.configuration, sources={"twitch": both, "twitch-eu": twitch}
+    )
+
+    def fitted() -> list[str | None]:
+        return [one["lastFittedAt"] for one in listed(service, viewer)[0]["secrets"]]
+
+    def send(secret: str) -> None:
+        alone = type(twitch)(twitch.source.model_copy(update={"secrets": as_secrets(secret)}))
+        service.configuration = replace(
+            service.configuration, sources={"twitch": alone, "twitch-eu": twitch}
+        )
+        body, headers = follow(service, secret)
+        service.configuration = replace(
+            service.configuration, sources={"twitch": both, "twitch-eu": twitch}
+        )
+        assert client.post("/webhooks/twitch", data=body, headers=headers).status_code == 204
+
+    assert fitted() == [None, None]
+    send(OLD)
+    [new, old] = fitted()
+    assert new is None
+    assert old is not None
+    send(NEW)
+    assert [at is not None for at in fitted()] == [True, True]
+    assert fitted()[1] == old
+
+
+def as_secrets(*secrets: str) -> tuple[SecretStr, ...]:
+    return tuple(map(SecretStr, secrets))

@@ -31,6 +31,7 @@ from app.platforms.kit.examples import (
 )
 from app.platforms.kit.pairs import PairScheme
 from app.platforms.kit.places import Field, Item, Place, Query
+from app.platforms.kit.signing import CannotSign
 from app.platforms.kit.xml import xml_object
 from tests.platforms.callbacks import NOW, adapter_of, arrived
 
@@ -701,3 +702,20 @@ def kept(event: Event) -> dict[str, Any]:
     finally:
         sys.setrecursionlimit(limit)
     return said
+
+
+@any_platform
+def test_the_secret_that_proves_a_callback_is_named(platform: str) -> None:
+    adapter = adapter_of(platform)
+    template = next(iter(templates(platform).values()))
+
+    for one, signer in adapter._alone:
+        try:
+            callback = sent(adapter, template, signer=signer)
+        except CannotSign:
+            continue
+        assert adapter.fitting_secret(callback) == one
+
+
+def test_a_secret_is_not_shown_where_its_place_is() -> None:
+    assert "example" not in repr(adapter_of("twitch").secrets)

@@ -2,8 +2,9 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import cached_property
 from typing import Any, ClassVar
 
 from app.domain.events import Event
@@ -31,6 +32,15 @@ from app.platforms.kit.terms import Terms
 # each may become an object, and a small body of nothing else would become very many.
 MOST_UNPROVEN_PARTS = 20_000
 _PARTS = (b",", b"[", b"{", b"<")
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """One configured secret: the option that holds it, and its place in that."""
+
+    option: str
+    position: int
+    value: str = field(repr=False)
 
 
 class Adapter(ABC):
@@ -144,6 +154,35 @@ class Adapter(ABC):
         else:
             verify_by_published(scheme, callback, self.tolerance, self.fetched_keys)
 
+    @cached_property
+    def secrets(self) -> tuple[Secret, ...]:
+        """The configured secrets that callbacks may be proved by, in their order."""
+        options = dict.fromkeys(scheme.secrets for scheme in self.schemes)
+        return tuple(
+            Secret(option, position, value.get_secret_value())
+            for option in options
+            for position, value in enumerate(getattr(self.source, option, ()))
+        )
+
+    def fitting_secret(self, callback: Callback) -> Secret | None:
+        """The one that proves a verified callback, for whoever replaces secrets; None: a fetched
+        key did.
+        """
+        if len(self.secrets) < 2:
+            return next(iter(self.secrets), None)
+        return next((one for one, alone in self._alone if _verifies(alone, callback)), None)
+
+    @cached_property
+    def _alone(self) -> list[tuple[Secret, "Adapter"]]:
+        """For each secret an adapter that has no other."""
+        found = []
+        for one in self.secrets:
+            values = getattr(self.source, one.option)
+            only = {one.option: (values[one.position],)}
+            others = {other.option: () for other in self.secrets if other.option != one.option}
+            found.append((one, type(self)(self.source.model_copy(update=others | only))))
+        return found
+
     @property
     def fetches(self) -> str | None:
         """Where to fetch keys from: nowhere, where some are pinned."""
@@ -238,6 +277,14 @@ class Adapter(ABC):
             return callback.body
         body = callback.parsed(json_object)
         return compact_json({key: v for key, v in body.items() if key not in self.secret_fields})
+
+
+def _verifies(adapter: Adapter, callback: Callback) -> bool:
+    try:
+        adapter.verify(callback)
+    except (Forged, KeysUnavailable):
+        return False
+    return True
 
 
 def _in_one_case(target: str | None, aliases: Iterable[str]) -> dict[str, Any]:
