@@ -4,7 +4,7 @@
 round measures the three one after the other on fresh databases; the medians and their ratios are
 printed. `--slow-sync-ms 3` makes every sync of the disk take so much longer, as in a cloud.
 `--with-webhook` also measures Debian's `webhook` (`apt install webhook`), which keeps the body in a
-file and syncs nothing.
+file and syncs nothing. `--against FOLDER` also measures another version, in a checkout of its own.
 """
 
 import argparse
@@ -79,13 +79,18 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--slow-sync-ms", type=float, default=0)
     parser.add_argument("--with-webhook", action="store_true")
+    parser.add_argument("--against", type=Path, help="a checkout of another version")
     return parser.parse_args()
 
 
 def _round(options: argparse.Namespace) -> dict[str, Measured]:
     measured = {}
     for name in _contenders(options):
-        with fresh_database(options.database) as url, served(name, url) as (_, port):
+        checkout = options.against if name == "before" else ROOT
+        with (
+            fresh_database(options.database) as url,
+            served(name, url, checkout=checkout) as (_, port),
+        ):
             requests = REQUESTS.get(name, _bare_requests)(options.requests)
             measure("127.0.0.1", port, requests[: options.requests // 10], options.connections)
             rest = requests[options.requests // 10 :]
@@ -94,7 +99,8 @@ def _round(options: argparse.Namespace) -> dict[str, Measured]:
 
 
 def _contenders(options: argparse.Namespace) -> list[str]:
-    return ["intake", "bare", "empty", *(["webhook"] if options.with_webhook else [])]
+    before = ["before"] if options.against else []
+    return ["intake", *before, "bare", "empty", *(["webhook"] if options.with_webhook else [])]
 
 
 @contextmanager
@@ -122,7 +128,11 @@ def fresh_database(server: str) -> Iterator[str]:
 
 @contextmanager
 def served(
-    name: str, url: str, gameball: str = "", configuration: str = CONFIGURATION
+    name: str,
+    url: str,
+    gameball: str = "",
+    configuration: str = CONFIGURATION,
+    checkout: Path = ROOT,
 ) -> Iterator[tuple[int, int]]:
     """The server of one contender: the same gunicorn settings for all three. Its pid and port.
 
@@ -130,10 +140,11 @@ def served(
     """
     port = _free_port()
     with environment_of(url, configuration) as environment:
-        if name == "intake":
+        if name in ("intake", "before"):
             if gameball:
                 environment.update(GAMEBALL, GAMEBALL_BASE_URL=gameball)
-            prepare(environment)
+            environment["PYTHONPATH"] = str(checkout)
+            _prepare_by(checkout, environment)
             command = [sys.executable, "-m", "app", "serve", "--bind"]
         else:
             command = _baseline(name, url)
@@ -196,6 +207,12 @@ def prepare(environment: dict[str, str], accounts: int = ACCOUNTS) -> None:
     database.close()
 
 
+def _prepare_by(checkout: Path, environment: dict[str, str]) -> None:
+    """As `prepare`, by the code of that checkout: its database is of its own shape."""
+    code = "import os; from bench.intake import prepare; prepare(dict(os.environ))"
+    subprocess.run([sys.executable, "-c", code], env=environment, cwd=checkout, check=True)
+
+
 def _link(identity: Identity, connection: Connection) -> None:
     link(connection, identity, "bench", utc_now())
 
@@ -238,7 +255,11 @@ def _webhook_requests(count: int) -> list[bytes]:
     return [http_request("/hooks/hook", headers, body)] * count
 
 
-REQUESTS = {"intake": intake_requests, "webhook": _webhook_requests}
+REQUESTS = {
+    "intake": intake_requests,
+    "before": intake_requests,
+    "webhook": _webhook_requests,
+}
 
 
 def _free_port() -> int:
