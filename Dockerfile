@@ -13,7 +13,8 @@ RUN python3 -m venv --without-pip /opt/vouch
 COPY pyproject.toml constraints.txt README.md LICENSE ./
 COPY app app
 COPY migrations migrations
-COPY config config
+# By name: a filled-in configuration or an environment file may be beside them.
+COPY config/example.env config/gunicorn.conf.py config/vouch.example.toml config/
 # Wheels only: nothing that we depend on is compiled, or runs a setup script, here.
 RUN python3 -m pip --python /opt/vouch/bin/python install --no-cache-dir --no-compile \
     --only-binary :all: --constraint constraints.txt '.[postgres]' \

@@ -5,6 +5,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 # The oldest Python that is promised: what Debian 12 calls python3 is 3.11.2.
 OLDEST ?= /usr/bin/python3
+CONSTRAINTS ?= constraints.txt
 READY  := $(VENV)/.ready
 
 # Tests that start processes, unpack files or read times: there one Python differs from the next.
@@ -12,17 +13,22 @@ ON_OLDEST := tests/domain tests/settings tests/packaging tests/storage/test_migr
 	tests/platforms/test_fields.py tests/platforms/test_schemes.py tests/cli/test_serve.py \
 	tests/hard/test_boundaries.py tests/hard/test_rolling_upgrade.py
 
+# Where our code leans on what libraries do: the database's drivers and the web server's insides.
+ON_LOWEST := tests/packaging/test_private_names.py tests/packaging/test_bounds.py \
+	tests/web/test_gunicorn_insides.py tests/storage/test_database.py tests/storage/test_waits.py \
+	tests/storage/test_pipeline.py tests/storage/test_failures.py
+
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test quick hard oldest sdk check format bench wheel clean
+.PHONY: help setup demo serve test quick hard oldest lowest sdk check format bench wheel clean
 
 help: ## List these tasks
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY) ## Make the virtual environment with everything in it
 
-$(READY): pyproject.toml constraints.txt
+$(READY): pyproject.toml $(CONSTRAINTS)
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[postgres,test]'
+	$(BIN)/python -m pip install --quiet --constraint $(CONSTRAINTS) --editable '.[postgres,test]'
 	@touch $@
 
 demo: setup ## Everything on this machine, no account needed (ONCE=1: exit by itself)
@@ -46,6 +52,11 @@ oldest: ## The demo and a part of the tests on the oldest Python that is promise
 	$(OLDEST) --version
 	$(MAKE) demo ONCE=1 PYTHON=$(OLDEST) VENV=.venv-oldest
 	.venv-oldest/bin/python -m pytest -n 2 -q $(ON_OLDEST)
+
+lowest: ## The demo and a part of the tests with the lowest versions of what we depend on
+	$(MAKE) demo ONCE=1 VENV=.venv-lowest CONSTRAINTS=constraints-lowest.txt
+	.venv-lowest/bin/python -m pytest -n 2 -q $(ON_LOWEST)
+
 sdk: setup ## The platforms' own SDKs, fetched into a temporary folder, read our examples
 	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
 	$(BIN)/python -m pip install --quiet --target "$$folder" --requirement tests/sdk/sdks.txt && \
@@ -68,4 +79,4 @@ wheel: setup ## Build the wheel into dist/
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
 
 clean: ## Remove what was built
-	rm -rf $(VENV) .venv-oldest build dist .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-oldest .venv-lowest build dist .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -38,7 +38,7 @@ from app.steps.read_pace import Kind, ReadPace
 from app.steps.retention import Kept
 from app.storage.database import Database
 from app.storage.engines import sqlite_path
-from app.storage.errors import StorageUnavailable
+from app.storage.errors import StatementFailed, StorageUnavailable
 from app.storage.reading import PeoplesReads
 from app.watch import Watch
 
@@ -175,6 +175,9 @@ class Service:
             )
         except StorageUnavailable as error:
             log.error("configuration.not_audited", changes=told, problem=str(error))
+        except StatementFailed:
+            # The web server's own process is here; it must go on.
+            log.exception("configuration.not_audited", changes=told)
         finally:
             database.close()
 

@@ -17,7 +17,7 @@ from app.steps import proxies, sources
 from app.steps.intake import MAX_REASON
 from app.steps.sources import Sighting, minute_of
 from app.storage.database import Database
-from app.storage.errors import StorageUnavailable
+from app.storage.errors import StatementFailed, StorageUnavailable
 
 log = structlog.get_logger(__name__)
 
@@ -105,6 +105,9 @@ class Watch:
             except StorageUnavailable as error:
                 log.warning("watch.not_recorded", problem=str(error))
                 self._put_back(waiting)
+            except StatementFailed:
+                # It would be refused again.
+                log.exception("watch.failed")
 
     def close(self) -> None:
         """Write the rest down, and stop."""

@@ -11,6 +11,7 @@ from app.settings.environment import Environment, read_environment
 from app.storage import migrate
 from app.storage.database import Database
 from app.storage.errors import StorageUnavailable
+from app.storage.failures import failure, is_outage
 from app.storage.hashes import hashes_if_any
 from app.storage.vault import CannotOpen
 
@@ -26,7 +27,7 @@ def open_database(environment: Environment | None = None) -> Iterator[Database]:
         prepare(environment)
         yield database
     except (StorageUnavailable, SQLAlchemyError) as error:
-        raise _outdated(database) or unanswered(error) from None
+        raise _outdated(database) or _told(error) from None
     except CannotOpen as error:
         raise click.ClickException(str(error)) from None
     finally:
@@ -36,6 +37,12 @@ def open_database(environment: Environment | None = None) -> Iterator[Database]:
 def unanswered(error: Exception) -> click.ClickException:
     reason = str(getattr(error, "orig", error)).strip().splitlines()
     return click.ClickException(f"the database does not answer: {' '.join(reason)}")
+
+
+def _told(error: Exception) -> Exception:
+    """An outage in a line; a fault of ours stays one, with its traceback."""
+    is_fault = isinstance(error, SQLAlchemyError) and not is_outage(error)
+    return failure(error) if is_fault else unanswered(error)
 
 
 def prepare(environment: Environment) -> None:
@@ -52,7 +59,7 @@ def upgrade_database(environment: Environment) -> None:
     except (CannotOpen, migrate.Occupied) as error:
         raise click.ClickException(str(error)) from None
     except SQLAlchemyError as error:
-        raise unanswered(error) from None
+        raise _told(error) from None
 
 
 def require_current(database: Database) -> None:
@@ -85,6 +92,6 @@ def _outdated(database: Database) -> click.ClickException | None:
         require_current(database)
     except click.ClickException as error:
         return error
-    except (StorageUnavailable, SQLAlchemyError):
+    except StorageUnavailable:
         pass
     return None

@@ -112,6 +112,7 @@ def _serve(environment: Environment, settings: dict[str, Any], *, with_worker: b
     from app.cli.web_server import WebServer
     from app.service import build_service
     from app.storage.errors import StorageUnavailable
+    from app.web.gunicorn_insides import usable_worker
 
     service = build_service(environment)
     prepare(environment)
@@ -125,4 +126,5 @@ def _serve(environment: Environment, settings: dict[str, Any], *, with_worker: b
     if with_worker and not starts_worker:
         # Callbacks are taken all the same; whoever forgot a key must not find out by its customers.
         log.warning("worker.absent", problem="GAMEBALL_API_KEY and GAMEBALL_SECRET_KEY must be set")
+    settings = {**settings, "worker_class": usable_worker(settings["worker_class"])}
     WebServer(service, settings, starts_worker=starts_worker).run()

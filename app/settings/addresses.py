@@ -8,7 +8,7 @@ _OTHER = "must begin with sqlite:/// or postgresql://"
 _NO_FILE = "must name an SQLite file: sqlite:///path/to/vouch.db"
 # What stands after the first one would be taken for the host, and be told to whoever reads of it.
 _SECOND_AT = "has an @ too many: write one that belongs to the password as %40"
-_NO_DRIVER = "needs a driver: pip install 'vouch[postgres]'"
+_NO_DRIVER = "needs a driver: pip install 'vouch-rewards[postgres]'"
 
 _SQLITE = frozenset({"sqlite", "sqlite+pysqlite"})
 _POSTGRES = "postgresql+psycopg"

@@ -12,8 +12,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.storage import migrate
 from app.storage.alone import InUse, held, lock_tables, snapshot
 from app.storage.engines import is_sqlite, sqlite_path
+from app.storage.failures import failure
 from app.storage.tables import Base
-from app.storage.together import unavailable
 
 # Tables in which a migration has put rows itself; the source's take their place.
 SEEDED = frozenset({"forwarding"})
@@ -80,7 +80,7 @@ def _told(which: str, entered: AbstractContextManager[Connection]) -> Iterator[C
     except migrate.Occupied as error:
         raise CannotCopy(f"{which}: {error}") from None
     except SQLAlchemyError as error:
-        raise CannotCopy(f"{which}: {unavailable(error)}") from error
+        raise CannotCopy(f"{which}: {failure(error)}") from error
 
 
 @contextmanager
@@ -112,7 +112,7 @@ def _copy_table(
             read.add(rows)
             target.execute(insert(table), rows)
     except SQLAlchemyError as error:
-        raise CannotCopy(f"{table.name}: {unavailable(error)}") from error
+        raise CannotCopy(f"{table.name}: {failure(error)}") from error
     restart_sequences(target, table)
     written = _Sum()
     for rows in _batches(target, table):

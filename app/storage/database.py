@@ -14,14 +14,15 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlch
 
 from app.domain.clock import utc_now
 from app.storage.engines import is_sqlite, read_engine, sqlite_path, write_engine
-from app.storage.errors import Overtaken, StorageUnavailable
+from app.storage.errors import Overtaken, StatementFailed, StorageUnavailable
+from app.storage.failures import failure
 from app.storage.hashes import hashes_if_any, make_hash_key
 from app.storage.jobs import MOST_ITEMS, Job, Many, portions
 from app.storage.postgres import has_notices
 from app.storage.sharing import parking
 from app.storage.sqlite_files import SqliteFiles
 from app.storage.tiny import write_tiny_postgres, write_tiny_sqlite
-from app.storage.together import StepFailed, run_together, unavailable
+from app.storage.together import StepFailed, run_together
 from app.storage.vault import Vault
 from app.storage.waits import Breather, bound_waits, drop_closed, is_read_only, is_silence
 from app.storage.writability import Writability
@@ -81,7 +82,7 @@ class Database:
                 yield connection
         except SQLAlchemyError as error:
             self._breather.note(error)
-            raise unavailable(error) from error
+            raise failure(error) from None
 
     @contextmanager
     def read_at_one_moment(self) -> Iterator[Connection]:
@@ -94,7 +95,8 @@ class Database:
     def write(self, step: Callable[[Connection], T]) -> T:
         """Run ``step`` in one transaction; when this returns, its writes are on disk.
 
-        Raises `StorageUnavailable` when they are not, and whatever the step raises, undone.
+        Raises `StorageUnavailable` when they are not, `StatementFailed` when a statement was
+        wrong, and whatever the step raises, undone.
         """
 
         def run(connection: Connection, _items: Sequence[None]) -> Sequence[T]:
@@ -146,7 +148,7 @@ class Database:
             finally:
                 raw.close()
         except SQLAlchemyError as error:
-            raise unavailable(error) from error
+            raise failure(error) from None
 
     def write_problem(self) -> str | None:
         """Why nothing can be written at the moment, or None. Answers within a second."""
@@ -160,7 +162,7 @@ class Database:
         try:
             self._files.shrink(self._reads)
         except SQLAlchemyError as error:
-            raise unavailable(error) from error
+            raise failure(error) from None
         except sqlite3.Error as error:
             raise StorageUnavailable(str(error)) from error
 
@@ -205,7 +207,7 @@ class Database:
             try:
                 self._make_hash_key()
             except SQLAlchemyError as error:
-                raise unavailable(error) from error
+                raise failure(error) from None
 
     def _make_hash_key(self) -> None:
         assert self._writes is not None  # noqa: S101 -- opened by the caller
@@ -224,7 +226,7 @@ class Database:
             self._writer.write(jobs)
         else:
             self._write_portions(jobs)
-        if any(isinstance(job.end, StorageUnavailable) for job in jobs):
+        if any(isinstance(job.end, StorageUnavailable | StatementFailed) for job in jobs):
             self._writability.failed()
         else:
             self._writability.succeeded()
@@ -250,7 +252,7 @@ class Database:
             else:
                 self._write_tiny_to_server()
         except SQLAlchemyError as error:
-            raise unavailable(error) from error
+            raise failure(error) from None
 
     def _write_tiny_to_server(self) -> None:
         assert self._writes is not None  # noqa: S101 -- opened by the caller
@@ -273,10 +275,10 @@ class Database:
             if not _is_gone(failed.error):
                 return failed.error
             self._breather.note(failed.error)
-            ends = [(job, unavailable(failed.error)) for job in jobs]
+            ends = [(job, failure(failed.error)) for job in jobs]
         except Exception as error:
             self._breather.note(error)
-            ends = [(job, unavailable(error)) for job in jobs]
+            ends = [(job, failure(error)) for job in jobs]
         for job, end in ends:
             job.finish(end)
         return None
@@ -310,13 +312,13 @@ class Database:
                 if last_try or not _may_go_through(error):
                     self._breather.note(error)
                     self._refusals.note(error)
-                    raise unavailable(error) from error
+                    raise failure(error) from None
                 if is_read_only(error):
                     continue  # on a new connection, which may lead to the new primary server
                 # The one that goes through needs the locks that this one let go of.
                 time.sleep(random.uniform(0.01, 0.05))
             except SQLAlchemyError as error:
-                raise unavailable(error) from error
+                raise failure(error) from None
             except Overtaken:
                 if last_try:
                     raise

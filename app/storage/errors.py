@@ -5,6 +5,10 @@ class StorageUnavailable(Exception):  # noqa: N818 -- reads as the claim it make
     """The database did not take or give what was asked; nothing was half written. Try again."""
 
 
+class StatementFailed(Exception):  # noqa: N818 -- reads as the claim it makes
+    """The database refused a statement of ours; nothing was written. A fault in this program."""
+
+
 class Overtaken(Exception):  # noqa: N818 -- reads as the claim it makes
     """Another transaction changed what this one had read; nothing was changed. Try again."""
 

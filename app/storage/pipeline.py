@@ -47,6 +47,7 @@ def in_one_trip(connection: Connection, statements: Sequence[Statement]) -> list
     except psycopg.Error as error:
         if raw.closed or is_refusal(error):
             give_up(connection, error)
+        sent = "; ".join(text for text, _ in statements)
         raise DBAPIError.instance(
-            None, None, error, psycopg.Error, hide_parameters=True, dialect=connection.dialect
+            sent, None, error, psycopg.Error, hide_parameters=True, dialect=connection.dialect
         ) from error

@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from app.storage.engines import is_sqlite, read_engine
 from app.storage.errors import TooSlow
-from app.storage.together import unavailable
+from app.storage.failures import failure
 from app.storage.vault import Vault
 from app.storage.waits import bound_waits, drop_closed
 
@@ -73,7 +73,7 @@ class PeoplesReads:
         except SQLAlchemyError as error:
             if _is_late(error, until):
                 raise TooSlow(f"a query took longer than {seconds:g} s") from error
-            raise unavailable(error) from error
+            raise failure(error) from None
 
     def _opened(self, deadline_seconds: float) -> Engine:
         with self._lock:

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import SQLAlchemyError
 
 from app.storage.errors import StorageUnavailable
+from app.storage.failures import failure
 from app.storage.jobs import Job, Many
 
 End = tuple[Job, "Sequence[Any] | Exception"]
@@ -65,7 +65,7 @@ def _run_alone(connection: Connection, job: Job) -> End:
             return job, job.step(connection, job.items)
     except Exception as error:
         _require_open(connection, error)
-        return job, unavailable(error)
+        return job, failure(error)
 
 
 def _require_open(connection: Connection, error: Exception) -> None:
@@ -80,17 +80,3 @@ def _require_open(connection: Connection, error: Exception) -> None:
         if sqlite.in_transaction:
             return
     raise StorageUnavailable("the database gave up the transaction") from error
-
-
-def unavailable(error: Exception) -> Exception:
-    """The database's own failures are one exception to our callers; ours stay what they are."""
-    if isinstance(error, SQLAlchemyError):
-        wrapped = StorageUnavailable(f"{type(error).__name__}: {_first_line(error)}")
-        wrapped.__cause__ = error
-        return wrapped
-    return error
-
-
-def _first_line(error: SQLAlchemyError) -> str:
-    """The driver's words. SQLAlchemy's own text would add the statement and its values."""
-    return str(getattr(error, "orig", None) or type(error).__name__).splitlines()[0][:200]

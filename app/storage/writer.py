@@ -8,8 +8,9 @@ from queue import Empty, SimpleQueue
 from sqlalchemy import Engine
 
 from app.storage.errors import StorageUnavailable
+from app.storage.failures import failure
 from app.storage.jobs import Job, end_all, portions
-from app.storage.together import End, StepFailed, run_apart, run_together, unavailable
+from app.storage.together import End, StepFailed, run_apart, run_together
 
 MAX_WAITING = 1_000
 MAX_BATCH = 200
@@ -88,7 +89,7 @@ class GroupWriter:
             ends = self._ends(jobs)
             self._require_kept()
         except Exception as error:
-            ends = [(job, unavailable(error)) for job in jobs]
+            ends = [(job, failure(error)) for job in jobs]
         for job, end in ends:
             job.finish(end)
 

@@ -172,7 +172,7 @@ def test_a_driver_that_is_not_installed_is_told_with_how_to_have_it(
     monkeypatch.setattr("app.settings.addresses.find_spec", lambda _: None)
 
     assert mistakes_of({"DATABASE_URL": FULL["DATABASE_URL"]}) == {
-        "DATABASE_URL": "needs a driver: pip install 'vouch[postgres]'"
+        "DATABASE_URL": "needs a driver: pip install 'vouch-rewards[postgres]'"
     }
 
 

@@ -12,7 +12,7 @@ from app.steps import audit, identities, keys, people
 from app.steps.audit import Change, Wanted
 from app.steps.keys import Role
 from app.storage.database import Database
-from app.storage.errors import StorageUnavailable
+from app.storage.errors import StatementFailed
 from app.storage.tables import AuditDoorRow, AuditRow
 from tests.steps.world import World
 
@@ -150,14 +150,14 @@ def test_the_database_refuses_to_change_what_is_kept(world: World, change: Any) 
     noted(world)
     before = world.all(AuditRow)
 
-    with pytest.raises(StorageUnavailable, match="append-only"):
+    with pytest.raises(StatementFailed, match="append-only"):
         world.do(lambda c: c.execute(change))
 
     assert world.all(AuditRow) == before
 
 
 def test_postgresql_refuses_to_empty_it_as_well(postgres: Database) -> None:
-    with pytest.raises(StorageUnavailable, match="append-only"):
+    with pytest.raises(StatementFailed, match="append-only"):
         postgres.write(lambda c: c.execute(text("TRUNCATE audit")))
 
 
@@ -171,7 +171,7 @@ def test_retention_lets_go_of_the_oldest_and_shuts_the_door(world: World) -> Non
     assert (first, second) == (2, 1)
     assert [row.subject for row in world.all(AuditRow)] == ["k3", "k4"]
     assert world.all(AuditDoorRow) == []
-    with pytest.raises(StorageUnavailable):
+    with pytest.raises(StatementFailed):
         world.do(lambda c: c.execute(delete(AuditRow)))
 
 
@@ -180,7 +180,7 @@ def test_a_door_that_another_transaction_opened_is_shut_to_us(postgres: Database
 
     def open_the_door_and_look_outside(connection: Connection) -> None:
         connection.execute(insert(AuditDoorRow).values(id=1))
-        with pytest.raises(StorageUnavailable) as caught:
+        with pytest.raises(StatementFailed) as caught:
             postgres.write(lambda c: c.execute(text("TRUNCATE audit")))
         refused.append(str(caught.value))
         connection.execute(delete(AuditDoorRow))

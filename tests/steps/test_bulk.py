@@ -19,7 +19,7 @@ from app.steps.bulk import Progress, WrongStates, progress_of
 from app.steps.forwarding import must_look_first
 from app.steps.history import Filter
 from app.steps.people import Act
-from app.storage.errors import StorageUnavailable
+from app.storage.errors import StatementFailed
 from app.storage.tables import BULK_JOBS, AttemptRow, AuditRow, BulkJobRow
 from tests.moments import WRITTEN_MOMENTS
 from tests.steps.world import World
@@ -278,7 +278,7 @@ def test_a_process_of_the_version_before_leaves_a_job_alone_that_names_somebody(
     def as_it_does(connection: Connection) -> None:
         history.page(connection, bulk._filter(wanted), 1)
 
-    with pytest.raises((StorageUnavailable, AttributeError)):
+    with pytest.raises((StatementFailed, AttributeError)):
         world.do(as_it_does)
 
 

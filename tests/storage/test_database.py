@@ -10,7 +10,7 @@ from sqlalchemy import Connection, insert, select, text, update
 
 from app.storage import database as module
 from app.storage.database import Database
-from app.storage.errors import StorageUnavailable
+from app.storage.errors import StatementFailed, StorageUnavailable
 from app.storage.hashes import make_hash_key
 from app.storage.tables import ForwardingRow, IdentityRow
 from tests.clock import START
@@ -54,12 +54,12 @@ def test_a_step_that_raises_is_undone_and_raises_its_own_error(database: Databas
     assert linked(database) == set()
 
 
-def test_the_databases_own_error_is_storage_unavailable_and_names_no_value(
+def test_a_statement_that_the_database_refuses_is_our_fault_and_names_no_value(
     database: Database,
 ) -> None:
     database.write(lambda c: link(c, "a"))
 
-    with pytest.raises(StorageUnavailable) as caught:
+    with pytest.raises(StatementFailed) as caught:
         database.write(lambda c: link(c, "a"))
 
     assert "secret-customer" not in str(caught.value)
@@ -68,7 +68,7 @@ def test_the_databases_own_error_is_storage_unavailable_and_names_no_value(
 
 def test_a_read_that_fails_is_storage_unavailable(database: Database) -> None:
     with pytest.raises(StorageUnavailable), database.read() as connection:
-        connection.execute(text("SELECT nothing FROM nowhere"))
+        connection.execute(text("SELECT a FROM nowhere"))
 
 
 def test_an_error_of_ours_while_reading_stays_ours(database: Database) -> None:

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from app.storage.database import Database
-from app.storage.errors import StorageUnavailable
+from app.storage.errors import StatementFailed, StorageUnavailable
 from app.storage.pipeline import Reply, in_one_trip
 
 MAKE = ("CREATE TABLE pairs (a integer PRIMARY KEY, b text)", ())
@@ -51,7 +51,7 @@ def test_a_statement_that_fails_undoes_the_transaction_and_is_sqlalchemys_error(
             seen.append(error)
             raise
 
-    with pytest.raises(StorageUnavailable):
+    with pytest.raises(StatementFailed, match="duplicate key"):
         database.write(fail)
 
     with database.read() as connection:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, event, insert, select
 
 from app.domain.clock import new_id
 from app.storage.database import Database
-from app.storage.errors import StorageUnavailable
+from app.storage.errors import StatementFailed, StorageUnavailable
 from app.storage.jobs import MOST_ITEMS
 from app.storage.sharing import parking, run_sharing
 from app.storage.tables import EventRow
@@ -96,7 +96,7 @@ def test_a_constraint_that_refuses_one_caller_spares_the_others(database: Databa
     ends = run_sharing([keeping(database, "a"), keeping(database, "known")])
 
     assert ends[0] == ["kept a"]
-    assert isinstance(ends[1], StorageUnavailable)
+    assert isinstance(ends[1], StatementFailed)
     assert kept(database) == {"known", "a"}
 
 

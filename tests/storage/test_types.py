@@ -8,7 +8,7 @@ from sqlalchemy import Connection, DateTime, select, update
 from sqlalchemy.dialects import sqlite
 
 from app.storage.database import Database
-from app.storage.errors import StorageUnavailable
+from app.storage.errors import StatementFailed
 from app.storage.tables import ForwardingRow
 from app.storage.types import UtcDateTime
 from tests.clock import START
@@ -66,7 +66,7 @@ def test_no_time_stays_no_time(database: Database) -> None:
 def test_a_time_without_a_zone_is_refused(database: Database) -> None:
     naive = START.replace(tzinfo=None)
 
-    with pytest.raises(StorageUnavailable, match="without a zone"):
+    with pytest.raises(StatementFailed, match="without a zone"):
         database.write(lambda c: keep(c, naive))
 
     assert database.write(lambda c: keep(c, START)) == START

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection, insert, select
 
 from app.storage.database import Database
-from app.storage.errors import StorageUnavailable
+from app.storage.errors import StatementFailed
 from app.storage.hashes import hashes_of
 from app.storage.migrate import upgrade
 from app.storage.tables import IDENTITIES, HashKeyRow, IdentityRow
@@ -126,7 +126,7 @@ def test_a_value_that_somebody_forgot_to_seal_is_refused(database: Database) -> 
     def forget(connection: Connection) -> None:
         connection.execute(insert(IdentityRow).values(ROW))
 
-    with pytest.raises(StorageUnavailable, match="about to be stored unsealed"):
+    with pytest.raises(StatementFailed, match="about to be stored unsealed"):
         database.write(forget)
 
 

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Engine, event, insert, select
 
 from app.domain.clock import new_id
 from app.storage.engines import write_engine
-from app.storage.errors import StorageUnavailable
+from app.storage.errors import StatementFailed, StorageUnavailable
 from app.storage.jobs import Job, Many
 from app.storage.tables import AwardRow, EventRow
 from app.storage.types import Sealed
@@ -172,14 +172,14 @@ def test_a_constraint_that_refuses_one_job_spares_the_others(
     ends = write_behind(writer, [["a"], ["known"], ["b"]])
 
     assert (ends[0], ends[2]) == (["kept a"], ["kept b"])
-    assert isinstance(ends[1], StorageUnavailable)
+    assert isinstance(ends[1], StatementFailed)
     assert kept(engine) == {"known", "a", "b"}
 
 
 def test_what_the_database_complains_of_names_no_value(writer: GroupWriter) -> None:
     write(writer, keep, ["known"])
 
-    with pytest.raises(StorageUnavailable) as caught:
+    with pytest.raises(StatementFailed) as caught:
         write(writer, keep, ["known"])
 
     assert "UNIQUE constraint failed" in str(caught.value)
@@ -207,7 +207,7 @@ def test_a_commit_that_fails_fails_everybody(writer: GroupWriter, engine: Engine
         held.release()
         ends = [good.exception(10), bad.exception(10)]
 
-    assert [type(end) for end in ends] == [StorageUnavailable] * 2
+    assert [type(end) for end in ends] == [StatementFailed] * 2
     assert kept(engine) == set()
 
 

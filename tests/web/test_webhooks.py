@@ -4,6 +4,8 @@ import io
 import json
 import threading
 import time
+import traceback
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -14,6 +16,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import Connection, text
 from structlog.testing import capture_logs
 from werkzeug.test import TestResponse
 
@@ -396,6 +399,30 @@ def test_storage_that_fails_is_a_503_so_that_the_platform_sends_again(
     assert answer.status_code == 503
     assert answer.headers["Retry-After"]
     assert "disk" not in answer.get_data(as_text=True)
+
+
+def test_a_wrong_statement_of_ours_is_a_500_with_its_traceback_in_the_log(
+    service: Service, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent = signed(service, "twitch", "follow")
+    written = service.database.write_each
+
+    def mistaken(_step: object, items: Sequence[object], *more: float) -> Sequence[object]:
+        def run(connection: Connection, _items: Sequence[object]) -> Sequence[object]:
+            connection.execute(text("SELEC 1"))
+            return items
+
+        return written(run, items, *more)
+
+    monkeypatch.setattr(service.database, "write_each", mistaken)
+    with capture_logs() as logged:
+        answer = post(client, "twitch", sent)
+
+    [failed] = [one for one in logged if one["event"] == "request.failed"]
+    assert answer.status_code == 500
+    assert failed["error"] == "StatementFailed"
+    assert "in run" in "".join(traceback.format_exception(failed["exc_info"]))
+    assert not [one for one in logged if one["event"] == "storage.unavailable"]
 
 
 def test_a_disk_that_is_too_slow_for_the_platform_is_a_503_before_its_deadline(
