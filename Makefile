@@ -46,6 +46,7 @@ oldest: ## The demo and a part of the tests on the oldest Python that is promise
 	$(OLDEST) --version
 	$(MAKE) demo ONCE=1 PYTHON=$(OLDEST) VENV=.venv-oldest
 	.venv-oldest/bin/python -m pytest -n 2 -q $(ON_OLDEST)
+
 sdk: setup ## The platforms' own SDKs, fetched into a temporary folder, read our examples
 	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
 	$(BIN)/python -m pip install --quiet --target "$$folder" --requirement tests/sdk/sdks.txt && \
