@@ -19,7 +19,7 @@ ON_LOWEST := tests/packaging/test_private_names.py tests/packaging/test_bounds.p
 	tests/storage/test_pipeline.py tests/storage/test_failures.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test quick hard oldest lowest sdk check format bench wheel clean
+.PHONY: help setup demo serve test quick hard oldest lowest sdk payloads check format bench wheel clean
 
 help: ## List these tasks
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,6 +61,11 @@ sdk: setup ## The platforms' own SDKs, fetched into a temporary folder, read our
 	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
 	$(BIN)/python -m pip install --quiet --target "$$folder" --requirement tests/sdk/sdks.txt && \
 	VOUCH_SDKS="$$folder" $(BIN)/python -m pytest -q tests/sdk
+
+payloads: setup ## Payloads that others publish, fetched, through the intake (RECORD=1: record)
+	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
+	$(BIN)/python -m tests.payloads.fetching "$$folder" && \
+	VOUCH_PAYLOADS="$$folder" VOUCH_RECORD=$(RECORD) $(BIN)/python -m pytest -q tests/payloads
 
 check: setup ## Format, lint, types and the import contract
 	$(BIN)/ruff format --check .

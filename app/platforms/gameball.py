@@ -37,9 +37,10 @@ class Signature(HashScheme):
     """
 
     def is_proof(self, claimed: str, of: Message, keys: Any) -> bool:
-        bodies = {of.body, _written_again(of.body)}
-        made = [self.made(Example(body), key) for body in bodies for key in keys]
-        return matches_any(claimed, made)
+        if matches_any(claimed, [self.made(of, key) for key in keys]):
+            return True
+        written = Example(_written_again(of.body))
+        return matches_any(claimed, [self.made(written, key) for key in keys])
 
 
 class GameballSource(SourceConfig):
@@ -71,6 +72,8 @@ class Gameball(Adapter):
         TokenScheme(Header("X-Vouch-Secret"), secrets="automation_secrets"),
     )
     tells_of_rewards = True
+    # Where the body as it came does not fit, it is parsed to be written again.
+    unproven_bytes = 65_536
 
     def read(self, callback: Callback) -> Reading:
         body = json_object(callback.body)

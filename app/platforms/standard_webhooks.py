@@ -121,10 +121,10 @@ class StandardWebhooks(Adapter):
                 return Reading(ignored=(f"{word} earns nothing",))
             action = word
         time = body.get("time")
-        signed_at = fields.unix_time(names.timestamp.found(callback)[0], str(names.timestamp))
+        signed_at = fields.unix_time(_told(names.timestamp, callback), str(names.timestamp))
         event = self.event(
             callback,
-            key=read(names.id, callback),
+            key=_told(names.id, callback),
             action=action,
             actor=fields.text(body.get("actor"), "actor"),
             actor_handle=fields.label(body.get("handle")),
@@ -133,6 +133,11 @@ class StandardWebhooks(Adapter):
             undone=undone,
         )
         return Reading((event,))
+
+
+def _told(place: Header, callback: Callback) -> str:
+    """What stands in a header of a callback that is believed. Raises `Malformed`."""
+    return fields.text(next(iter(place.found(callback)), None), str(place))
 
 
 class _Names(NamedTuple):

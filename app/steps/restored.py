@@ -31,10 +31,14 @@ def doubt(connection: Connection, since: datetime, by: str, now: datetime) -> in
     whose answer was lost. So it does with an attempt that is made later: `doubt_new`.
     """
     count = _mark(connection, AttemptRow.state.in_(_DOUBTFUL), since, now)
-    before = connection.execute(select(ForwardingRow.restored_to)).scalar_one_or_none()
+    the_one = ForwardingRow.id == 1
+    found = select(ForwardingRow.restored_to).where(the_one)
+    before = connection.execute(found).scalar_one_or_none()
     # Of two restores, the earlier moment: it may be the later one that was restored again.
     moment = since if before is None else min(before, since)
-    connection.execute(update(ForwardingRow).values(restored_at=now, restored_to=moment))
+    connection.execute(
+        update(ForwardingRow).where(the_one).values(restored_at=now, restored_to=moment)
+    )
     told = since.isoformat()
     record(connection, Change.DATABASE_RESTORED, by=by, now=now, to=told, attempts=count)
     return count

@@ -38,6 +38,8 @@ COLUMNS: Mapping[str, Mapping[str, Tells]] = {
         "retold_at": N,
         "received_at": N,
         "payload": S,
+        "fitted": N,
+        "reason": N,
     },
     "attempts": {
         "id": N,
@@ -68,6 +70,9 @@ COLUMNS: Mapping[str, Mapping[str, Tells]] = {
         "lease_until": N,
         "fence": N,
         "round": N,
+        "event_attempt_id": N,
+        "nudged_at": N,
+        "told_at": N,
     },
     "awards": {
         "id": N,
@@ -160,6 +165,8 @@ COLUMNS: Mapping[str, Mapping[str, Tells]] = {
         "slow_count": N,
         "worker_seen_at": N,
         "worker_alive_at": N,
+        "restored_at": N,
+        "restored_to": N,
     },
     "sources": {
         "source": N,
@@ -172,6 +179,10 @@ COLUMNS: Mapping[str, Mapping[str, Tells]] = {
         "notice_at": N,
         "notice": N,
     },
+    "source_reasons": {"source": N, "reason": N, "count": N, "first_at": N, "last_at": N},
+    # Ids of groups and the like.
+    "source_changes": {"source": N, "old_id": N, "new_id": N, "at": N},
+    "source_secrets": {"source": N, "mark": H, "fitted_at": N},
     "source_minutes": {"source": N, "minute": N, "believed": N, "refused": N},
     "subscriptions": {
         "source": N,

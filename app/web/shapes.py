@@ -46,6 +46,14 @@ def _one_line(value: str) -> str:
     return value
 
 
+def _printable(value: str) -> str:
+    if not value.isprintable():
+        raise ValueError("must have printable characters only")
+    if value.isspace():
+        raise ValueError("must not be blank")
+    return value
+
+
 def _written_whole(value: object) -> object:
     """A number as people write one: pydantic would also read 1_0, 7.0 and other scripts' digits."""
     if isinstance(value, str) and not _WHOLE.fullmatch(value):
@@ -54,7 +62,12 @@ def _written_whole(value: object) -> object:
 
 
 Line = Annotated[str, AfterValidator(_one_line)]
-CustomerId = Annotated[Line, Field(min_length=1, max_length=100, description="Its id in Gameball.")]
+# Ids are not what people write: two that look the same would be two customers.
+CustomerId = Annotated[
+    str,
+    AfterValidator(_printable),
+    Field(min_length=1, max_length=100, description="Its id in Gameball."),
+]
 Whole = Annotated[int, BeforeValidator(_written_whole)]
 # Bounds stand before a validator of ours: after it, pydantic leaves them out of the document.
 ChallengeId = Annotated[
