@@ -147,7 +147,14 @@ class History:
         return states["accepted"] + states["granted"]
 
     def event_keys(self) -> list[str]:
-        return [key for (key,) in self._rows(select(EventRow.key))]
+        """The keys of events; a follow of ``account-<n>`` is ``event-<n>``, whichever version it
+        was received by: today its key is made of the account and the time.
+        """
+        rows = self._rows(select(EventRow.key, EventRow.actor, EventRow.action))
+        return [
+            (actor or "").replace("account-", "event-") if action == "follow" else key
+            for key, actor, action in rows
+        ]
 
     def awards(self) -> Counter[tuple[str, int]]:
         """How often the ledger holds each (customer, challenge)."""

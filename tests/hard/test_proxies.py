@@ -59,7 +59,7 @@ class Beside:
         connection = self._connect()
         while time.monotonic() < self._end:
             number = next(self._numbers)
-            message = follow(f"event-{number}", f"account-{number % 50}")
+            message = follow(f"event-{number}", f"account-{number}")
             answer = ask(connection, "POST", PATH, message.body, message.headers)
             self.answers[answer] += 1
             if answer == 204:

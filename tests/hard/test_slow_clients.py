@@ -91,7 +91,7 @@ def test_clients_that_send_a_byte_now_and_then_hold_no_thread(
     """More of them than there are threads; each is given up ten seconds after its first byte."""
     history.link(range(50))
     web = installation.serve()
-    raw = follow("slow", "account-1").as_bytes()
+    raw = follow("slow", "slow").as_bytes()
     begin = 1 if part == "head" else raw.index(b"\r\n\r\n") + 5
     stopping = threading.Event()
 
@@ -160,7 +160,7 @@ def test_clients_that_hang_up_half_way_cost_nothing(
 ) -> None:
     history.link(range(50))
     web = installation.serve()
-    raw = follow("half", "account-1").as_bytes()
+    raw = follow("half", "half").as_bytes()
 
     for cut in range(1, len(raw), 7):
         with connect(web) as caller:
