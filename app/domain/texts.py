@@ -25,6 +25,8 @@ def is_written(value: str) -> bool:
 
 def is_blank(value: str) -> bool:
     """Whether there is nothing in it to see."""
+    if value.isascii():
+        return not value.strip()
     return not value or value.isspace() or not _visible(value).strip()
 
 
@@ -38,6 +40,8 @@ def folded(value: str) -> str:
 
     For comparing only, never for showing. https://www.unicode.org/reports/tr31/#NFKC_Modifications
     """
+    if value.isascii():
+        return " ".join(value.lower().split()) or value
     compatible = unicodedata.normalize("NFKC", _visible(value)).casefold()
     # Folding can undo the normalisation.
     same = unicodedata.normalize("NFKC", _visible(compatible))

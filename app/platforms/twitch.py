@@ -87,7 +87,9 @@ class Twitch(Adapter):
         message, sent_at = text(callback.header(ID), ID), callback.header(SENT_AT)
         # Only follows carry a time of their own; the message's is signed as well.
         root = {"event": event, "message": message, "at": event.get("followed_at") or sent_at}
-        told = self.read_word(kind, callback, {**root, **days(iso_time(sent_at, SENT_AT))})
+        if kind == "channel.subscribe":
+            root |= days(iso_time(sent_at, SENT_AT))
+        told = self.read_word(kind, callback, root)
         if isinstance(told, str):
             return told
         # Earlier versions took the message's id as it is for the key.

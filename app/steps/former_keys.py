@@ -2,11 +2,18 @@
 
 from collections.abc import Mapping
 
-from sqlalchemy import Connection, select, tuple_
+from sqlalchemy import Connection, bindparam, select
 
 from app.steps.arrivals import Arrival
 from app.storage.hashes import hashes_of
 from app.storage.tables import EventRow
+
+# Made once: SQLAlchemy takes as long to prepare a statement as SQLite to run it.
+_KNOWN = select(EventRow.id, EventRow.source, EventRow.key_hash, EventRow.undone).where(
+    # Not pairs, which are slow to prepare: the hash alone tells nearly always.
+    EventRow.key_hash.in_(bindparam("hashes", expanding=True)),
+    EventRow.source.in_(bindparam("sources", expanding=True)),
+)
 
 
 def without_known(connection: Connection, fresh: Mapping[str, Arrival]) -> dict[str, Arrival]:
@@ -16,22 +23,27 @@ def without_known(connection: Connection, fresh: Mapping[str, Arrival]) -> dict[
     upgrade, locks them too.
     """
     hashes = hashes_of(connection)
-    wanted = {
-        (arrival.event.source, hashes.event_key(key))
-        for arrival in fresh.values()
-        for key in arrival.event.former_keys
+    former = {
+        event_id: [hashes.event_key(key) for key in arrival.event.former_keys]
+        for event_id, arrival in fresh.items()
+        if arrival.event.former_keys
     }
-    if not wanted:
+    if not former:
         return dict(fresh)
-    statement = select(EventRow.source, EventRow.key_hash, EventRow.undone).where(
-        tuple_(EventRow.source, EventRow.key_hash).in_(wanted), EventRow.id.not_in(fresh)
-    )
-    known = {tuple(row) for row in connection.execute(statement)}
+    parameters = {
+        "hashes": list({one for some in former.values() for one in some}),
+        "sources": list({fresh[event_id].event.source for event_id in former}),
+    }
+    known = {
+        (row.source, row.key_hash, row.undone)
+        for row in connection.execute(_KNOWN, parameters)
+        if row.id not in fresh
+    }
     return {
         event_id: arrival
         for event_id, arrival in fresh.items()
         if not any(
-            (arrival.event.source, hashes.event_key(key), arrival.event.undone) in known
-            for key in arrival.event.former_keys
+            (arrival.event.source, one, arrival.event.undone) in known
+            for one in former.get(event_id, ())
         )
     }

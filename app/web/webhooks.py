@@ -218,7 +218,8 @@ def _note(
     fitting = adapter.fitting_secret(callback)
     watch.believed(source, callback.received_at, fitting.value if fitting else None)
     unmatched = [NO_RULE for receipt in receipts if receipt.is_new and not receipt.is_matched]
-    watch.unrewarded(source, callback.received_at, [*reading.ignored, *unmatched])
+    if reading.ignored or unmatched:
+        watch.unrewarded(source, callback.received_at, [*reading.ignored, *unmatched])
     if reading.handshake:
         watch.proved(source, callback.received_at)
     if reading.notice is not None:

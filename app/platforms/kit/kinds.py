@@ -157,5 +157,7 @@ def _identity(root: object, paths: tuple[str, ...]) -> tuple[str | None, ...]:
 
 def _others(root: object, paths: tuple[str, ...], known: str | None) -> tuple[str, ...]:
     """The texts at these paths that are there and are another than ``known``; each once."""
+    if not paths:
+        return ()
     found = (optional_text(dig(root, path), path) for path in paths)
     return tuple(dict.fromkeys(one for one in found if one not in (None, known)))
