@@ -81,10 +81,11 @@ def wait_until(is_so: Callable[[], object], within: float, what: str) -> float:
     return time.monotonic() - began
 
 
-def wait_while_it_falls(left: Callable[[], int], what: str, patience: float = 40) -> float:
+def wait_while_it_falls(left: Callable[[], int], what: str, patience: float = 90) -> float:
     """Wait until nothing is left, as long as it becomes less; how many seconds that took.
 
-    How fast it falls is the machine's matter: only where it stands still, something is wrong.
+    How fast it falls is the machine's matter: only if it does not fall at all, something is wrong.
+    The last ones may wait for Gameball's window to end (`QUICK`) before they are sent again.
     """
     began = fell = time.monotonic()
     least = left()
@@ -141,7 +142,7 @@ class Process:
     def is_running(self) -> bool:
         return self._popen.poll() is None
 
-    def wait_ready(self, within: float = 30) -> float:
+    def wait_ready(self, within: float = 60) -> float:
         """Wait until it does what it is for; the seconds that took. Raises when it ends instead."""
 
         def is_ready() -> bool:

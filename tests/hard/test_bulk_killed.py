@@ -35,7 +35,7 @@ def test_a_replay_of_many_survives_every_kill(
         cut_off.append(history.job(job_id).visited)
     installation.serve()
     wait_until(lambda: history.job(job_id).ended_at is not None, 60, "the job ends")
-    wait_while_it_falls(history.owed, "everything owed is sent", patience=90)
+    wait_while_it_falls(history.owed, "everything owed is sent")
     wait_until(lambda: books.report().pending_grants == 0, 5, "the grants")
 
     job = history.job(job_id)

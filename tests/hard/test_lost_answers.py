@@ -125,7 +125,7 @@ def test_a_gameball_that_fails_every_other_call_in_every_way_pays_each_award_onc
     history.owe(owed, [CHALLENGE])
 
     installation.work(2)
-    seconds = wait_while_it_falls(history.owed, "everything owed is sent", patience=90)
+    seconds = wait_while_it_falls(history.owed, "everything owed is sent")
     wait_until(lambda: books.report().pending_grants == 0, 5, "the grants")
 
     outcomes = history.outcomes()

@@ -68,7 +68,7 @@ def history(postgres: OwnPostgres) -> Iterator[History]:
 
 def settle(history: History, books: Books, answered: set[int]) -> float:
     """Wait until all is sent, and check it against the sandbox's own books."""
-    seconds = wait_while_it_falls(history.owed, "everything owed is sent", patience=60)
+    seconds = wait_while_it_falls(history.owed, "everything owed is sent")
     wait_until(lambda: books.report().pending_grants == 0, 10, "the grants")
     keys = set(history.event_keys())
     lost = {f"event-{number}" for number in answered} - keys
@@ -184,7 +184,7 @@ def test_a_frozen_server_gets_503_in_time_and_nothing_is_lost(
                 slowest = max(slowest, time.monotonic() - began)
                 assert status == 503
     load.answered |= _taken_after_all(history, {19_000, 19_001})
-    wait_while_it_falls(history.owed, "everything owed is sent", patience=60)
+    wait_while_it_falls(history.owed, "everything owed is sent")
 
     assert slowest < 12
     assert set(load.failures) <= {"503", "TimeoutError"}
@@ -231,7 +231,7 @@ def test_a_worker_that_is_cut_off_from_the_server_keeps_nobody_unpaid_and_pays_n
             proxy.mend()
         if way == "silent":
             proxy.is_silent.set()
-        seconds = wait_while_it_falls(history.owed, "the other one sends everything", patience=60)
+        seconds = wait_while_it_falls(history.owed, "the other one sends everything")
         wait_until(lambda: books.report().pending_grants == 0, 10, "the grants")
     finally:
         proxy.end()
