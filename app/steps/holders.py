@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, bindparam, or_, select
 
 from app.domain.attempts import State
-from app.steps.ledger import Award, Held, held_under
+from app.steps.ledger import Award, Held, award_of, held_under
 from app.storage.tables import AwardRow
 from app.storage.vault import vault_of
 
@@ -45,14 +45,7 @@ def holder_of_duplicate(connection: Connection, attempt: Any) -> Holder | None:
         return None
     if not vault_of(connection).has_keys:
         return None
-    award = Award(
-        attempt.id,
-        attempt.challenge_id,
-        attempt.customer_id,
-        attempt.platform,
-        attempt.account_id,
-        attempt.occurrence,
-    )
+    award = award_of(attempt)
     own = held_under(connection, award)
     found = [
         Holder(

@@ -41,6 +41,18 @@ class Award:
         return bool(self.other_occurrences) or len(self.account_keys or ()) > 1
 
 
+def award_of(attempt: Any) -> Award:
+    """The award that an attempt of a customer is for, as its row names it; no bar keeps it out."""
+    return Award(
+        attempt.id,
+        attempt.challenge_id,
+        attempt.customer_id,
+        attempt.platform,
+        attempt.account_id,
+        attempt.occurrence,
+    )
+
+
 def insert_new(connection: Connection, table: Any, *returning: Any) -> Any:
     """An INSERT that leaves rows out which a unique constraint already holds."""
     return _insert_new(connection.dialect.name, table, *returning)

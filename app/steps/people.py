@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Row, delete, exists, select
 
 from app.domain.attempts import CANCELLABLE, REPLAYABLE, State
 from app.steps.audit import Change, record
-from app.steps.ledger import Award, enter
+from app.steps.ledger import award_of, enter
 from app.steps.moves import move
 from app.steps.undoing import is_void
 from app.steps.withdrawing import withdraw
@@ -164,13 +164,6 @@ def _hold_award(connection: Connection, attempt: Row[Any], now: datetime) -> Non
     held = select(exists().where(AwardRow.attempt_id == attempt.id))
     if connection.execute(held).scalar_one():
         return
-    award = Award(
-        attempt.id,
-        attempt.challenge_id,
-        attempt.customer_id,
-        attempt.platform,
-        attempt.account_id,
-        attempt.occurrence,
-    )
+    award = award_of(attempt)
     if not enter(connection, [award], now):
         raise NotAllowed("the award ledger already holds this award for another attempt")

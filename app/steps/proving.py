@@ -13,7 +13,7 @@ from app.domain.clock import least_id
 from app.domain.evidence import Evidence
 from app.steps.earning import earn
 from app.steps.holders import holders_of
-from app.steps.ledger import Award, enter, release
+from app.steps.ledger import Award, award_of, enter, release
 from app.steps.moves import remember, transition
 from app.storage.tables import AttemptRow
 
@@ -215,14 +215,7 @@ def _exchange_award(
     # No bar may keep it out: it was paid.
     if enter(connection, [_award(claim.id, event)], now):
         return True
-    own = Award(
-        claim.id,
-        claim.challenge_id,
-        claim.customer_id,
-        claim.platform,
-        claim.account_id,
-        claim.occurrence,
-    )
+    own = award_of(claim)
     enter(connection, [own], now)
     return False
 
