@@ -672,7 +672,7 @@ def read_soundly(adapter: Adapter, of: Callback) -> None:
         assert_sound(event)
     for nudge in result.nudges:
         assert 0 < len(nudge.customer_id) <= 100
-        assert nudge.customer_id.isprintable()
+        assert is_written(nudge.customer_id)
         assert nudge.challenge_id is None or 1 <= nudge.challenge_id <= 2**31 - 1
 
 
