@@ -16,6 +16,7 @@ from app.domain.events import Event
 from app.domain.nudges import Nudge
 from app.domain.rules import earned_by
 from app.gameball.client import GameballAccount, GameballClient
+from app.outgoing.published_keys import PublishedKeys
 from app.platforms.kit.callback import KeysUnavailable
 from app.platforms.kit.published import Fetcher
 from app.settings.changes import changes
@@ -28,19 +29,18 @@ from app.settings.environment import (
 from app.settings.errors import ConfigurationError, Mistake
 from app.steps import nudging
 from app.steps.audit import Change, record
-from app.steps.confirming import ConfirmationPolicy
+from app.steps.confirmation import ConfirmationPolicy
 from app.steps.forwarding import ForwardingPolicy
 from app.steps.intake import Arrival, Receipt, receive
 from app.steps.joining import Joining
-from app.steps.pace import Pace
-from app.steps.published_keys import PublishedKeys
-from app.steps.read_pace import Kind, ReadPace
+from app.steps.rate_limit import Pace
+from app.steps.read_rate_limit import Kind, ReadPace
 from app.steps.retention import Kept
+from app.steps.sightings import Watch
 from app.storage.database import Database
 from app.storage.engines import sqlite_path
 from app.storage.errors import StatementFailed, StorageUnavailable
 from app.storage.reading import PeoplesReads
-from app.watch import Watch
 
 log = structlog.get_logger(__name__)
 

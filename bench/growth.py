@@ -30,7 +30,7 @@ from app.settings.environment import read_environment
 from app.steps import forwarding
 from app.steps.forwarding import ForwardingPolicy, Started
 from app.steps.intake import Arrival, receive
-from app.steps.pace import Pace
+from app.steps.rate_limit import Pace
 from app.storage.database import Database
 from app.storage.engines import write_engine
 from bench.history import ATTEMPTS_OF_AN_ACCOUNT, PLATFORM, SOURCE, build

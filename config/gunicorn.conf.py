@@ -16,7 +16,7 @@ bind = "127.0.0.1:8000"
 # threads = 16
 
 # Threads, except that callbacks which arrive together share one. "gthread": one for each; slower.
-worker_class = "app.web.callback_worker.CallbackWorker"
+worker_class = "app.server.callback_worker.CallbackWorker"
 
 # How long a web process may go without a sign of life before it is replaced, in seconds.
 timeout = 60

@@ -14,19 +14,19 @@ from app.settings.errors import ConfigurationError
 # Loaded when called: a command that needs no web server does not wait for one to be imported.
 COMMANDS: Mapping[str, str] = {
     "demo": "app.cli.demo",
-    "serve": "app.cli.serve",
-    "work": "app.cli.work",
-    "db": "app.cli.db",
-    "check": "app.cli.check",
-    "keys": "app.cli.keys",
-    "verify": "app.cli.verify",
-    "send": "app.cli.send",
-    "sandbox": "app.cli.sandbox",
-    "attempts": "app.cli.attempts",
-    "events": "app.cli.events",
-    "audit": "app.cli.audit",
-    "alerts": "app.cli.alerts",
-    "purge": "app.cli.purge",
+    "serve": "app.cli.commands.serve",
+    "work": "app.cli.commands.work",
+    "db": "app.cli.commands.db",
+    "check": "app.cli.commands.check",
+    "keys": "app.cli.commands.keys",
+    "verify": "app.cli.commands.verify",
+    "send": "app.cli.commands.send",
+    "sandbox": "app.cli.commands.sandbox",
+    "attempts": "app.cli.commands.attempts",
+    "events": "app.cli.commands.events",
+    "audit": "app.cli.commands.audit",
+    "alerts": "app.cli.commands.alerts",
+    "purge": "app.cli.commands.purge",
 }
 
 

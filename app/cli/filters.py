@@ -7,12 +7,12 @@ from typing import Any
 import click
 from pydantic import ValidationError
 
-from app.cli.caller import AT_THE_DATABASE
-from app.cli.moments import FORMS, moment
+from app.cli.actor import AT_THE_DATABASE
+from app.cli.times import FORMS, moment
 from app.domain.attempts import State
 from app.domain.evidence import Evidence
+from app.schemas.filters import AttemptFilter, AttemptQuery
 from app.steps.history import Filter
-from app.web.filters import AttemptFilter, AttemptQuery
 
 _STATES = ", ".join(State)
 

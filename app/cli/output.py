@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from app.schemas.serialise import format_time
+
 WIDTH = 96
 
 
@@ -54,4 +56,4 @@ def _cell(value: object) -> str:
 
 
 def _plain(value: object) -> str:
-    return iso(value) if isinstance(value, datetime) else str(value)
+    return format_time(value) if isinstance(value, datetime) else str(value)

@@ -12,8 +12,8 @@ from typing import Any, get_args
 
 from pydantic import SecretStr
 
-from app.cli.moments import span
 from app.cli.output import iso
+from app.cli.times import span
 from app.platforms.kit.adapter import Adapter
 from app.platforms.kit.callback import Callback, Forged, KeysUnavailable, Mismatch, Refusal
 from app.platforms.kit.partner import DECODED, PartnerSource

@@ -8,10 +8,10 @@ from pydantic import AfterValidator, Field
 
 from app.platforms.kit.adapter import Adapter
 from app.platforms.kit.callback import Callback, Reading, Reply
+from app.platforms.kit.event_mappings import Kind, iso, unix
 from app.platforms.kit.fields import dig, json_object, optional_text
-from app.platforms.kit.kinds import Kind, iso, unix
+from app.platforms.kit.key_pairs import Ed25519Scheme, as_ed25519
 from app.platforms.kit.options import SourceConfig, TokenRef
-from app.platforms.kit.pairs import Ed25519Scheme, as_ed25519
 from app.platforms.kit.places import Body, Header, SignedTime
 from app.platforms.kit.terms import Terms
 

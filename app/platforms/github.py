@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 from app.platforms.kit.adapter import Adapter
 from app.platforms.kit.callback import Callback, Reading
 from app.platforms.kit.encodings import fingerprint
+from app.platforms.kit.event_mappings import Kind, iso
 from app.platforms.kit.fields import compact_json, dig, joined, json_or_payload, text
-from app.platforms.kit.kinds import Kind, iso
 from app.platforms.kit.places import Header
 from app.platforms.kit.schemes import HmacScheme
 from app.platforms.kit.terms import Terms

@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 from app.platforms.kit.adapter import Adapter
 from app.platforms.kit.callback import Callback, Example, Reading
 from app.platforms.kit.encodings import fingerprint
+from app.platforms.kit.event_mappings import At, Kind, iso, unix, unix_ms
 from app.platforms.kit.fields import compact_json, dig, iso_time, json_object, text
-from app.platforms.kit.kinds import At, Kind, iso, unix, unix_ms
 from app.platforms.kit.options import SourceConfig
 from app.platforms.kit.partner import PartnerSource
 from app.platforms.kit.places import TimeForm, written

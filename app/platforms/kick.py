@@ -9,10 +9,10 @@ from app.platforms.kit.adapter import Adapter
 from app.platforms.kit.callback import Callback, Reading, Reply
 from app.platforms.kit.days import days
 from app.platforms.kit.encodings import fingerprint
+from app.platforms.kit.event_mappings import Kind, iso
 from app.platforms.kit.fields import dig, iso_time, json_object, listed, optional_text, text
-from app.platforms.kit.kinds import Kind, iso
+from app.platforms.kit.key_pairs import RsaScheme
 from app.platforms.kit.options import SourceConfig
-from app.platforms.kit.pairs import RsaScheme
 from app.platforms.kit.places import Body, Header, SignedTime
 from app.platforms.kit.published import PublishedSource
 

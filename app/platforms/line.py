@@ -10,6 +10,7 @@ from pydantic import Field
 from app.domain.events import Event
 from app.platforms.kit.adapter import Adapter
 from app.platforms.kit.callback import Callback, Reading, Reply
+from app.platforms.kit.event_mappings import Kind, unix_ms
 from app.platforms.kit.fields import (
     array,
     compact_json,
@@ -20,7 +21,6 @@ from app.platforms.kit.fields import (
     read_each,
     text,
 )
-from app.platforms.kit.kinds import Kind, unix_ms
 from app.platforms.kit.options import SourceConfig
 from app.platforms.kit.places import Header
 from app.platforms.kit.schemes import HmacScheme

@@ -9,9 +9,9 @@ from typing import Any, ClassVar
 from app.domain.events import Event
 from app.platforms.kit.adapter import Adapter
 from app.platforms.kit.callback import Callback, Reading, Reply
+from app.platforms.kit.event_mappings import Kind, unix_ms
 from app.platforms.kit.fields import array, compact_json, dig, json_object, obj, read_each, text
 from app.platforms.kit.handshakes import safe_to_answer
-from app.platforms.kit.kinds import Kind, unix_ms
 from app.platforms.kit.places import Body, Header
 from app.platforms.kit.schemes import HmacScheme
 

@@ -8,8 +8,8 @@ from pydantic import Field
 
 from app.platforms.kit.adapter import Adapter
 from app.platforms.kit.callback import Callback, Reading, Reply
+from app.platforms.kit.event_mappings import Kind, iso
 from app.platforms.kit.fields import dig, json_object, listed, obj, optional_text, read_each, text
-from app.platforms.kit.kinds import Kind, iso
 from app.platforms.kit.options import SourceConfig
 from app.platforms.kit.places import Header
 from app.platforms.kit.schemes import HmacScheme

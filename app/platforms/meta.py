@@ -7,9 +7,9 @@ from pydantic import Field
 
 from app.domain.events import Event
 from app.platforms.kit.callback import Callback, Reading
+from app.platforms.kit.event_mappings import Kind, unix, unix_ms
 from app.platforms.kit.fields import compact_json, dig, json_object, listed, obj, read_each, text
-from app.platforms.kit.hub_family import POLICY, HubAdapter, HubSource, updates
-from app.platforms.kit.kinds import Kind, unix, unix_ms
+from app.platforms.kit.meta_family import POLICY, HubAdapter, HubSource, updates
 from app.platforms.kit.options import SourceConfig
 
 IDENTITY = ("post_id", "comment_id", "from.id", "reaction_type", "created_time")

@@ -13,8 +13,8 @@ from typing import ClassVar
 
 from app.platforms.kit.adapter import Adapter
 from app.platforms.kit.callback import Callback, Reading
+from app.platforms.kit.event_mappings import Kind, iso
 from app.platforms.kit.fields import dig, json_object, optional_text, text
-from app.platforms.kit.kinds import Kind, iso
 from app.platforms.kit.places import Body, Item, SignedTime
 from app.platforms.kit.schemes import HmacScheme
 

@@ -11,8 +11,8 @@ from app.platforms.kit import fields
 from app.platforms.kit.adapter import Adapter
 from app.platforms.kit.callback import Callback, Reading, Reply
 from app.platforms.kit.encodings import fingerprint
+from app.platforms.kit.event_mappings import Kind, unix, unix_decimal
 from app.platforms.kit.fields import dig, joined, listed, read_each, text
-from app.platforms.kit.kinds import Kind, unix, unix_decimal
 from app.platforms.kit.options import SourceConfig
 from app.platforms.kit.places import Body, Header, SignedTime
 from app.platforms.kit.schemes import HmacScheme

@@ -22,9 +22,9 @@ from app.platforms.kit import fields
 from app.platforms.kit.adapter import Adapter
 from app.platforms.kit.callback import Callback, Forged, Malformed, Mismatch, Reading
 from app.platforms.kit.encodings import matches_any, unb64
-from app.platforms.kit.kinds import ACTION, Words
+from app.platforms.kit.event_mappings import ACTION, Words
+from app.platforms.kit.key_pairs import ed25519_signed
 from app.platforms.kit.options import SecretRef, SourceConfig
-from app.platforms.kit.pairs import ed25519_signed
 from app.platforms.kit.places import Header, read
 from app.platforms.kit.schemes import HmacScheme
 from app.platforms.kit.standard import SVIX, V1

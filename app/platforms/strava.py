@@ -7,10 +7,10 @@ from pydantic import Field, model_validator
 
 from app.platforms.kit.adapter import Adapter
 from app.platforms.kit.callback import Callback, Reading, Reply
+from app.platforms.kit.event_mappings import Kind, unix
 from app.platforms.kit.fields import dig, json_object, optional_text
 from app.platforms.kit.handshakes import verified_hub
-from app.platforms.kit.hub_family import HubSource
-from app.platforms.kit.kinds import Kind, unix
+from app.platforms.kit.meta_family import HubSource
 from app.platforms.kit.options import SecretRef, SourceConfig
 from app.platforms.kit.places import Body, Item, Query, SignedTime
 from app.platforms.kit.schemes import HmacScheme, TokenScheme

@@ -10,8 +10,8 @@ from pydantic import Field
 
 from app.platforms.kit.adapter import Adapter
 from app.platforms.kit.callback import Callback, Change, Reading, Reply
+from app.platforms.kit.event_mappings import Kind, unix
 from app.platforms.kit.fields import dig, joined, json_object, obj, text
-from app.platforms.kit.kinds import Kind, unix
 from app.platforms.kit.options import SecretRef, SourceConfig, matching
 from app.platforms.kit.places import Header
 from app.platforms.kit.schemes import TokenScheme

@@ -4,9 +4,9 @@ from typing import Any, ClassVar
 
 from app.domain.events import Event
 from app.platforms.kit.callback import Callback, Reading
+from app.platforms.kit.event_mappings import Kind, iso
 from app.platforms.kit.fields import compact_json, dig, json_object, listed, read_each, text
-from app.platforms.kit.hub_family import POLICY, HubAdapter
-from app.platforms.kit.kinds import Kind, iso
+from app.platforms.kit.meta_family import POLICY, HubAdapter
 
 TIME = iso("value.timestamp")
 

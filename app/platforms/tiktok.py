@@ -6,8 +6,8 @@ from typing import Any, ClassVar
 
 from app.platforms.kit.adapter import Adapter
 from app.platforms.kit.callback import Callback, Malformed, Reading, Reply
+from app.platforms.kit.event_mappings import Kind, unix
 from app.platforms.kit.fields import dig, json_object, text
-from app.platforms.kit.kinds import Kind, unix
 from app.platforms.kit.places import Body, Item, SignedTime
 from app.platforms.kit.schemes import HmacScheme
 

@@ -10,8 +10,8 @@ from app.domain.events import Event
 from app.platforms.kit.adapter import Adapter
 from app.platforms.kit.callback import Callback, Reading, Reply
 from app.platforms.kit.days import days
+from app.platforms.kit.event_mappings import Kind, iso
 from app.platforms.kit.fields import iso_time, json_object, obj, text
-from app.platforms.kit.kinds import Kind, iso
 from app.platforms.kit.options import SecretRef, SourceConfig, matching
 from app.platforms.kit.places import Body, Header, SignedTime
 from app.platforms.kit.schemes import HmacScheme

@@ -5,8 +5,8 @@ from typing import ClassVar
 
 from app.platforms.kit.adapter import Adapter
 from app.platforms.kit.callback import Callback, Reading, Reply
+from app.platforms.kit.event_mappings import Kind, unix_ms
 from app.platforms.kit.fields import json_object, text
-from app.platforms.kit.kinds import Kind, unix_ms
 from app.platforms.kit.places import Header
 from app.platforms.kit.schemes import HmacScheme
 

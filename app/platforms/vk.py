@@ -8,8 +8,8 @@ from pydantic import Field as Option
 
 from app.platforms.kit.adapter import Adapter
 from app.platforms.kit.callback import Callback, Forged, Reading, Reply
+from app.platforms.kit.event_mappings import Kind, unix
 from app.platforms.kit.fields import dig, joined, json_object, listed, obj, text
-from app.platforms.kit.kinds import Kind, unix
 from app.platforms.kit.options import SourceConfig, TokenRef
 from app.platforms.kit.places import Field
 from app.platforms.kit.schemes import TokenScheme

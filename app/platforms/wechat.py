@@ -12,9 +12,9 @@ from pydantic import Field as Option
 from app.platforms.kit.adapter import Adapter
 from app.platforms.kit.callback import Callback, Example, Forged, Malformed, Reading, Reply
 from app.platforms.kit.encodings import unb64
-from app.platforms.kit.envelopes import closed_xml, opened_xml
+from app.platforms.kit.encryption import closed_xml, opened_xml
+from app.platforms.kit.event_mappings import Kind, unix
 from app.platforms.kit.fields import dig, obj, read_each, text
-from app.platforms.kit.kinds import Kind, unix
 from app.platforms.kit.options import SecretRef, SourceConfig, matching
 from app.platforms.kit.places import Field, Key, Query, SignedTime
 from app.platforms.kit.schemes import HashScheme

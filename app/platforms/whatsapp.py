@@ -8,9 +8,9 @@ from pydantic import Field
 
 from app.domain.events import Event, SameAccount
 from app.platforms.kit.callback import Callback, Reading
+from app.platforms.kit.event_mappings import Kind, unix
 from app.platforms.kit.fields import compact_json, dig, json_object, listed, obj, read_each, text
-from app.platforms.kit.hub_family import HubAdapter, HubSource, updates
-from app.platforms.kit.kinds import Kind, unix
+from app.platforms.kit.meta_family import HubAdapter, HubSource, updates
 from app.platforms.kit.options import SourceConfig
 
 OBJECT = "whatsapp_business_account"

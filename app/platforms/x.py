@@ -11,9 +11,9 @@ from app.domain.events import Event
 from app.platforms.kit import fields
 from app.platforms.kit.adapter import Adapter
 from app.platforms.kit.callback import Callback, Reading, Reply
+from app.platforms.kit.event_mappings import At, Kind, iso, unix_ms
 from app.platforms.kit.fields import dig, listed, obj, text
 from app.platforms.kit.handshakes import safe_to_answer
-from app.platforms.kit.kinds import At, Kind, iso, unix_ms
 from app.platforms.kit.options import SecretRef, SourceConfig
 from app.platforms.kit.places import Header
 from app.platforms.kit.schemes import HmacScheme

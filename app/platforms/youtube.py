@@ -9,8 +9,8 @@ from pydantic import Field
 
 from app.domain.events import Event
 from app.platforms.kit.callback import Callback, Reading
+from app.platforms.kit.event_mappings import Kind, iso
 from app.platforms.kit.fields import dig, iso_time, listed, obj, optional_text, read_each, text
-from app.platforms.kit.kinds import Kind, iso
 from app.platforms.kit.options import SourceConfig
 from app.platforms.kit.terms import Terms
 from app.platforms.kit.websub import WebSubAdapter, WebSubSource

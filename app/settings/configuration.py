@@ -18,8 +18,8 @@ from app.domain.sources import Expected
 from app.platforms import adapters
 from app.platforms.kit.adapter import Adapter
 from app.platforms.kit.options import SourceConfig
+from app.settings.error_messages import in_our_words
 from app.settings.errors import ConfigurationError, Mistake
-from app.settings.places import place
 from app.settings.receivers import Receiver
 from app.settings.sections import (
     AlertsSection,
@@ -35,7 +35,7 @@ from app.settings.sections import (
     WebSection,
     WorkerSection,
 )
-from app.settings.words import in_our_words
+from app.settings.toml_positions import place
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from app.domain.evidence import Evidence
 from app.steps import history
 from app.steps.audit import Change, record
 from app.steps.history import Filter
-from app.steps.people import BEGINS_IN, Act, act_on_each
+from app.steps.operator_actions import BEGINS_IN, Act, act_on_each
 from app.storage.tables import BULK_JOBS, BulkJobRow
 from app.storage.vault import vault_of
 

@@ -13,12 +13,12 @@ from app.domain.clock import new_id
 from app.domain.evidence import Evidence
 from app.domain.rules import Repeat, Rule
 from app.steps.accounts import locked, one_id_each
-from app.steps.earning import ALREADY_AWARDED, earn
+from app.steps.awards import ALREADY_AWARDED, earn
 from app.steps.intake import new_attempt
 from app.steps.ledger import holds, insert_new
 from app.steps.locks import lock_customer
-from app.steps.moves import move, remember, transition
 from app.steps.proving import event_attempt
+from app.steps.transitions import move, remember, transition
 from app.storage.tables import AttemptRow, IdentityRow
 from app.storage.vault import vault_of
 

@@ -13,9 +13,9 @@ from app.steps import audit
 from app.steps.accounts import forget_ids, locked
 from app.steps.audit import Change, record
 from app.steps.ledger import enter_under_every_key
-from app.steps.moves import move
 from app.steps.retention import strip_events
-from app.steps.withdrawing import free_unless_paid, withdraw
+from app.steps.transitions import move
+from app.steps.withdrawal import free_unless_paid, withdraw
 from app.storage.hashes import hashes_of
 from app.storage.tables import (
     ERASURES,

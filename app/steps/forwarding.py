@@ -16,12 +16,12 @@ from app.domain.retries import (
     unresolved_since,
     unresolved_until,
 )
-from app.steps import ahead, leases, submissions
+from app.steps import clock_skew, leases, submissions
 from app.steps.ledger import release
-from app.steps.moves import move
-from app.steps.pace import Pace, answered, lock_forwarding, started, turns
-from app.steps.restored import doubt_new
-from app.steps.undoing import is_void, withdraw_void
+from app.steps.rate_limit import Pace, answered, lock_forwarding, started, turns
+from app.steps.restore import doubt_new
+from app.steps.transitions import move
+from app.steps.undo import is_void, withdraw_void
 from app.storage.tables import ATTEMPTS, AttemptRow, SubmissionRow
 from app.storage.vault import vault_of
 
@@ -251,7 +251,7 @@ def settles_at(made: Started, policy: ForwardingPolicy) -> datetime | None:
 
 def reclaim(connection: Connection, policy: ForwardingPolicy, now: datetime, limit: int) -> int:
     """Take back what workers left that are gone; how many. What they sent may have landed."""
-    ahead.doubt_those_ahead(connection, now, limit)
+    clock_skew.doubt_those_ahead(connection, now, limit)
     lost = leases.lost(connection, now, limit)
     for attempt in lost:
         if not leases.give_back(connection, attempt.id, attempt.fence):
@@ -260,7 +260,7 @@ def reclaim(connection: Connection, policy: ForwardingPolicy, now: datetime, lim
         past = submissions.past(connection, attempt.id, attempt.round)
         submissions.end_unfinished(connection, attempt.id, answer, now)
         if attempt.lease_until > now:
-            ahead.doubt(connection, attempt, now)
+            clock_skew.doubt(connection, attempt, now)
         decision = decide(answer, past, policy.retries, now)
         if decision.next_at is not None:
             # The lease was wait enough; soon enough, Gameball's dedup window still tells.

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, func, not_, or_, select, update
 
 from app.domain.attempts import State
-from app.steps.pace import is_slow_beyond
+from app.steps.rate_limit import is_slow_beyond
 from app.storage.tables import AttemptRow, EventRow, ForwardingRow, SubmissionRow
 
 _SAID_LATELY = timedelta(seconds=20)

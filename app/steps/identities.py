@@ -11,11 +11,11 @@ from sqlalchemy import Connection, Row, bindparam, delete, select, update
 from app.domain.attempts import State
 from app.steps.accounts import Account, Id, Known, locked, look
 from app.steps.audit import Change, record
-from app.steps.earning import ALREADY_AWARDED, earn_all
+from app.steps.awards import ALREADY_AWARDED, earn_all
 from app.steps.ledger import insert_new
 from app.steps.locks import lock_customer
-from app.steps.moves import move
 from app.steps.proving import Fulfilment, claims_since, confirm, proven_by, unproven_claims
+from app.steps.transitions import move
 from app.storage.tables import ATTEMPTS, IDENTITIES, AttemptRow, EventRow, IdentityRow
 from app.storage.vault import vault_of
 

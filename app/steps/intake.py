@@ -16,23 +16,16 @@ from app.steps.accounts import Account, Id, Known, look
 from app.steps.arrivals import MAX_REASON as MAX_REASON
 from app.steps.arrivals import NO_RULE as NO_RULE
 from app.steps.arrivals import Arrival as Arrival
-from app.steps.early import Early, look_early
-from app.steps.earning import ALREADY_AWARDED, BARRED
+from app.steps.awards import ALREADY_AWARDED, BARRED
 from app.steps.former_keys import without_known
 from app.steps.joining import Joining, join, joinings_of
 from app.steps.ledger import Award, award_rows, earned_state, enter, is_barred
 from app.steps.locks import lock_accounts
-from app.steps.moves import remember, transition
+from app.steps.prefetch import Early, look_early
 from app.steps.proving import Fulfilment, claims_since, confirm, proven_by, unproven_claims
 from app.steps.retelling import retell
-from app.steps.undoing import (
-    UNDONE_BEFORE,
-    authors,
-    names_of,
-    undo,
-    undone_before,
-    who_acted,
-)
+from app.steps.transitions import remember, transition
+from app.steps.undo import UNDONE_BEFORE, authors, names_of, undo, undone_before, who_acted
 from app.storage.bulk import insert_if_all_new, insert_rows
 from app.storage.hashes import Hashes, hashes_of
 from app.storage.pipeline import has_pipeline, in_one_trip

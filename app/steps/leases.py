@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Row, bindparam, exists, select, update
 from sqlalchemy.orm import aliased
 
 from app.domain.attempts import State
-from app.steps.ahead import ran_out, times
+from app.steps.clock_skew import ran_out, times
 from app.storage.tables import AttemptRow
 
 _OTHER = aliased(AttemptRow)

@@ -11,10 +11,10 @@ from sqlalchemy.orm import aliased
 from app.domain.attempts import State
 from app.domain.clock import least_id
 from app.domain.evidence import Evidence
-from app.steps.earning import earn
+from app.steps.awards import earn
 from app.steps.holders import holders_of
 from app.steps.ledger import Award, award_of, enter, release
-from app.steps.moves import remember, transition
+from app.steps.transitions import remember, transition
 from app.storage.tables import AttemptRow
 
 # A claim and an event that are further apart are two actions. Decision 0020 has the reasons.

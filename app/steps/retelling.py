@@ -16,10 +16,10 @@ from app.domain.events import Event
 from app.steps import identities
 from app.steps.accounts import Known, locked
 from app.steps.arrivals import Arrival
-from app.steps.earning import earn
-from app.steps.moves import move, remember, transition
-from app.steps.undoing import is_by_undoing, undo, who_acted
-from app.steps.withdrawing import may_have_landed
+from app.steps.awards import earn
+from app.steps.transitions import move, remember, transition
+from app.steps.undo import is_by_undoing, undo, who_acted
+from app.steps.withdrawal import may_have_landed
 from app.storage.hashes import hashes_of
 from app.storage.tables import AttemptRow, EventRow
 

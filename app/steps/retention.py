@@ -13,7 +13,7 @@ from app.domain.clock import least_id
 from app.steps import audit
 from app.steps.accounts import Id, forget_unused
 from app.steps.ledger import enter_under_every_key, insert_new
-from app.steps.withdrawing import free_unless_paid
+from app.steps.withdrawal import free_unless_paid
 from app.storage.tables import (
     AlertRow,
     AttemptRow,

@@ -7,10 +7,10 @@ from typing import Any
 from sqlalchemy import Connection, Row, bindparam, exists, func, or_, select
 
 from app.domain.attempts import State
-from app.steps import ahead, leases
-from app.steps.earning import ALREADY_AWARDED
+from app.steps import clock_skew, leases
+from app.steps.awards import ALREADY_AWARDED
 from app.steps.ledger import holds
-from app.steps.moves import Moved, move
+from app.steps.transitions import Moved, move
 from app.storage.tables import AttemptRow
 
 # What happens to an attempt when its own clock strikes. A due one is the forwarder's.
@@ -25,7 +25,7 @@ _ANYTHING = select(
     or_(
         exists().where(leases.RAN_OUT),
         exists().where(AttemptRow.state.in_(STRIKES), AttemptRow.next_at <= bindparam("now")),
-        ahead.ANY_AHEAD,
+        clock_skew.ANY_AHEAD,
     )
 )
 _READY = (
@@ -52,7 +52,7 @@ _CLOCKS = select(
 
 def is_anything_to_sweep(connection: Connection, now: datetime) -> bool:
     """Whether a lease or a clock ran out: a read, so that an idle service writes nothing."""
-    return bool(connection.execute(_ANYTHING, ahead.times(now)).scalar_one())
+    return bool(connection.execute(_ANYTHING, clock_skew.times(now)).scalar_one())
 
 
 def next_strike(connection: Connection) -> datetime | None:

@@ -10,8 +10,8 @@ from sqlalchemy import Connection, Table, func, insert, inspect, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.storage import migrate
-from app.storage.alone import InUse, held, lock_tables, snapshot
 from app.storage.engines import is_sqlite, sqlite_path
+from app.storage.exclusive import InUse, held, lock_tables, snapshot
 from app.storage.failures import failure
 from app.storage.tables import Base
 

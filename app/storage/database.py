@@ -13,18 +13,24 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 
 from app.domain.clock import utc_now
+from app.storage.batch import StepFailed, run_together
+from app.storage.coalesce import parking
 from app.storage.engines import is_sqlite, read_engine, sqlite_path, write_engine
 from app.storage.errors import Overtaken, StatementFailed, StorageUnavailable
 from app.storage.failures import failure
 from app.storage.hashes import hashes_if_any, make_hash_key
 from app.storage.jobs import MOST_ITEMS, Job, Many, portions
 from app.storage.postgres import has_notices
-from app.storage.sharing import parking
 from app.storage.sqlite_files import SqliteFiles
+from app.storage.timeouts import (
+    Breather,
+    bound_waits,
+    drop_closed,
+    is_read_only,
+    is_silence,
+)
 from app.storage.tiny import write_tiny_postgres, write_tiny_sqlite
-from app.storage.together import StepFailed, run_together
 from app.storage.vault import Vault
-from app.storage.waits import Breather, bound_waits, drop_closed, is_read_only, is_silence
 from app.storage.writability import Writability
 from app.storage.writer import GroupWriter
 

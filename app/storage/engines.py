@@ -50,7 +50,7 @@ def read_engine(url: str, pool_size: int = 16, vault: Vault | None = None) -> En
 def lone_engine(url: str) -> Engine:
     """An engine for one who must be alone: on SQLite it fails while any other has the file open.
 
-    On PostgreSQL it is like the others; ask `app.storage.alone`.
+    On PostgreSQL it is like the others; ask `app.storage.exclusive`.
     """
     return (
         _sqlite(url, "BEGIN EXCLUSIVE", 1, Vault(), is_alone=True)

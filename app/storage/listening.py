@@ -10,7 +10,7 @@ import structlog
 from sqlalchemy import Connection, func, select
 
 from app.storage.postgres import plain_session, settle_session
-from app.storage.waits import PATIENCE_SECONDS
+from app.storage.timeouts import PATIENCE_SECONDS
 
 log = structlog.get_logger(__name__)
 

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from app.storage.waits import give_up, is_refusal
+from app.storage.timeouts import give_up, is_refusal
 
 Statement = tuple[str, Sequence[Any]]
 

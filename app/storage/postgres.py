@@ -8,8 +8,8 @@ from typing import Any
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 
 from app.settings.addresses import POOLER, Pooler
+from app.storage.timeouts import give_up_refusing, impatient
 from app.storage.vault import Vault, with_vault
-from app.storage.waits import give_up_refusing, impatient
 
 # The last one: a machine that vanishes in mid-transaction must not keep its locks for hours.
 _SETTINGS: Mapping[str, str] = {

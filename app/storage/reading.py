@@ -14,8 +14,8 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from app.storage.engines import is_sqlite, read_engine
 from app.storage.errors import TooSlow
 from app.storage.failures import failure
+from app.storage.timeouts import bound_waits, drop_closed
 from app.storage.vault import Vault
-from app.storage.waits import bound_waits, drop_closed
 
 POOL_SIZE = 8
 # How many steps SQLite takes between two looks at the clock: about a millisecond.

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, LargeBinary, Row, Table, func, literal, select, tuple_, update
 
-from app.storage import unsealed
+from app.storage import seal_backfill
 from app.storage.database import Database
 from app.storage.tables import Base
 from app.storage.types import Sealed
@@ -49,7 +49,7 @@ def reseal(
 def _seal_the_rest(database: Database) -> int:
     """What a version left in clear that did not seal it; how many values."""
     sealed = 0
-    while some := database.write(lambda c: unsealed.seal_some(c, _PAGE)):
+    while some := database.write(lambda c: seal_backfill.seal_some(c, _PAGE)):
         sealed += some
     return sealed
 

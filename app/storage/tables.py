@@ -294,7 +294,7 @@ class GrantRow(Base):
     """One reward that Gameball shows, credited to one attempt and to no other.
 
     ``reference`` tells it from the customer's others of the same proof. ``coupon`` is in clear:
-    only the version before writes it, and `app.storage.unsealed` makes it a ``coupon_code``.
+    only the version before writes it, and `app.storage.seal_backfill` makes it a ``coupon_code``.
     """
 
     __tablename__ = "grants"

@@ -7,10 +7,10 @@ from queue import Empty, SimpleQueue
 
 from sqlalchemy import Engine
 
+from app.storage.batch import End, StepFailed, run_apart, run_together
 from app.storage.errors import StorageUnavailable
 from app.storage.failures import failure
 from app.storage.jobs import Job, end_all, portions
-from app.storage.together import End, StepFailed, run_apart, run_together
 
 MAX_WAITING = 1_000
 MAX_BATCH = 200

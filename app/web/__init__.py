@@ -6,7 +6,8 @@ from flask import Flask, Request
 from flask.sessions import NullSession, SessionInterface
 
 from app.service import Service
-from app.web import (
+from app.web import health, problems, reading_slots, webhooks
+from app.web.api import (
     alerts,
     attempts,
     audit,
@@ -15,13 +16,9 @@ from app.web import (
     customers,
     docs,
     events,
-    health,
     identities,
-    problems,
     sources,
     stats,
-    turns,
-    webhooks,
 )
 
 
@@ -42,7 +39,7 @@ def create_app(service: Service) -> Flask:
     app.url_map.merge_slashes = False
     app.session_interface = _NoSessions()
     app.extensions["vouch"] = service
-    app.extensions[turns.EXTENSION] = turns.Turns()
+    app.extensions[reading_slots.EXTENSION] = reading_slots.Turns()
     problems.install(app)
     for module in (
         webhooks,

@@ -13,16 +13,16 @@ from prometheus_client import REGISTRY, CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 from pydantic import Field
 
-from app.metrics_together import Counted
+from app.schemas.fields import Shape
+from app.shared_metrics import Counted
 from app.steps import health
 from app.storage.errors import StorageUnavailable
 from app.storage.migrate import is_usable
+from app.web.api.openapi import operation
 from app.web.context import service
-from app.web.openapi import operation
+from app.web.metrics_collector import DatabaseCollector
 from app.web.problems import Problem
-from app.web.replies import reply
-from app.web.scrape import DatabaseCollector
-from app.web.shapes import Shape
+from app.web.responses import reply
 
 log = structlog.get_logger(__name__)
 blueprint = Blueprint("health", __name__)

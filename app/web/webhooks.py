@@ -15,9 +15,9 @@ from app.platforms.kit.callback import Callback, Forged, Malformed, Reading, Rep
 from app.service import Service
 from app.steps.intake import NO_RULE, Receipt
 from app.steps.joining import Joining
-from app.watch import Watch
+from app.steps.sightings import Watch
+from app.web.api.openapi import operation
 from app.web.context import lower_headers, service, whole_body
-from app.web.openapi import operation
 from app.web.problems import Problem
 
 log = structlog.get_logger(__name__)

@@ -8,10 +8,10 @@ from typing import Any
 import structlog
 from sqlalchemy import Row
 
-from app.alerting.messages import Told, message_for
-from app.alerting.sending import Send, post
 from app.domain.alerts import Limits, judge
 from app.domain.sources import Expected
+from app.outgoing.alert_messages import Told, message_for
+from app.outgoing.alert_receivers import Send, post
 from app.settings.receivers import Receiver
 from app.steps import alerts
 from app.steps.alerts import Changed

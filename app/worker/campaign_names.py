@@ -9,8 +9,8 @@ from app.gameball.activities import key_of
 from app.gameball.campaigns import Campaign, Unreadable, list_campaigns
 from app.gameball.client import GameballClient
 from app.gameball.reading import Failure, NotReadable
-from app.steps.read_pace import Kind
-from app.worker.reader import Reader
+from app.steps.read_rate_limit import Kind
+from app.worker.paced_reader import Reader
 
 KEPT_SECONDS = 600.0
 

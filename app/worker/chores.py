@@ -10,7 +10,7 @@ import structlog
 from app.service import Service
 from app.steps import bulk, erasure, retention
 from app.steps.retention import Kept
-from app.storage import unsealed
+from app.storage import seal_backfill
 from app.storage.errors import StorageUnavailable
 
 log = structlog.get_logger(__name__)
@@ -109,8 +109,8 @@ class Chores:
             return
         database = self._service.database
         with database.read() as connection:
-            is_left = unsealed.is_any_left(connection)
+            is_left = seal_backfill.is_any_left(connection)
         if is_left:
-            database.write(lambda c: unsealed.seal_some(c, PURGED_AT_ONCE))
+            database.write(lambda c: seal_backfill.seal_some(c, PURGED_AT_ONCE))
         else:
             self._seal_at = time.monotonic() + _LOOK_AGAIN_SECONDS

@@ -13,14 +13,14 @@ from sqlalchemy import Connection
 from app.domain.attempts import State
 from app.gameball.client import GameballClient
 from app.metrics import CONFIRMATIONS
-from app.steps import confirming, read_pace
-from app.steps.confirming import ConfirmationPolicy, Followed
-from app.steps.read_pace import Kind
+from app.steps import confirmation, read_rate_limit
+from app.steps.confirmation import ConfirmationPolicy, Followed
+from app.steps.read_rate_limit import Kind
 from app.storage.errors import StorageUnavailable
 from app.storage.listening import LOOK, Listener
 from app.worker.campaign_names import CampaignNames
-from app.worker.looking import Looking
-from app.worker.reader import Reader
+from app.worker.paced_reader import Reader
+from app.worker.reward_lookup import Looking
 
 log = structlog.get_logger(__name__)
 
@@ -134,15 +134,17 @@ class Confirmer:
     def _taken(self) -> list[Followed]:
         now = self._now()
         if time.monotonic() >= self._adopt_at:
-            self._database.write(lambda c: confirming.adopt(c, now))
+            self._database.write(lambda c: confirmation.adopt(c, now))
             self._adopt_at = time.monotonic() + _ADOPT_EVERY_SECONDS
         with self._database.read() as connection:
-            self._next_look = confirming.next_look(connection)
+            self._next_look = confirmation.next_look(connection)
             if self._next_look is None or self._next_look > now:
                 return []
-            if read_pace.is_slow(connection, Kind.CUSTOMERS, now):
+            if read_rate_limit.is_slow(connection, Kind.CUSTOMERS, now):
                 return []
-        return self._database.write(lambda c: confirming.take(c, self._policy, now, self._threads))
+        return self._database.write(
+            lambda c: confirmation.take(c, self._policy, now, self._threads)
+        )
 
     def _record(self, one: Followed, looking: Looking, began_at: datetime) -> None:
         """Write one attempt's truth down. Losing it is safe: it is looked at after the lease."""
@@ -151,7 +153,7 @@ class Confirmer:
             return
         seen = looking.seen[one.attempt_id]
         state = self._database.write(
-            lambda c: confirming.record(c, one, seen, self._policy, began_at, self._now())
+            lambda c: confirmation.record(c, one, seen, self._policy, began_at, self._now())
         )
         if state is not State.ACCEPTED:
             CONFIRMATIONS.labels(state).inc()
@@ -159,4 +161,4 @@ class Confirmer:
 
     def _put_off(self, connection: Connection, one: Followed) -> None:
         until = self._now() + timedelta(seconds=self._policy.again_seconds)
-        confirming.put_off(connection, one, until)
+        confirmation.put_off(connection, one, until)

@@ -13,12 +13,12 @@ from typing import TypeVar
 import structlog
 from sqlalchemy import Connection
 
-from app.steps import forwarding, health, pace, timers
+from app.steps import forwarding, health, rate_limit, timers
 from app.steps.forwarding import NotNow, Started
 from app.storage.errors import StorageUnavailable
 from app.storage.listening import DUE, Listener
+from app.worker.backoff import Spread
 from app.worker.forwarder import Forwarder
-from app.worker.spread import Spread
 
 log = structlog.get_logger(__name__)
 
@@ -108,7 +108,7 @@ class Dispatcher:
         self._forwarder.close()
 
     def _run(self) -> None:
-        self._tried(lambda: self._database.write(pace.probe_now))
+        self._tried(lambda: self._database.write(rate_limit.probe_now))
         while not self._stopping.is_set():
             self._wake.clear()
             self._wake.wait(self._tried(self._round))

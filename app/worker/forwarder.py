@@ -11,16 +11,16 @@ from app.domain.answers import Answer, Outcome, discreet
 from app.domain.confirmation import has_landed
 from app.gameball.client import GameballClient
 from app.metrics import SUBMISSION_SECONDS, SUBMISSIONS
-from app.steps import confirming, forwarding
-from app.steps.confirming import Followed
+from app.steps import confirmation, forwarding
+from app.steps.confirmation import Followed
 from app.steps.forwarding import ForwardingPolicy, NotNow, Started
-from app.steps.read_pace import DOCUMENTED, ReadPace
+from app.steps.read_rate_limit import DOCUMENTED, ReadPace
 from app.storage.database import Database
 from app.storage.errors import StorageUnavailable
-from app.worker.asker import Asker
 from app.worker.campaign_names import CampaignNames
-from app.worker.looking import Looking
-from app.worker.reader import Reader
+from app.worker.paced_reader import Reader
+from app.worker.precheck import Asker
+from app.worker.reward_lookup import Looking
 
 log = structlog.get_logger(__name__)
 
@@ -104,7 +104,7 @@ class Forwarder:
         """What Gameball shows of it; None: it cannot be known, yet or at all."""
         settle_seconds = self.policy.retries.window_at_most_seconds
         with self.database.read() as connection:
-            case = confirming.case_of(connection, made.attempt_id, settle_seconds)
+            case = confirmation.case_of(connection, made.attempt_id, settle_seconds)
         reader = Reader(
             self.database, self.read_pace, self.now, self.client.account.longest_call_seconds
         )

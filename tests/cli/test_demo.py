@@ -16,11 +16,11 @@ import click
 import pytest
 import requests
 
-from app.cli.demo import story, wait
+from app.cli.demo import scenario, wait
+from app.cli.demo.actors import Stage
 from app.cli.demo.installation import Installation, install
 from app.cli.demo.process import ServiceProcess
 from app.cli.demo.shop import Shop
-from app.cli.demo.stage import Stage
 from app.cli.sources import secrets_in
 from app.platforms import adapters
 from app.platforms.kit.examples import signing_keys
@@ -201,7 +201,7 @@ def test_a_broken_promise_is_told_and_fails_the_command(
         """Something goes wrong"""
         stage.promise("nothing goes wrong", is_kept=False)
 
-    monkeypatch.setattr(story, "SCENES", (breaks,))
+    monkeypatch.setattr(scenario, "SCENES", (breaks,))
     monkeypatch.setattr(Shop, "attempts", lambda *_, **__: [])
 
     result = run("demo", "--once")

@@ -28,7 +28,7 @@ def _configured(monkeypatch: pytest.MonkeyPatch) -> None:
 def _as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """What serves and works changes its process for good, which is its own otherwise."""
     for change in ("_share_metrics", "_raise_file_limit"):
-        monkeypatch.setattr(f"app.cli.serve.{change}", lambda: None)
+        monkeypatch.setattr(f"app.cli.commands.serve.{change}", lambda: None)
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, [])
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
@@ -108,7 +108,7 @@ def test_a_screen_that_takes_nothing_is_told_in_a_line(
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("app.cli.keys.print_table", full)
+    monkeypatch.setattr("app.cli.commands.keys.print_table", full)
 
     assert told(capsys, "keys", "list") == (1, "error: No space left on device\n")
 
@@ -117,7 +117,7 @@ def test_a_bug_in_a_library_is_not_taken_for_a_full_disk(monkeypatch: pytest.Mon
     def broken(*_: object, **__: object) -> None:
         raise OSError("as requests' errors are")
 
-    monkeypatch.setattr("app.cli.keys.print_table", broken)
+    monkeypatch.setattr("app.cli.commands.keys.print_table", broken)
 
     with pytest.raises(OSError, match="as requests' errors are"):
         main(["keys", "list"])
@@ -155,7 +155,7 @@ def test_a_service_that_cannot_forward_says_so(
     warns: bool,
 ) -> None:
     monkeypatch.delenv(missing, raising=False)
-    monkeypatch.setattr("app.cli.web_server.WebServer.run", lambda _: None)
+    monkeypatch.setattr("app.server.application.WebServer.run", lambda _: None)
 
     result = run("serve", *options)
 

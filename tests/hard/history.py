@@ -16,7 +16,7 @@ from app.steps.history import Filter
 from app.steps.identities import Identity, link
 from app.steps.intake import Arrival, receive
 from app.steps.keys import Role
-from app.steps.people import Act
+from app.steps.operator_actions import Act
 from app.storage.database import Database
 from app.storage.tables import (
     AlertWatchRow,

@@ -17,7 +17,7 @@ from app.domain.retries import RetryPolicy
 from app.settings.environment import embedded_secret_keys
 from app.steps import forwarding
 from app.steps.forwarding import ForwardingPolicy, Started
-from app.steps.pace import Pace
+from app.steps.rate_limit import Pace
 from app.storage.database import Database
 from app.storage.errors import StorageUnavailable
 from app.storage.tables import AttemptRow, IdentityRow

@@ -19,7 +19,7 @@ from app.platforms.kit.examples import templates
 from app.service import Service
 from app.settings.configuration import load_configuration
 from app.settings.environment import Environment
-from app.steps import keys, moves
+from app.steps import keys, transitions
 from app.steps.intake import new_attempt
 from app.steps.keys import Role
 from app.storage.database import Database
@@ -111,8 +111,8 @@ class Past:
             },
         )
         self.service.database.write(lambda c: c.execute(insert(AttemptRow), row))
-        entry = moves.transition(row["id"], None, state, "made for a test", "test", at)
-        self.service.database.write(lambda c: moves.remember(c, [entry]))
+        entry = transitions.transition(row["id"], None, state, "made for a test", "test", at)
+        self.service.database.write(lambda c: transitions.remember(c, [entry]))
         return str(row["id"])
 
     def attempts(self, count: int, **columns: Any) -> list[str]:

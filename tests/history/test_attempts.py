@@ -15,13 +15,13 @@ from werkzeug.test import TestResponse
 
 from app.domain.answers import Answer, Outcome
 from app.domain.attempts import CANCELLABLE, REPLAYABLE, State
+from app.schemas.filters import cursor_after
 from app.service import Service
 from app.steps import history, keys
 from app.steps.identities import Identity, link
 from app.steps.keys import Role
 from app.steps.ledger import Award, enter
 from app.storage.tables import BarRow
-from app.web.filters import cursor_after
 from tests.history.conftest import NOW, Caller, Past
 from tests.history.test_history import CRITERIA, receive_follow, submit
 

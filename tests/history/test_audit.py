@@ -9,7 +9,7 @@ from app.service import Service
 from app.steps import audit
 from app.steps.audit import Change
 from app.steps.keys import Role
-from app.web.audit import cursor_after
+from app.web.api.audit import cursor_after
 from tests.history.conftest import Caller, Past
 from tests.history.test_attempts import problem
 

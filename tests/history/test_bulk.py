@@ -182,7 +182,7 @@ def test_only_operators_may_act_on_many(call_as: Any, role: Role, path: str) -> 
 
 def unfinished(service: Service, past: Past, monkeypatch: pytest.MonkeyPatch, count: int) -> None:
     """So many dead attempts, and no time to do more than one slice within a request."""
-    monkeypatch.setattr("app.web.bulk.AT_ONCE_SECONDS", 0)
+    monkeypatch.setattr("app.web.api.bulk.AT_ONCE_SECONDS", 0)
     monkeypatch.setattr("app.steps.bulk.SLICE", 2)
     past.attempts(count, state=State.DEAD)
 

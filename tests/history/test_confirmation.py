@@ -10,7 +10,7 @@ from sqlalchemy import insert
 from app.domain.attempts import State
 from app.domain.confirmation import Proof
 from app.service import Service
-from app.steps import confirming
+from app.steps import confirmation
 from app.storage.tables import GRANTS
 from tests.history.conftest import NOW, Caller, Past
 
@@ -31,7 +31,7 @@ def granted(past: Past, service: Service) -> str:
     }
     sealed = service.database.vault.seal_row(GRANTS, row)
     service.database.write(lambda c: c.execute(insert(GRANTS), sealed))
-    service.database.write(lambda c: confirming.keep_baseline(c, attempt_id, 2, NOW))
+    service.database.write(lambda c: confirmation.keep_baseline(c, attempt_id, 2, NOW))
     return attempt_id
 
 

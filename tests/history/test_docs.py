@@ -8,10 +8,11 @@ from importlib import resources
 import pytest
 from flask import Flask
 
+from app.server.wire import MOST_UNSENT
 from app.service import Service
-from app.web import create_app, openapi
+from app.web import create_app
+from app.web.api import openapi
 from app.web.problems import KINDS
-from app.web.wire import MOST_UNSENT
 from tests.history.conftest import Caller, MakeService
 
 VOID = {"meta", "link", "circle", "path", "wbr"}

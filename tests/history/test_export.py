@@ -9,9 +9,9 @@ import pytest
 from sqlalchemy import text
 
 from app.domain.attempts import State
+from app.schemas.export import Format, chunks
 from app.service import Service
 from app.steps.keys import Role
-from app.web.export import Format, chunks
 from tests.history.conftest import NOW, Caller, Past
 from tests.history.test_attempts import problem
 

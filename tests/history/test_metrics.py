@@ -14,7 +14,7 @@ from app.domain.answers import Answer, Outcome
 from app.domain.attempts import State
 from app.service import Service
 from app.storage.tables import SubmissionRow
-from app.web import create_app, scrape
+from app.web import create_app, metrics_collector
 from tests.history.conftest import NOW, Caller, Clock, Past, follow
 from tests.history.test_health import forwarding
 from tests.history.test_history import submit
@@ -57,7 +57,7 @@ def test_attempts_are_not_counted_again_for_every_scrape(
     past.attempt(State.DEAD)
 
     second = scraped(anyone)
-    monkeypatch.setattr(scrape, "KEPT_SECONDS", 0)
+    monkeypatch.setattr(metrics_collector, "KEPT_SECONDS", 0)
     third = scraped(anyone)
 
     key = ("vouch_attempts", ("dead",))

@@ -12,7 +12,8 @@ from app import __version__
 from app.domain.attempts import State
 from app.service import Service
 from app.steps.keys import Role
-from app.web import create_app, openapi
+from app.web import create_app
+from app.web.api import openapi
 from app.web.problems import KINDS
 from tests.history.conftest import Caller, MakeService, Past
 from tests.history.test_attempts import NO_ATTEMPT, QUERIES, READS, WRITES, CallAs

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.web.replies import json_text
-from app.web.shown import payload
+from app.schemas.attempts import payload
+from app.schemas.serialise import as_json
 
 
 @pytest.mark.parametrize(
@@ -30,20 +30,20 @@ def test_a_payload_is_json_else_text_else_bytes(raw: bytes, kind: str, content: 
     shown = payload(raw)
 
     assert (shown.format, shown.content) == (kind, content)
-    assert json.loads(json_text(shown)) == {"format": kind, "content": content}
+    assert json.loads(as_json(shown)) == {"format": kind, "content": content}
 
 
 @pytest.mark.parametrize("raw", [b"[" * 100_000, b"[" * 900 + b"]" * 900, b"9" * 5_000])
 def test_absurd_payloads_are_shown_as_text(raw: bytes) -> None:
-    assert json.loads(json_text(payload(raw)))["format"] == "text"
+    assert json.loads(as_json(payload(raw)))["format"] == "text"
 
 
 def test_deep_payloads_are_shown_as_json() -> None:
     raw = b'{"a":' * 100 + b"1" + b"}" * 100
 
-    assert json.loads(json_text(payload(raw)))["format"] == "json"
+    assert json.loads(as_json(payload(raw)))["format"] == "json"
 
 
 @given(st.binary(max_size=200))
 def test_every_payload_can_be_shown(raw: bytes) -> None:
-    json.loads(json_text(payload(raw)))
+    json.loads(as_json(payload(raw)))

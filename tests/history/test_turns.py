@@ -16,7 +16,7 @@ from app.steps import history
 from app.steps.keys import Role
 from app.storage.errors import StorageUnavailable, TooSlow
 from app.web import create_app
-from app.web.turns import EXTENSION, ShortSwitches, Turns
+from app.web.reading_slots import EXTENSION, ShortSwitches, Turns
 from tests.history.conftest import Caller, Past
 from tests.web.shop import problem
 

@@ -11,20 +11,20 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from app.web.gunicorn_insides import INSIDES, missing
+from app.server.gunicorn_insides import INSIDES, missing
 from tests.packaging.test_bounds import ROOT, RUNTIME
 
 # File, module or class, name. For gunicorn's undocumented names without an underscore too:
-# app/web/gunicorn_insides.py, which the service looks through when it starts.
+# app/server/gunicorn_insides.py, which the service looks through when it starts.
 PRIVATE = {
-    ("app/web/patient_worker.py", "gunicorn.http.message:Request", "_expected_100_continue"),
-    ("app/web/patient_worker.py", "gunicorn.workers.gthread:ThreadWorker", "_cap_keepalive"),
-    ("app/web/patient_worker.py", "gunicorn.workers.gthread:ThreadWorker", "_keepalive_after"),
-    ("app/storage/waits.py", "psycopg.errors", "_WaitTimeout"),
+    ("app/server/slow_clients.py", "gunicorn.http.message:Request", "_expected_100_continue"),
+    ("app/server/slow_clients.py", "gunicorn.workers.gthread:ThreadWorker", "_cap_keepalive"),
+    ("app/server/slow_clients.py", "gunicorn.workers.gthread:ThreadWorker", "_keepalive_after"),
+    ("app/storage/timeouts.py", "psycopg.errors", "_WaitTimeout"),
 }
 # Modules that are in no documentation.
 UNDOCUMENTED = {
-    ("app/metrics_together.py", "prometheus_client.mmap_dict", "MmapedDict"),
+    ("app/shared_metrics.py", "prometheus_client.mmap_dict", "MmapedDict"),
 }
 # Documented in spite of their underscore.
 PUBLIC = {"_asdict", "_fields", "_get_current_object", "_mapping"}
@@ -96,7 +96,7 @@ def test_no_other_private_method_is_replaced() -> None:
                 found.add((kind.__module__.replace(".", "/") + ".py", name))
 
     assert found <= {(file, name) for file, _, name in PRIVATE}
-    assert ("app/web/patient_worker.py", "_cap_keepalive") in found
+    assert ("app/server/slow_clients.py", "_cap_keepalive") in found
 
 
 def _classes() -> Iterator[type]:

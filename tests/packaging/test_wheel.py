@@ -54,8 +54,8 @@ def test_it_migrates_a_database_from_any_folder(installed: Path, tmp_path: Path)
         "app/_config/gunicorn.conf.py",
         "app/_config/vouch.example.toml",
         "app/_migrations/env.py",
-        "app/web/templates/docs.html",
-        "app/web/static/docs.css",
+        "app/web/api/templates/docs.html",
+        "app/web/api/static/docs.css",
         "app/py.typed",
     ],
 )

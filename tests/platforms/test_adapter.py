@@ -10,7 +10,7 @@ from app.domain.events import Event
 from app.platforms import adapters
 from app.platforms.kit.adapter import Adapter
 from app.platforms.kit.callback import Callback, Example, Forged, Malformed, Reading
-from app.platforms.kit.kinds import Kind, iso, unix
+from app.platforms.kit.event_mappings import Kind, iso, unix
 from app.platforms.kit.options import SecretRef, SourceConfig, matching
 from app.platforms.kit.places import Header
 from app.platforms.kit.schemes import HmacScheme

@@ -29,7 +29,7 @@ from app.platforms.kit.examples import (
     signing_keys,
     templates,
 )
-from app.platforms.kit.pairs import PairScheme
+from app.platforms.kit.key_pairs import PairScheme
 from app.platforms.kit.places import Field, Item, Place, Query
 from app.platforms.kit.signing import CannotSign
 from app.platforms.kit.xml import xml_object

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from app.platforms.kit.adapter import Adapter
 from app.platforms.kit.callback import Callback, Example, Forged, KeysUnavailable, Reading
-from app.platforms.kit.pairs import Ed25519Scheme, PairScheme, RsaScheme, rsa_key
+from app.platforms.kit.key_pairs import Ed25519Scheme, PairScheme, RsaScheme, rsa_key
 from app.platforms.kit.places import Body, Header, SignedTime
 from app.platforms.kit.published import no_fetcher
 from tests.platforms.callbacks import NOW, arrived

@@ -15,7 +15,7 @@ from app.platforms.kit.callback import Example, Forged, Malformed, Mismatch
 from app.platforms.kit.encodings import event_key, fingerprint, matches_any, unb64
 from app.platforms.kit.fields import json_object
 from app.platforms.kit.handshakes import safe_to_answer
-from app.platforms.kit.pairs import ed25519_signed
+from app.platforms.kit.key_pairs import ed25519_signed
 from app.platforms.kit.places import Body, Header, Key, SignedTime
 from app.platforms.kit.schemes import HashScheme, HmacScheme
 from tests.platforms.callbacks import NOW, arrived, callback

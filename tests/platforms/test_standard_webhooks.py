@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from app.alerting.messages import Told, message_for
+from app.outgoing.alert_messages import Told, message_for
 from app.platforms.kit.adapter import Adapter
 from app.platforms.kit.callback import Callback, Forged, Malformed
 from app.platforms.kit.signing import CannotSign

@@ -7,8 +7,8 @@ import pytest
 
 from app.platforms import adapters
 from app.platforms.kit.adapter import MOST_UNPROVEN_PARTS
+from app.platforms.kit.event_mappings import Kind
 from app.platforms.kit.examples import templates
-from app.platforms.kit.kinds import Kind
 
 PAGE = (Path(__file__).parents[2] / "docs" / "platforms.md").read_text("utf-8")
 COLUMNS = {

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from app.platforms.kit.callback import Callback, Forged, Malformed, Reading
 from app.platforms.kit.encodings import unb64
-from app.platforms.kit.envelopes import closed, closed_xml, opened, opened_xml
+from app.platforms.kit.encryption import closed, closed_xml, opened, opened_xml
 from app.platforms.kit.xml import xml_object
 from tests.platforms.callbacks import NOW, adapter_of, callback, only_event, reading, signed
 

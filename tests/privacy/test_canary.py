@@ -22,10 +22,10 @@ from app.service import Service
 from app.steps import bulk
 from app.steps.history import Filter
 from app.steps.keys import Role
-from app.steps.people import Act
+from app.steps.operator_actions import Act
 from app.storage.tables import AttemptRow, Base, GrantRow
 from app.web import create_app
-from app.worker.assembly import build_confirmer, build_dispatcher
+from app.worker.build import build_confirmer, build_dispatcher
 from tests.clock import Clock
 from tests.conftest import MakeService
 from tests.web.shop import Shop, identity_path, new_key

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from app.cli import vouch
-from app.cli.serve import gunicorn_settings
+from app.cli.commands.serve import gunicorn_settings
 from app.settings.environment import VARIABLES, read_environment
 from app.settings.sections import FileModel
 

@@ -18,7 +18,7 @@ from app.storage.database import Database
 from app.storage.engines import write_engine
 from app.storage.tables import EventRow, HashKeyRow, SourceRow, SubscriptionRow
 from app.web import create_app
-from app.web.scrape_sources import MOMENTS
+from app.web.source_metrics import MOMENTS
 from tests.conftest import MakeService
 from tests.storage.filled import fill
 

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Connection, delete, insert, text, update
 
 from app.domain.answers import Outcome
-from app.steps import audit, identities, keys, people
+from app.steps import audit, identities, keys, operator_actions
 from app.steps.audit import Change, Wanted
 from app.steps.keys import Role
 from app.storage.database import Database
@@ -102,7 +102,7 @@ def test_making_and_revoking_a_key_are_kept_without_the_key(world: World) -> Non
 def test_a_refused_replay_leaves_no_entry(world: World) -> None:
     attempt_id = world.owed()
 
-    with pytest.raises(people.NotAllowed):
+    with pytest.raises(operator_actions.NotAllowed):
         world.replay(attempt_id)
 
     assert [entry[0] for entry in entries(world)] == ["identity.linked"]

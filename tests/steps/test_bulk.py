@@ -18,7 +18,7 @@ from app.steps import bulk, history
 from app.steps.bulk import Progress, WrongStates, progress_of
 from app.steps.forwarding import must_look_first
 from app.steps.history import Filter
-from app.steps.people import Act
+from app.steps.operator_actions import Act
 from app.storage.errors import StatementFailed
 from app.storage.tables import BULK_JOBS, AttemptRow, AuditRow, BulkJobRow
 from tests.moments import WRITTEN_MOMENTS

@@ -11,7 +11,7 @@ from app.domain.attempts import State
 from app.steps import audit, erasure
 from app.steps.audit import Change
 from app.steps.forwarding import NotNow
-from app.steps.people import NotAllowed
+from app.steps.operator_actions import NotAllowed
 from app.storage.tables import (
     AttemptRow,
     AuditRow,

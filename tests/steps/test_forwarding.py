@@ -13,9 +13,9 @@ from app.domain.answers import Answer, Outcome, Then
 from app.domain.attempts import State
 from app.domain.clock import new_id
 from app.domain.rules import Repeat
-from app.steps import forwarding, pace
+from app.steps import forwarding, rate_limit
 from app.steps.forwarding import NotNow, Started, must_look_first, settles_at
-from app.steps.people import NotAllowed
+from app.steps.operator_actions import NotAllowed
 from app.storage.database import Database
 from tests.clock import Clock
 from tests.steps.world import AT_LEAST, AT_MOST, FOLLOW, LEASE, World
@@ -496,7 +496,7 @@ def test_whatever_may_have_landed_keeps_others_away(world: World, outcome: Outco
     first = world.owed(rules=EVERY)
     second = world.owed(rules=EVERY)
     world.submit(first, outcome)
-    world.do(pace.probe_now)
+    world.do(rate_limit.probe_now)
 
     assert world.try_start(second) == NotNow()
     assert world.attempt(second).next_at > world.now

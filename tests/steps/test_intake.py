@@ -15,7 +15,7 @@ from sqlalchemy.event import listens_for
 from app.domain.attempts import State
 from app.domain.evidence import Evidence
 from app.domain.rules import Repeat, Rule
-from app.steps import early, identities, intake, timers
+from app.steps import identities, intake, prefetch, timers
 from app.steps.identities import Identity
 from app.steps.intake import Receipt
 from app.storage import pipeline
@@ -562,7 +562,7 @@ def test_over_postgresql_an_intake_is_a_look_and_a_write_in_one_trip_each(
 
         return run
 
-    monkeypatch.setattr(early, "in_one_trip", counting("look"))
+    monkeypatch.setattr(prefetch, "in_one_trip", counting("look"))
     monkeypatch.setattr(intake, "in_one_trip", counting("write"))
     database = Database(postgres_url, secret_keys=KEYS)
     world = World(database, clock)

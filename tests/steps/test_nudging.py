@@ -12,8 +12,8 @@ from app.domain.attempts import State
 from app.domain.confirmation import Grant, Look, Progress, Proof, Seen
 from app.domain.nudges import Nudge
 from app.domain.rules import Repeat
-from app.steps import confirming, nudging
-from app.steps.confirming import ConfirmationPolicy, Followed
+from app.steps import confirmation, nudging
+from app.steps.confirmation import ConfirmationPolicy, Followed
 from app.steps.nudging import QUIET_SECONDS
 from tests.steps.world import AT_MOST, FOLLOW, World
 
@@ -43,11 +43,11 @@ def hear(world: World, *nudges: Nudge) -> list[bool]:
 
 
 def take(world: World) -> list[Followed]:
-    return world.do(lambda c: confirming.take(c, POLICY, world.now, 10))
+    return world.do(lambda c: confirmation.take(c, POLICY, world.now, 10))
 
 
 def looked(world: World, one: Followed, seen: Seen) -> State:
-    return world.do(lambda c: confirming.record(c, one, seen, POLICY, world.now, world.now))
+    return world.do(lambda c: confirmation.record(c, one, seen, POLICY, world.now, world.now))
 
 
 def nothing_shown() -> Seen:

@@ -20,7 +20,7 @@ from app.steps.claims import Claim, claim
 from app.steps.identities import Identity, Linked, link
 from app.steps.intake import Arrival, Receipt, receive
 from app.steps.joining import Joining
-from app.steps.people import replay
+from app.steps.operator_actions import replay
 from app.steps.retention import Kept, purge
 from app.steps.timers import strike
 from app.storage.database import Database

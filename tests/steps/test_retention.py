@@ -15,7 +15,7 @@ from app.steps import alerts, audit, bulk, retention
 from app.steps.audit import Change
 from app.steps.history import Filter
 from app.steps.intake import Receipt
-from app.steps.people import Act
+from app.steps.operator_actions import Act
 from app.steps.retention import Kept
 from app.storage.tables import (
     AlertRow,

@@ -15,13 +15,13 @@ from app.domain.events import Event, SameAccount
 from app.domain.evidence import Evidence
 from app.domain.retries import Decision, RetryPolicy
 from app.domain.rules import Rule
-from app.steps import claims, forwarding, identities, intake, ledger, people, timers
+from app.steps import claims, forwarding, identities, intake, ledger, operator_actions, timers
 from app.steps.claims import Claim
 from app.steps.forwarding import ForwardingPolicy, NotNow, Started
 from app.steps.identities import Identity, Linked
 from app.steps.intake import Arrival, Receipt
 from app.steps.joining import Joining
-from app.steps.pace import Pace
+from app.steps.rate_limit import Pace
 from app.storage.database import Database
 from app.storage.tables import (
     GRANTS,
@@ -192,10 +192,10 @@ class World:
     # What people do.
 
     def replay(self, attempt_id: str) -> State | None:
-        return self.do(lambda c: people.replay(c, attempt_id, "key:2 sam", self.now))
+        return self.do(lambda c: operator_actions.replay(c, attempt_id, "key:2 sam", self.now))
 
     def cancel(self, attempt_id: str) -> State | None:
-        return self.do(lambda c: people.cancel(c, attempt_id, "key:2 sam", self.now))
+        return self.do(lambda c: operator_actions.cancel(c, attempt_id, "key:2 sam", self.now))
 
     # What is there afterwards.
 

@@ -51,7 +51,7 @@ def execute(url: str, *statements: object) -> None:
 
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("app.storage.engines.BUSY_TIMEOUT_MS", 50)
-    monkeypatch.setattr("app.storage.alone._PATIENCE_SECONDS", 0.5)
+    monkeypatch.setattr("app.storage.exclusive._PATIENCE_SECONDS", 0.5)
 
 
 def is_untouched(url: str) -> bool:

@@ -188,7 +188,7 @@ def test_a_service_that_has_nothing_to_migrate_does_not_load_what_migrates(
     sqlite_url: str,
 ) -> None:
     code = (
-        "import sys; from app.storage.migrate import upgrade; import app.cli.web_server;"
+        "import sys; from app.storage.migrate import upgrade; import app.server.application;"
         f"upgrade({sqlite_url!r}); print('alembic' in sys.modules)"
     )
 

@@ -15,7 +15,7 @@ from app.storage.engines import is_sqlite, sqlite_path
 from app.storage.errors import StorageUnavailable
 from app.storage.writability import NoTurn, Writability
 from tests.keys import KEYS
-from tests.storage.test_waits import administer
+from tests.storage.test_timeouts import administer
 
 
 class Written:

@@ -17,7 +17,7 @@ from typing import Any
 
 from gunicorn.config import Config
 
-from app.web.patient_worker import PatientWorker
+from app.server.slow_clients import PatientWorker
 
 TRANSPORTS = ("tcp", "unix", "tls")
 MAX_CALLBACK_BYTES = 4_194_304

@@ -11,8 +11,8 @@ from werkzeug.test import TestResponse
 
 from app.steps import keys
 from app.steps.keys import Role
-from app.web.shapes import MAX_BODY_BYTES
-from app.web.tokens import believe
+from app.web.api.claim_tokens import believe
+from app.web.parsing import MAX_BODY_BYTES
 from tests.clock import START
 from tests.web.conftest import CONFIG, OpenShop
 from tests.web.shop import Shop, problem, wrong_fields

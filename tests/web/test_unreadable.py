@@ -16,7 +16,7 @@ from gunicorn.http.errors import (
 )
 from structlog.testing import capture_logs
 
-from app.web.patient_worker import PatientWorker
+from app.server.slow_clients import PatientWorker
 from tests.web.shop import Shop, problem
 
 

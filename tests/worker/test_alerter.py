@@ -9,10 +9,10 @@ from datetime import timedelta
 import pytest
 from pydantic import SecretStr
 
-from app.alerting.messages import Message
 from app.domain.alerts import Kind, Limits
 from app.domain.answers import Outcome
 from app.domain.sources import Expected, RefusalLimit
+from app.outgoing.alert_messages import Message
 from app.settings.receivers import Receiver, ReceiverKind
 from app.steps import alerts
 from app.steps.sources import Sighting, keep, minute_of

@@ -19,17 +19,17 @@ from app.sandbox.faults import Fault
 from app.sandbox.server import SandboxServer
 from app.sandbox.settings import Campaign, Limit
 from app.settings.sections import ReadBefore
-from app.steps import confirming, read_pace
-from app.steps.confirming import ConfirmationPolicy
+from app.steps import confirmation, read_rate_limit
+from app.steps.confirmation import ConfirmationPolicy
 from app.steps.forwarding import Started
-from app.steps.read_pace import Kind, ReadPace
+from app.steps.read_rate_limit import Kind, ReadPace
 from app.storage.database import Database
 from app.storage.tables import AttemptRow, BaselineRow, GrantRow, ReadingRow, ReadRow
-from app.worker.asker import Asker
 from app.worker.confirmer import Confirmer
 from app.worker.forwarder import Forwarder
-from app.worker.looking import LAST_TRIES
-from app.worker.reader import Reader
+from app.worker.paced_reader import Reader
+from app.worker.precheck import Asker
+from app.worker.reward_lookup import LAST_TRIES
 from tests.steps.world import AT_MOST, FOLLOW, World
 from tests.worker.conftest import READ_SECONDS, MakeForwarder
 
@@ -611,7 +611,7 @@ def test_two_workers_do_not_look_at_the_same(desk: Desk) -> None:
     desk.world.clock.advance(90)
 
     def take() -> list[Any]:
-        return list(desk.world.do(lambda c: confirming.take(c, POLICY, desk.world.now, 5)))
+        return list(desk.world.do(lambda c: confirmation.take(c, POLICY, desk.world.now, 5)))
 
     with ThreadPoolExecutor(4) as pool:
         taken = [one for found in pool.map(lambda _: take(), range(8)) for one in found]
@@ -622,7 +622,7 @@ def test_two_workers_do_not_look_at_the_same(desk: Desk) -> None:
 def test_what_a_dead_worker_left_is_looked_at_after_the_lease(desk: Desk) -> None:
     attempt_id = desk.accepted()
     desk.world.clock.advance(90)
-    desk.world.do(lambda c: confirming.take(c, POLICY, desk.world.now, 5))
+    desk.world.do(lambda c: confirmation.take(c, POLICY, desk.world.now, 5))
     desk.look(after=59)
     between = desk.world.state(attempt_id)
 
@@ -648,7 +648,9 @@ def test_reads_of_a_dead_worker_keep_their_places_until_its_lease_ends(desk: Des
     until = world.now + timedelta(seconds=20)
 
     def reserve() -> Any:
-        return world.do(lambda c: read_pace.reserve(c, Kind.CUSTOMERS, 1, pace, until, world.now))
+        return world.do(
+            lambda c: read_rate_limit.reserve(c, Kind.CUSTOMERS, 1, pace, until, world.now)
+        )
 
     first = reserve()
     world.clock.advance(15)
@@ -784,14 +786,14 @@ def test_a_bug_about_one_attempt_keeps_no_other_from_its_truth(
 ) -> None:
     desk = sqlite_desk
     first, second = desk.accepted(), desk.accepted(account="1", customer="bob")
-    record = confirming.record
+    record = confirmation.record
 
-    def failing(connection: Any, followed: confirming.Followed, *arguments: Any) -> State:
+    def failing(connection: Any, followed: confirmation.Followed, *arguments: Any) -> State:
         if followed.attempt_id == first:
             raise RuntimeError("a bug")
         return record(connection, followed, *arguments)
 
-    monkeypatch.setattr(confirming, "record", failing)
+    monkeypatch.setattr(confirmation, "record", failing)
 
     desk.look(DELAYS[0])
 
@@ -804,7 +806,7 @@ def test_a_truth_does_not_wait_for_who_holds_another_attempt(desk: Desk) -> None
     world = desk.world
     first, second = desk.accepted(), desk.accepted(account="1", customer="bob")
     world.clock.advance(DELAYS[0])
-    taken = world.do(lambda c: confirming.take(c, POLICY, world.now, 4))
+    taken = world.do(lambda c: confirmation.take(c, POLICY, world.now, 4))
     held = select(AttemptRow.id).where(AttemptRow.id == first).with_for_update()
     nothing = Seen(Progress(achieved=0))
     somebody = Database(world.database.url)
@@ -813,7 +815,7 @@ def test_a_truth_does_not_wait_for_who_holds_another_attempt(desk: Desk) -> None
 
     def record_all(connection: Connection) -> None:
         for one in taken:
-            confirming.record(connection, one, nothing, POLICY, world.now, world.now)
+            confirmation.record(connection, one, nothing, POLICY, world.now, world.now)
 
     with somebody._writes.begin() as connection:
         connection.execute(held).one()
@@ -827,6 +829,6 @@ def test_a_truth_does_not_wait_for_who_holds_another_attempt(desk: Desk) -> None
 def test_a_count_that_no_table_has_room_for_holds_up_no_submission(world: World) -> None:
     attempt_id = world.owed()
 
-    world.do(lambda c: confirming.keep_baseline(c, attempt_id, 2**31, world.now))
+    world.do(lambda c: confirmation.keep_baseline(c, attempt_id, 2**31, world.now))
 
     assert world.all(BaselineRow) == []

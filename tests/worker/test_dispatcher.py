@@ -21,7 +21,7 @@ from app.steps.forwarding import NotNow, Started
 from app.storage.database import Database
 from app.storage.errors import StorageUnavailable
 from app.storage.tables import AttemptRow
-from app.worker.assembly import build_dispatcher
+from app.worker.build import build_dispatcher
 from app.worker.dispatcher import Dispatcher
 from app.worker.forwarder import Forwarder
 from tests.clock import Clock

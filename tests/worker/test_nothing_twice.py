@@ -23,17 +23,17 @@ from hypothesis.stateful import (
 from app.domain.attempts import MOVES, State
 from app.domain.events import Event
 from app.domain.rules import Repeat, Rule
-from app.steps import bulk, confirming
-from app.steps.confirming import ConfirmationPolicy
+from app.steps import bulk, confirmation
+from app.steps.confirmation import ConfirmationPolicy
 from app.steps.forwarding import Started
 from app.steps.history import Filter
-from app.steps.people import Act, NotAllowed
-from app.steps.read_pace import DOCUMENTED
+from app.steps.operator_actions import Act, NotAllowed
+from app.steps.read_rate_limit import DOCUMENTED
 from app.storage.database import Database
 from app.storage.tables import AttemptRow, AwardRow, EventRow, TransitionRow
 from app.worker.confirmer import Confirmer
 from app.worker.forwarder import Forwarder
-from app.worker.reader import Reader
+from app.worker.paced_reader import Reader
 from tests.clock import Clock
 from tests.conftest import NewDatabase
 from tests.keys import KEYS
@@ -241,7 +241,7 @@ class Installation(RuleBasedStateMachine):
     @rule()
     def a_worker_dies_while_it_looks(self) -> None:
         now = self.clock.now()
-        self.world.do(lambda c: confirming.take(c, LOOKS, now, 2))
+        self.world.do(lambda c: confirmation.take(c, LOOKS, now, 2))
 
     @rule(is_open=st.booleans(), is_shown=st.booleans())
     def the_campaigns_change(self, is_open: bool, is_shown: bool) -> None:

@@ -13,7 +13,7 @@ from app.sandbox.settings import Campaign
 from app.steps import nudging
 from app.storage.database import Database
 from app.worker.confirmer import Confirmer
-from app.worker.reader import Reader
+from app.worker.paced_reader import Reader
 from tests.keys import KEYS
 from tests.steps.world import World
 from tests.worker.conftest import READ_SECONDS, MakeForwarder

@@ -11,7 +11,7 @@ from sqlalchemy import delete, text
 from app.domain.answers import Outcome
 from app.domain.attempts import State
 from app.domain.rules import Repeat, Rule
-from app.steps.restored import doubt
+from app.steps.restore import doubt
 from app.storage.copy import copy
 from app.storage.engines import is_sqlite, sqlite_path, write_engine
 from app.storage.tables import SubmissionRow

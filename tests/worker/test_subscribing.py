@@ -13,7 +13,7 @@ from app.service import Service
 from app.steps.sources import seen_of
 from app.web import create_app
 from app.worker import renewals
-from app.worker.assembly import build_renewals
+from app.worker.build import build_renewals
 from tests.clock import Clock
 from tests.conftest import MakeService
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from app.domain.rules import Rule
 from app.platforms.kit.adapter import Adapter
 from app.settings.configuration import Configuration
-from app.settings.places import place
+from app.settings.toml_positions import place
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 from app.cli.checks.configured import Configured
 from app.cli.checks.findings import Finding, error, ok
+from app.outgoing.published_keys import fetched_now
 from app.platforms.kit.callback import KeysUnavailable
-from app.steps.published_keys import fetched_now
 
 
 def check_keys(configured: Configured) -> Iterator[Finding]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import click
 
 from app.cli.checks.findings import Finding, error, ok
-from app.cli.serve import OPERATOR_FILE, gunicorn_settings
+from app.cli.commands.serve import OPERATOR_FILE, gunicorn_settings
 from app.settings.environment import Environment
 
 PLACE = str(OPERATOR_FILE)

@@ -11,13 +11,13 @@ from pathlib import Path
 import click
 import requests
 
-from app.cli.demo import ending
+from app.cli.demo import summary
+from app.cli.demo.actors import Stage
 from app.cli.demo.installation import Installation, install
+from app.cli.demo.output import Teller
 from app.cli.demo.process import ServiceProcess
+from app.cli.demo.scenario import OUT_OF_REACH, play
 from app.cli.demo.shop import Shop
-from app.cli.demo.stage import Stage
-from app.cli.demo.story import OUT_OF_REACH, play
-from app.cli.demo.telling import Teller
 from app.sandbox.server import SandboxServer
 from app.sandbox.settings import Campaign
 
@@ -59,9 +59,9 @@ def command(once: bool, folder: Path | None, port: int) -> None:
             stage = Stage(installation, shop, sandbox.books, Teller())
             is_kept = _show(stage, service, sandbox.url)
             if once:
-                ending.show_how_to_stay(stage)
+                summary.show_how_to_stay(stage)
             else:
-                ending.show_what_next(stage, sandbox.url)
+                summary.show_what_next(stage, sandbox.url)
                 wait(service)
     sys.exit(0 if is_kept else 1)
 
@@ -77,12 +77,12 @@ def _show(stage: Stage, service: ServiceProcess, sandbox_url: str) -> bool:
     )
     try:
         play(stage)
-        ending.show_attempts(stage)
+        summary.show_attempts(stage)
     except requests.RequestException as error:
         told = f"the service stopped answering: {type(error).__name__}. {service.last_words()}"
         raise click.ClickException(told) from None
-    ending.show_submissions(stage)
-    is_kept = ending.show_promises(stage)
+    summary.show_submissions(stage)
+    is_kept = summary.show_promises(stage)
     if not is_kept:
         click.echo(service.last_words(), err=True)
     return is_kept

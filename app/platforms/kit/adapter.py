@@ -20,8 +20,8 @@ from app.platforms.kit.callback import (
     Reply,
     TooLarge,
 )
+from app.platforms.kit.event_mappings import Kind
 from app.platforms.kit.fields import compact_json, json_object
-from app.platforms.kit.kinds import Kind
 from app.platforms.kit.options import SourceConfig
 from app.platforms.kit.published import Fetcher, no_fetcher, published_key, verify_by_published
 from app.platforms.kit.schemes import Scheme

@@ -8,7 +8,7 @@ from pydantic import Field as Option
 from pydantic import StringConstraints, model_validator
 
 from app.platforms.kit.encodings import unb64, unhex
-from app.platforms.kit.kinds import Words
+from app.platforms.kit.event_mappings import Words
 from app.platforms.kit.options import SourceConfig
 from app.platforms.kit.places import Body, Header, Item, Part, Place, SignedTime, TimeForm
 from app.platforms.kit.schemes import Digest, Encoding, HmacScheme

@@ -7,8 +7,8 @@ from pydantic import AfterValidator, Field
 
 from app.platforms.kit.callback import Callback, Forged, KeysUnavailable, Malformed
 from app.platforms.kit.fields import dig, json_object
+from app.platforms.kit.key_pairs import as_rsa, rsa_key
 from app.platforms.kit.options import SourceConfig, TokenRef
-from app.platforms.kit.pairs import as_rsa, rsa_key
 from app.platforms.kit.schemes import Scheme
 
 

@@ -6,8 +6,8 @@ from datetime import datetime
 
 from app.platforms.kit.callback import Example
 from app.platforms.kit.examples import signing_keys
+from app.platforms.kit.key_pairs import PairScheme
 from app.platforms.kit.options import SourceConfig
-from app.platforms.kit.pairs import PairScheme
 from app.platforms.kit.schemes import Scheme
 
 

@@ -1,1 +1,0 @@
-"""Whom do we wake? What receivers of alerts read, and how it leaves."""

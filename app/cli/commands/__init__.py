@@ -1,0 +1,1 @@
+"""One module for each word of `vouch`; each defines `command`."""

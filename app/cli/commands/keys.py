@@ -1,0 +1,72 @@
+"""`vouch keys`: who may call the API."""
+
+import click
+
+from app.cli.actor import caused_by
+from app.cli.database import open_database
+from app.cli.output import json_option, print_json, print_table
+from app.domain.clock import utc_now
+from app.domain.texts import is_blank, is_written
+from app.steps import keys
+from app.steps.keys import Role
+
+# What PostgreSQL has room for: SQLite takes more, and what it took cannot be moved from there.
+_LONGEST_NAME = 255
+
+
+def _one_line(_context: click.Context, _option: click.Parameter, name: str) -> str:
+    if is_blank(name) or not is_written(name) or len(name) > _LONGEST_NAME:
+        raise click.BadParameter(f"1 to {_LONGEST_NAME} characters of one line")
+    return name
+
+
+@click.group()
+def command() -> None:
+    """API keys: created, listed, revoked. Only a digest of a key is kept."""
+
+
+@command.command()
+@click.option(
+    "--role",
+    type=click.Choice([role.value for role in Role]),
+    required=True,
+    help="What it may do: link and mint, read, act, or everything.",
+)
+@click.option(
+    "--name", required=True, callback=_one_line, help="Who will hold it; timelines name it."
+)
+@json_option
+def create(role: str, name: str, as_json: bool) -> None:
+    """Create a key and print it, this once."""
+    with open_database() as database:
+        by = caused_by()
+        key_id, key = database.write(lambda c: keys.create(c, Role(role), name, utc_now(), by))
+    if as_json:
+        print_json({"id": key_id, "role": role, "name": name, "key": key})
+        return
+    click.echo(f"The key {key_id} ({role}, {name}). It is shown only now:")
+    click.echo(key)
+
+
+@command.command("list")
+@json_option
+def list_keys(as_json: bool) -> None:
+    """List the keys, the revoked ones included."""
+    with open_database() as database, database.read() as connection:
+        rows = [dict(row._mapping) for row in keys.listing(connection)]
+    if as_json:
+        names = {"created_at": "createdAt", "revoked_at": "revokedAt"}
+        print_json([{names.get(key, key): row[key] for key in row} for row in rows])
+        return
+    print_table(("id", "role", "name", "created_at", "revoked_at"), rows)
+
+
+@command.command()
+@click.argument("key_id")
+def revoke(key_id: str) -> None:
+    """Refuse a key from now on."""
+    with open_database() as database:
+        by = caused_by()
+        if not database.write(lambda c: keys.revoke(c, key_id, utc_now(), by)):
+            raise click.ClickException(f"no key in use has the id {key_id}")
+    click.echo(f"The key {key_id} is revoked.")

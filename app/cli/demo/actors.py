@@ -1,0 +1,82 @@
+"""How do the demo's people act? Everything over HTTP, and each call is told with its answer."""
+
+import uuid
+from dataclasses import dataclass, field
+
+from app.cli.callbacks import Answered, Signed, signed_callback
+from app.cli.demo.installation import Installation, Offer
+from app.cli.demo.output import Teller
+from app.cli.demo.shop import Shop, Told
+from app.domain.clock import utc_now
+from app.sandbox.books import Books
+
+TARGET = "our-page"
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Who is there, and which promises were kept until now."""
+
+    installation: Installation
+    shop: Shop
+    books: Books
+    teller: Teller
+    promises: dict[str, bool] = field(default_factory=dict)
+
+    @property
+    def offers(self) -> tuple[Offer, ...]:
+        return self.installation.offers
+
+    def link(self, offer: Offer, account_id: str, customer_id: str) -> Told:
+        """The shop's backend says whose account it is."""
+        told = self.shop.link(offer.rule.platform, account_id, customer_id)
+        path = f"/v1/identities/{offer.rule.platform}/{account_id}"
+        released = told.body.get("releasedAttempts")
+        words = f"; released {released} attempt" if released else ""
+        self.teller.call("PUT", path, told.status, f"it is {customer_id}'s{words}")
+        return told
+
+    def signed(self, offer: Offer, account_id: str, *, is_forged: bool = False) -> Signed:
+        """The platform's own callback about something this account did just now."""
+        return signed_callback(
+            offer.adapter,
+            offer.template,
+            actor=account_id,
+            target=TARGET,
+            key=str(uuid.uuid4()),
+            now=utc_now(),
+            is_forged=is_forged,
+        )
+
+    def send(self, offer: Offer, signed: Signed) -> Answered:
+        answered = self.shop.callback(offer.source, signed)
+        words = f"{offer.rule.action} by {signed.events[0]['actor']}"
+        self.teller.call("POST", f"/webhooks/{offer.source}", answered.status, words)
+        return answered
+
+    def mint(self, customer_id: str, challenge_id: int) -> str:
+        """The shop's backend allows a claim; the token is for its page."""
+        told = self.shop.mint(customer_id, challenge_id)
+        words = f"a token for {customer_id} and challenge {challenge_id}"
+        self.teller.call("POST", "/v1/claim-tokens", told.status, words)
+        return str(told.body.get("token"))
+
+    def claim(self, token: str) -> Told:
+        """The shop's page says: the customer did it."""
+        told = self.shop.claim(token)
+        attempt = str(told.body.get("attemptId"))[-12:]
+        words = f"attempt …{attempt}: {told.body.get('state')}"
+        self.teller.call("POST", "/v1/claims", told.status, words)
+        return told
+
+    def count(self) -> int:
+        return len(self.shop.attempts(limit="200"))
+
+    def states(self, account_id: str) -> list[str]:
+        """The states of an account's attempts, told."""
+        states = [attempt["state"] for attempt in self.shop.attempts(accountId=account_id)]
+        self.teller.note(f"{account_id}'s attempt is {', '.join(states)}")
+        return states
+
+    def promise(self, text: str, *, is_kept: bool) -> None:
+        self.promises[text] = is_kept

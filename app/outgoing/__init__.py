@@ -1,0 +1,1 @@
+"""HTTP calls to others: published keys, alert receivers and platforms."""

@@ -1,0 +1,350 @@
+"""How does history read from outside?"""
+
+import base64
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, NoReturn, TypeVar
+
+from pydantic import Field
+from pydantic.fields import FieldInfo
+
+from app.domain.answers import Outcome
+from app.domain.attempts import State
+from app.domain.confirmation import Proof
+from app.domain.evidence import Evidence
+from app.schemas.fields import Shape
+from app.steps.events import Made
+from app.steps.history import Whole
+from app.steps.holders import HeldAs
+from app.steps.keys import INCLUDES, Role
+
+MAX_DEPTH = 100
+# The role that sees what is personal; and how a field says so, also in the OpenAPI document.
+SEES_PERSONAL = Role.OPERATOR
+_NEEDS_ROLE = "x-needs-role"
+
+S = TypeVar("S", bound=Shape)
+
+
+def sees_personal(role: Role) -> bool:
+    return SEES_PERSONAL in INCLUDES[role]
+
+
+def _personal(description: str) -> Any:
+    """A field with a person's own words, a name of theirs, or what is theirs to spend."""
+    return Field(
+        description=f"{description} Null to a {Role.VIEWER}.",
+        json_schema_extra={_NEEDS_ROLE: SEES_PERSONAL},
+    )
+
+
+class Attempt(Shape):
+    """One line of the history."""
+
+    id: str
+    state: State
+    reason: str | None = Field(description="Why it is in this state, in words for an admin.")
+    customer_id: str | None = Field(description="Null while no customer is linked.")
+    challenge_id: int
+    source: str | None
+    platform: str
+    action: str
+    account_id: str | None = Field(description="The platform account that acted.")
+    target: str | None
+    evidence: Evidence
+    occurrence: str = Field(description="What makes it another award than its like.")
+    created_at: datetime
+    updated_at: datetime
+    next_at: datetime | None = Field(description="When the state's own clock strikes.")
+    undone_at: datetime | None = Field(description="When the account took the action back.")
+    erased_at: datetime | None = Field(description="When the customer was erased.")
+    event_id: str | None
+    claimed: dict[str, Any] | None = _personal("The customer's own statement.")
+    in_flight: bool = Field(description="A submission of it is running.")
+    granted_points: float | int | None = Field(description="What Gameball granted, if it said so.")
+    granted_coupon: str | None = _personal("The code of the coupon that it granted.")
+
+
+class Granted(Shape):
+    """The reward that Gameball shows for the attempt."""
+
+    at: datetime | None = Field(description="When Gameball granted it; null: it did not say.")
+    points: float | int | None = Field(description="Null: Gameball did not say.")
+    coupon: str | None = _personal("The coupon's code.")
+    proof: Proof = Field(description="What shows it.")
+    reference: str = Field(description="Gameball's id of that record; or challenge:count.")
+    seen_at: datetime
+
+
+class Confirmation(Shape):
+    """What is known of the reward of an attempt that Gameball accepted."""
+
+    counted_before: int | None = Field(
+        description="How often the customer had achieved it, read before the submission."
+    )
+    next_look_at: datetime | None = Field(description="When Gameball is read next.")
+    granted: Granted | None
+
+
+class AttemptPage(Shape):
+    """Attempts, newest first."""
+
+    items: list[Attempt]
+    next_cursor: str | None = Field(description="Send it as `cursor`; null on the last page.")
+
+
+class PayloadFormat(StrEnum):
+    JSON = "json"
+    TEXT = "text"
+    BASE64 = "base64"
+
+
+class Payload(Shape):
+    """What the platform sent for one action: parsed, as text, or else as bytes in base64."""
+
+    format: PayloadFormat
+    content: Any
+
+
+class Event(Shape):
+    """One action, as the platform told it."""
+
+    id: str
+    source: str
+    key: str | None = Field(
+        description="What identifies it within its source. Null, as what follows, once the event "
+        "was stripped: then only a keyed hash remembers it, for ever."
+    )
+    platform: str
+    action: str
+    undone: bool
+    actor: str | None
+    actor_handle: str | None = _personal("The name that the actor goes by.")
+    target: str | None
+    occurred_at: datetime
+    received_at: datetime
+    payload: Payload | None = _personal("Null once its time is over.")
+
+
+class EventAttempt(Shape):
+    """An attempt that an event made or proved."""
+
+    id: str
+    challenge_id: int
+    state: State
+
+
+class ListedEvent(Shape):
+    """One line of what platforms sent, and what it earned."""
+
+    id: str
+    source: str
+    key: str | None = Field(description="What identifies it. Null once the event was stripped.")
+    platform: str
+    action: str
+    undone: bool
+    actor: str | None = Field(description="The account that acted; null: the platform named none.")
+    actor_handle: str | None = _personal("The name that the actor goes by.")
+    target: str | None
+    occurred_at: datetime
+    received_at: datetime
+    matched: bool | None = Field(
+        description="Whether it fitted a rule when it arrived. Null: it was received by a version "
+        "that did not record this, and made no attempt."
+    )
+    reason: str | None = Field(description="Why it fitted none, in words for an admin.")
+    attempts: list[EventAttempt] = Field(description="What it made or proved.")
+
+
+class EventPage(Shape):
+    """Events, newest first."""
+
+    items: list[ListedEvent]
+    next_cursor: str | None = Field(description="Send it as `cursor`; null on the last page.")
+
+
+class EventInFull(ListedEvent):
+    """One event with what the platform sent."""
+
+    payload: Payload | None = _personal("Null once its time is over, or if it can earn nothing.")
+
+
+class Transition(Shape):
+    """One change of state: when, why, and who or what caused it."""
+
+    at: datetime
+    from_state: State | None
+    to_state: State
+    reason: str | None
+    caused_by: str
+
+
+class Submission(Shape):
+    """One call to Gameball, and what came back."""
+
+    id: int
+    started_at: datetime
+    ended_at: datetime | None = Field(description="Null while it is in flight.")
+    outcome: Outcome | None
+    status: int | None
+    code: int | None = Field(description="Gameball's code.")
+    message: str | None
+    request_id: str | None = Field(description="Gameball's, to ask its support about.")
+    resolved: bool = Field(description="A later look told that it had not landed.")
+    round: int = Field(description="How often a person had replayed the attempt by then.")
+    worker: str
+
+
+class HeldBy(Shape):
+    """The attempt that holds the award of a duplicate."""
+
+    attempt_id: str | None = Field(description="Null: it was deleted since.")
+    by: HeldAs = Field(
+        description="Whose award it is: the same customer's, or, of another customer, the same "
+        "platform account's."
+    )
+
+
+class AttemptInFull(Attempt):
+    """All that is known of one attempt; timeline and submissions oldest first."""
+
+    has_email: bool = Field(description="Gameball is told an email address.")
+    has_mobile: bool = Field(description="Gameball is told a mobile number.")
+    barring: bool = Field(
+        description="Because of it, its account is barred from the challenge; `lift-bar` ends that."
+    )
+    held_by: HeldBy | None = Field(
+        description="Of a duplicate: which attempt holds the award. Null: of another state, of an "
+        "erased customer, or once the award is free again."
+    )
+    event: Event | None = Field(description="The platform's own word; none for a bare claim.")
+    confirmation: Confirmation
+    timeline: list[Transition]
+    submissions: list[Submission]
+
+
+def attempt(row: Any, to: Role) -> Attempt:
+    """A line of the history, as a role may see it."""
+    return _as_seen_by(to, Attempt(**_attempt_fields(row)))
+
+
+def attempt_in_full(whole: Whole, to: Role) -> AttemptInFull:
+    row = whole.attempt
+    shown = AttemptInFull(
+        **_attempt_fields(row),
+        has_email=row.has_email,
+        has_mobile=row.has_mobile,
+        barring=whole.is_barring,
+        held_by=whole.holder and HeldBy(attempt_id=whole.holder.attempt_id, by=whole.holder.by),
+        event=None if whole.event is None else _event(whole.event),
+        confirmation=_confirmation(whole),
+        timeline=[Transition(**_fields(one, Transition)) for one in whole.timeline],
+        submissions=[Submission(**_fields(one, Submission)) for one in whole.submissions],
+    )
+    return _as_seen_by(to, shown)
+
+
+def listed_event(row: Any, attempts: Sequence[Made], to: Role) -> ListedEvent:
+    """A line of the events, as a role may see it."""
+    return _as_seen_by(to, ListedEvent(**_listed_fields(row, attempts)))
+
+
+def event_in_full(row: Any, attempts: Sequence[Made], to: Role) -> EventInFull:
+    sent = None if row.payload is None else payload(row.payload)
+    return _as_seen_by(to, EventInFull(**_listed_fields(row, attempts), payload=sent))
+
+
+def payload(raw: bytes) -> Payload:
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return Payload(format=PayloadFormat.BASE64, content=base64.b64encode(raw).decode("ascii"))
+    try:
+        content = json.loads(text, parse_constant=_no_constant)
+    except (ValueError, RecursionError):
+        return Payload(format=PayloadFormat.TEXT, content=text)
+    if not _is_within(content, MAX_DEPTH):
+        return Payload(format=PayloadFormat.TEXT, content=text)
+    return Payload(format=PayloadFormat.JSON, content=content)
+
+
+def _as_seen_by(role: Role, shown: S) -> S:
+    return shown if sees_personal(role) else _impersonal(shown)
+
+
+def _impersonal(shown: S) -> S:
+    changes: dict[str, Any] = {}
+    for name, field in type(shown).model_fields.items():
+        value = getattr(shown, name)
+        if _is_personal(field):
+            changes[name] = None
+        elif isinstance(value, Shape):
+            changes[name] = _impersonal(value)
+    return shown.model_copy(update=changes)
+
+
+def _is_personal(field: FieldInfo) -> bool:
+    extra = field.json_schema_extra
+    return isinstance(extra, dict) and _NEEDS_ROLE in extra
+
+
+def _is_within(content: object, depth: int) -> bool:
+    """Whether it is nested no deeper: pydantic gives up at 255 levels, in the midst of writing."""
+    inner = content.values() if isinstance(content, dict) else content
+    if not isinstance(inner, Iterable) or isinstance(inner, str):
+        return True
+    return depth > 0 and all(_is_within(one, depth - 1) for one in inner)
+
+
+def _attempt_fields(row: Any) -> dict[str, Any]:
+    return {
+        **_fields(row, Attempt, but=("claimed", "in_flight", "granted_points")),
+        "granted_points": _plain(row.granted_points),
+        "claimed": None if row.claimed is None else json.loads(row.claimed),
+        "in_flight": row.lease_until is not None,
+    }
+
+
+def _confirmation(whole: Whole) -> Confirmation:
+    row, grant = whole.attempt, whole.grant
+    return Confirmation(
+        counted_before=whole.baseline and whole.baseline.achieved,
+        next_look_at=row.next_at if row.state == State.ACCEPTED else None,
+        granted=grant
+        and Granted(
+            at=grant.granted_at,
+            points=_plain(grant.points),
+            coupon=grant.coupon_code,
+            **_fields(grant, Granted, but=("at", "points", "coupon")),
+        ),
+    )
+
+
+def _plain(amount: float | None) -> float | int | None:
+    """Without a fraction that is none."""
+    return int(amount) if amount is not None and amount.is_integer() else amount
+
+
+def _event(row: Any) -> Event:
+    told = None if row.payload is None else payload(row.payload)
+    return Event(**_fields(row, Event, but=("payload",)), payload=told)
+
+
+def _listed_fields(row: Any, attempts: Sequence[Made]) -> dict[str, Any]:
+    is_matched = row.fitted > 0 if row.fitted is not None else True if attempts else None
+    return {
+        **_fields(row, ListedEvent, but=("matched", "attempts")),
+        "matched": is_matched,
+        "attempts": [EventAttempt(**asdict(one)) for one in attempts],
+    }
+
+
+def _fields(row: Any, shape: type[Shape], but: tuple[str, ...] = ()) -> dict[str, Any]:
+    return {name: getattr(row, name) for name in shape.model_fields if name not in but}
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")

@@ -1,0 +1,105 @@
+"""The types of the fields that requests and responses have: JSON in camelCase, validated."""
+
+import json
+import re
+from typing import Annotated, Any, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    model_validator,
+)
+from pydantic.alias_generators import to_camel
+
+from app.domain.texts import is_blank, is_written
+from app.platforms.kit.options import NAME_PATTERN
+
+MAX_STATEMENT_BYTES = 4_000
+_WHOLE = re.compile(r"-?[0-9]{1,19}")
+
+
+class Shape(BaseModel):
+    """A request or an answer of our API. Unknown members are refused."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True
+    )
+
+
+def _one_line(value: str) -> str:
+    """The rule for everything that people write: `app.domain.texts` has it."""
+    if not is_written(value):
+        raise ValueError("must be one line of text, without control characters")
+    if is_blank(value):
+        raise ValueError("must not be blank")
+    return value
+
+
+def _printable(value: str) -> str:
+    if not value.isprintable():
+        raise ValueError("must have printable characters only")
+    if value.isspace():
+        raise ValueError("must not be blank")
+    return value
+
+
+def _written_whole(value: object) -> object:
+    """A number as people write one: pydantic would also read 1_0, 7.0 and other scripts' digits."""
+    if isinstance(value, str) and not _WHOLE.fullmatch(value):
+        raise ValueError("must be a whole number")
+    return value
+
+
+Line = Annotated[str, AfterValidator(_one_line)]
+# Ids are not what people write: two that look the same would be two customers.
+CustomerId = Annotated[
+    str,
+    AfterValidator(_printable),
+    Field(min_length=1, max_length=100, description="Its id in Gameball."),
+]
+Whole = Annotated[int, BeforeValidator(_written_whole)]
+# Bounds stand before a validator of ours: after it, pydantic leaves them out of the document.
+ChallengeId = Annotated[
+    int,
+    Field(ge=1, le=2_147_483_647, description="Gameball's campaign id."),
+    BeforeValidator(_written_whole),
+]
+AccountId = Annotated[Line, Field(min_length=1, max_length=255)]
+PlatformName = Annotated[str, Field(pattern=NAME_PATTERN)]
+ActionName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,63}$")]
+Target = Annotated[Line, Field(min_length=1, max_length=255)]
+Handle = Annotated[Line, Field(min_length=1, max_length=255)]
+Email = Annotated[
+    str,
+    Field(min_length=3, max_length=255, pattern=r"^[^@\s]+@[^@\s]+$"),
+    AfterValidator(_one_line),
+]
+Mobile = Annotated[str, Field(pattern=r"^\+?[0-9 ()./-]{4,32}$")]
+
+
+class Statement(Shape):
+    """What a customer says of an action. Free JSON; three members of it help to find the rule."""
+
+    model_config = ConfigDict(extra="allow")
+
+    platform: PlatformName | None = None
+    action: ActionName | None = None
+    target: Target | None = None
+
+    @model_validator(mode="after")
+    def _can_be_kept(self) -> Self:
+        try:
+            text = json.dumps(self.said, ensure_ascii=False, allow_nan=False)
+        except ValueError:
+            raise ValueError("must have numbers of ordinary size only") from None
+        if len(text.encode()) > MAX_STATEMENT_BYTES:
+            raise ValueError(f"must be at most {MAX_STATEMENT_BYTES} bytes of JSON")
+        return self
+
+    @property
+    def said(self) -> dict[str, Any]:
+        """All of it, as it came."""
+        return self.model_dump(by_alias=True, exclude_unset=True)

@@ -1,0 +1,141 @@
+"""Which attempts does the caller mean, and where does the next page begin?"""
+
+import base64
+import binascii
+import uuid
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+
+from app.domain.attempts import State
+from app.domain.evidence import Evidence
+from app.schemas.attempts import sees_personal
+from app.schemas.fields import (
+    AccountId,
+    ActionName,
+    ChallengeId,
+    CustomerId,
+    Line,
+    PlatformName,
+    Shape,
+    Whole,
+)
+from app.steps.history import Filter
+from app.steps.keys import Role
+
+MAX_LIMIT = 200
+_HOW = "write an ISO 8601 date or time; a + in a URL is written %2B, and no offset means UTC"
+_EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+_LATEST = datetime(2200, 1, 1, tzinfo=UTC)
+
+
+def _moment(value: object) -> datetime:
+    if not isinstance(value, str) or len(value) > 40 or not value.isascii():
+        raise ValueError(_HOW)
+    try:
+        moment = datetime.fromisoformat(value)
+        moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise ValueError(_HOW) from None
+    if not _EARLIEST <= moment <= _LATEST:
+        raise ValueError("is out of range")
+    return moment
+
+
+# A validator of its own: pydantic would take any number for seconds since 1970.
+Moment = Annotated[
+    datetime,
+    BeforeValidator(_moment),
+    WithJsonSchema({"type": "string", "format": "date-time"}),
+]
+
+
+def comma_separated(value: object) -> object:
+    return tuple(value.split(",")) if isinstance(value, str) else value
+
+
+def _states(value: object) -> object:
+    """A list of states, or several in one text, as the tuple that a strict reader wants."""
+    parts = comma_separated(value)
+    if not isinstance(parts, tuple | list):
+        return parts
+    return tuple(_STATES.get(part, part) if isinstance(part, str) else part for part in parts)
+
+
+_STATES = {state.value: state for state in State}
+States = Annotated[tuple[State, ...], Field(min_length=1), BeforeValidator(_states)]
+
+
+class AttemptFilter(Shape):
+    """Which attempts are meant. Criteria that are left out leave nobody out."""
+
+    customer_id: CustomerId | None = None
+    challenge_id: ChallengeId | None = None
+    source: PlatformName | None = Field(default=None, description="By the name of the source.")
+    platform: PlatformName | None = Field(default=None, description="Whose accounts they are.")
+    action: ActionName | None = Field(default=None, description="Our word for the action.")
+    state: States | None = Field(
+        default=None, description="One state, or several with commas between."
+    )
+    evidence: Evidence | None = Field(default=None, description="How we know.")
+    account_id: AccountId | None = Field(default=None, description="The account that acted.")
+    from_at: Moment | None = Field(default=None, alias="from", description="Made then or later.")
+    to_at: Moment | None = Field(default=None, alias="to", description="Made before then.")
+    q: Annotated[Line, Field(min_length=1, max_length=255)] | None = Field(
+        default=None,
+        description="What a person typed: the beginning of a customer or account id (fewer than "
+        "three characters: the whole), an attempt's id or its first 8 digits, or a whole event "
+        "key. Upper and lower case differ. For an operator also a whole handle, in whatever "
+        "case, width and kind of spaces. A viewer may not see handles, and finds nobody by one.",
+    )
+
+    undone: bool | None = Field(
+        default=None,
+        description="true: only those whose action the account took back; false: none of them.",
+    )
+
+    def wanted(self, to: Role) -> Filter:
+        """As somebody of this role may ask for them."""
+        return Filter(
+            customer_id=self.customer_id,
+            challenge_id=self.challenge_id,
+            source=self.source,
+            platform=self.platform,
+            action=self.action,
+            states=self.state or (),
+            evidence=self.evidence,
+            account_id=self.account_id,
+            from_at=self.from_at,
+            to_at=self.to_at,
+            q=self.q and self.q.strip(),
+            undone=self.undone,
+            finds_handles=sees_personal(to),
+        )
+
+
+def cursor_after(attempt_id: str) -> str:
+    """Where the page after this attempt begins. It is a position only, and gives no rights."""
+    return base64.urlsafe_b64encode(uuid.UUID(attempt_id).bytes).rstrip(b"=").decode("ascii")
+
+
+def _position(value: Any) -> str:
+    problem = "is not a cursor that we gave"
+    try:
+        raw = base64.b64decode(f"{value}==", altchars=b"-_", validate=True)
+        attempt_id = str(uuid.UUID(bytes=raw))
+    except (binascii.Error, ValueError):
+        raise ValueError(problem) from None
+    if cursor_after(attempt_id) != value:
+        raise ValueError(problem)
+    return attempt_id
+
+
+Cursor = Annotated[str, Field(max_length=100), AfterValidator(_position)]
+
+
+class AttemptQuery(AttemptFilter):
+    """A page of the attempts that are meant."""
+
+    limit: Whole = Field(default=50, ge=1, le=MAX_LIMIT, description="Attempts on a page.")
+    cursor: Cursor | None = Field(default=None, description="The `nextCursor` of a page.")

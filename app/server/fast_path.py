@@ -1,0 +1,88 @@
+"""Which callbacks are written so plainly that they are read and answered here?
+
+gunicorn reads whatever HTTP allows and Flask routes whatever we serve, and that was half of what a
+callback cost (bench/intake). Nearly all callbacks need neither. What is read here is what both
+would read; whatever is only a little unusual is theirs, so that nobody is refused here.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
+from urllib.parse import parse_qsl
+
+from app.platforms.kit.adapter import Adapter
+from app.platforms.kit.callback import Callback
+from app.server.raw_http import raw_answer, raw_problem
+from app.service import Service
+from app.settings.configuration import Configuration
+from app.web import webhooks
+from app.web.problems import problem_of
+
+# Less than what gunicorn is told to take, so that nothing is too long for it and not for us.
+MOST_HEAD = 4_000
+MOST_FIELDS = 100
+# No character in it has a second meaning: none is escaped, and every line ends in the one way.
+_HEAD = re.compile(
+    rb"POST /webhooks/([\w-]+)(?:\?([\w.~=&-]+))? HTTP/(1\.[01])\r\n"
+    rb"((?:[A-Za-z0-9-]+:[\t\x20-\x7e]*\r\n)*)"
+)
+# What changes how a request is read.
+_ODD = frozenset({"expect", "transfer-encoding", "upgrade"})
+
+
+@dataclass(frozen=True, slots=True)
+class PlainCallback:
+    """An event posted to a source of ours. ``is_last``: its sender wants the connection closed."""
+
+    adapter: Adapter
+    headers: Mapping[str, str]
+    query: Mapping[str, str]
+    body: bytes
+    version: str
+    is_last: bool
+
+    @classmethod
+    def read(cls, data: bytes, configuration: Configuration) -> Self | None:
+        """``data`` is all that has arrived; None: it is not ours to read."""
+        end = data.find(b"\r\n\r\n", 0, MOST_HEAD)
+        head = _HEAD.fullmatch(data, 0, end + 2) if end > 0 else None
+        adapter = configuration.sources.get(head[1].decode()) if head else None
+        if head is None or adapter is None:
+            return None
+        lines = head[4].decode().split("\r\n")[:-1]
+        headers = dict(map(_field, lines))
+        is_plain = len(headers) == len(lines) <= MOST_FIELDS and _ODD.isdisjoint(headers)
+        body = data[end + 4 :]
+        # Compared as text: as many bytes as there are, and written in no other way.
+        is_whole = headers.pop("content-length", "") == str(len(body))
+        is_small = len(body) <= configuration.web.max_callback_bytes
+        connection = headers.get("connection", "").lower()
+        if not (is_whole and is_small and is_plain and connection in ("", "keep-alive", "close")):
+            return None
+        headers.setdefault("content-type", "")
+        version = head[3].decode()
+        is_last = connection == "close" or (version == "1.0" and not connection)
+        query = _query(head[2].decode()) if head[2] else {}
+        return cls(adapter, headers, query, body, version, is_last)
+
+    def answer(self, service: Service, *, stays: bool) -> bytes:
+        """Believe or refuse it; the answer to be sent. ``stays``: the connection may."""
+        callback = Callback("POST", self.headers, self.query, self.body, service.now())
+        try:
+            reply = webhooks.answer(service, self.adapter, callback)
+        except Exception as error:
+            path = f"/webhooks/{self.adapter.source.name}"
+            return raw_problem(problem_of(error, path), stays=stays, version=self.version)
+        headers = webhooks.header_list(reply)
+        return raw_answer(reply.status, headers, reply.body, stays=stays, version=self.version)
+
+
+def _field(line: str) -> tuple[str, str]:
+    name, _, value = line.partition(":")
+    return name.lower(), value.strip(" \t")
+
+
+def _query(text: str) -> dict[str, str]:
+    """Of a name that occurs twice, the first value, as in Flask."""
+    return dict(reversed(parse_qsl(text, keep_blank_values=True)))

@@ -1,0 +1,107 @@
+"""What does a verified event, a link or a claim make of an attempt? The one path to `due`."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Row
+
+from app.domain.attempts import State
+from app.steps.ledger import Award, earned_state, enter, is_barred
+from app.steps.transitions import Move, move, move_all
+from app.storage.jobs import MOST_ITEMS
+
+ALREADY_AWARDED = "the award ledger already holds this award"
+BARRED = "barred: the account undid this action after it was paid for"
+
+
+def earn(
+    connection: Connection,
+    attempt: Row[Any],
+    *,
+    customer_id: str,
+    reason: str,
+    caused_by: str,
+    now: datetime,
+    **changes: Any,
+) -> State:
+    """Move a waiting attempt to `due` or `held`, or to `duplicate` when it was awarded before, or
+    to `refused` when its rule bars the account.
+
+    ``changes`` are what the proof taught us about it: its event, account, evidence, contacts, and
+    what the rule asks for that the proof fulfils.
+    """
+    award = _award(attempt, customer_id, changes)
+    won = bool(enter(connection, [award], now))
+    hold_seconds = changes.get("hold_seconds", attempt.hold_seconds)
+    end = _end(connection, award, hold_seconds, reason, now, won=won)
+    move(
+        connection,
+        attempt.id,
+        State(attempt.state),
+        end.to_state,
+        reason=end.reason,
+        caused_by=caused_by,
+        now=now,
+        customer_id=customer_id,
+        **end.changes,
+        **changes,
+    )
+    return end.to_state
+
+
+def earn_all(
+    connection: Connection,
+    attempts: Sequence[Row[Any]],
+    changes: Mapping[str, Mapping[str, Any]],
+    *,
+    customer_id: str,
+    reason: str,
+    caused_by: str,
+    now: datetime,
+) -> None:
+    """As `earn`, for many attempts of one state that this transaction has locked, oldest first.
+
+    ``changes``: of each by its id. In few statements: an account that waited to be linked may
+    have thousands, and on SQLite everybody waits for this transaction.
+    """
+    for start in range(0, len(attempts), MOST_ITEMS):
+        some = attempts[start : start + MOST_ITEMS]
+        awards = {one.id: _award(one, customer_id, changes[one.id]) for one in some}
+        won = enter(connection, list(awards.values()), now)
+        moves = []
+        for one in some:
+            end = _end(connection, awards[one.id], one.hold_seconds, reason, now, won=one.id in won)
+            also = {"customer_id": customer_id, **end.changes, **changes[one.id]}
+            moves.append(replace(end, changes=also))
+        move_all(connection, State(some[0].state), moves, caused_by, now)
+
+
+def _award(attempt: Row[Any], customer_id: str, changes: Mapping[str, Any]) -> Award:
+    return Award(
+        attempt.id,
+        attempt.challenge_id,
+        customer_id,
+        attempt.platform,
+        changes.get("account_id", attempt.account_id),
+        changes.get("occurrence", attempt.occurrence),
+        changes.get("bar_after_undo", attempt.bar_after_undo),
+    )
+
+
+def _end(
+    connection: Connection,
+    award: Award,
+    hold_seconds: float,
+    reason: str,
+    now: datetime,
+    *,
+    won: bool,
+) -> Move:
+    if won:
+        next_at = now + timedelta(seconds=hold_seconds)
+        return Move(award.attempt_id, earned_state(hold_seconds), reason, {"next_at": next_at})
+    if is_barred(connection, award):
+        return Move(award.attempt_id, State.REFUSED, BARRED, {"next_at": None})
+    return Move(award.attempt_id, State.DUPLICATE, ALREADY_AWARDED, {"next_at": None})

@@ -1,0 +1,155 @@
+"""May Gameball be read now? A pace of its own, kept in the database over all processes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from functools import cache
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, func, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from app.domain.clock import latest
+from app.steps.rate_limit import GUARD_SECONDS, is_slow_beyond, slow_step
+from app.storage.tables import ReadingRow, ReadRow
+
+_WINDOWS = (1.0, 30.0)
+# Longer than any reads are reserved for.
+_LONGEST_LEASE_SECONDS = 3_600.0
+# As long as a window and what clocks of several machines may differ.
+_KEPT_SECONDS = 60.0
+
+
+class Kind(StrEnum):
+    """Which of Gameball's limits a read counts for.
+
+    https://docs.gameball.co/api-reference/overview/rate-limiting
+    """
+
+    CUSTOMERS = "customers"
+    TRANSACTIONS = "transactions"
+    OTHERS = "others"
+
+
+@dataclass(frozen=True, slots=True)
+class ReadPace:
+    """For each kind: at most so many reads in any second and in any 30 seconds."""
+
+    limits: Mapping[Kind, tuple[int, int]]
+
+    def share(self, part: float) -> "ReadPace":
+        """A part of the pace, so that the rest stays for reads that cannot wait."""
+        return ReadPace(
+            {
+                kind: (max(1, int(second * part)), max(1, int(half_minute * part)))
+                for kind, (second, half_minute) in self.limits.items()
+            }
+        )
+
+
+DOCUMENTED = ReadPace(
+    {Kind.CUSTOMERS: (100, 1_200), Kind.TRANSACTIONS: (30, 360), Kind.OTHERS: (30, 360)}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Reserved:
+    """So many reads may be made, and only until ``until``."""
+
+    id: int
+    kind: Kind
+    count: int
+    started_at: datetime
+    until: datetime
+
+
+def reserve(
+    connection: Connection, kind: Kind, most: int, pace: ReadPace, until: datetime, now: datetime
+) -> Reserved | None:
+    """Take at most so many places of the pace until a time; None: there is none now.
+
+    Each counts until its window's length after its end, as submissions do (decision 3).
+    """
+    state = _locked(connection, kind)
+    if is_slow_beyond(now, state.slow_until, now):
+        return None
+    count = min(most, *(_room(connection, kind, pace, number, now) for number in range(2)))
+    if count <= 0:
+        return None
+    _forget_old(connection, kind, now)
+    values = {"kind": kind, "count": count, "started_at": now, "until": until}
+    made = connection.execute(insert(ReadRow).values(values).returning(ReadRow.id))
+    return Reserved(made.scalar_one(), kind, count, now, until)
+
+
+def give_back(connection: Connection, reserved: Reserved, now: datetime) -> None:
+    """Say that the reads are over."""
+    connection.execute(update(ReadRow).where(ReadRow.id == reserved.id).values(until=now))
+
+
+def went_well(connection: Connection, reserved: Reserved) -> None:
+    """End a slowness that the reads did not see."""
+    connection.execute(
+        update(ReadingRow)
+        .where(
+            ReadingRow.kind == reserved.kind,
+            ReadingRow.slow_count > 0,
+            ReadingRow.slow_until <= reserved.started_at,
+        )
+        .values(slow_count=0)
+    )
+
+
+def slow(
+    connection: Connection, reserved: Reserved, retry_after_seconds: float | None, now: datetime
+) -> None:
+    """Read nothing of this kind for a while, longer each time Gameball asks for it."""
+    state = _locked(connection, reserved.kind)
+    if is_slow_beyond(reserved.started_at, state.slow_until, now):
+        return  # they were on their way together
+    count = state.slow_count + 1
+    until = slow_step(count, retry_after_seconds, now)
+    statement = update(ReadingRow).where(ReadingRow.kind == reserved.kind)
+    connection.execute(statement.values(slow_until=until, slow_count=count))
+
+
+def is_slow(connection: Connection, kind: Kind, now: datetime) -> bool:
+    """Whether Gameball asked for less of this kind, and that time is not over."""
+    statement = select(ReadingRow.slow_until).where(ReadingRow.kind == kind)
+    slow_until = connection.execute(statement).scalar_one_or_none()
+    return is_slow_beyond(now, slow_until, now)
+
+
+def in_window(connection: Connection, kind: Kind, seconds: float, now: datetime) -> int:
+    """How many reads Gameball may count in a window that ends now, those in flight included."""
+    statement = select(func.coalesce(func.sum(ReadRow.count), 0)).where(
+        ReadRow.kind == kind,
+        ReadRow.until > now - timedelta(seconds=seconds),
+        ReadRow.until <= latest(now, _LONGEST_LEASE_SECONDS),
+    )
+    return int(connection.execute(statement).scalar_one())
+
+
+def _room(connection: Connection, kind: Kind, pace: ReadPace, number: int, now: datetime) -> int:
+    taken = in_window(connection, kind, _WINDOWS[number] + GUARD_SECONDS, now)
+    return pace.limits[kind][number] - taken
+
+
+def _forget_old(connection: Connection, kind: Kind, now: datetime) -> None:
+    old = now - timedelta(seconds=_KEPT_SECONDS)
+    connection.execute(delete(ReadRow).where(ReadRow.kind == kind, ReadRow.until < old))
+
+
+def _locked(connection: Connection, kind: Kind) -> Row[Any]:
+    """Take the kind's row for this transaction, and make it the first time."""
+    return connection.execute(_lock(connection.dialect.name), {"kind": kind}).one()
+
+
+@cache
+def _lock(dialect_name: str) -> Any:
+    dialect: Any = postgresql if dialect_name == "postgresql" else sqlite
+    made = dialect.insert(ReadingRow).values(slow_count=0)
+    return made.on_conflict_do_update(
+        index_elements=[ReadingRow.kind], set_={"slow_count": ReadingRow.slow_count}
+    ).returning(ReadingRow.__table__)

@@ -1,0 +1,89 @@
+"""Is anything wrong, and does it reach whom it should?"""
+
+from datetime import datetime
+from typing import Any
+
+from flask import Blueprint, Response
+from pydantic import Field
+from sqlalchemy import Connection, Row
+
+from app.domain.alerts import Kind
+from app.schemas.fields import Shape
+from app.steps import alerts, audit
+from app.steps.audit import Change
+from app.steps.keys import Role
+from app.web.api.openapi import operation
+from app.web.auth import caller, requires
+from app.web.context import service
+from app.web.reading_slots import takes_a_turn
+from app.web.responses import reply
+
+blueprint = Blueprint("alerts", __name__)
+
+_MOST_LISTED = 100
+
+
+class Alert(Shape):
+    """Something that is or was wrong."""
+
+    kind: Kind
+    subject: str | None = Field(description="Of what: a source's name, where it is one.")
+    text: str
+    raised_at: datetime
+    cleared_at: datetime | None = Field(description="Null while it is wrong.")
+
+
+class Alerts(Shape):
+    """What is wrong, then what was; each the newest first."""
+
+    items: list[Alert]
+
+
+class AlertTest(Shape):
+    """A test is on its way."""
+
+    receivers: list[str] = Field(description="Whom the configuration names.")
+
+
+@blueprint.get("/v1/alerts")
+@requires(Role.VIEWER)
+@operation(
+    summary="List what is and was wrong",
+    description="Nobody looks while the configuration has no `[[receivers]]`.",
+    answers={200: Alerts},
+    tag="history",
+)
+@takes_a_turn
+def listing() -> Response:
+    with service().people.read_at_one_moment() as connection:
+        found = alerts.listing(connection, _MOST_LISTED)
+    return reply(Alerts(items=[shown(row) for row in found]))
+
+
+@blueprint.post("/v1/alerts/test")
+@requires(Role.OPERATOR)
+@operation(
+    summary="Send every receiver a test",
+    answers={202: AlertTest},
+    tag="history",
+)
+def test() -> Response:
+    names = [receiver.name for receiver in service().configuration.receivers]
+    by, now = caller().named, service().now()
+
+    def step(connection: Connection) -> None:
+        alerts.test(connection, names, now)
+        audit.record(connection, Change.ALERTS_TESTED, by=by, now=now, receivers=names)
+
+    service().database.write(step)
+    return reply(AlertTest(receivers=names), 202)
+
+
+def shown(row: Row[Any]) -> Alert:
+    return Alert(
+        kind=row.kind,
+        subject=row.subject or None,
+        text=row.text,
+        raised_at=row.raised_at,
+        cleared_at=row.cleared_at,
+    )

@@ -1,0 +1,149 @@
+"""Which claim did the shop's backend allow? Claim tokens: signed and timed, not encrypted."""
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import structlog
+from itsdangerous import BadData, TimestampSigner, URLSafeTimedSerializer
+from pydantic import Field, ValidationError
+
+from app.domain.clock import new_id
+from app.schemas.fields import (
+    ChallengeId,
+    CustomerId,
+    Email,
+    Mobile,
+    Shape,
+)
+from app.web.auth import WWW_AUTHENTICATE
+from app.web.problems import Problem
+
+log = structlog.get_logger(__name__)
+
+_SALT = b"vouch.claim.v1"
+_READABLE_FOR = timedelta(days=7)
+# All that a token of ours is written with. Decoders of base64 skip other characters silently.
+_WRITTEN = re.compile(r"[A-Za-z0-9_.-]{1,4096}")
+
+
+class TokenPayload(Shape):
+    """What a claim token says. Its holder can read it."""
+
+    jti: UUID
+    customer_id: CustomerId
+    challenge_id: ChallengeId
+    email: Email | None = None
+    mobile: Mobile | None = None
+    ttl: int = Field(ge=1, description="Seconds, from the signed time on.")
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimToken:
+    """A token that we signed: one claim of one customer, to be made before ``expires_at``."""
+
+    id: str
+    customer_id: str
+    challenge_id: int
+    email: str | None
+    mobile: str | None
+    issued_at: datetime
+    expires_at: datetime
+
+    @property
+    def readable_until(self) -> datetime:
+        """Until when it tells what became of its claim, and a lost answer may be asked again."""
+        return max(self.expires_at, self.issued_at + _READABLE_FOR)
+
+
+def mint(
+    keys: Sequence[str],
+    *,
+    customer_id: str,
+    challenge_id: int,
+    ttl_seconds: int,
+    now: datetime,
+    email: str | None = None,
+    mobile: str | None = None,
+) -> tuple[str, datetime]:
+    """A token signed with the first of ``keys``, and when it expires."""
+    payload = TokenPayload(
+        jti=UUID(new_id(now)),
+        customer_id=customer_id,
+        challenge_id=challenge_id,
+        email=email,
+        mobile=mobile,
+        ttl=ttl_seconds,
+    )
+    said = payload.model_dump(mode="json", by_alias=True, exclude_none=True)
+    expires_at = now.replace(microsecond=0) + timedelta(seconds=ttl_seconds)
+    return str(_serializer(keys, now).dumps(said)), expires_at
+
+
+def believe(keys: Sequence[str], token: str, now: datetime) -> ClaimToken:
+    """What a token says, expired for claiming or not, as long as it is readable.
+
+    Raises the `Problem` token-invalid, or token-expired once it is not even readable.
+    """
+    if not _WRITTEN.fullmatch(token):
+        raise _invalid("not written as a token is")
+    try:
+        said, issued_at = _serializer(keys, now).loads(token, return_timestamp=True)
+        believed = _token(TokenPayload.model_validate(said), issued_at)
+    except (BadData, ValidationError, OverflowError) as error:
+        # Its text may quote the token.
+        raise _invalid(type(error).__name__) from None
+    if believed.readable_until <= now:
+        raise expired()
+    return believed
+
+
+def expired() -> Problem:
+    return Problem("token-expired", "Ask the shop for a new token.", headers=WWW_AUTHENTICATE)
+
+
+def _invalid(reason: str) -> Problem:
+    log.warning("claim_token.refused", reason=reason)
+    detail = "The claim token is missing, altered, or signed by somebody else."
+    return Problem("token-invalid", detail, headers=WWW_AUTHENTICATE)
+
+
+def _token(payload: TokenPayload, issued_at: datetime) -> ClaimToken:
+    return ClaimToken(
+        str(payload.jti),
+        payload.customer_id,
+        payload.challenge_id,
+        payload.email,
+        payload.mobile,
+        issued_at,
+        issued_at + timedelta(seconds=payload.ttl),
+    )
+
+
+class _Signer(TimestampSigner):
+    """Signs the time it is told instead of the machine's own."""
+
+    def __init__(self, *args: Any, signs_at: datetime, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._signs_at = signs_at
+
+    def get_timestamp(self) -> int:
+        return int(self._signs_at.timestamp())
+
+
+def _serializer(keys: Sequence[str], now: datetime) -> URLSafeTimedSerializer:
+    return URLSafeTimedSerializer(
+        # Configured newest first; itsdangerous signs with the last.
+        list(reversed(keys)),
+        salt=_SALT,
+        signer=_Signer,
+        signer_kwargs={
+            "key_derivation": "hmac",
+            "digest_method": hashlib.sha256,
+            "signs_at": now,
+        },
+    )

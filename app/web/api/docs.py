@@ -1,0 +1,83 @@
+"""How does a developer read our API? One document, for machines and as a page."""
+
+import json
+from collections.abc import Callable
+from functools import lru_cache
+from importlib import resources
+from threading import Lock
+from typing import Any
+
+from flask import Blueprint, Flask, Response, current_app, render_template
+
+from app.web.api import openapi
+from app.web.api.openapi import operation
+from app.web.problems import KINDS
+
+_WRITING = Lock()
+blueprint = Blueprint("docs", __name__, template_folder="templates")
+
+# The page has no script, no picture and no form, and is never somebody else's frame.
+_PAGE_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+@blueprint.get("/openapi.json")
+@operation(
+    summary="Read this API as OpenAPI 3.1",
+    answers={200: "application/json"},
+    tag="developers",
+    uses_storage=False,
+)
+def document() -> Response:
+    return Response(_once(_text_of), content_type="application/json")
+
+
+@blueprint.get("/docs")
+@operation(
+    summary="Read this API as a page",
+    answers={200: "text/html"},
+    tag="developers",
+    uses_storage=False,
+)
+def page() -> Response:
+    html = _once(_html_of)
+    return Response(html, headers=_PAGE_HEADERS, content_type="text/html; charset=utf-8")
+
+
+@blueprint.get("/docs/style.css")
+@operation(
+    summary="How the page looks",
+    answers={200: "text/css"},
+    tag="developers",
+    uses_storage=False,
+)
+def style() -> Response:
+    css = (resources.files(__package__) / "static" / "docs.css").read_bytes()
+    headers = {"Cache-Control": "public, max-age=3600", "X-Content-Type-Options": "nosniff"}
+    return Response(css, headers=headers, content_type="text/css; charset=utf-8")
+
+
+def _once(written: Callable[[Flask], str]) -> str:
+    """The page takes a tenth of a second, and anybody may ask for it, many at the same time."""
+    with _WRITING:
+        return written(current_app._get_current_object())  # type: ignore[attr-defined]
+
+
+@lru_cache(maxsize=1)
+def _text_of(app: Flask) -> str:
+    # Not jsonify: it would sort what was written in an order for readers.
+    return json.dumps(_document_of(app), indent=1)
+
+
+@lru_cache(maxsize=1)
+def _html_of(app: Flask) -> str:
+    return render_template("docs.html", document=_document_of(app), kinds=KINDS)
+
+
+@lru_cache(maxsize=1)
+def _document_of(app: Flask) -> dict[str, Any]:
+    return openapi.document(app)

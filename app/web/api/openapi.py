@@ -1,0 +1,288 @@
+"""What does our API look like, written from the code that serves it? OpenAPI 3.1."""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeVar
+
+from flask import Flask
+from pydantic.alias_generators import to_camel
+from pydantic.json_schema import models_json_schema
+
+from app import __version__
+from app.schemas.fields import Shape
+from app.web.problems import KINDS
+
+View = TypeVar("View", bound=Callable[..., Any])
+Mode = Literal["validation", "serialization"]
+Json = dict[str, Any]
+
+_REF = "#/components/schemas/{model}"
+# The ways of saying no that say when to come again.
+_SAY_WHEN = frozenset({"too-many", "storage", "keys", "busy"})
+
+# In the order in which a reader meets them.
+TAGS: Mapping[str, str] = {
+    "webhooks": "What platforms call: handshakes and events.",
+    "claims": "What a shop's page and its backend call when a customer says: I did this.",
+    "identities": "Whose account is this? What a shop's backend calls.",
+    "customers": "What a customer may ask of you: to be forgotten.",
+    "history": "What happened to whose attempt, and what a person may do about it.",
+    "operations": "What machines ask that watch. Without a key, and without a word on anybody.",
+    "developers": "This document.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """What a view says of itself.
+
+    ``summary``: one, or one for each method. ``answers``: by status, a shape, media types with |
+    between them, or a sentence on an answer without a body. ``problems``: kinds, or a kind and the
+    status it is sent with instead of its own; what the key, the query, the body and the storage
+    may come to is added to them. ``path``: what its parts may be, where that is not any text.
+    """
+
+    summary: str | Mapping[str, str]
+    answers: Mapping[int, type[Shape] | str]
+    description: str = ""
+    body: type[Shape] | None = None
+    query: type[Shape] | None = None
+    path: type[Shape] | None = None
+    problems: Sequence[str | tuple[str, int]] = field(default_factory=tuple)
+    tag: str = "api"
+    security: str | None = None
+    uses_storage: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One operation where it is served."""
+
+    path: str
+    method: str
+    name: str
+    told: Operation
+    role: str | None
+    path_types: Mapping[str, str]
+    reads_history: bool = False
+
+
+def operation(**told: Any) -> Callable[[View], View]:
+    """Describe a view. A route without a description fails a test."""
+
+    def decorate(view: View) -> View:
+        view.operation = Operation(**told)  # type: ignore[attr-defined]
+        return view
+
+    return decorate
+
+
+def document(app: Flask) -> Json:
+    """The OpenAPI document of every described route of ``app``."""
+    routes = list(_routes(app))
+    schemas = _Schemas([route.told for route in routes])
+    paths: dict[str, Json] = {}
+    for route in routes:
+        paths.setdefault(route.path, {})[route.method] = _described(route, schemas)
+    tags = dict.fromkeys([*TAGS, *(route.told.tag for route in routes)])
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Vouch",
+            "version": __version__,
+            "description": "Turns social actions into Gameball rewards.",
+        },
+        "tags": [{"name": tag, "description": TAGS.get(tag, "")} for tag in tags],
+        "paths": dict(sorted(paths.items())),
+        "components": {
+            "schemas": {**schemas.components, "Problem": _PROBLEM},
+            "securitySchemes": {
+                "key": {"type": "http", "scheme": "bearer", "description": "An API key."},
+                "claimToken": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "The claim token that made the attempt.",
+                },
+            },
+        },
+    }
+
+
+_PROBLEM: Json = {
+    "type": "object",
+    "description": "Why the answer is no. RFC 9457.",
+    "required": ["type", "title", "status", "detail"],
+    "properties": {
+        "type": {"type": "string", "enum": [f"/docs#{kind}" for kind in KINDS]},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string", "description": "What was wrong with this request."},
+        "errors": {
+            "type": "array",
+            "description": "Where a value is wrong: which, and why.",
+            "items": {
+                "type": "object",
+                "properties": {"field": {"type": "string"}, "problem": {"type": "string"}},
+            },
+        },
+    },
+}
+
+
+_RETRY_AFTER: Json = {
+    "description": "Seconds to wait before it is sent again.",
+    "schema": {"type": "integer"},
+}
+
+
+class _Schemas:
+    """The schemas of all shapes: what we are sent as we check it, what we answer as we write it."""
+
+    def __init__(self, operations: Iterable[Operation]) -> None:
+        uses = {use for told in operations for use in _uses(told)}
+        inputs = sorted(uses, key=lambda use: (use[0].__name__, use[1]))
+        refs, schemas = models_json_schema(inputs, by_alias=True, ref_template=_REF)
+        self._refs = {use: str(ref["$ref"]) for use, ref in refs.items()}
+        self.components: dict[str, Json] = schemas.get("$defs", {})
+        # These are spread over parameters; nothing refers to one as a whole.
+        spread = {shape for told in operations for shape in (told.path, told.query) if shape}
+        self._spread = {
+            shape: self.components.pop(self._refs[shape, "validation"].split("/")[-1])
+            for shape in spread
+        }
+
+    def ref(self, shape: type[Shape], mode: Mode) -> Json:
+        return {"$ref": self._refs[shape, mode]}
+
+    def parameters(self, query: type[Shape] | None) -> list[Json]:
+        schema = self._spread[query] if query else {}
+        needed = schema.get("required", [])
+        return [
+            _query_parameter(name, part, is_required=name in needed)
+            for name, part in schema.get("properties", {}).items()
+        ]
+
+    def in_path(self, path: type[Shape] | None, name: str) -> Json:
+        """What a part of the path may be, and what it is."""
+        parts: Json = self._spread[path]["properties"] if path else {}
+        return {key: value for key, value in parts.get(name, {}).items() if key != "title"}
+
+
+def _uses(told: Operation) -> Iterator[tuple[type[Shape], Mode]]:
+    yield from ((shape, "validation") for shape in (told.body, told.query, told.path) if shape)
+    yield from ((a, "serialization") for a in told.answers.values() if isinstance(a, type))
+
+
+def _routes(app: Flask) -> Iterator[Route]:
+    for rule in app.url_map.iter_rules():
+        view = app.view_functions[rule.endpoint]
+        told = getattr(view, "operation", None)
+        if told is None:
+            continue
+        parts = re.findall(r"<(?:([^:>]+):)?([^>]+)>", rule.rule)
+        path = re.sub(r"<(?:[^:>]+:)?([^>]+)>", lambda m: f"{{{to_camel(m[1])}}}", rule.rule)
+        methods = sorted((rule.methods or set()) - {"HEAD", "OPTIONS"})
+        for method in methods:
+            name = rule.endpoint.replace(".", "_") + (f"_{method.lower()}" * (len(methods) > 1))
+            types = {to_camel(part): kind for kind, part in parts}
+            role, reads = getattr(view, "role", None), getattr(view, "reads_history", False)
+            yield Route(path, method.lower(), name, told, role, types, reads)
+
+
+def _described(route: Route, schemas: _Schemas) -> Json:
+    told = route.told
+    needs = f"Needs a key with the role `{route.role}`." if route.role else ""
+    security = "key" if route.role else told.security
+    described: Json = {
+        "operationId": route.name,
+        "summary": told.summary if isinstance(told.summary, str) else told.summary[route.method],
+        "description": " ".join(filter(None, [told.description, needs])),
+        "tags": [told.tag],
+        "parameters": _path_parameters(route, schemas) + schemas.parameters(told.query),
+        "responses": _responses(route, schemas),
+        # Said, where none is needed, so that nobody has to wonder whether it was forgotten.
+        "security": [{security: []}] if security else [],
+    }
+    if told.body:
+        schema = schemas.ref(told.body, "validation")
+        content = {"application/json": {"schema": schema}}
+        described["requestBody"] = {"required": True, "content": content}
+    return described
+
+
+def _responses(route: Route, schemas: _Schemas) -> Json:
+    responses = {str(s): _answer(answer, schemas) for s, answer in route.told.answers.items()}
+    for kind, status in _problems(route):
+        entry = responses.setdefault(str(status), _problem_answer())
+        described = [entry["description"], f"`{kind}`: {KINDS[kind].title}."]
+        entry["description"] = " ".join(filter(None, described))
+        if kind in _SAY_WHEN:
+            entry["headers"] = {"Retry-After": _RETRY_AFTER}
+    return dict(sorted(responses.items()))
+
+
+def _problems(route: Route) -> dict[tuple[str, int], None]:
+    """The ways of saying no, once each: the view's own, and what its parts may come to."""
+    told = route.told
+    kinds = [
+        *told.problems,
+        *(("malformed", ("invalid", 400)) if told.query else ()),
+        *(("malformed", "too-large", "media-type", "invalid") if told.body else ()),
+        *(("unauthenticated", "forbidden") if route.role else ()),
+        *(("storage",) if told.uses_storage else ()),
+        *(("busy", "too-slow") if route.reads_history else ()),
+    ]
+    found = [(kind, KINDS[kind].status) if isinstance(kind, str) else kind for kind in kinds]
+    return dict.fromkeys(found)
+
+
+def _problem_answer() -> Json:
+    content = {"application/problem+json": {"schema": {"$ref": _REF.format(model="Problem")}}}
+    return {"description": "", "content": content}
+
+
+def _answer(answer: type[Shape] | str, schemas: _Schemas) -> Json:
+    if isinstance(answer, type):
+        text = (answer.__doc__ or "Done.").strip().splitlines()[0]
+        schema = schemas.ref(answer, "serialization")
+        return {"description": text, "content": {"application/json": {"schema": schema}}}
+    if "/" in answer and " " not in answer:
+        types = answer.split("|")
+        content = {media_type: {"schema": {"type": "string"}} for media_type in types}
+        return {"description": " or ".join(types), "content": content}
+    return {"description": answer}
+
+
+def _path_parameters(route: Route, schemas: _Schemas) -> list[Json]:
+    return [
+        _path_parameter(name, kind, schemas.in_path(route.told.path, name))
+        for name, kind in route.path_types.items()
+    ]
+
+
+def _path_parameter(name: str, kind: str, schema: Json) -> Json:
+    formats = {"uuid": {"type": "string", "format": "uuid"}}
+    described: Json = {"name": name, "in": "path", "required": True}
+    told = schema.pop("description", None)
+    if told:
+        described["description"] = told
+    return {**described, "schema": schema or formats.get(kind, {"type": "string"})}
+
+
+def _query_parameter(name: str, schema: Json, *, is_required: bool) -> Json:
+    """One parameter. It is left out rather than null; of several values, commas stand between."""
+    schema = {key: value for key, value in schema.items() if key != "title"}
+    told = schema.pop("description", None)
+    if schema.get("default", ...) is None:
+        del schema["default"]
+    present = [part for part in schema.pop("anyOf", []) if part.get("type") != "null"]
+    for part in present:
+        schema = {**part, **schema}
+    described: Json = {"name": name, "in": "query", "required": is_required, "schema": schema}
+    told = told or schema.pop("description", None)
+    if told:
+        described["description"] = told
+    if schema.get("type") == "array":
+        described.update(style="form", explode=False)
+    return described

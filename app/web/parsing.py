@@ -1,0 +1,90 @@
+"""Reads the body, query and path of a request into schemas; a mistake is a 4xx `Problem`."""
+
+import json
+from collections import Counter
+from typing import Any, TypeVar
+from urllib.parse import unquote, unquote_to_bytes
+
+from flask import request
+from pydantic import ValidationError
+
+from app.domain.texts import is_written
+from app.schemas.fields import Shape
+from app.web.context import whole_body
+from app.web.problems import Problem
+
+MAX_BODY_BYTES = 65_536
+
+S = TypeVar("S", bound=Shape)
+
+
+def body_as(shape: type[S], most: int = MAX_BODY_BYTES) -> S:
+    """The request's JSON body. Raises a 4xx `Problem` that names every member that is wrong."""
+    if request.mimetype != "application/json":
+        raise Problem("media-type", "Send Content-Type: application/json.")
+    body = whole_body(request, most)
+    try:
+        # Strict: of "7", 7.0 and true, none is the number that is meant.
+        said = shape.model_validate_json(body, strict=True, by_alias=True, by_name=False)
+    except ValidationError as error:
+        raise refusal(error) from None
+    _refuse_twice(_names_twice(body))
+    return said
+
+
+def id_in_path(value: str) -> str:
+    """An id as the path names it. Raises a `Problem` where two ids would become one."""
+    # Werkzeug writes U+FFFD for bytes that are not UTF-8.
+    if "\ufffd" in value:
+        raise Problem("malformed", "The path is not UTF-8.")
+    # Only here can a slash of the id be told from one that somebody wrote too many.
+    raw = request.environ.get("RAW_URI", "").partition("?")[0].rpartition("/")[2]
+    if unquote(raw) != value:
+        raise Problem("unknown", "There is nothing here. A slash in an id is written %2F.")
+    return value
+
+
+def query_as(shape: type[S]) -> S:
+    """The query string; a name given twice is a mistake, not a choice."""
+    try:
+        unquote_to_bytes(request.query_string).decode()
+    except UnicodeDecodeError:
+        raise Problem("malformed", "The query is not UTF-8.") from None
+    _refuse_twice([name for name, values in request.args.lists() if len(values) > 1])
+    try:
+        return shape.model_validate(request.args.to_dict(), by_alias=True, by_name=False)
+    except ValidationError as error:
+        raise refusal(error, status=400) from None
+
+
+def _names_twice(body: bytes) -> list[str]:
+    """Members that an object of the body has twice; pydantic would silently take the last."""
+    twice: list[str] = []
+
+    def note(members: list[tuple[str, Any]]) -> None:
+        counts = Counter(name for name, _ in members)
+        twice.extend(name for name, count in counts.items() if count > 1)
+
+    json.loads(body, object_pairs_hook=note, parse_int=str)
+    return twice
+
+
+def _refuse_twice(names: list[str]) -> None:
+    if names:
+        told = ", ".join(sorted(name for name in names if is_written(name)))
+        raise Problem("malformed", f"Given more than once: {told[:200]}.")
+
+
+def refusal(error: ValidationError, status: int | None = None) -> Problem:
+    """What was wrong, member by member; never the values, which may be secrets."""
+    details = error.errors(include_input=False, include_url=False, include_context=False)
+    if any(detail["type"] == "json_invalid" for detail in details):
+        return Problem("malformed", "The body is not JSON.")
+    errors: list[dict[str, Any]] = [
+        {
+            "field": ".".join(str(step) for step in detail["loc"])[:100],
+            "problem": detail["msg"].removeprefix("Value error, "),
+        }
+        for detail in details[:20]
+    ]
+    return Problem("invalid", "See errors.", status=status, errors=errors)

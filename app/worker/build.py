@@ -1,0 +1,136 @@
+"""How is a worker built from a service?"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from app.gameball.client import GameballClient
+from app.service import Service, worker_name
+from app.worker.alerter import Alerter
+from app.worker.campaign_names import CampaignNames
+from app.worker.chores import Chores
+from app.worker.confirmer import Confirmer
+from app.worker.dispatcher import Dispatcher
+from app.worker.forwarder import Forwarder
+from app.worker.paced_reader import Reader
+from app.worker.precheck import Asker
+from app.worker.renewals import Renewals
+
+# What confirmations may take of the reads' pace. The rest is for reads that a submission waits for.
+_SHARE = 0.8
+
+
+class Part(Protocol):
+    """Something that one process does without being asked, in threads of its own."""
+
+    def start(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """Everything that one process does without being asked."""
+
+    parts: tuple[Part, ...]
+
+    def start(self) -> None:
+        for part in self.parts:
+            part.start()
+
+    def stop(self) -> None:
+        """Begin nothing more, and let what is in flight be answered and recorded."""
+        for part in reversed(self.parts):
+            part.stop()
+
+
+def build_worker(service: Service) -> Worker:
+    """A worker over the service's database, and woken by what the service receives."""
+    return Worker(
+        (
+            build_dispatcher(service),
+            build_confirmer(service),
+            build_renewals(service),
+            *build_chores(service).parts,
+        )
+    )
+
+
+def build_chores(service: Service) -> Worker:
+    """What a process does by itself that has no worker: it needs nobody's credentials."""
+    return Worker((Chores(service), build_alerter(service)))
+
+
+def build_alerter(service: Service) -> Alerter:
+    configuration = service.configuration
+    return Alerter(
+        service.database,
+        configuration.receivers,
+        configuration.alerts.limits(),
+        configuration.expected,
+        service.now,
+    )
+
+
+def build_dispatcher(service: Service) -> Dispatcher:
+    client = service.gameball_client()
+    forwarder = Forwarder(
+        service.database,
+        client,
+        service.forwarding_policy(),
+        worker_name(),
+        service.now,
+        service.configuration.gameball.create_missing_customers,
+        _asker(service),
+        service.read_pace(),
+        CampaignNames(client),
+    )
+    settings = service.configuration.worker
+    dispatcher = Dispatcher(
+        forwarder, threads=settings.threads, poll_seconds=settings.poll_every, now=service.now
+    )
+    service.wake_worker = dispatcher.wake
+    service.is_worker_alive = dispatcher.is_alive
+    return dispatcher
+
+
+def build_renewals(service: Service) -> Renewals:
+    return Renewals(service.database, service.configuration.sources, service.now)
+
+
+def build_confirmer(service: Service) -> Confirmer:
+    client = service.gameball_client()
+    reader = _reader(service, client, _SHARE)
+    configuration = service.configuration
+    confirmer = Confirmer(
+        reader,
+        client,
+        service.confirmation_policy(),
+        threads=configuration.confirmation.threads,
+        poll_seconds=configuration.worker.poll_every,
+        listens=any(one.tells_of_rewards for one in configuration.sources.values()),
+    )
+    service.wake_confirmer = confirmer.wake
+    return confirmer
+
+
+def _asker(service: Service) -> Asker:
+    settings = service.configuration.confirmation
+    client = service.impatient_client()
+    return Asker(
+        service.database,
+        client,
+        _reader(service, client),
+        service.now,
+        settings.read_before,
+        settings.refuse_ineligible,
+    )
+
+
+def _reader(service: Service, client: GameballClient, share: float = 1.0) -> Reader:
+    return Reader(
+        service.database,
+        service.read_pace().share(share),
+        service.now,
+        client.account.longest_call_seconds,
+        blocked_seconds=service.configuration.gameball.probe_every,
+    )
