@@ -10,12 +10,12 @@ READY  := $(VENV)/.ready
 
 # Tests that start processes, unpack files or read times: there one Python differs from the next.
 ON_OLDEST := tests/domain tests/settings tests/packaging tests/storage/test_migrate.py \
-	tests/platforms/test_fields.py tests/platforms/test_schemes.py tests/cli/test_serve.py \
+	tests/platforms/test_fields.py tests/platforms/test_schemes.py tests/cli/commands/test_serve.py \
 	tests/hard/test_boundaries.py tests/hard/test_rolling_upgrade.py
 
 # Where our code leans on what libraries do: the database's drivers and the web server's insides.
 ON_LOWEST := tests/packaging/test_private_names.py tests/packaging/test_bounds.py \
-	tests/web/test_gunicorn_insides.py tests/storage/test_database.py tests/storage/test_waits.py \
+	tests/server/test_gunicorn_insides.py tests/storage/test_database.py tests/storage/test_timeouts.py \
 	tests/storage/test_pipeline.py tests/storage/test_failures.py
 
 .DEFAULT_GOAL := help

@@ -33,10 +33,10 @@ from app.steps.confirmation import ConfirmationPolicy
 from app.steps.forwarding import ForwardingPolicy
 from app.steps.intake import Arrival, Receipt, receive
 from app.steps.joining import Joining
-from app.steps.rate_limit import Pace
-from app.steps.read_rate_limit import Kind, ReadPace
+from app.steps.rate_limit import RateLimit
+from app.steps.read_rate_limit import ReadKind, ReadRateLimit
 from app.steps.retention import Kept
-from app.steps.sightings import Watch
+from app.steps.sightings import SightingsBuffer
 from app.storage.database import Database
 from app.storage.engines import sqlite_path
 from app.storage.errors import StatementFailed, StorageUnavailable
@@ -73,12 +73,12 @@ class Service:
     """Of the worker inside this process; None: there is none."""
     wake_confirmer: Callable[[], None] = _nobody
     published_keys: Fetcher = field(default_factory=PublishedKeys)
-    watch: Watch = field(init=False, repr=False)
+    watch: SightingsBuffer = field(init=False, repr=False)
     people: PeoplesReads = field(init=False, repr=False)
     """Reads for whoever has a key; `database` is for the intake and the worker."""
 
     def __post_init__(self) -> None:
-        self.watch = Watch(self.database)
+        self.watch = SightingsBuffer(self.database)
         self.people = PeoplesReads(
             self.database.url,
             self.database.vault,
@@ -216,14 +216,14 @@ class Service:
             lease_seconds,
         )
 
-    def read_pace(self) -> ReadPace:
+    def read_pace(self) -> ReadRateLimit:
         settings = self.configuration.confirmation
         transactions = settings.transactions_per_second, settings.transactions_per_30_seconds
-        return ReadPace(
+        return ReadRateLimit(
             {
-                Kind.CUSTOMERS: (settings.reads_per_second, settings.reads_per_30_seconds),
-                Kind.TRANSACTIONS: transactions,
-                Kind.OTHERS: transactions,
+                ReadKind.CUSTOMERS: (settings.reads_per_second, settings.reads_per_30_seconds),
+                ReadKind.TRANSACTIONS: transactions,
+                ReadKind.OTHERS: transactions,
             }
         )
 
@@ -235,7 +235,7 @@ class Service:
         # connection stands; how much longer it takes from there is bounded by a call's time-outs.
         inside = max(0.0, retries.window_at_least_seconds - longest)
         return ForwardingPolicy(
-            Pace(settings.per_second, settings.per_30_seconds, settings.probe_every),
+            RateLimit(settings.per_second, settings.per_30_seconds, settings.probe_every),
             replace(retries, window_at_least_seconds=inside),
             longest + _LEASE_MARGIN_SECONDS,
             self.configuration.confirmation.delays[0],

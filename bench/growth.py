@@ -28,9 +28,9 @@ from app.domain.retries import RetryPolicy
 from app.domain.rules import Repeat, Rule
 from app.settings.environment import read_environment
 from app.steps import forwarding
-from app.steps.forwarding import ForwardingPolicy, Started
+from app.steps.forwarding import ForwardingPolicy, StartedSubmission
 from app.steps.intake import Arrival, receive
-from app.steps.rate_limit import Pace
+from app.steps.rate_limit import RateLimit
 from app.storage.database import Database
 from app.storage.engines import write_engine
 from bench.history import ATTEMPTS_OF_AN_ACCOUNT, PLATFORM, SOURCE, build
@@ -41,7 +41,7 @@ RULE = Rule(
     challenge_id=1, platform=PLATFORM, action="follow", source=SOURCE, repeat=Repeat.EVERY_EVENT
 )
 POLICY = ForwardingPolicy(
-    Pace(1_000_000, 1_000_000, probe_seconds=30),
+    RateLimit(1_000_000, 1_000_000, probe_seconds=30),
     RetryPolicy({}, window_at_least_seconds=30, window_at_most_seconds=0),
     lease_seconds=30,
 )
@@ -92,7 +92,7 @@ class Installation:
         made = self.database.write(
             lambda c: forwarding.start(c, attempt_id, "bench", POLICY, utc_now())
         )
-        if isinstance(made, Started):
+        if isinstance(made, StartedSubmission):
             answer = Answer(Outcome.ACCEPTED, 202)
             self.database.write(lambda c: forwarding.finish(c, made, answer, POLICY, utc_now()))
 

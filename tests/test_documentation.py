@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from app.cli import COMMANDS
-from app.domain.alerts import Kind
+from app.domain.alerts import AlertKind
 from app.platforms import adapters
 from app.platforms.kit.examples import example_source, templates
 from app.platforms.kit.options import SourceConfig
@@ -70,8 +70,8 @@ def test_every_key_of_a_receiver_is_explained(name: str) -> None:
     assert re.search(rf"^#   {name}\b", EXAMPLE.read_text("utf-8"), re.MULTILINE)
 
 
-@pytest.mark.parametrize("kind", Kind)
-def test_every_kind_of_alert_is_explained(kind: Kind) -> None:
+@pytest.mark.parametrize("kind", AlertKind)
+def test_every_kind_of_alert_is_explained(kind: AlertKind) -> None:
     assert f"`{kind}`" in read("docs/alerts.md")
 
 

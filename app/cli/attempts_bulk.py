@@ -16,18 +16,18 @@ from app.domain.texts import is_written
 from app.schemas.filters import MAX_LIMIT
 from app.steps import bulk, history, operator_actions
 from app.steps.history import Filter
-from app.steps.operator_actions import Act
+from app.steps.operator_actions import OperatorAction
 from app.storage.database import Database
 
 _WORDS = {
-    Act.REPLAY: ("replayed", "due again", operator_actions.replay),
-    Act.CANCEL: ("cancelled", "withdrawn", operator_actions.cancel),
+    OperatorAction.REPLAY: ("replayed", "due again", operator_actions.replay),
+    OperatorAction.CANCEL: ("cancelled", "withdrawn", operator_actions.cancel),
 }
 _LOOK_SECONDS = 0.1
 
 
 def act_on_many(
-    act: Act,
+    act: OperatorAction,
     *,
     ids: Sequence[str],
     is_all: bool,
@@ -66,7 +66,9 @@ def whole_id(database: Database, beginning: str) -> str:
     return str(ids[0])
 
 
-def _named(database: Database, act: Act, ids: Sequence[str], *, is_dry: bool) -> dict[str, Any]:
+def _named(
+    database: Database, act: OperatorAction, ids: Sequence[str], *, is_dry: bool
+) -> dict[str, Any]:
     whole_ids = [whole_id(database, one) for one in ids]
     reasons = {} if is_dry else {one: _act_on_one(database, act, one) for one in whole_ids}
     refused = {one: reason for one, reason in reasons.items() if reason}
@@ -74,7 +76,7 @@ def _named(database: Database, act: Act, ids: Sequence[str], *, is_dry: bool) ->
     return {"matched": len(whole_ids), _WORDS[act][0]: done, "refused": refused}
 
 
-def _act_on_one(database: Database, act: Act, attempt_id: str) -> str | None:
+def _act_on_one(database: Database, act: OperatorAction, attempt_id: str) -> str | None:
     """Do it to one; why that could not be, or None."""
     by, do = caused_by(), _WORDS[act][2]
     try:
@@ -85,7 +87,7 @@ def _act_on_one(database: Database, act: Act, attempt_id: str) -> str | None:
 
 
 def _filtered(
-    database: Database, act: Act, wanted: Filter, *, is_dry: bool, is_sure: bool
+    database: Database, act: OperatorAction, wanted: Filter, *, is_dry: bool, is_sure: bool
 ) -> dict[str, Any]:
     try:
         narrow = bulk.narrowed(act, wanted)
@@ -107,7 +109,7 @@ def _filtered(
     return {"matched": matched, _WORDS[act][0]: ended.done, "refused": {}, "bulk": job.id}
 
 
-def _stopped(database: Database, act: Act, job: Any, by: str) -> Any:
+def _stopped(database: Database, act: OperatorAction, job: Any, by: str) -> Any:
     """Whoever presses Ctrl-C wants no more of it; left running, the service would carry it on."""
     ended = database.write(lambda c: bulk.stop(c, job.id, by, utc_now()))
     if ended.stopped:
@@ -131,7 +133,7 @@ def _carried_out(database: Database, job: Any) -> Any:
             time.sleep(_LOOK_SECONDS)
 
 
-def _tell(act: Act, outcome: Mapping[str, Any], *, is_dry: bool) -> None:
+def _tell(act: OperatorAction, outcome: Mapping[str, Any], *, is_dry: bool) -> None:
     word, state, _ = _WORDS[act]
     if is_dry:
         click.echo(f"{outcome['matched']} attempts would be {word}.")

@@ -24,7 +24,7 @@ SHORT_ID = 18
 _MOST_PAYLOAD_LINES = 40
 
 
-def tell_attempts(items: Sequence[Attempt]) -> None:
+def print_attempts(items: Sequence[Attempt]) -> None:
     if not items:
         click.echo("No attempt is like that.")
         return
@@ -50,7 +50,7 @@ def _with_evidence(one: Attempt) -> str:
     return one.action if is_usual else f"{one.action} ({one.evidence})"
 
 
-def tell_whole(one: AttemptInFull) -> None:
+def print_attempt(one: AttemptInFull) -> None:
     """An attempt with its event, its timeline and its submissions."""
     for label, text in _facts(one):
         print_labelled(label, text, indent=0, label_width=11)

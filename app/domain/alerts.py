@@ -7,10 +7,10 @@ from enum import StrEnum
 from itertools import takewhile
 
 from app.domain.attempts import State
-from app.domain.sources import SHARE_THAT_CLEARS, Ailment, Trouble
+from app.domain.sources import SHARE_THAT_CLEARS, IssueKind, SourceIssue
 
 
-class Kind(StrEnum):
+class AlertKind(StrEnum):
     """What an alert is about. Stored, sent and shown under these words."""
 
     FORWARDING_PAUSED = "forwarding_paused"
@@ -25,25 +25,30 @@ class Kind(StrEnum):
     TEST = "test"
 
 
-# Which alert an ailment of a source is.
-OF_AILMENTS: Mapping[Ailment, Kind] = {
-    Ailment.SILENT: Kind.SOURCE_SILENT,
-    Ailment.REFUSING: Kind.SOURCE_REFUSING,
-    Ailment.REVOKED: Kind.HANDSHAKE_BROKEN,
-    Ailment.LAPSING: Kind.HANDSHAKE_BROKEN,
-    Ailment.LAPSED: Kind.HANDSHAKE_BROKEN,
-    Ailment.CHANGED: Kind.SOURCE_ID_CHANGED,
+# The alert that reports each kind of issue.
+OF_ISSUES: Mapping[IssueKind, AlertKind] = {
+    IssueKind.SILENT: AlertKind.SOURCE_SILENT,
+    IssueKind.REFUSING: AlertKind.SOURCE_REFUSING,
+    IssueKind.REVOKED: AlertKind.HANDSHAKE_BROKEN,
+    IssueKind.LAPSING: AlertKind.HANDSHAKE_BROKEN,
+    IssueKind.LAPSED: AlertKind.HANDSHAKE_BROKEN,
+    IssueKind.CHANGED: AlertKind.SOURCE_ID_CHANGED,
 }
 # Raised where a number passes a limit: such a number also comes and goes around it.
 MEASURED = frozenset(
-    {Kind.ATTEMPTS_DEAD, Kind.BACKLOG, Kind.SOURCE_REFUSING, Kind.CONFIRMATION_FALLING}
+    {
+        AlertKind.ATTEMPTS_DEAD,
+        AlertKind.BACKLOG,
+        AlertKind.SOURCE_REFUSING,
+        AlertKind.CONFIRMATION_FALLING,
+    }
 )
 # Gameball's words for keys it does not take: by the status, or by its code.
 _CREDENTIALS = frozenset({"401", "403", "1000", "1001", "1002", "1006"})
 CONFIRMED = (State.GRANTED, State.NOT_GRANTED, State.UNCONFIRMED)
 
 # What is wrong: the kind, and of what (a source's name, or nothing), with words for a person.
-Wrong = Mapping[tuple[Kind, str], str]
+Wrong = Mapping[tuple[AlertKind, str], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,15 +83,15 @@ class Limits:
 class Situation:
     """How things are. ``ended``: attempts by the state that they came to within the window.
 
-    ``lingering``: what of the sources' troubles keeps an alert that was raised.
+    ``lingering``: the sources' issues that keep an alert that was raised.
     """
 
     paused_at: datetime | None = None
     pause_reason: str | None = None
     oldest_due_at: datetime | None = None
     ended: Mapping[State, int] = field(default_factory=dict)
-    troubles: Mapping[str, list[Trouble]] = field(default_factory=dict)
-    lingering: Mapping[str, list[Trouble]] = field(default_factory=dict)
+    issues: Mapping[str, list[SourceIssue]] = field(default_factory=dict)
+    lingering: Mapping[str, list[SourceIssue]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +105,7 @@ class Judgement:
     lingering: Wrong = field(default_factory=dict)
     lasts_seconds: float = 0
 
-    def is_over(self, kind: Kind, subject: str, raised_at: datetime, now: datetime) -> bool:
+    def is_over(self, kind: AlertKind, subject: str, raised_at: datetime, now: datetime) -> bool:
         if (kind, subject) in self.wrong:
             return False
         if kind not in MEASURED:
@@ -110,7 +115,7 @@ class Judgement:
 
 
 def judge(situation: Situation, limits: Limits, now: datetime) -> Judgement:
-    still = replace(situation, troubles=situation.lingering)
+    still = replace(situation, issues=situation.lingering)
     return Judgement(
         wrong(situation, limits, now), wrong(still, limits.lowered, now), limits.lasts_seconds
     )
@@ -125,24 +130,28 @@ def wrong(situation: Situation, limits: Limits, now: datetime) -> Wrong:
         *_confirmation(situation, limits),
         *_sources(situation),
     )
-    told: dict[tuple[Kind, str], str] = {}
+    told: dict[tuple[AlertKind, str], str] = {}
     for kind, subject, text in found:
         told.setdefault((kind, subject), text)
     return told
 
 
-def _forwarding(situation: Situation) -> Iterator[tuple[Kind, str, str]]:
+def _forwarding(situation: Situation) -> Iterator[tuple[AlertKind, str, str]]:
     """One alert for one pause: the more telling of the two."""
     if situation.paused_at is None:
         return
     words = _facts(situation.pause_reason or "")
-    since = f"since {_told(situation.paused_at)}"
+    since = f"since {_format_time(situation.paused_at)}"
     if words[:1] == ["blocked"] and not _CREDENTIALS.isdisjoint(words[1:]):
         text = f"Gameball refuses our credentials {since} ({' '.join(words)}). Nothing is lost"
-        yield Kind.CREDENTIALS_REFUSED, "", text
+        yield AlertKind.CREDENTIALS_REFUSED, "", text
     else:
         why = " ".join(words) or "unknown"
-        yield Kind.FORWARDING_PAUSED, "", f"forwarding is paused {since}: {why}. Nothing is lost"
+        yield (
+            AlertKind.FORWARDING_PAUSED,
+            "",
+            f"forwarding is paused {since}: {why}. Nothing is lost",
+        )
 
 
 def _facts(pause_reason: str) -> list[str]:
@@ -152,7 +161,7 @@ def _facts(pause_reason: str) -> list[str]:
     return [first, *numbers] if first else []
 
 
-def _dead(situation: Situation, limits: Limits) -> Iterator[tuple[Kind, str, str]]:
+def _dead(situation: Situation, limits: Limits) -> Iterator[tuple[AlertKind, str, str]]:
     count, dead = sum(situation.ended.values()), situation.ended.get(State.DEAD, 0)
     if not limits.dead_share or count < limits.dead_of_at_least:
         return
@@ -161,19 +170,20 @@ def _dead(situation: Situation, limits: Limits) -> Iterator[tuple[Kind, str, str
             f"{dead} of {count} attempts that ended within {_span(limits)} died: `vouch attempts "
             "list --state dead` says why"
         )
-        yield Kind.ATTEMPTS_DEAD, "", text
+        yield AlertKind.ATTEMPTS_DEAD, "", text
 
 
 def _backlog(
     situation: Situation, limits: Limits, now: datetime
-) -> Iterator[tuple[Kind, str, str]]:
+) -> Iterator[tuple[AlertKind, str, str]]:
     since = situation.oldest_due_at
     if limits.backlog_seconds and since and now - since > timedelta(seconds=limits.backlog_seconds):
-        text = f"attempts have been due since {_told(since)}: no worker runs, or they are behind"
-        yield Kind.BACKLOG, "", text
+        since_when = _format_time(since)
+        text = f"attempts have been due since {since_when}: no worker runs, or they are behind"
+        yield AlertKind.BACKLOG, "", text
 
 
-def _confirmation(situation: Situation, limits: Limits) -> Iterator[tuple[Kind, str, str]]:
+def _confirmation(situation: Situation, limits: Limits) -> Iterator[tuple[AlertKind, str, str]]:
     known = sum(situation.ended.get(state, 0) for state in CONFIRMED)
     granted = situation.ended.get(State.GRANTED, 0)
     if known < limits.granted_of_at_least or granted >= limits.granted_share * known:
@@ -182,18 +192,18 @@ def _confirmation(situation: Situation, limits: Limits) -> Iterator[tuple[Kind, 
         f"only {granted} of {known} accepted attempts were granted within {_span(limits)}: is the "
         "campaign on, and are its customers eligible?"
     )
-    yield Kind.CONFIRMATION_FALLING, "", text
+    yield AlertKind.CONFIRMATION_FALLING, "", text
 
 
-def _sources(situation: Situation) -> Iterator[tuple[Kind, str, str]]:
-    for source, troubles in sorted(situation.troubles.items()):
-        for trouble in troubles:
-            yield OF_AILMENTS[trouble.ailment], source, f"source {source}: {trouble.text}"
+def _sources(situation: Situation) -> Iterator[tuple[AlertKind, str, str]]:
+    for source, found in sorted(situation.issues.items()):
+        for issue in found:
+            yield OF_ISSUES[issue.kind], source, f"source {source}: {issue.text}"
 
 
 def _span(limits: Limits) -> timedelta:
     return timedelta(seconds=limits.within_seconds)
 
 
-def _told(moment: datetime) -> str:
+def _format_time(moment: datetime) -> str:
     return f"{moment:%Y-%m-%d %H:%M} UTC"

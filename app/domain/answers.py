@@ -25,7 +25,7 @@ class Outcome(StrEnum):
     PERMANENT = "permanent"
 
 
-class Then(StrEnum):
+class Disposition(StrEnum):
     """What happens to the attempt."""
 
     ACCEPT = "accept"
@@ -42,7 +42,7 @@ _EMAIL = re.compile(r"[^\s@\"'<>(),;:]+@[^\s@\"'<>(),;:]+")
 class Treatment:
     """What we do about an outcome. ``schedule`` names the list of delays that it consumes."""
 
-    then: Then
+    then: Disposition
     schedule: str | None = None
     may_have_landed: bool = False
     pauses: bool = False
@@ -51,16 +51,16 @@ class Treatment:
 
 # The answer table. Sources: Gameball's documented error rows and its status-error-codes page.
 TREATMENTS: Mapping[Outcome, Treatment] = {
-    Outcome.ACCEPTED: Treatment(Then.ACCEPT),
-    Outcome.PROGRAM_DISABLED: Treatment(Then.ACCEPT, pauses=True),
-    Outcome.ECHO: Treatment(Then.RETRY, "echo"),
-    Outcome.UNKNOWN: Treatment(Then.RETRY, "retry", may_have_landed=True),
-    Outcome.NOT_SENT: Treatment(Then.RETRY, "retry"),
-    Outcome.NO_CUSTOMER: Treatment(Then.RETRY, "missing_customer"),
-    Outcome.BLOCKED: Treatment(Then.WAIT, pauses=True),
-    Outcome.BUSY: Treatment(Then.RETRY, "busy"),
-    Outcome.TOO_FAST: Treatment(Then.WAIT, slows=True),
-    Outcome.PERMANENT: Treatment(Then.DIE),
+    Outcome.ACCEPTED: Treatment(Disposition.ACCEPT),
+    Outcome.PROGRAM_DISABLED: Treatment(Disposition.ACCEPT, pauses=True),
+    Outcome.ECHO: Treatment(Disposition.RETRY, "echo"),
+    Outcome.UNKNOWN: Treatment(Disposition.RETRY, "retry", may_have_landed=True),
+    Outcome.NOT_SENT: Treatment(Disposition.RETRY, "retry"),
+    Outcome.NO_CUSTOMER: Treatment(Disposition.RETRY, "missing_customer"),
+    Outcome.BLOCKED: Treatment(Disposition.WAIT, pauses=True),
+    Outcome.BUSY: Treatment(Disposition.RETRY, "busy"),
+    Outcome.TOO_FAST: Treatment(Disposition.WAIT, slows=True),
+    Outcome.PERMANENT: Treatment(Disposition.DIE),
 }
 
 # code -> outcome where the code decides whatever the status is.

@@ -20,7 +20,7 @@ class State(StrEnum):
 
 
 # From each state, where an attempt may go. Whatever is not listed is a bug and is refused.
-MOVES: dict[State, frozenset[State]] = {
+TRANSITIONS: dict[State, frozenset[State]] = {
     State.UNLINKED: frozenset(
         {State.HELD, State.DUE, State.DUPLICATE, State.REFUSED, State.EXPIRED, State.WITHDRAWN}
     ),
@@ -49,5 +49,5 @@ REPLAYABLE = frozenset(state for state in (State.DEAD, State.NOT_GRANTED, State.
 CANCELLABLE = frozenset({State.UNLINKED, State.CHECKING, State.HELD, State.DUE, State.DEAD})
 
 
-def may_move(from_state: State, to_state: State) -> bool:
-    return to_state in MOVES[from_state]
+def may_change(from_state: State, to_state: State) -> bool:
+    return to_state in TRANSITIONS[from_state]

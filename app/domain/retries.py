@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from app.domain.answers import TREATMENTS, Answer, Outcome, Then
+from app.domain.answers import TREATMENTS, Answer, Disposition, Outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Past:
 
     @property
     def is_accepted(self) -> bool:
-        return TREATMENTS[self.outcome].then is Then.ACCEPT
+        return TREATMENTS[self.outcome].then is Disposition.ACCEPT
 
     @property
     def is_unresolved(self) -> bool:
@@ -63,7 +63,7 @@ class RetryPolicy:
 class Decision:
     """What becomes of an attempt after a submission. ``next_at`` is set when it stays `due`."""
 
-    then: Then
+    then: Disposition
     reason: str
     next_at: datetime | None = None
 
@@ -73,20 +73,22 @@ def decide(answer: Answer, past: Sequence[Past], policy: RetryPolicy, now: datet
     treatment = answer.treatment
     if any(one.is_accepted and one.spent for one in past):
         return Decision(
-            Then.ACCEPT, "an earlier submission was accepted, though its answer was late"
+            Disposition.ACCEPT, "an earlier submission was accepted, though its answer was late"
         )
     if answer.outcome is Outcome.ECHO and unresolved_since(past) is not None:
-        return Decision(Then.ACCEPT, "an earlier submission without an answer had landed")
-    if treatment.then is not Then.RETRY or treatment.schedule is None:
-        reason = answer.told if treatment.then is Then.DIE else answer.outcome
+        return Decision(Disposition.ACCEPT, "an earlier submission without an answer had landed")
+    if treatment.then is not Disposition.RETRY or treatment.schedule is None:
+        reason = answer.told if treatment.then is Disposition.DIE else answer.outcome
         return Decision(treatment.then, reason, now)
     position = sum(
         one.spent and TREATMENTS[one.outcome].schedule == treatment.schedule for one in past
     )
     delay = policy.next_delay(treatment.schedule, position)
     if delay is None:
-        return Decision(Then.DIE, f"the {treatment.schedule} schedule ran out; last {answer.told}")
-    return Decision(Then.RETRY, answer.outcome, now + timedelta(seconds=delay))
+        return Decision(
+            Disposition.DIE, f"the {treatment.schedule} schedule ran out; last {answer.told}"
+        )
+    return Decision(Disposition.RETRY, answer.outcome, now + timedelta(seconds=delay))
 
 
 def unresolved_since(past: Sequence[Past]) -> datetime | None:

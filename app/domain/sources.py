@@ -13,7 +13,7 @@ SHARE_THAT_WORRIES = 0.25
 SHARE_THAT_CLEARS = 0.5
 
 
-class Ailment(StrEnum):
+class IssueKind(StrEnum):
     """What can be wrong with a source."""
 
     REVOKED = "revoked"
@@ -25,10 +25,10 @@ class Ailment(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
+class SourceIssue:
     """One thing that is wrong, and in what words a person is told so."""
 
-    ailment: Ailment
+    kind: IssueKind
     text: str
 
 
@@ -130,9 +130,9 @@ class Expected:
         return replace(self, refusals=self.refusals and self.refusals.lowered)
 
 
-def troubles(seen: Seen, expected: Expected, now: datetime) -> list[Trouble]:
+def issues(seen: Seen, expected: Expected, now: datetime) -> list[SourceIssue]:
     """Everything that is wrong, the gravest first."""
-    order = list(Ailment)
+    order = list(IssueKind)
     found = (
         *_revoked(seen),
         *_refusing(seen, expected.refusals),
@@ -141,18 +141,20 @@ def troubles(seen: Seen, expected: Expected, now: datetime) -> list[Trouble]:
         *_lapses(seen, expected, now),
         *_changed(seen, expected),
     )
-    return sorted(found, key=lambda trouble: order.index(trouble.ailment))
+    return sorted(found, key=lambda issue: order.index(issue.kind))
 
 
-def _revoked(seen: Seen) -> Iterator[Trouble]:
+def _revoked(seen: Seen) -> Iterator[SourceIssue]:
     """A notice stands until the endpoint is proved anew, or, where it never is, heard again."""
     mended_at = seen.handshake_at or seen.heard_at
     if seen.notice_at and (mended_at is None or mended_at <= seen.notice_at):
-        text = f"the platform said {seen.notice!r} at {_told(seen.notice_at)}: subscribe again"
-        yield Trouble(Ailment.REVOKED, text)
+        text = (
+            f"the platform said {seen.notice!r} at {_format_time(seen.notice_at)}: subscribe again"
+        )
+        yield SourceIssue(IssueKind.REVOKED, text)
 
 
-def _refusing(seen: Seen, limit: RefusalLimit | None) -> Iterator[Trouble]:
+def _refusing(seen: Seen, limit: RefusalLimit | None) -> Iterator[SourceIssue]:
     count = seen.believed + seen.refused
     if limit is None or not limit.share or count < limit.of_at_least:
         return
@@ -162,52 +164,59 @@ def _refusing(seen: Seen, limit: RefusalLimit | None) -> Iterator[Trouble]:
             f"{seen.refused} of {count} callbacks within {within} were refused, most recently "
             f"because: {seen.refusal_reason}. The secret is wrong, or a stranger calls"
         )
-        yield Trouble(Ailment.REFUSING, text)
+        yield SourceIssue(IssueKind.REFUSING, text)
 
 
-def _silent(seen: Seen, expected: Expected, now: datetime) -> Iterator[Trouble]:
+def _silent(seen: Seen, expected: Expected, now: datetime) -> Iterator[SourceIssue]:
     if expected.silent_after_seconds is None:
         return
     if seen.heard_at is None:
-        yield Trouble(Ailment.SILENT, "nothing was ever heard from it")
+        yield SourceIssue(IssueKind.SILENT, "nothing was ever heard from it")
     elif now - seen.heard_at > timedelta(seconds=expected.silent_after_seconds):
         usual = timedelta(seconds=expected.silent_after_seconds)
-        text = f"nothing was heard since {_told(seen.heard_at)}; expected at least every {usual}"
-        yield Trouble(Ailment.SILENT, text)
+        since = _format_time(seen.heard_at)
+        text = f"nothing was heard since {since}; expected at least every {usual}"
+        yield SourceIssue(IssueKind.SILENT, text)
 
 
-def _handshake_overdue(seen: Seen, expected: Expected, now: datetime) -> Iterator[Trouble]:
+def _handshake_overdue(seen: Seen, expected: Expected, now: datetime) -> Iterator[SourceIssue]:
     if expected.handshake_within_seconds is None or seen.handshake_at is None:
         return
     usual = timedelta(seconds=expected.handshake_within_seconds)
     if now - seen.handshake_at > usual:
-        text = f"the last handshake was at {_told(seen.handshake_at)}; expected within {usual}"
-        yield Trouble(Ailment.LAPSING, text)
+        text = (
+            f"the last handshake was at {_format_time(seen.handshake_at)}; expected within {usual}"
+        )
+        yield SourceIssue(IssueKind.LAPSING, text)
 
 
-def _lapses(seen: Seen, expected: Expected, now: datetime) -> Iterator[Trouble]:
+def _lapses(seen: Seen, expected: Expected, now: datetime) -> Iterator[SourceIssue]:
     known = {one.topic: one for one in seen.subscriptions}
     for topic in expected.topics:
         one = known.get(topic, Subscription(topic, None, None))
         said = f"; the hub said {one.answer}" if one.answer else ""
         if one.lapses_at is None:
-            yield Trouble(Ailment.LAPSED, f"never subscribed to {topic}{said}")
+            yield SourceIssue(IssueKind.LAPSED, f"never subscribed to {topic}{said}")
         elif one.is_lapsed(now):
-            yield Trouble(Ailment.LAPSED, f"{topic} lapsed at {_told(one.lapses_at)}{said}")
+            yield SourceIssue(
+                IssueKind.LAPSED, f"{topic} lapsed at {_format_time(one.lapses_at)}{said}"
+            )
         elif not one.has_left(SHARE_THAT_WORRIES, now):
-            yield Trouble(Ailment.LAPSING, f"{topic} lapses at {_told(one.lapses_at)}{said}")
+            yield SourceIssue(
+                IssueKind.LAPSING, f"{topic} lapses at {_format_time(one.lapses_at)}{said}"
+            )
 
 
-def _changed(seen: Seen, expected: Expected) -> Iterator[Trouble]:
+def _changed(seen: Seen, expected: Expected) -> Iterator[SourceIssue]:
     """A changed id matters while the configuration names the old one and not the new one."""
     for change in seen.changes:
         if change.old_id in expected.named_ids and change.new_id not in expected.named_ids:
             text = (
-                f"{change.old_id} has had the id {change.new_id} since {_told(change.at)}: "
+                f"{change.old_id} has had the id {change.new_id} since {_format_time(change.at)}: "
                 "name that in the configuration, or nothing there counts"
             )
-            yield Trouble(Ailment.CHANGED, text)
+            yield SourceIssue(IssueKind.CHANGED, text)
 
 
-def _told(moment: datetime) -> str:
+def _format_time(moment: datetime) -> str:
     return f"{moment:%Y-%m-%d %H:%M} UTC"

@@ -13,7 +13,7 @@ _SIGNATURE = "webhook-signature"
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class AlertText:
     """One notice: what happened to which alert. ``id`` stays the same however often it is sent."""
 
     id: str
@@ -33,14 +33,14 @@ class Message:
     headers: Mapping[str, str]
 
 
-def message_for(receiver: Receiver, told: Told, now: datetime) -> Message:
+def message_for(receiver: Receiver, told: AlertText, now: datetime) -> Message:
     if receiver.kind is ReceiverKind.SLACK:
         return Message(_json({"text": _line(told)}), {"Content-Type": "application/json"})
     secret = receiver.secret.get_secret_value() if receiver.secret else ""
     return _signed(secret, told, now)
 
 
-def _signed(secret: str, told: Told, now: datetime) -> Message:
+def _signed(secret: str, told: AlertText, now: datetime) -> Message:
     """https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md"""
     body = _json(
         {
@@ -67,7 +67,7 @@ def _signed(secret: str, told: Told, now: datetime) -> Message:
     return Message(body, headers)
 
 
-def _line(told: Told) -> str:
+def _line(told: AlertText) -> str:
     """For people. Slack reads < > & as markup, and what we quote may hold them."""
     words = {"raised": "ALERT", "cleared": "over"}
     about = f" ({told.subject})" if told.subject else ""

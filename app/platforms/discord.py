@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field
 
 from app.platforms.kit.adapter import Adapter
 from app.platforms.kit.callback import Callback, Reading, Reply
-from app.platforms.kit.event_mappings import Kind, iso, unix
+from app.platforms.kit.event_mappings import EventMapping, iso, unix
 from app.platforms.kit.fields import dig, json_object, optional_text
 from app.platforms.kit.key_pairs import Ed25519Scheme, as_ed25519
 from app.platforms.kit.options import SourceConfig, TokenRef
@@ -19,8 +19,10 @@ SIGNED_AT = Header("X-Signature-Timestamp")
 PING, EVENT = 0, 1
 PONG, MESSAGE, NO_CHANGE, ONLY_FOR_THEM = 1, 4, 6, 64
 
-COMMAND = Kind("command", "user.id", "data.name", ("id",), unix("signed_at"), "user.username")
-AUTHORIZED = Kind(
+COMMAND = EventMapping(
+    "command", "user.id", "data.name", ("id",), unix("signed_at"), "user.username"
+)
+AUTHORIZED = EventMapping(
     "authorize",
     "event.data.user.id",
     "application_id",
@@ -28,7 +30,7 @@ AUTHORIZED = Kind(
     iso("event.timestamp"),
     "event.data.user.username",
 )
-BOUGHT = Kind(
+BOUGHT = EventMapping(
     "purchase",
     "event.data.user_id",
     "event.data.sku_id",
@@ -86,7 +88,7 @@ class Discord(Adapter):
             "https://support-dev.discord.com/hc/articles/8563934450327",
         ),
     )
-    kinds: ClassVar[dict[str, Kind]] = {
+    kinds: ClassVar[dict[str, EventMapping]] = {
         "command": COMMAND,
         "component": replace(COMMAND, action="component", target="data.custom_id"),
         "modal": replace(COMMAND, action="modal", target="data.custom_id"),

@@ -7,14 +7,16 @@ from typing import Any, ClassVar
 from app.platforms.kit.adapter import Adapter
 from app.platforms.kit.callback import Callback, Reading
 from app.platforms.kit.encodings import fingerprint
-from app.platforms.kit.event_mappings import Kind, iso
+from app.platforms.kit.event_mappings import EventMapping, iso
 from app.platforms.kit.fields import compact_json, dig, joined, json_or_payload, text
 from app.platforms.kit.places import Header
 from app.platforms.kit.schemes import HmacScheme
 from app.platforms.kit.terms import Terms
 
 IN_REPOSITORY = partial(
-    Kind, target="repository.full_name", target_aliases=("lower.repository", "repository.id")
+    EventMapping,
+    target="repository.full_name",
+    target_aliases=("lower.repository", "repository.id"),
 )
 # The header with the delivery's id is not signed: a replay could carry another.
 BY_SENDER = partial(IN_REPOSITORY, actor="sender.id", identity=("digest",), handle="sender.login")
@@ -22,7 +24,7 @@ BY_SENDER = partial(IN_REPOSITORY, actor="sender.id", identity=("digest",), hand
 STAR = BY_SENDER("star", identity=("sender.id", "repository.id", "starred_at"),
                  time=iso("starred_at"), former_identities=(("digest",),))  # fmt: skip
 # Whoever deletes it may be a moderator: it is always the author's.
-COMMENT = Kind(
+COMMENT = EventMapping(
     "comment",
     "comment.user.id",
     "thread",
@@ -33,7 +35,7 @@ COMMENT = Kind(
 )
 POST = IN_REPOSITORY("post", actor="discussion.user.id", handle="discussion.user.login",
                      identity=("discussion.id",), time=iso("discussion.created_at"))  # fmt: skip
-SPONSOR = Kind(
+SPONSOR = EventMapping(
     "sponsor",
     "sponsorship.sponsor.id",
     "sponsorship.sponsorable.login",
@@ -42,7 +44,7 @@ SPONSOR = Kind(
     "sponsorship.sponsor.login",
     target_aliases=("lower.sponsorable", "sponsorship.sponsorable.id"),
 )
-MEMBER = Kind("join", "membership.user.id", "organization.login", ("digest",),
+MEMBER = EventMapping("join", "membership.user.id", "organization.login", ("digest",),
               handle="membership.user.login",
               target_aliases=("lower.organization", "organization.id"))  # fmt: skip
 SHAPES = {
@@ -84,7 +86,7 @@ class GitHub(Adapter):
         ),
     )
     # https://docs.github.com/en/webhooks/webhook-events-and-payloads
-    kinds: ClassVar[dict[str, Kind]] = {
+    kinds: ClassVar[dict[str, EventMapping]] = {
         "star.created": STAR,
         "star.deleted": BY_SENDER("star", undone=True),
         "fork": BY_SENDER("fork", identity=("forkee.id",), time=iso("forkee.created_at")),

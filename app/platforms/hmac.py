@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from app.platforms.kit.adapter import Adapter
 from app.platforms.kit.callback import Callback, Example, Reading
 from app.platforms.kit.encodings import fingerprint
-from app.platforms.kit.event_mappings import At, Kind, iso, unix, unix_ms
+from app.platforms.kit.event_mappings import At, EventMapping, iso, unix, unix_ms
 from app.platforms.kit.fields import compact_json, dig, iso_time, json_object, text
 from app.platforms.kit.options import SourceConfig
 from app.platforms.kit.partner import PartnerSource
@@ -41,12 +41,12 @@ class Hmac(Adapter):
         root = {**body, "the id": self._id(callback, body)}  # which no path can name
         return Reading.of(self.read_as(kind, callback, word=word, root=root))
 
-    def _kind(self, body: Mapping[str, Any]) -> Kind:
+    def _kind(self, body: Mapping[str, Any]) -> EventMapping:
         it = self.source
         # Not each of a partner's actions need have a target.
         target = it.target if it.target and dig(body, it.target) is not None else None
         time: At | None = TIMES[it.time_format](it.time) if it.time else None
-        return Kind("", it.actor, target, ("the id",), time, it.handle or None)
+        return EventMapping("", it.actor, target, ("the id",), time, it.handle or None)
 
     def _id(self, callback: Callback, body: Mapping[str, Any]) -> object:
         if self.source.event_id_place is not None:

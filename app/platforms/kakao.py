@@ -6,13 +6,18 @@ from typing import ClassVar
 
 from app.platforms.kit.adapter import Adapter
 from app.platforms.kit.callback import Callback, Reading, Reply
-from app.platforms.kit.event_mappings import Kind, iso
+from app.platforms.kit.event_mappings import EventMapping, iso
 from app.platforms.kit.fields import json_object, text
 from app.platforms.kit.places import Header
 from app.platforms.kit.schemes import TokenScheme
 
 TOLD = partial(
-    Kind, "follow", "person", "channel_public_id", ("person", "updated_at"), iso("updated_at")
+    EventMapping,
+    "follow",
+    "person",
+    "channel_public_id",
+    ("person", "updated_at"),
+    iso("updated_at"),
 )
 ADDED = TOLD()
 
@@ -30,7 +35,10 @@ class Kakao(Adapter):
     forged_status = 401
     deadline_seconds = 3
     # https://developers.kakao.com/docs/latest/en/kakaotalk-channel/callback
-    kinds: ClassVar[dict[str, Kind]] = {"added": ADDED, "blocked": replace(ADDED, undone=True)}
+    kinds: ClassVar[dict[str, EventMapping]] = {
+        "added": ADDED,
+        "blocked": replace(ADDED, undone=True),
+    }
 
     def read(self, callback: Callback) -> Reading:
         body = json_object(callback.body)

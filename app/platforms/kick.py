@@ -9,7 +9,7 @@ from app.platforms.kit.adapter import Adapter
 from app.platforms.kit.callback import Callback, Reading, Reply
 from app.platforms.kit.days import days
 from app.platforms.kit.encodings import fingerprint
-from app.platforms.kit.event_mappings import Kind, iso
+from app.platforms.kit.event_mappings import EventMapping, iso
 from app.platforms.kit.fields import dig, iso_time, json_object, listed, optional_text, text
 from app.platforms.kit.key_pairs import RsaScheme
 from app.platforms.kit.options import SourceConfig
@@ -20,7 +20,7 @@ MESSAGE_ID, SENT_AT = Header("Kick-Event-Message-Id"), Header("Kick-Event-Messag
 SIGNED = (MESSAGE_ID, b".", SENT_AT, b".", Body())
 SENT, ID = iso("sent_at"), "delivery"
 IN_CHANNEL = partial(
-    Kind,
+    EventMapping,
     target="broadcaster.user_id",
     target_aliases=("broadcaster.channel_slug",),
     time=SENT,
@@ -58,7 +58,7 @@ class Kick(Adapter):
     accepted = Reply(200)
     # https://docs.kick.com/events/event-types
     # Kick may tell one action under several ids: https://github.com/KickEngineering/KickDevDocs/issues/246
-    kinds: ClassVar[dict[str, Kind]] = {
+    kinds: ClassVar[dict[str, EventMapping]] = {
         "follow": IN_CHANNEL(
             "follow",
             actor="follower.user_id",
@@ -80,7 +80,9 @@ class Kick(Adapter):
         ),
         # As every app is told it.
         "chat": BY_SENDER("comment", identity=("message_id",), former_identities=()),
-        "redemption.accepted": Kind("redeem", "redeemer.user_id", "reward.id", ("id",), SENT),
+        "redemption.accepted": EventMapping(
+            "redeem", "redeemer.user_id", "reward.id", ("id",), SENT
+        ),
     }
 
     def read(self, callback: Callback) -> Reading:

@@ -10,7 +10,7 @@ from pydantic import Field
 from app.domain.events import Event
 from app.platforms.kit.adapter import Adapter
 from app.platforms.kit.callback import Callback, Reading, Reply
-from app.platforms.kit.event_mappings import Kind, unix_ms
+from app.platforms.kit.event_mappings import EventMapping, unix_ms
 from app.platforms.kit.fields import (
     array,
     compact_json,
@@ -26,9 +26,9 @@ from app.platforms.kit.places import Header
 from app.platforms.kit.schemes import HmacScheme
 
 ID, AT = ("webhookEventId",), unix_ms("timestamp")
-BY_USER = partial(Kind, actor="source.userId", target="destination", identity=ID, time=AT)
+BY_USER = partial(EventMapping, actor="source.userId", target="destination", identity=ID, time=AT)
 FOLLOW = BY_USER("follow")
-JOIN = Kind("join", "member.userId", "place", (*ID, "member.userId"), AT)
+JOIN = EventMapping("join", "member.userId", "place", (*ID, "member.userId"), AT)
 MEMBERSHIP = BY_USER("subscribe", target="membership.membershipId")
 WRITTEN = partial(BY_USER, thing="message.id")
 # It names the message, and not whether that mentioned the account.
@@ -54,7 +54,7 @@ class Line(Adapter):
     forged_status = 401
     deadline_seconds = 2
     # https://developers.line.biz/en/reference/messaging-api/#webhook-event-objects
-    kinds: ClassVar[dict[str, Kind]] = {
+    kinds: ClassVar[dict[str, EventMapping]] = {
         "follow": FOLLOW,
         # Whoever blocks and unblocks has not become a friend by it.
         "follow.unblocked": replace(FOLLOW, action="unblock"),

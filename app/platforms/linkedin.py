@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from app.domain.events import Event
 from app.platforms.kit.adapter import Adapter
 from app.platforms.kit.callback import Callback, Reading, Reply
-from app.platforms.kit.event_mappings import Kind, unix_ms
+from app.platforms.kit.event_mappings import EventMapping, unix_ms
 from app.platforms.kit.fields import array, compact_json, dig, json_object, obj, read_each, text
 from app.platforms.kit.handshakes import safe_to_answer
 from app.platforms.kit.places import Body, Header
@@ -22,7 +22,7 @@ NOTIFICATIONS = "ORGANIZATION_SOCIAL_ACTION_NOTIFICATIONS"
 # `subscriber` is the administrator who subscribed the page, never who did it.
 DONE_BY = "decoratedGeneratedActivity.{}.owner"
 SOCIAL = partial(
-    Kind,
+    EventMapping,
     # Each administrator who subscribed is told of one comment under a number of its own.
     identity=("done",),
     time=unix_ms("lastModifiedAt"),
@@ -48,7 +48,7 @@ class LinkedIn(Adapter):
     deadline_seconds = 3
     # Every two hours; three that fail in a row block the endpoint.
     handshake_within_seconds = 3 * 3_600
-    kinds: ClassVar[dict[str, Kind]] = {
+    kinds: ClassVar[dict[str, EventMapping]] = {
         # https://learn.microsoft.com/linkedin/marketing/community-management/organizations/organization-social-action-notifications
         "COMMENT": COMMENT,
         "COMMENT_DELETE": replace(COMMENT, undone=True, undoes="COMMENT"),

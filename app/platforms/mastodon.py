@@ -8,7 +8,7 @@ from pydantic import Field
 
 from app.platforms.kit.adapter import Adapter
 from app.platforms.kit.callback import Callback, Reading, Reply
-from app.platforms.kit.event_mappings import Kind, iso
+from app.platforms.kit.event_mappings import EventMapping, iso
 from app.platforms.kit.fields import dig, json_object, listed, obj, optional_text, read_each, text
 from app.platforms.kit.options import SourceConfig
 from app.platforms.kit.places import Header
@@ -16,7 +16,7 @@ from app.platforms.kit.schemes import HmacScheme
 
 TIME = iso("at")
 SAID = partial(
-    Kind,
+    EventMapping,
     actor="account.id",
     identity=("id",),
     time=iso("created_at"),
@@ -44,9 +44,9 @@ class Mastodon(Adapter):
     numbers_apart = True
     schemes = (HmacScheme(Header("X-Hub-Signature"), prefix="sha256="),)
     accepted = Reply(200)
-    kinds: ClassVar[dict[str, Kind]] = {
+    kinds: ClassVar[dict[str, EventMapping]] = {
         # Sent once an address is confirmed and, where the server asks for it, approved.
-        "account.approved": Kind("join", "id", None, ("id",), TIME, "username"),
+        "account.approved": EventMapping("join", "id", None, ("id",), TIME, "username"),
         # https://docs.joinmastodon.org/entities/Status/
         "post": SAID("post", target="id"),
         "reply": SAID("reply", target="in_reply_to_id"),

@@ -7,13 +7,13 @@ from pydantic import Field
 
 from app.domain.events import Event
 from app.platforms.kit.callback import Callback, Reading
-from app.platforms.kit.event_mappings import Kind, unix, unix_ms
+from app.platforms.kit.event_mappings import EventMapping, unix, unix_ms
 from app.platforms.kit.fields import compact_json, dig, json_object, listed, obj, read_each, text
 from app.platforms.kit.meta_family import POLICY, HubAdapter, HubSource, updates
 from app.platforms.kit.options import SourceConfig
 
 IDENTITY = ("post_id", "comment_id", "from.id", "reaction_type", "created_time")
-REACTION = Kind("like", "from.id", "post_id", IDENTITY, unix("created_time"), "from.name")
+REACTION = EventMapping("like", "from.id", "post_id", IDENTITY, unix("created_time"), "from.name")
 COMMENT = replace(REACTION, action="comment", identity=("comment_id",))
 SHARE = replace(REACTION, action="share", identity=("share_id",))
 
@@ -27,7 +27,7 @@ KINDS = {
     "page.feed.share.add": SHARE,
     "page.feed.share.remove": replace(SHARE, undone=True, undoes="page.feed.share.add"),
     # https://developers.facebook.com/docs/instagram-platform/webhooks/examples
-    "instagram.comments": Kind(
+    "instagram.comments": EventMapping(
         "comment",
         "from.id",
         "post",
@@ -36,7 +36,7 @@ KINDS = {
         "from.username",
         target_aliases=("media.id",),
     ),
-    "instagram.messaging.story_mention": Kind(
+    "instagram.messaging.story_mention": EventMapping(
         "mention", "sender.id", "recipient.id", ("message.mid",), unix_ms("timestamp")
     ),
 }

@@ -13,14 +13,14 @@ from typing import ClassVar
 
 from app.platforms.kit.adapter import Adapter
 from app.platforms.kit.callback import Callback, Reading
-from app.platforms.kit.event_mappings import Kind, iso
+from app.platforms.kit.event_mappings import EventMapping, iso
 from app.platforms.kit.fields import dig, json_object, optional_text, text
 from app.platforms.kit.places import Body, Item, SignedTime
 from app.platforms.kit.schemes import HmacScheme
 
 SIGNED_AT = Item("X-Vouch-Signature", "t")
 WRITTEN = partial(
-    Kind,
+    EventMapping,
     actor="author.id",
     identity=("full_id",),
     time=iso("at"),
@@ -46,7 +46,7 @@ class Reddit(Adapter):
     )
     forged_status = 401
     # https://developers.reddit.com/docs/capabilities/server/trigger-events
-    kinds: ClassVar[dict[str, Kind]] = {
+    kinds: ClassVar[dict[str, EventMapping]] = {
         "PostCreate": POST,
         "PostDelete": replace(POST, undone=True, undoes="PostCreate"),
         "CommentCreate": COMMENT,

@@ -11,7 +11,7 @@ from app.platforms.kit import fields
 from app.platforms.kit.adapter import Adapter
 from app.platforms.kit.callback import Callback, Reading, Reply
 from app.platforms.kit.encodings import fingerprint
-from app.platforms.kit.event_mappings import Kind, unix, unix_decimal
+from app.platforms.kit.event_mappings import EventMapping, unix, unix_decimal
 from app.platforms.kit.fields import dig, joined, listed, read_each, text
 from app.platforms.kit.options import SourceConfig
 from app.platforms.kit.places import Body, Header, SignedTime
@@ -20,7 +20,7 @@ from app.platforms.kit.schemes import HmacScheme
 SIGNED_AT = Header("X-Slack-Request-Timestamp")
 SIGNATURE = HmacScheme(Header("X-Slack-Signature"), (b"v0:", SIGNED_AT, b":", Body()), "v0=",
                        SignedTime(SIGNED_AT, "unix"))  # fmt: skip
-BY_MEMBER = partial(Kind, actor="actor", aliases=("account",))
+BY_MEMBER = partial(EventMapping, actor="actor", aliases=("account",))
 USED = partial(BY_MEMBER, identity=("digest",))
 EVENT = partial(BY_MEMBER, time=unix("event_time"), former_identities=(("event_id",),))
 JOIN = EVENT("join", target="event.channel", identity=("actor", "event.channel", "when"))
@@ -60,7 +60,7 @@ class Slack(Adapter):
     forged_status = 401
     deadline_seconds = 3
     # https://docs.slack.dev/reference/events
-    kinds: ClassVar[dict[str, Kind]] = {
+    kinds: ClassVar[dict[str, EventMapping]] = {
         "team_join": EVENT("join", target="team_id", identity=("actor", "team_id", "when")),
         "member_joined_channel": JOIN,
         "member_left_channel": replace(JOIN, undone=True),

@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from app.platforms.kit.adapter import Adapter
 from app.platforms.kit.callback import Callback, Reading, Reply
-from app.platforms.kit.event_mappings import Kind, unix
+from app.platforms.kit.event_mappings import EventMapping, unix
 from app.platforms.kit.fields import dig, json_object, optional_text
 from app.platforms.kit.handshakes import verified_hub
 from app.platforms.kit.meta_family import HubSource
@@ -23,7 +23,7 @@ SIGNATURE = HmacScheme(
 )
 # Whether every app is sent signatures could not be settled: an address only Strava knows will do.
 ADDRESS = TokenScheme(Query("token"), secrets="address_tokens")
-ACTIVITY = Kind("post", "owner_id", "object_id", ("object_id",), unix("event_time"))
+ACTIVITY = EventMapping("post", "owner_id", "object_id", ("object_id",), unix("event_time"))
 
 
 class StravaSource(HubSource):
@@ -47,10 +47,10 @@ class Strava(Adapter):
     accepted = Reply(200)
     deadline_seconds = 2
     # https://developers.strava.com/docs/webhooks/#event-data
-    kinds: ClassVar[dict[str, Kind]] = {
+    kinds: ClassVar[dict[str, EventMapping]] = {
         "activity.create": ACTIVITY,
         "activity.delete": replace(ACTIVITY, undone=True, undoes="activity.create"),
-        "athlete.deauthorize": Kind(
+        "athlete.deauthorize": EventMapping(
             "authorize",
             "owner_id",
             None,

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from app.platforms.kit.adapter import Adapter
 from app.platforms.kit.callback import Callback, Change, Reading, Reply
-from app.platforms.kit.event_mappings import Kind, unix
+from app.platforms.kit.event_mappings import EventMapping, unix
 from app.platforms.kit.fields import dig, joined, json_object, obj, text
 from app.platforms.kit.options import SecretRef, SourceConfig, matching
 from app.platforms.kit.places import Header
@@ -25,13 +25,15 @@ AS_TAKEN = matching(
 )
 # With its time: after a quiet week Telegram goes on from another number, which may be a known one.
 ID, AT = ("update_id", "date"), unix("date")
-BY_SENDER = partial(Kind, actor="from.id", identity=ID, time=AT, handle="from.username")
+BY_SENDER = partial(EventMapping, actor="from.id", identity=ID, time=AT, handle="from.username")
 MEMBER = "new_chat_member.user"
-JOIN = Kind("join", f"{MEMBER}.id", "chat.id", ID, AT, f"{MEMBER}.username")
+JOIN = EventMapping("join", f"{MEMBER}.id", "chat.id", ID, AT, f"{MEMBER}.username")
 START = BY_SENDER("subscribe", target=f"{MEMBER}.id")
-LIKE = Kind("like", "user.id", "post", ID, AT, "user.username")
-VOTE = Kind("vote", "user.id", "poll_id", ("update_id",), handle="user.username")
-BOOST = Kind("boost", "source.user.id", "chat.id", ("boost_id",), AT, "source.user.username")
+LIKE = EventMapping("like", "user.id", "post", ID, AT, "user.username")
+VOTE = EventMapping("vote", "user.id", "poll_id", ("update_id",), handle="user.username")
+BOOST = EventMapping(
+    "boost", "source.user.id", "chat.id", ("boost_id",), AT, "source.user.username"
+)
 
 
 class TelegramSource(SourceConfig):
@@ -59,7 +61,7 @@ class Telegram(Adapter):
     # Anything else is repeated, and holds up what comes after it.
     malformed_status = 200
     # <field of the update>.<what it says>
-    kinds: ClassVar[dict[str, Kind]] = {
+    kinds: ClassVar[dict[str, EventMapping]] = {
         "chat_member.in": JOIN,
         "chat_member.out": replace(JOIN, undone=True),
         "my_chat_member.in": START,

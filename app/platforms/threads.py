@@ -4,7 +4,7 @@ from typing import Any, ClassVar
 
 from app.domain.events import Event
 from app.platforms.kit.callback import Callback, Reading
-from app.platforms.kit.event_mappings import Kind, iso
+from app.platforms.kit.event_mappings import EventMapping, iso
 from app.platforms.kit.fields import compact_json, dig, json_object, listed, read_each, text
 from app.platforms.kit.meta_family import POLICY, HubAdapter
 
@@ -18,12 +18,12 @@ class Threads(HubAdapter):
     docs = "https://developers.facebook.com/docs/threads/webhooks"
     terms = (POLICY,)
     # <topic>.<field>
-    kinds: ClassVar[dict[str, Kind]] = {
-        "moderate.replies": Kind(
+    kinds: ClassVar[dict[str, EventMapping]] = {
+        "moderate.replies": EventMapping(
             "reply", "value.username", "value.root_post.id", ("value.id",), TIME, "value.username"
         ),
         # It names the reply. No sample of it was found: who deleted it may be missing.
-        "moderate.delete": Kind(
+        "moderate.delete": EventMapping(
             "reply",
             "value.username",
             None,
@@ -32,10 +32,10 @@ class Threads(HubAdapter):
             undone=True,
             undoes="moderate.replies",
         ),
-        "interaction.mentions": Kind(
+        "interaction.mentions": EventMapping(
             "mention", "value.username", "target_id", ("value.id",), TIME, "value.username"
         ),
-        "interaction.mentions.quote": Kind(
+        "interaction.mentions.quote": EventMapping(
             "quote", "value.username", "target_id", ("value.id",), TIME, "value.username"
         ),
     }

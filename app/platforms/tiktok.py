@@ -6,18 +6,18 @@ from typing import Any, ClassVar
 
 from app.platforms.kit.adapter import Adapter
 from app.platforms.kit.callback import Callback, Malformed, Reading, Reply
-from app.platforms.kit.event_mappings import Kind, unix
+from app.platforms.kit.event_mappings import EventMapping, unix
 from app.platforms.kit.fields import dig, json_object, text
 from app.platforms.kit.places import Body, Item, SignedTime
 from app.platforms.kit.schemes import HmacScheme
 
 SIGNED_AT = Item("TikTok-Signature", "t")
-POST = partial(Kind, "post", "user_openid", time=unix("create_time"))
+POST = partial(EventMapping, "post", "user_openid", time=unix("create_time"))
 # Its owner may hide it and show it again as often as they like: it is one post.
 PUBLIC = POST(target="content.post_id", identity=("content.post_id",))
 COMMENTED = "comment.update"
 # API for Business: nothing official was found of this shape. There, `user_openid` is the brand.
-COMMENT = Kind(
+COMMENT = EventMapping(
     "comment",
     "content.unique_identifier",
     "content.video_id",
@@ -43,7 +43,7 @@ class TikTok(Adapter):
         ),
     )
     accepted = Reply(200)
-    kinds: ClassVar[dict[str, Kind]] = {
+    kinds: ClassVar[dict[str, EventMapping]] = {
         # https://developers.tiktok.com/doc/webhooks-events
         "video.publish.completed": POST(target="content.share_id", identity=("content.share_id",)),
         # https://developers.tiktok.com/doc/content-posting-api-reference-get-video-status

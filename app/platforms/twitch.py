@@ -10,7 +10,7 @@ from app.domain.events import Event
 from app.platforms.kit.adapter import Adapter
 from app.platforms.kit.callback import Callback, Reading, Reply
 from app.platforms.kit.days import days
-from app.platforms.kit.event_mappings import Kind, iso
+from app.platforms.kit.event_mappings import EventMapping, iso
 from app.platforms.kit.fields import iso_time, json_object, obj, text
 from app.platforms.kit.options import SecretRef, SourceConfig, matching
 from app.platforms.kit.places import Body, Header, SignedTime
@@ -18,7 +18,7 @@ from app.platforms.kit.schemes import HmacScheme
 
 ID, SENT_AT = "Twitch-Eventsub-Message-Id", "Twitch-Eventsub-Message-Timestamp"
 IN_CHANNEL = partial(
-    Kind,
+    EventMapping,
     actor="event.user_id",
     handle="event.user_login",
     target="event.broadcaster_user_id",
@@ -55,7 +55,7 @@ class Twitch(Adapter):
     )
     # https://dev.twitch.tv/docs/eventsub/eventsub-subscription-types/
     # Twitch may tell one action under two message ids: https://github.com/twitchdev/issues/issues/918
-    kinds: ClassVar[dict[str, Kind]] = {
+    kinds: ClassVar[dict[str, EventMapping]] = {
         "channel.follow": IN_CHANNEL("follow", identity=(*WHO, "at")),
         "channel.subscribe": IN_CHANNEL(
             "subscribe", identity=(*TIER, "day"), former_identities=((*TIER, "day_before"),)

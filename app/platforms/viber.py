@@ -5,13 +5,13 @@ from typing import ClassVar
 
 from app.platforms.kit.adapter import Adapter
 from app.platforms.kit.callback import Callback, Reading, Reply
-from app.platforms.kit.event_mappings import Kind, unix_ms
+from app.platforms.kit.event_mappings import EventMapping, unix_ms
 from app.platforms.kit.fields import json_object, text
 from app.platforms.kit.places import Header
 from app.platforms.kit.schemes import HmacScheme
 
 # What is done is done to the bot whose token signs: the payload does not name it.
-SUBSCRIBE = Kind(
+SUBSCRIBE = EventMapping(
     "subscribe", "user.id", None, ("message_token",), unix_ms("timestamp"), "user.name"
 )
 
@@ -26,7 +26,7 @@ class Viber(Adapter):
     schemes = (HmacScheme(Header("X-Viber-Content-Signature")),)
     accepted = Reply(200)
     # https://developers.viber.com/docs/api/rest-bot-api/#receive-message-from-user
-    kinds: ClassVar[dict[str, Kind]] = {
+    kinds: ClassVar[dict[str, EventMapping]] = {
         "subscribed": SUBSCRIBE,
         "unsubscribed": replace(SUBSCRIBE, actor="user_id", handle=None, undone=True),
         "message": replace(SUBSCRIBE, action="message", actor="sender.id", handle="sender.name"),

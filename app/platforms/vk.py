@@ -8,13 +8,13 @@ from pydantic import Field as Option
 
 from app.platforms.kit.adapter import Adapter
 from app.platforms.kit.callback import Callback, Forged, Reading, Reply
-from app.platforms.kit.event_mappings import Kind, unix
+from app.platforms.kit.event_mappings import EventMapping, unix
 from app.platforms.kit.fields import dig, joined, json_object, listed, obj, text
 from app.platforms.kit.options import SourceConfig, TokenRef
 from app.platforms.kit.places import Field
 from app.platforms.kit.schemes import TokenScheme
 
-OF_EVENT = partial(Kind, actor="person", identity=("event_id",))
+OF_EVENT = partial(EventMapping, actor="person", identity=("event_id",))
 JOIN = OF_EVENT("join", target="group_id")
 LIKE = OF_EVENT("like", target="on")
 COMMENT = OF_EVENT(
@@ -65,7 +65,7 @@ class Vk(Adapter):
     accepted = Reply(200, "ok")
     # Anything else is repeated, and after some of them VK stops calling.
     malformed_status = 200
-    kinds: ClassVar[dict[str, Kind]] = {
+    kinds: ClassVar[dict[str, EventMapping]] = {
         "group_join": JOIN,
         "group_leave": replace(JOIN, undone=True),
         "like_add": LIKE,

@@ -13,7 +13,7 @@ from app.platforms.kit.adapter import Adapter
 from app.platforms.kit.callback import Callback, Example, Forged, Malformed, Reading, Reply
 from app.platforms.kit.encodings import unb64
 from app.platforms.kit.encryption import closed_xml, opened_xml
-from app.platforms.kit.event_mappings import Kind, unix
+from app.platforms.kit.event_mappings import EventMapping, unix
 from app.platforms.kit.fields import dig, obj, read_each, text
 from app.platforms.kit.options import SecretRef, SourceConfig, matching
 from app.platforms.kit.places import Field, Key, Query, SignedTime
@@ -30,7 +30,10 @@ ENCRYPTED = replace(
 AES_KEY = matching(r"[A-Za-z0-9]{43}", "an EncodingAESKey has 43 letters and digits")
 
 BY_PERSON = partial(
-    Kind, actor="FromUserName", identity=("FromUserName", "CreateTime"), time=unix("CreateTime")
+    EventMapping,
+    actor="FromUserName",
+    identity=("FromUserName", "CreateTime"),
+    time=unix("CreateTime"),
 )
 FOLLOW = BY_PERSON("follow", target="ToUserName")
 # The code with which somebody came, before the first scan and after it.
@@ -66,7 +69,7 @@ class WeChat(Adapter):
             frozenset({"follow", "share", "like"}),
         ),
     )
-    kinds: ClassVar[dict[str, Kind]] = {
+    kinds: ClassVar[dict[str, EventMapping]] = {
         # https://developers.weixin.qq.com/doc/offiaccount/Message_Management/Receiving_event_pushes.html
         "subscribe": FOLLOW,
         "unsubscribe": replace(FOLLOW, undone=True),

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from app.domain.events import Event, SameAccount
 from app.platforms.kit.callback import Callback, Reading
-from app.platforms.kit.event_mappings import Kind, unix
+from app.platforms.kit.event_mappings import EventMapping, unix
 from app.platforms.kit.fields import compact_json, dig, json_object, listed, obj, read_each, text
 from app.platforms.kit.meta_family import HubAdapter, HubSource, updates
 from app.platforms.kit.options import SourceConfig
@@ -16,11 +16,13 @@ from app.platforms.kit.options import SourceConfig
 OBJECT = "whatsapp_business_account"
 # One account by three ids: `from` and `wa_id` write some countries' numbers differently.
 ALIASES = ("from", "wa_id", "user_id")
-JOIN = Kind(
+JOIN = EventMapping(
     "join", "account", "group_id", ("group_id", "account", "timestamp"), unix("timestamp"),
     "username", aliases=ALIASES,
 )  # fmt: skip
-WRITTEN = Kind("message", "account", "to", ("id",), unix("timestamp"), "name", aliases=ALIASES)
+WRITTEN = EventMapping(
+    "message", "account", "to", ("id",), unix("timestamp"), "name", aliases=ALIASES
+)
 # What people write. Answers of the system, edits and what could not be read are nothing new.
 MESSAGES = frozenset(
     {"text", "image", "video", "audio", "document", "sticker", "location", "contacts", "order",
@@ -53,7 +55,7 @@ class WhatsApp(HubAdapter):
     name = "whatsapp"
     docs = "https://developers.facebook.com/docs/whatsapp/webhooks/reference"
     config: ClassVar[type[SourceConfig]] = WhatsAppSource
-    kinds: ClassVar[dict[str, Kind]] = {
+    kinds: ClassVar[dict[str, EventMapping]] = {
         "messages": WRITTEN,
         # https://developers.facebook.com/documentation/business-messaging/whatsapp/webhooks/reference/messages/revoke
         "messages.revoke": replace(

@@ -11,7 +11,7 @@ from app.domain.events import Event
 from app.platforms.kit import fields
 from app.platforms.kit.adapter import Adapter
 from app.platforms.kit.callback import Callback, Reading, Reply
-from app.platforms.kit.event_mappings import At, Kind, iso, unix_ms
+from app.platforms.kit.event_mappings import At, EventMapping, iso, unix_ms
 from app.platforms.kit.fields import dig, listed, obj, text
 from app.platforms.kit.handshakes import safe_to_answer
 from app.platforms.kit.options import SecretRef, SourceConfig
@@ -27,25 +27,27 @@ CONSUMER = HmacScheme(Header(HEADER), prefix="sha256=", encoding="base64")
 OAUTH2 = replace(CONSUMER, proof=Header(f"{HEADER}-OAuth2"), secrets="oauth2_secrets")
 CRC_KEYS = {"consumer": CONSUMER.secrets, "oauth2": OAUTH2.secrets}
 
-FOLLOW = partial(Kind, "follow", "payload.source.data.id", "payload.target.data.id",
+FOLLOW = partial(EventMapping, "follow", "payload.source.data.id", "payload.target.data.id",
                  ("event_uuid",), handle="payload.source.data.username")  # fmt: skip
 MENTION = ("payload.id", "filter.user_id")
 # The post is the thing done; event_uuid numbers what one subscription is told of it.
-POST = partial(Kind, actor="payload.author_id", identity=("payload.id",),
+POST = partial(EventMapping, actor="payload.author_id", identity=("payload.id",),
                time=iso("payload.created_at"),
                former_identities=(("event_uuid", "filter.user_id"),))  # fmt: skip
-OLD_FOLLOW = partial(Kind, "follow", "source.id", "target.id",
+OLD_FOLLOW = partial(EventMapping, "follow", "source.id", "target.id",
                      ("created_timestamp", "source.id", "target.id"), unix_ms("created_timestamp"),
                      handle="source.screen_name")  # fmt: skip
 OLD_TIME = partial(fields.formatted_time, pattern="%a %b %d %H:%M:%S %z %Y")
-OLD_POST = partial(Kind, actor="user.id_str", identity=("id_str", "for_user_id"),
+OLD_POST = partial(EventMapping, actor="user.id_str", identity=("id_str", "for_user_id"),
                    time=At(OLD_TIME, "created_at"), handle="user.screen_name")  # fmt: skip
 LIKED = unix_ms("payload.timestamp_ms"), unix_ms("timestamp_ms")
 KINDS = {
     # https://docs.x.com/x-api/activity/event-payloads
     "follow.follow": FOLLOW(),
     "follow.unfollow": FOLLOW(undone=True),
-    "like.create": Kind("like", "liker", "payload.liked_tweet_id", ("event_uuid",), LIKED[0]),
+    "like.create": EventMapping(
+        "like", "liker", "payload.liked_tweet_id", ("event_uuid",), LIKED[0]
+    ),
     "post.repost.create": POST("repost", target="references.retweeted"),
     "post.quote.create": POST("quote", target="references.quoted"),
     "post.reply.create": POST("reply", target="references.replied_to"),
@@ -53,7 +55,9 @@ KINDS = {
     # https://docs.x.com/x-api/account-activity/introduction#payload-examples
     "follow_events.follow": OLD_FOLLOW(),
     "follow_events.unfollow": OLD_FOLLOW(undone=True),
-    "favorite_events": Kind("like", "user.id_str", "favorited_status.id_str", ("id",), LIKED[1]),
+    "favorite_events": EventMapping(
+        "like", "user.id_str", "favorited_status.id_str", ("id",), LIKED[1]
+    ),
     "tweet_create_events.repost": OLD_POST("repost", target="retweeted_status.id_str"),
     "tweet_create_events.quote": OLD_POST("quote", target="quoted_status.id_str"),
     "tweet_create_events.reply": OLD_POST("reply", target="in_reply_to_status_id_str"),

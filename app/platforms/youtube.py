@@ -9,7 +9,7 @@ from pydantic import Field
 
 from app.domain.events import Event
 from app.platforms.kit.callback import Callback, Reading
-from app.platforms.kit.event_mappings import Kind, iso
+from app.platforms.kit.event_mappings import EventMapping, iso
 from app.platforms.kit.fields import dig, iso_time, listed, obj, optional_text, read_each, text
 from app.platforms.kit.options import SourceConfig
 from app.platforms.kit.terms import Terms
@@ -20,7 +20,7 @@ TOPIC = "https://www.youtube.com/xml/feeds/videos.xml?channel_id="
 # Google's guide names it without /xml; the hub knows both, and tells a feed under either.
 ADDRESS = re.compile(r"https?://www\.youtube\.com/(?:xml/)?feeds/videos\.xml\?channel_id=(.+)")
 # An edit, and a video that is shown again, are told like an upload, with a later `updated`.
-UPLOAD = Kind("post", "channelId", "videoId", ("videoId",), iso("at"), "author.name")
+UPLOAD = EventMapping("post", "channelId", "videoId", ("videoId",), iso("at"), "author.name")
 # Only `published` says that the video is an old one.
 NEW_FOR = timedelta(days=2)
 
@@ -36,7 +36,7 @@ class YouTube(WebSubAdapter):
     docs = "https://developers.google.com/youtube/v3/guides/push_notifications"
     hub = "https://pubsubhubbub.appspot.com/subscribe"
     config: ClassVar[type[SourceConfig]] = YouTubeSource
-    kinds: ClassVar[dict[str, Kind]] = {
+    kinds: ClassVar[dict[str, EventMapping]] = {
         "entry": UPLOAD,
         "deleted-entry": replace(UPLOAD, undone=True, undoes="entry"),
     }

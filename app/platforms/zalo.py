@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from app.platforms.kit.adapter import Adapter
 from app.platforms.kit.callback import Callback, Reading, Reply
-from app.platforms.kit.event_mappings import Kind, unix_ms
+from app.platforms.kit.event_mappings import EventMapping, unix_ms
 from app.platforms.kit.fields import json_object, text
 from app.platforms.kit.places import Body, Field, Item, Key
 from app.platforms.kit.schemes import HashScheme
@@ -13,7 +13,9 @@ from app.platforms.kit.schemes import HashScheme
 TIME = unix_ms("timestamp")
 # The id that the same person has when logging in with the app.
 ALIASES = ("user_id_by_app",)
-FOLLOW = Kind("follow", "follower.id", "oa_id", ("timestamp", "follower.id"), TIME, aliases=ALIASES)
+FOLLOW = EventMapping(
+    "follow", "follower.id", "oa_id", ("timestamp", "follower.id"), TIME, aliases=ALIASES
+)
 
 
 class Zalo(Adapter):
@@ -33,10 +35,10 @@ class Zalo(Adapter):
     accepted = Reply(200)
     deadline_seconds = 2
     # https://developers.zalo.me/docs/official-account/webhook/quan-tam/su-kien-nguoi-dung-quan-tam
-    kinds: ClassVar[dict[str, Kind]] = {
+    kinds: ClassVar[dict[str, EventMapping]] = {
         "follow": FOLLOW,
         "unfollow": replace(FOLLOW, undone=True),
-        "user_send": Kind(
+        "user_send": EventMapping(
             "message", "sender.id", "recipient.id", ("message.msg_id",), TIME, aliases=ALIASES
         ),
     }

@@ -15,7 +15,7 @@ from app.domain.answers import Outcome
 from app.domain.attempts import State
 from app.domain.confirmation import Proof
 from app.domain.evidence import Evidence
-from app.schemas.fields import Shape
+from app.schemas.fields import Schema
 from app.steps.events import Made
 from app.steps.history import Whole
 from app.steps.holders import HeldAs
@@ -26,7 +26,7 @@ MAX_DEPTH = 100
 SEES_PERSONAL = Role.OPERATOR
 _NEEDS_ROLE = "x-needs-role"
 
-S = TypeVar("S", bound=Shape)
+S = TypeVar("S", bound=Schema)
 
 
 def sees_personal(role: Role) -> bool:
@@ -41,7 +41,7 @@ def _personal(description: str) -> Any:
     )
 
 
-class Attempt(Shape):
+class Attempt(Schema):
     """One line of the history."""
 
     id: str
@@ -68,7 +68,7 @@ class Attempt(Shape):
     granted_coupon: str | None = _personal("The code of the coupon that it granted.")
 
 
-class Granted(Shape):
+class Granted(Schema):
     """The reward that Gameball shows for the attempt."""
 
     at: datetime | None = Field(description="When Gameball granted it; null: it did not say.")
@@ -79,7 +79,7 @@ class Granted(Shape):
     seen_at: datetime
 
 
-class Confirmation(Shape):
+class Confirmation(Schema):
     """What is known of the reward of an attempt that Gameball accepted."""
 
     counted_before: int | None = Field(
@@ -89,7 +89,7 @@ class Confirmation(Shape):
     granted: Granted | None
 
 
-class AttemptPage(Shape):
+class AttemptPage(Schema):
     """Attempts, newest first."""
 
     items: list[Attempt]
@@ -102,14 +102,14 @@ class PayloadFormat(StrEnum):
     BASE64 = "base64"
 
 
-class Payload(Shape):
+class Payload(Schema):
     """What the platform sent for one action: parsed, as text, or else as bytes in base64."""
 
     format: PayloadFormat
     content: Any
 
 
-class Event(Shape):
+class Event(Schema):
     """One action, as the platform told it."""
 
     id: str
@@ -129,7 +129,7 @@ class Event(Shape):
     payload: Payload | None = _personal("Null once its time is over.")
 
 
-class EventAttempt(Shape):
+class EventAttempt(Schema):
     """An attempt that an event made or proved."""
 
     id: str
@@ -137,7 +137,7 @@ class EventAttempt(Shape):
     state: State
 
 
-class ListedEvent(Shape):
+class ListedEvent(Schema):
     """One line of what platforms sent, and what it earned."""
 
     id: str
@@ -159,7 +159,7 @@ class ListedEvent(Shape):
     attempts: list[EventAttempt] = Field(description="What it made or proved.")
 
 
-class EventPage(Shape):
+class EventPage(Schema):
     """Events, newest first."""
 
     items: list[ListedEvent]
@@ -172,7 +172,7 @@ class EventInFull(ListedEvent):
     payload: Payload | None = _personal("Null once its time is over, or if it can earn nothing.")
 
 
-class Transition(Shape):
+class Transition(Schema):
     """One change of state: when, why, and who or what caused it."""
 
     at: datetime
@@ -182,7 +182,7 @@ class Transition(Shape):
     caused_by: str
 
 
-class Submission(Shape):
+class Submission(Schema):
     """One call to Gameball, and what came back."""
 
     id: int
@@ -198,7 +198,7 @@ class Submission(Shape):
     worker: str
 
 
-class HeldBy(Shape):
+class HeldBy(Schema):
     """The attempt that holds the award of a duplicate."""
 
     attempt_id: str | None = Field(description="Null: it was deleted since.")
@@ -281,7 +281,7 @@ def _impersonal(shown: S) -> S:
         value = getattr(shown, name)
         if _is_personal(field):
             changes[name] = None
-        elif isinstance(value, Shape):
+        elif isinstance(value, Schema):
             changes[name] = _impersonal(value)
     return shown.model_copy(update=changes)
 
@@ -342,7 +342,7 @@ def _listed_fields(row: Any, attempts: Sequence[Made]) -> dict[str, Any]:
     }
 
 
-def _fields(row: Any, shape: type[Shape], but: tuple[str, ...] = ()) -> dict[str, Any]:
+def _fields(row: Any, shape: type[Schema], but: tuple[str, ...] = ()) -> dict[str, Any]:
     return {name: getattr(row, name) for name in shape.model_fields if name not in but}
 
 

@@ -21,7 +21,7 @@ MAX_STATEMENT_BYTES = 4_000
 _WHOLE = re.compile(r"-?[0-9]{1,19}")
 
 
-class Shape(BaseModel):
+class Schema(BaseModel):
     """A request or an answer of our API. Unknown members are refused."""
 
     model_config = ConfigDict(
@@ -80,7 +80,7 @@ Email = Annotated[
 Mobile = Annotated[str, Field(pattern=r"^\+?[0-9 ()./-]{4,32}$")]
 
 
-class Statement(Shape):
+class Statement(Schema):
     """What a customer says of an action. Free JSON; three members of it help to find the rule."""
 
     model_config = ConfigDict(extra="allow")

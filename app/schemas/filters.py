@@ -18,7 +18,7 @@ from app.schemas.fields import (
     CustomerId,
     Line,
     PlatformName,
-    Shape,
+    Schema,
     Whole,
 )
 from app.steps.history import Filter
@@ -67,7 +67,7 @@ _STATES = {state.value: state for state in State}
 States = Annotated[tuple[State, ...], Field(min_length=1), BeforeValidator(_states)]
 
 
-class AttemptFilter(Shape):
+class AttemptFilter(Schema):
     """Which attempts are meant. Criteria that are left out leave nobody out."""
 
     customer_id: CustomerId | None = None

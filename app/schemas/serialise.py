@@ -4,16 +4,16 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-from app.schemas.fields import Shape
+from app.schemas.fields import Schema
 
 
-def as_object(schema: Shape) -> dict[str, Any]:
+def as_object(schema: Schema) -> dict[str, Any]:
     """The schema as what `json` can write: camelCase names, times as texts, null for no value."""
     written: dict[str, Any] = _plain(schema.model_dump(by_alias=True))
     return written
 
 
-def as_json(schema: Shape) -> str:
+def as_json(schema: Schema) -> str:
     """The schema as compact JSON."""
     # pydantic's own writer raises on half a surrogate pair, which platforms do send.
     return json.dumps(as_object(schema), separators=(",", ":"))

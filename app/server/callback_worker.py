@@ -9,19 +9,19 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from app.server.fast_path import PlainCallback
-from app.server.slow_clients import SMALL, Connection, PatientWorker
-from app.storage.coalesce import run_sharing
+from app.server.fast_path import FastCallback
+from app.server.slow_clients import SMALL, Connection, SlowClientWorker
+from app.storage.coalesce import run_coalesced
 
 MOST_TOGETHER = 64
 # A commit that takes longer waits for something else than the disk: nobody waits for it then.
 SLOW_SECONDS = 0.1
 
 # A callback, and the connection on which it waits.
-Arrived = tuple[Connection, PlainCallback]
+Arrived = tuple[Connection, FastCallback]
 
 
-class CallbackWorker(PatientWorker):
+class CallbackWorker(SlowClientWorker):
     """Plain callbacks that are there together share a thread; every other request has its own.
 
     Where its application says ``gathers_callbacks``, those that arrive during a commit wait for its
@@ -38,7 +38,7 @@ class CallbackWorker(PatientWorker):
     def serve_arrived(self, conn: Connection, data: bytes) -> None:
         # A batch of a thousand updates has a thread of its own: others would wait for its end.
         is_small = conn.sock.is_whole and len(data) <= SMALL
-        plain = PlainCallback.read(data, self.app.service.configuration) if is_small else None
+        plain = FastCallback.read(data, self.app.service.configuration) if is_small else None
         if plain is None:
             super().serve_arrived(conn, data)
         else:
@@ -66,11 +66,11 @@ class CallbackWorker(PatientWorker):
         ends: Sequence[Any] = [False] * len(group)
         calls = [partial(self._answer, *arrived) for arrived in group]
         try:
-            ends = run_sharing(calls, partial(self.method_queue.defer, self._end_reading, group))
+            ends = run_coalesced(calls, partial(self.method_queue.defer, self._end_reading, group))
         finally:
             self.method_queue.defer(self._finish_group, group, ends)
 
-    def _answer(self, conn: Connection, plain: PlainCallback) -> bool:
+    def _answer(self, conn: Connection, plain: FastCallback) -> bool:
         """Whether its connection stays for another request."""
         self._count()
         is_full = len(self.keepalived_conns) >= self.max_keepalived

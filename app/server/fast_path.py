@@ -32,7 +32,7 @@ _ODD = frozenset({"expect", "transfer-encoding", "upgrade"})
 
 
 @dataclass(frozen=True, slots=True)
-class PlainCallback:
+class FastCallback:
     """An event posted to a source of ours. ``is_last``: its sender wants the connection closed."""
 
     adapter: Adapter

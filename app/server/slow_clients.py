@@ -131,7 +131,7 @@ class Connections:
             yield self[0]
 
 
-class PatientWorker(ThreadWorker):  # type: ignore[misc]
+class SlowClientWorker(ThreadWorker):  # type: ignore[misc]
     """The threaded worker, whose threads serve requests that have arrived, each in its lane."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

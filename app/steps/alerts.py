@@ -9,10 +9,10 @@ from typing import Any
 from sqlalchemy import Connection, Row, bindparam, exists, func, insert, or_, select, text, update
 from sqlalchemy.orm import aliased
 
-from app.domain.alerts import CONFIRMED, Judgement, Kind, Situation
+from app.domain.alerts import CONFIRMED, AlertKind, Judgement, Situation
 from app.domain.attempts import State
 from app.domain.clock import is_still_to_come, latest, new_id
-from app.domain.sources import Expected, troubles
+from app.domain.sources import Expected, issues
 from app.steps import health
 from app.steps.ledger import insert_new
 from app.steps.sources import judged_seen
@@ -60,7 +60,7 @@ class What(StrEnum):
 class Changed:
     """An alert that this look raised or cleared."""
 
-    kind: Kind
+    kind: AlertKind
     subject: str
     what: What
 
@@ -97,8 +97,8 @@ def situation(
         forwarding.pause_reason,
         forwarding.oldest_due_at,
         _ended(connection, now - timedelta(seconds=within_seconds)),
-        {name: troubles(seen[name], expected[name], now) for name in expected},
-        {name: troubles(seen[name], lowered[name], now) for name in lowered},
+        {name: issues(seen[name], expected[name], now) for name in expected},
+        {name: issues(seen[name], lowered[name], now) for name in lowered},
     )
 
 
@@ -110,7 +110,7 @@ def settle(
     The database's own constraint decides who raises, and a conditional UPDATE who clears.
     """
     names = list(receivers)
-    still = {(Kind(row.kind), row.subject): row for row in open_alerts(connection)}
+    still = {(AlertKind(row.kind), row.subject): row for row in open_alerts(connection)}
     changed = [
         Changed(kind, subject, What.RAISED)
         for (kind, subject), told in judgement.wrong.items()
@@ -126,7 +126,7 @@ def settle(
 def test(connection: Connection, receivers: Iterable[str], now: datetime) -> None:
     """Notices that wake nobody: of an alert that is over as soon as it is raised."""
     told = "a test: somebody wants to know whether this arrives"
-    row = {"kind": Kind.TEST, "subject": "", "text": told, "raised_at": now, "cleared_at": now}
+    row = {"kind": AlertKind.TEST, "subject": "", "text": told, "raised_at": now, "cleared_at": now}
     alert_id = connection.execute(insert(AlertRow).values(row).returning(AlertRow.id)).scalar_one()
     _notify(connection, alert_id, What.RAISED, receivers, now)
 
@@ -204,7 +204,12 @@ def _ended(connection: Connection, since: datetime) -> dict[State, int]:
 
 
 def _raise(
-    connection: Connection, kind: Kind, subject: str, told: str, names: list[str], now: datetime
+    connection: Connection,
+    kind: AlertKind,
+    subject: str,
+    told: str,
+    names: list[str],
+    now: datetime,
 ) -> bool:
     row = {"kind": kind, "subject": subject, "text": told[:MAX_TEXT], "raised_at": now}
     made = connection.execute(insert_new(connection, AlertRow, AlertRow.id), row).first()

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Row
 
 from app.domain.attempts import State
 from app.steps.ledger import Award, earned_state, enter, is_barred
-from app.steps.transitions import Move, move, move_all
+from app.steps.transitions import StateChange, change_state, change_states
 from app.storage.jobs import MOST_ITEMS
 
 ALREADY_AWARDED = "the award ledger already holds this award"
@@ -36,7 +36,7 @@ def earn(
     won = bool(enter(connection, [award], now))
     hold_seconds = changes.get("hold_seconds", attempt.hold_seconds)
     end = _end(connection, award, hold_seconds, reason, now, won=won)
-    move(
+    change_state(
         connection,
         attempt.id,
         State(attempt.state),
@@ -75,7 +75,7 @@ def earn_all(
             end = _end(connection, awards[one.id], one.hold_seconds, reason, now, won=one.id in won)
             also = {"customer_id": customer_id, **end.changes, **changes[one.id]}
             moves.append(replace(end, changes=also))
-        move_all(connection, State(some[0].state), moves, caused_by, now)
+        change_states(connection, State(some[0].state), moves, caused_by, now)
 
 
 def _award(attempt: Row[Any], customer_id: str, changes: Mapping[str, Any]) -> Award:
@@ -98,10 +98,12 @@ def _end(
     now: datetime,
     *,
     won: bool,
-) -> Move:
+) -> StateChange:
     if won:
         next_at = now + timedelta(seconds=hold_seconds)
-        return Move(award.attempt_id, earned_state(hold_seconds), reason, {"next_at": next_at})
+        return StateChange(
+            award.attempt_id, earned_state(hold_seconds), reason, {"next_at": next_at}
+        )
     if is_barred(connection, award):
-        return Move(award.attempt_id, State.REFUSED, BARRED, {"next_at": None})
-    return Move(award.attempt_id, State.DUPLICATE, ALREADY_AWARDED, {"next_at": None})
+        return StateChange(award.attempt_id, State.REFUSED, BARRED, {"next_at": None})
+    return StateChange(award.attempt_id, State.DUPLICATE, ALREADY_AWARDED, {"next_at": None})

@@ -15,7 +15,7 @@ from app.domain.evidence import Evidence
 from app.steps import history
 from app.steps.audit import Change, record
 from app.steps.history import Filter
-from app.steps.operator_actions import BEGINS_IN, Act, act_on_each
+from app.steps.operator_actions import BEGINS_IN, OperatorAction, act_on_each
 from app.storage.tables import BULK_JOBS, BulkJobRow
 from app.storage.vault import vault_of
 
@@ -44,7 +44,7 @@ class Progress(StrEnum):
     STOPPED = "stopped"
 
 
-def narrowed(act: Act, wanted: Filter) -> Filter:
+def narrowed(act: OperatorAction, wanted: Filter) -> Filter:
     """The same attempts, of those only whose state allows it. Raises `WrongStates`."""
     wrong = [state for state in wanted.states if state not in BEGINS_IN[act]]
     if wrong:
@@ -52,14 +52,14 @@ def narrowed(act: Act, wanted: Filter) -> Filter:
     return replace(wanted, states=wanted.states or tuple(sorted(BEGINS_IN[act])))
 
 
-def count(connection: Connection, act: Act, wanted: Filter, now: datetime) -> int:
+def count(connection: Connection, act: OperatorAction, wanted: Filter, now: datetime) -> int:
     """How many it would be about. Of a long history it takes long: never while writing."""
     return history.count(connection, narrowed(act, wanted), _before(now))
 
 
 def start(
     connection: Connection,
-    act: Act,
+    act: OperatorAction,
     wanted: Filter,
     matched: int,
     caused_by: str,
@@ -119,7 +119,7 @@ def advance(connection: Connection, job_id: str, now: datetime, size: int | None
         return False
     meant = _filter(_said(_opened(connection, job)))
     page = history.page(connection, meant, size, job.before_id)
-    act = Act(job.act)
+    act = OperatorAction(job.act)
     reason = f"{act} of many by a person (bulk {job.id})"
     ids = [row.id for row in page]
     done = act_on_each(connection, act, ids, _still(meant), reason, job.caused_by, now)

@@ -18,7 +18,7 @@ from app.steps.intake import new_attempt
 from app.steps.ledger import holds, insert_new
 from app.steps.locks import lock_customer
 from app.steps.proving import event_attempt
-from app.steps.transitions import move, remember, transition
+from app.steps.transitions import change_state, record_transitions, transition
 from app.storage.tables import AttemptRow, IdentityRow
 from app.storage.vault import vault_of
 
@@ -66,7 +66,9 @@ def claim(
         return attempt.id, State(attempt.state)
     # Not which customer: the attempt says so, as long as it may.
     by = "customer"
-    remember(connection, [transition(attempt_id, None, State.CHECKING, "claimed", by, now)])
+    record_transitions(
+        connection, [transition(attempt_id, None, State.CHECKING, "claimed", by, now)]
+    )
     # A claim that is about the same occurrence as the event, the ledger refuses by itself.
     if made.rule.repeat is not Repeat.ONCE and _was_told(connection, attempt, now):
         return attempt_id, State.DUPLICATE
@@ -133,7 +135,7 @@ def _was_told(connection: Connection, attempt: Row[Any], now: datetime) -> bool:
     told = event_attempt(connection, attempt, now)
     if told is None:
         return False
-    move(
+    change_state(
         connection,
         attempt.id,
         State.CHECKING,
@@ -151,7 +153,7 @@ def _await_proof(connection: Connection, attempt: Row[Any], now: datetime) -> St
     """Leave the claim waiting, unless the platform's event came first and was paid for."""
     if not holds(connection, attempt.challenge_id, attempt.customer_id, attempt.occurrence):
         return State.CHECKING
-    move(
+    change_state(
         connection,
         attempt.id,
         State.CHECKING,

@@ -80,7 +80,7 @@ def times(now: datetime) -> dict[str, datetime]:
     }
 
 
-def doubt_those_ahead(connection: Connection, now: datetime, limit: int) -> int:
+def mark_those_ahead(connection: Connection, now: datetime, limit: int) -> int:
     """Have looked for, and soon, what got no answer and says that it is still to be made.
 
     By its time a repeat would be in time for an echo, long after there is any: it would be paid
@@ -90,13 +90,13 @@ def doubt_those_ahead(connection: Connection, now: datetime, limit: int) -> int:
         return 0
     found = connection.execute(_TO_BE_DOUBTED, {**times(now), "most": limit}).all()
     for attempt in found:
-        doubt(connection, attempt, now)
+        mark_possibly_sent(connection, attempt, now)
         at_once = update(AttemptRow).where(AttemptRow.id == attempt.id)
         connection.execute(at_once.values(next_at=now))
     return len(found)
 
 
-def doubt(connection: Connection, attempt: Any, now: datetime) -> None:
+def mark_possibly_sent(connection: Connection, attempt: Any, now: datetime) -> None:
     """Note that something of the attempt may have landed at any time until now.
 
     Before its present round, so that it spends no retry.

@@ -9,12 +9,12 @@ from typing import Any
 
 from sqlalchemy import Connection, Executable, Row, func, or_, select, update
 
-from app.domain.answers import TREATMENTS, Outcome, Then
+from app.domain.answers import TREATMENTS, Disposition, Outcome
 from app.domain.attempts import State
 from app.domain.confirmation import Case, Grant, Judgement, Look, Proof, Seen, Span, Verdict, judge
 from app.steps.leases import HAS_ONE_IN_FLIGHT
 from app.steps.ledger import insert_new
-from app.steps.transitions import move
+from app.steps.transitions import change_state
 from app.storage.tables import (
     GRANTS,
     AttemptRow,
@@ -29,7 +29,7 @@ from app.storage.vault import vault_of
 _MAY_HAVE_LANDED = tuple(
     outcome
     for outcome, treatment in TREATMENTS.items()
-    if treatment.may_have_landed or treatment.then is Then.ACCEPT
+    if treatment.may_have_landed or treatment.then is Disposition.ACCEPT
 )
 _KNOWN = (
     AttemptRow.id,
@@ -312,7 +312,7 @@ def _enter(connection: Connection, attempt: Row[Any], grant: Grant, now: datetim
 def _end(
     connection: Connection, attempt: Row[Any], to_state: State, judged: Judgement, now: datetime
 ) -> None:
-    move(
+    change_state(
         connection,
         attempt.id,
         State.ACCEPTED,

@@ -14,7 +14,7 @@ from app.steps.accounts import forget_ids, locked
 from app.steps.audit import Change, record
 from app.steps.ledger import enter_under_every_key
 from app.steps.retention import strip_events
-from app.steps.transitions import move
+from app.steps.transitions import change_state
 from app.steps.withdrawal import free_unless_paid, withdraw
 from app.storage.hashes import hashes_of
 from app.storage.tables import (
@@ -161,7 +161,7 @@ def _end(connection: Connection, attempt: Row[Any], now: datetime) -> None:
         # It stays dead for the books; nobody can replay it.
         free_unless_paid(connection, attempt.id)
     elif state is State.ACCEPTED:
-        move(
+        change_state(
             connection,
             attempt.id,
             state,

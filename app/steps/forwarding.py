@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, exists, select, update
 
-from app.domain.answers import Answer, Outcome, Then
+from app.domain.answers import Answer, Disposition, Outcome
 from app.domain.attempts import State
 from app.domain.retries import (
     Decision,
@@ -18,9 +18,9 @@ from app.domain.retries import (
 )
 from app.steps import clock_skew, leases, submissions
 from app.steps.ledger import release
-from app.steps.rate_limit import Pace, answered, lock_forwarding, started, turns
-from app.steps.restore import doubt_new
-from app.steps.transitions import move
+from app.steps.rate_limit import RateLimit, answered, lock_forwarding, slots, started
+from app.steps.restore import mark_new_possibly_sent
+from app.steps.transitions import change_state
 from app.steps.undo import is_void, withdraw_void
 from app.storage.tables import ATTEMPTS, AttemptRow, SubmissionRow
 from app.storage.vault import vault_of
@@ -65,14 +65,14 @@ _PUT_OFF_ALL = (
 class ForwardingPolicy:
     """Everything that decides about submissions, beside Gameball's answers."""
 
-    pace: Pace
+    pace: RateLimit
     retries: RetryPolicy
     lease_seconds: float
     first_look_seconds: float = 90  # from acceptance to the first look at the reward
 
 
 @dataclass(frozen=True, slots=True)
-class Started:
+class StartedSubmission:
     """A submission that this worker may make, and only until ``lease_until``."""
 
     submission_id: int
@@ -91,7 +91,7 @@ class Started:
 
 
 @dataclass(frozen=True, slots=True)
-class NotNow:
+class Deferred:
     """Nothing was started. ``next_at``: nothing at all may be started before; None: try others."""
 
     next_at: datetime | None = None
@@ -107,36 +107,36 @@ def due_attempts(connection: Connection, now: datetime, limit: int) -> list[Row[
 
 def start(
     connection: Connection, attempt_id: str, worker: str, policy: ForwardingPolicy, now: datetime
-) -> Started | NotNow:
+) -> StartedSubmission | Deferred:
     """Begin a submission: pace, pause, lease and the submission's row, or nothing of it.
 
     The row is written before the call. A worker that dies leaves it without an end, which says
     "may have landed".
     """
     forwarding = lock_forwarding(connection, now)
-    turn = turns(connection, forwarding, policy.pace, now)
+    turn = slots(connection, forwarding, policy.pace, now)
     if turn.next_at is not None:
-        return NotNow(turn.next_at)
+        return Deferred(turn.next_at)
     lease_until = now + timedelta(seconds=policy.lease_seconds)
-    leased = leases.take(connection, attempt_id, lease_until, now)
+    leased = leases.acquire(connection, attempt_id, lease_until, now)
     if leased is None:
-        return NotNow()
+        return Deferred()
     attempt = vault_of(connection).open_row(ATTEMPTS, leased)
     if is_void(connection, attempt):
-        leases.give_back(connection, attempt.id, attempt.fence)
+        leases.release(connection, attempt.id, attempt.fence)
         withdraw_void(connection, attempt, now)
-        return NotNow()
+        return Deferred()
     clear_at = submissions.echoes_until(
         connection, attempt, policy.retries.window_at_most_seconds, now
     )
     if clear_at is not None:
-        leases.give_back(connection, attempt.id, attempt.fence, next_at=clear_at)
+        leases.release(connection, attempt.id, attempt.fence, next_at=clear_at)
         _put_off_all_like(connection, attempt, clear_at)
-        return NotNow()
-    doubt_new(connection, forwarding, attempt, now)
+        return Deferred()
+    mark_new_possibly_sent(connection, forwarding, attempt, now)
     started(connection, forwarding, policy.pace, now)
     submission_id = submissions.begin(connection, attempt, worker, now)
-    return Started(
+    return StartedSubmission(
         submission_id,
         attempt.id,
         attempt.fence,
@@ -163,7 +163,11 @@ def _put_off_all_like(connection: Connection, attempt: Any, until: datetime) -> 
 
 
 def finish(
-    connection: Connection, made: Started, answer: Answer, policy: ForwardingPolicy, now: datetime
+    connection: Connection,
+    made: StartedSubmission,
+    answer: Answer,
+    policy: ForwardingPolicy,
+    now: datetime,
 ) -> Decision | None:
     """Record how a submission ended and what follows; None when the lease was lost meanwhile.
 
@@ -171,31 +175,37 @@ def finish(
     """
     submissions.end(connection, made.submission_id, answer, now)
     answered(connection, answer, policy.pace, made.started_at, now)
-    if not leases.give_back(connection, made.attempt_id, made.fence):
+    if not leases.release(connection, made.attempt_id, made.fence):
         return _late(connection, made, answer, policy, now)
     decision = decide(answer, _past_of(connection, made, answer), policy.retries, now)
-    if decision.then is Then.ACCEPT:
+    if decision.then is Disposition.ACCEPT:
         decision = replace(decision, next_at=_first_look(policy, now))
     _apply(connection, made.attempt_id, decision, f"worker:{answer.outcome}", now)
     return decision
 
 
-def landed_after_all(connection: Connection, made: Started, now: datetime) -> None:
+def landed_after_all(connection: Connection, made: StartedSubmission, now: datetime) -> None:
     """End without sending: the customer's progress shows that an earlier submission landed."""
     answer = Answer(Outcome.NOT_SENT, message="not sent: the progress shows an earlier one")
     submissions.end(connection, made.submission_id, answer, now)
-    if leases.give_back(connection, made.attempt_id, made.fence):
+    if leases.release(connection, made.attempt_id, made.fence):
         reason = "an earlier submission had landed, as the customer's progress shows"
-        _apply(connection, made.attempt_id, Decision(Then.ACCEPT, reason), "worker:progress", now)
+        _apply(
+            connection,
+            made.attempt_id,
+            Decision(Disposition.ACCEPT, reason),
+            "worker:progress",
+            now,
+        )
 
 
 def cannot_know(
-    connection: Connection, made: Started, policy: ForwardingPolicy, now: datetime
+    connection: Connection, made: StartedSubmission, policy: ForwardingPolicy, now: datetime
 ) -> None:
     """End without sending: whether an earlier submission landed cannot be known, yet or at all."""
     answer = Answer(Outcome.NOT_SENT, message="not sent: unknown whether an earlier one landed")
     submissions.end(connection, made.submission_id, answer, now)
-    if not leases.give_back(connection, made.attempt_id, made.fence):
+    if not leases.release(connection, made.attempt_id, made.fence):
         return
     decision = decide(answer, _past_of(connection, made, answer), policy.retries, now)
     settled_at = settles_at(made, policy)
@@ -204,7 +214,7 @@ def cannot_know(
     _apply(connection, made.attempt_id, decision, "worker:unknown", now)
 
 
-def refuse(connection: Connection, made: Started, reason: str, now: datetime) -> bool:
+def refuse(connection: Connection, made: StartedSubmission, reason: str, now: datetime) -> bool:
     """End without sending: Gameball says that the customer cannot be rewarded.
 
     Whether it was refused. Its award is free again, as nothing of it can have landed; where
@@ -216,9 +226,9 @@ def refuse(connection: Connection, made: Started, reason: str, now: datetime) ->
         return False
     answer = Answer(Outcome.NOT_SENT, message="not sent: Gameball says it would not be rewarded")
     submissions.end(connection, made.submission_id, answer, now)
-    if not leases.give_back(connection, made.attempt_id, made.fence):
+    if not leases.release(connection, made.attempt_id, made.fence):
         return True
-    move(
+    change_state(
         connection,
         made.attempt_id,
         State.DUE,
@@ -231,19 +241,19 @@ def refuse(connection: Connection, made: Started, reason: str, now: datetime) ->
     return True
 
 
-def never_landed(connection: Connection, made: Started) -> None:
+def never_landed(connection: Connection, made: StartedSubmission) -> None:
     """Note that the earlier submissions without an answer did not land; this one may be sent."""
     submissions.never_landed(connection, made.attempt_id, before=made.submission_id)
 
 
-def must_look_first(made: Started, policy: ForwardingPolicy, now: datetime) -> bool:
+def must_look_first(made: StartedSubmission, policy: ForwardingPolicy, now: datetime) -> bool:
     """Whether sending now could pay twice: an unanswered one is older than the dedup window."""
     since = unresolved_since(made.past)
     oldest = now - timedelta(seconds=policy.retries.window_at_least_seconds)
     return since is not None and since < oldest
 
 
-def settles_at(made: Started, policy: ForwardingPolicy) -> datetime | None:
+def settles_at(made: StartedSubmission, policy: ForwardingPolicy) -> datetime | None:
     """From when on the progress would show every unanswered submission that landed."""
     until = unresolved_until(made.past)
     return until and until + timedelta(seconds=policy.retries.window_at_most_seconds)
@@ -251,16 +261,16 @@ def settles_at(made: Started, policy: ForwardingPolicy) -> datetime | None:
 
 def reclaim(connection: Connection, policy: ForwardingPolicy, now: datetime, limit: int) -> int:
     """Take back what workers left that are gone; how many. What they sent may have landed."""
-    clock_skew.doubt_those_ahead(connection, now, limit)
-    lost = leases.lost(connection, now, limit)
+    clock_skew.mark_those_ahead(connection, now, limit)
+    lost = leases.expired(connection, now, limit)
     for attempt in lost:
-        if not leases.give_back(connection, attempt.id, attempt.fence):
+        if not leases.release(connection, attempt.id, attempt.fence):
             continue
         answer = Answer(Outcome.UNKNOWN, message="the worker stopped before an answer")
         past = submissions.past(connection, attempt.id, attempt.round)
         submissions.end_unfinished(connection, attempt.id, answer, now)
         if attempt.lease_until > now:
-            clock_skew.doubt(connection, attempt, now)
+            clock_skew.mark_possibly_sent(connection, attempt, now)
         decision = decide(answer, past, policy.retries, now)
         if decision.next_at is not None:
             # The lease was wait enough; soon enough, Gameball's dedup window still tells.
@@ -269,9 +279,9 @@ def reclaim(connection: Connection, policy: ForwardingPolicy, now: datetime, lim
     return len(lost)
 
 
-def _past_of(connection: Connection, made: Started, answer: Answer) -> tuple[Past, ...]:
+def _past_of(connection: Connection, made: StartedSubmission, answer: Answer) -> tuple[Past, ...]:
     """What came before, as it is known by now: an earlier call may have been answered late."""
-    if answer.treatment.then is Then.ACCEPT:
+    if answer.treatment.then is Disposition.ACCEPT:
         return made.past
     return submissions.past(connection, made.attempt_id, made.round, before=made.submission_id)
 
@@ -279,9 +289,9 @@ def _past_of(connection: Connection, made: Started, answer: Answer) -> tuple[Pas
 def _apply(
     connection: Connection, attempt_id: str, decision: Decision, caused_by: str, now: datetime
 ) -> None:
-    to_state = {Then.ACCEPT: State.ACCEPTED, Then.DIE: State.DEAD}.get(decision.then)
+    to_state = {Disposition.ACCEPT: State.ACCEPTED, Disposition.DIE: State.DEAD}.get(decision.then)
     if to_state is not None:
-        move(
+        change_state(
             connection,
             attempt_id,
             State.DUE,
@@ -303,14 +313,14 @@ def _first_look(policy: ForwardingPolicy, now: datetime) -> datetime:
 
 def _late(
     connection: Connection,
-    made: Started,
+    made: StartedSubmission,
     answer: Answer,
     policy: ForwardingPolicy,
     now: datetime,
 ) -> Decision | None:
     """An answer after the lease was lost. Acceptance still counts, if nobody is at it now."""
     submissions.forget_if_erased(connection, made.submission_id)
-    if answer.treatment.then is not Then.ACCEPT:
+    if answer.treatment.then is not Disposition.ACCEPT:
         return None
     free = select(AttemptRow.id).where(
         AttemptRow.id == made.attempt_id,
@@ -321,6 +331,6 @@ def _late(
     if connection.execute(free.with_for_update()).first() is None:
         return None
     reason = "accepted, though the answer came late"
-    decision = Decision(Then.ACCEPT, reason, _first_look(policy, now))
+    decision = Decision(Disposition.ACCEPT, reason, _first_look(policy, now))
     _apply(connection, made.attempt_id, decision, "worker:late", now)
     return decision

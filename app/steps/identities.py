@@ -15,7 +15,7 @@ from app.steps.awards import ALREADY_AWARDED, earn_all
 from app.steps.ledger import insert_new
 from app.steps.locks import lock_customer
 from app.steps.proving import Fulfilment, claims_since, confirm, proven_by, unproven_claims
-from app.steps.transitions import move
+from app.steps.transitions import change_state
 from app.storage.tables import ATTEMPTS, IDENTITIES, AttemptRow, EventRow, IdentityRow
 from app.storage.vault import vault_of
 
@@ -260,7 +260,7 @@ def _confirm(
         caused_by=caused_by,
         now=now,
     )
-    move(
+    change_state(
         connection,
         attempt.id,
         State.UNLINKED,

@@ -21,10 +21,10 @@ from app.steps.former_keys import without_known
 from app.steps.joining import Joining, join, joinings_of
 from app.steps.ledger import Award, award_rows, earned_state, enter, is_barred
 from app.steps.locks import lock_accounts
-from app.steps.prefetch import Early, look_early
+from app.steps.prefetch import Prefetched, prefetch
 from app.steps.proving import Fulfilment, claims_since, confirm, proven_by, unproven_claims
 from app.steps.retelling import retell
-from app.steps.transitions import remember, transition
+from app.steps.transitions import record_transitions, transition
 from app.steps.undo import UNDONE_BEFORE, authors, names_of, undo, undone_before, who_acted
 from app.storage.bulk import insert_if_all_new, insert_rows
 from app.storage.hashes import Hashes, hashes_of
@@ -122,7 +122,7 @@ def receive(connection: Connection, items: Sequence[Arrival | Joining]) -> Seque
         accounts |= _whole_accounts(connection, arrivals.values(), joinings)
         beside = _beside_accounts(arrivals.values())
         since = _claims_since(items)
-        early = look_early(connection, event_rows, accounts, since, beside)
+        early = prefetch(connection, event_rows, accounts, since, beside)
     written = insert_rows(connection, EventRow, event_rows) if early is None else early.new_events
     new_ids = set(ids.values())
     if written < len(event_rows):
@@ -190,7 +190,7 @@ def _joined(
     fresh: Mapping[str, Arrival],
     joinings: Sequence[Joining],
     locked_ids: set[Id],
-    early: Early | None,
+    early: Prefetched | None,
 ) -> Known:
     """What is known of the accounts, after the ids that arrived together were joined."""
     accounts = _accounts(fresh.values()) | {one for join in joinings for one in join.ids}
@@ -238,7 +238,7 @@ def _event_row(vault: Vault, hashes: Hashes, event_id: str, arrival: Arrival) ->
 
 
 def _make_attempts(
-    connection: Connection, fresh: Mapping[str, Arrival], known: Known, early: Early | None
+    connection: Connection, fresh: Mapping[str, Arrival], known: Known, early: Prefetched | None
 ) -> dict[str, list[State]]:
     earning = {i: a for i, a in fresh.items() if a.rules and not a.event.undone}
     if not earning:
@@ -331,7 +331,7 @@ def _write_drafts(
         barred = {i for i in awards.keys() - won if is_barred(connection, awards[i])}
         made = _drawn_up(vault_of(connection), drafts, won, barred)
         insert_rows(connection, AttemptRow, made.attempts)
-        remember(connection, made.timeline)
+        record_transitions(connection, made.timeline)
     for draft, row in zip(drafts, made.attempts, strict=True):
         states.setdefault(draft.event_id, []).append(row["state"])
 

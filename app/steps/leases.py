@@ -23,7 +23,7 @@ HAS_ONE_IN_FLIGHT = exists().where(
 # Made once: SQLAlchemy takes longer to prepare a statement than the database to run it. What is
 # set are the parameters that are named like columns.
 _WANTED = select(AttemptRow.id).where(AttemptRow.id == bindparam("wanted"))
-_TAKE = (
+_ACQUIRE = (
     update(AttemptRow)
     .where(
         AttemptRow.id == _WANTED.with_for_update(skip_locked=True).scalar_subquery(),
@@ -36,7 +36,7 @@ _TAKE = (
     .values(lease_until=bindparam("until"), fence=AttemptRow.fence + 1)
     .returning(AttemptRow.__table__)
 )
-_GIVE_BACK = update(AttemptRow).where(
+_RELEASE = update(AttemptRow).where(
     AttemptRow.id == bindparam("held"),
     AttemptRow.fence == bindparam("held_by"),
     AttemptRow.lease_until.is_not(None),
@@ -52,7 +52,7 @@ _HELD = (
 )
 # Whether a lease ran out; to be executed with `times`.
 RAN_OUT = AttemptRow.lease_until.is_not(None) & ran_out(AttemptRow.lease_until)
-_LOST = (
+_EXPIRED = (
     select(
         AttemptRow.id,
         AttemptRow.fence,
@@ -66,18 +66,18 @@ _LOST = (
 )
 
 
-def take(
+def acquire(
     connection: Connection, attempt_id: str, lease_until: datetime, now: datetime
 ) -> Row[Any] | None:
     """Take the attempt by one conditional UPDATE, unless its customer has one in flight."""
     wanted = {"wanted": attempt_id, "now": now, "until": lease_until}
-    return connection.execute(_TAKE, wanted).one_or_none()
+    return connection.execute(_ACQUIRE, wanted).one_or_none()
 
 
-def give_back(connection: Connection, attempt_id: str, fence: int, **values: Any) -> bool:
+def release(connection: Connection, attempt_id: str, fence: int, **values: Any) -> bool:
     """Give a lease back; False when it was no longer this one."""
     held = {"held": attempt_id, "held_by": fence, "lease_until": None, **values}
-    return connection.execute(_GIVE_BACK, held).rowcount == 1
+    return connection.execute(_RELEASE, held).rowcount == 1
 
 
 def is_held(connection: Connection, attempt_id: str, fence: int) -> bool:
@@ -86,6 +86,6 @@ def is_held(connection: Connection, attempt_id: str, fence: int) -> bool:
     return connection.execute(_HELD, held).first() is not None
 
 
-def lost(connection: Connection, now: datetime, limit: int) -> list[Row[Any]]:
+def expired(connection: Connection, now: datetime, limit: int) -> list[Row[Any]]:
     """The attempts whose lease ran out: whoever held them is gone, or too late."""
-    return list(connection.execute(_LOST, {**times(now), "most": limit}))
+    return list(connection.execute(_EXPIRED, {**times(now), "most": limit}))

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Row, delete, exists, select
 from app.domain.attempts import CANCELLABLE, REPLAYABLE, State
 from app.steps.audit import Change, record
 from app.steps.ledger import award_of, enter
-from app.steps.transitions import move
+from app.steps.transitions import change_state
 from app.steps.undo import is_void
 from app.steps.withdrawal import withdraw
 from app.storage.tables import AttemptRow, AwardRow, BarRow
@@ -21,7 +21,7 @@ class NotAllowed(Exception):  # noqa: N818 -- reads as the claim it makes
     """The attempt's state does not allow it. The text is for the caller."""
 
 
-class Act(StrEnum):
+class OperatorAction(StrEnum):
     """What a person may do to one attempt, and to many at once."""
 
     REPLAY = "replay"
@@ -29,7 +29,10 @@ class Act(StrEnum):
 
 
 # The states that an act may begin in.
-BEGINS_IN: Mapping[Act, frozenset[State]] = {Act.REPLAY: REPLAYABLE, Act.CANCEL: CANCELLABLE}
+BEGINS_IN: Mapping[OperatorAction, frozenset[State]] = {
+    OperatorAction.REPLAY: REPLAYABLE,
+    OperatorAction.CANCEL: CANCELLABLE,
+}
 
 
 def replay(connection: Connection, attempt_id: str, caused_by: str, now: datetime) -> State | None:
@@ -77,7 +80,7 @@ def lift_bar(
 
 def act_on_each(
     connection: Connection,
-    act: Act,
+    act: OperatorAction,
     attempt_ids: Iterable[str],
     is_meant: Callable[[Row[Any]], bool],
     reason: str,
@@ -95,7 +98,7 @@ def act_on_each(
         attempt = _locked(connection, attempt_id)
         with suppress(NotAllowed):
             if attempt is not None and is_meant(attempt):
-                _ACTS[act](connection, attempt, reason, caused_by, now)
+                _ACTIONS[act](connection, attempt, reason, caused_by, now)
                 done += 1
     return done
 
@@ -110,7 +113,7 @@ def _replay(
     if is_void(connection, attempt):
         raise NotAllowed("the action was undone inside its hold")
     _hold_award(connection, attempt, now)
-    move(
+    change_state(
         connection,
         attempt.id,
         State(attempt.state),
@@ -133,9 +136,9 @@ def _cancel(
     withdraw(connection, attempt, reason=reason, caused_by=caused_by, now=now)
 
 
-_ACTS: Mapping[Act, Callable[[Connection, Row[Any], str, str, datetime], None]] = {
-    Act.REPLAY: _replay,
-    Act.CANCEL: _cancel,
+_ACTIONS: Mapping[OperatorAction, Callable[[Connection, Row[Any], str, str, datetime], None]] = {
+    OperatorAction.REPLAY: _replay,
+    OperatorAction.CANCEL: _cancel,
 }
 
 

@@ -40,7 +40,7 @@ _KNOWN = (
 
 
 @dataclass(frozen=True, slots=True)
-class Early:
+class Prefetched:
     """Events written, their accounts locked; what is known of these, and whether any of their
     customers has a claim that no event proves yet.
     """
@@ -50,13 +50,13 @@ class Early:
     has_claims: bool
 
 
-def look_early(
+def prefetch(
     connection: Connection,
     event_rows: Sequence[dict[str, Any]],
     accounts: Iterable[Id],
     claims_since: datetime,
     others: Iterable[Id] = (),
-) -> Early:
+) -> Prefetched:
     """Write events, lock accounts and others, and look at what is known of these accounts."""
     wanted = set(accounts)
     inserts = insert_statements(connection, EventRow, event_rows)
@@ -66,7 +66,7 @@ def look_early(
         connection, [*inserts, (LOCK_KEYS, (locks,)), (_KNOWN, looked_up)]
     )
     found = [dict(zip(_COLUMNS + _MEMBERS, row, strict=False)) for row in known.rows]
-    return Early(
+    return Prefetched(
         sum(reply.count for reply in written),
         known_from(SimpleNamespace(_mapping=row, **row) for row in found),
         any(row[-1] for row in known.rows),

@@ -14,7 +14,7 @@ from app.domain.evidence import Evidence
 from app.steps.awards import earn
 from app.steps.holders import holders_of
 from app.steps.ledger import Award, award_of, enter, release
-from app.steps.transitions import remember, transition
+from app.steps.transitions import record_transitions, transition
 from app.storage.tables import AttemptRow
 
 # A claim and an event that are further apart are two actions. Decision 0020 has the reasons.
@@ -170,7 +170,7 @@ def confirm(
     if not _exchange_award(connection, claim, event, now):
         known["occurrence"] = claim.occurrence
     connection.execute(_PROVEN, {"this": claim.id, "updated_at": now, **known})
-    remember(connection, [transition(claim.id, state, state, reason, caused_by, now)])
+    record_transitions(connection, [transition(claim.id, state, state, reason, caused_by, now)])
     return state
 
 

@@ -51,7 +51,7 @@ _TROUBLED_BEFORE = select(ForwardingRow.id).where(or_(_PAUSED_BEFORE, _SLOW_BEFO
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class RateLimit:
     """At most ``per_second`` calls in any second and ``per_30_seconds`` in any 30 seconds."""
 
     per_second: int
@@ -64,7 +64,7 @@ class Pace:
 
 
 @dataclass(frozen=True, slots=True)
-class Turns:
+class Slots:
     """When the next submission may start at the earliest, and the one after it; None: now."""
 
     next_at: datetime | None = None
@@ -90,27 +90,27 @@ def lock_forwarding(connection: Connection, now: datetime) -> Row[Any]:
     return connection.execute(_LOCK, {"now": now}).one()
 
 
-def turns(connection: Connection, forwarding: Row[Any], pace: Pace, now: datetime) -> Turns:
+def slots(connection: Connection, forwarding: Row[Any], pace: RateLimit, now: datetime) -> Slots:
     """When submissions may start. Call it holding the lock."""
     if is_slow_beyond(now, forwarding.slow_until, now):
-        return Turns(forwarding.slow_until, forwarding.slow_until)
+        return Slots(forwarding.slow_until, forwarding.slow_until)
     is_paused = forwarding.paused_at is not None
     if is_paused and is_still_to_come(forwarding.probe_at, now, pace.probe_seconds):
-        return Turns(forwarding.probe_at, forwarding.probe_at)
+        return Slots(forwarding.probe_at, forwarding.probe_at)
     in_flight = connection.execute(_IN_FLIGHT).scalar_one()
     next_probe_at = now + timedelta(seconds=pace.probe_seconds)
     if is_paused and in_flight:
-        return Turns(next_probe_at, next_probe_at)
+        return Slots(next_probe_at, next_probe_at)
     windows = [
-        _turns_within(connection, seconds, most - in_flight, now) for seconds, most in pace.windows
+        _slots_within(connection, seconds, most - in_flight, now) for seconds, most in pace.windows
     ]
     next_at = _latest(window.next_at for window in windows)
     if is_paused:
-        return Turns(next_at, next_probe_at)
-    return Turns(next_at, _latest(window.then_at for window in windows))
+        return Slots(next_at, next_probe_at)
+    return Slots(next_at, _latest(window.then_at for window in windows))
 
 
-def started(connection: Connection, forwarding: Row[Any], pace: Pace, now: datetime) -> None:
+def started(connection: Connection, forwarding: Row[Any], pace: RateLimit, now: datetime) -> None:
     """Note that a submission starts; while paused it is the one probe for a while."""
     if forwarding.paused_at is not None:
         probe_at = now + timedelta(seconds=pace.probe_seconds)
@@ -118,7 +118,7 @@ def started(connection: Connection, forwarding: Row[Any], pace: Pace, now: datet
 
 
 def answered(
-    connection: Connection, answer: Answer, pace: Pace, started_at: datetime, now: datetime
+    connection: Connection, answer: Answer, pace: RateLimit, started_at: datetime, now: datetime
 ) -> None:
     """Let the answer to a call of ``started_at`` pause, resume or slow forwarding as a whole."""
     if answer.treatment.pauses:
@@ -134,7 +134,7 @@ def probe_now(connection: Connection) -> None:
     connection.execute(update(ForwardingRow).values(probe_at=None))
 
 
-def _pause(connection: Connection, answer: Answer, pace: Pace, now: datetime) -> None:
+def _pause(connection: Connection, answer: Answer, pace: RateLimit, now: datetime) -> None:
     parts = (answer.outcome, answer.status, answer.code, answer.message)
     connection.execute(
         update(ForwardingRow).values(
@@ -177,7 +177,7 @@ def _slow(
     connection.execute(update(ForwardingRow).values(slow_until=until, slow_count=count))
 
 
-def _turns_within(connection: Connection, seconds: float, room: int, now: datetime) -> Turns:
+def _slots_within(connection: Connection, seconds: float, room: int, now: datetime) -> Slots:
     """When a window has room for a call, and for another, that has ``room`` beside those in flight.
 
     A call counts from its start until ``seconds`` after its end. It reached Gameball in between,
@@ -186,7 +186,7 @@ def _turns_within(connection: Connection, seconds: float, room: int, now: dateti
     """
     soon = now + timedelta(milliseconds=50)  # when one in flight may have ended
     if room <= 0:
-        return Turns(soon, soon)
+        return Slots(soon, soon)
     window = timedelta(seconds=seconds + GUARD_SECONDS)
     lately = {
         "since": now - window,
@@ -195,8 +195,8 @@ def _turns_within(connection: Connection, seconds: float, room: int, now: dateti
     }
     free_at = [row.ended_at + window for row in connection.execute(_ENDED_LATELY, lately)]
     if room == 1:
-        return Turns(free_at[0] if free_at else None, soon)
-    return Turns(free_at[1] if len(free_at) > 1 else None, free_at[0] if free_at else None)
+        return Slots(free_at[0] if free_at else None, soon)
+    return Slots(free_at[1] if len(free_at) > 1 else None, free_at[0] if free_at else None)
 
 
 def _latest(times: Iterable[datetime | None]) -> datetime | None:

@@ -21,7 +21,7 @@ _LONGEST_LEASE_SECONDS = 3_600.0
 _KEPT_SECONDS = 60.0
 
 
-class Kind(StrEnum):
+class ReadKind(StrEnum):
     """Which of Gameball's limits a read counts for.
 
     https://docs.gameball.co/api-reference/overview/rate-limiting
@@ -33,14 +33,14 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class ReadPace:
+class ReadRateLimit:
     """For each kind: at most so many reads in any second and in any 30 seconds."""
 
-    limits: Mapping[Kind, tuple[int, int]]
+    limits: Mapping[ReadKind, tuple[int, int]]
 
-    def share(self, part: float) -> "ReadPace":
+    def share(self, part: float) -> "ReadRateLimit":
         """A part of the pace, so that the rest stays for reads that cannot wait."""
-        return ReadPace(
+        return ReadRateLimit(
             {
                 kind: (max(1, int(second * part)), max(1, int(half_minute * part)))
                 for kind, (second, half_minute) in self.limits.items()
@@ -48,8 +48,8 @@ class ReadPace:
         )
 
 
-DOCUMENTED = ReadPace(
-    {Kind.CUSTOMERS: (100, 1_200), Kind.TRANSACTIONS: (30, 360), Kind.OTHERS: (30, 360)}
+DOCUMENTED = ReadRateLimit(
+    {ReadKind.CUSTOMERS: (100, 1_200), ReadKind.TRANSACTIONS: (30, 360), ReadKind.OTHERS: (30, 360)}
 )
 
 
@@ -58,14 +58,19 @@ class Reserved:
     """So many reads may be made, and only until ``until``."""
 
     id: int
-    kind: Kind
+    kind: ReadKind
     count: int
     started_at: datetime
     until: datetime
 
 
 def reserve(
-    connection: Connection, kind: Kind, most: int, pace: ReadPace, until: datetime, now: datetime
+    connection: Connection,
+    kind: ReadKind,
+    most: int,
+    pace: ReadRateLimit,
+    until: datetime,
+    now: datetime,
 ) -> Reserved | None:
     """Take at most so many places of the pace until a time; None: there is none now.
 
@@ -83,7 +88,7 @@ def reserve(
     return Reserved(made.scalar_one(), kind, count, now, until)
 
 
-def give_back(connection: Connection, reserved: Reserved, now: datetime) -> None:
+def release(connection: Connection, reserved: Reserved, now: datetime) -> None:
     """Say that the reads are over."""
     connection.execute(update(ReadRow).where(ReadRow.id == reserved.id).values(until=now))
 
@@ -114,14 +119,14 @@ def slow(
     connection.execute(statement.values(slow_until=until, slow_count=count))
 
 
-def is_slow(connection: Connection, kind: Kind, now: datetime) -> bool:
+def is_slow(connection: Connection, kind: ReadKind, now: datetime) -> bool:
     """Whether Gameball asked for less of this kind, and that time is not over."""
     statement = select(ReadingRow.slow_until).where(ReadingRow.kind == kind)
     slow_until = connection.execute(statement).scalar_one_or_none()
     return is_slow_beyond(now, slow_until, now)
 
 
-def in_window(connection: Connection, kind: Kind, seconds: float, now: datetime) -> int:
+def in_window(connection: Connection, kind: ReadKind, seconds: float, now: datetime) -> int:
     """How many reads Gameball may count in a window that ends now, those in flight included."""
     statement = select(func.coalesce(func.sum(ReadRow.count), 0)).where(
         ReadRow.kind == kind,
@@ -131,17 +136,19 @@ def in_window(connection: Connection, kind: Kind, seconds: float, now: datetime)
     return int(connection.execute(statement).scalar_one())
 
 
-def _room(connection: Connection, kind: Kind, pace: ReadPace, number: int, now: datetime) -> int:
+def _room(
+    connection: Connection, kind: ReadKind, pace: ReadRateLimit, number: int, now: datetime
+) -> int:
     taken = in_window(connection, kind, _WINDOWS[number] + GUARD_SECONDS, now)
     return pace.limits[kind][number] - taken
 
 
-def _forget_old(connection: Connection, kind: Kind, now: datetime) -> None:
+def _forget_old(connection: Connection, kind: ReadKind, now: datetime) -> None:
     old = now - timedelta(seconds=_KEPT_SECONDS)
     connection.execute(delete(ReadRow).where(ReadRow.kind == kind, ReadRow.until < old))
 
 
-def _locked(connection: Connection, kind: Kind) -> Row[Any]:
+def _locked(connection: Connection, kind: ReadKind) -> Row[Any]:
     """Take the kind's row for this transaction, and make it the first time."""
     return connection.execute(_lock(connection.dialect.name), {"kind": kind}).one()
 

@@ -23,7 +23,7 @@ _EVERY_EVENT = ("event:", "digest:")
 _MESSAGE = "the database was restored to an older moment: it may have been sent since"
 
 
-def doubt(connection: Connection, since: datetime, by: str, now: datetime) -> int:
+def mark_possibly_sent(connection: Connection, since: datetime, by: str, now: datetime) -> int:
     """Note that every attempt still open may have been submitted since then; how many are.
 
     Each gets a submission without an answer, before its present round so that it spends no
@@ -44,7 +44,9 @@ def doubt(connection: Connection, since: datetime, by: str, now: datetime) -> in
     return count
 
 
-def doubt_new(connection: Connection, forwarding: Row[Any], attempt: Any, now: datetime) -> None:
+def mark_new_possibly_sent(
+    connection: Connection, forwarding: Row[Any], attempt: Any, now: datetime
+) -> None:
     """Note that an attempt made after a restore may have been paid in the time that was lost.
 
     To be called before its first submission: somebody who acts again may act for the second time.

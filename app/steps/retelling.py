@@ -17,7 +17,7 @@ from app.steps import identities
 from app.steps.accounts import Known, locked
 from app.steps.arrivals import Arrival
 from app.steps.awards import earn
-from app.steps.transitions import move, remember, transition
+from app.steps.transitions import change_state, record_transitions, transition
 from app.steps.undo import is_by_undoing, undo, who_acted
 from app.steps.withdrawal import may_have_landed
 from app.storage.hashes import hashes_of
@@ -125,7 +125,7 @@ def _unflag(connection: Connection, attempt: Row[Any], one: _Retold) -> None:
     connection.execute(statement.values(undone_at=None, updated_at=now))
     state = State(attempt.state)
     by = f"source:{one.event.source}"
-    remember(connection, [transition(attempt.id, state, state, AGAIN, by, now)])
+    record_transitions(connection, [transition(attempt.id, state, state, AGAIN, by, now)])
 
 
 def _reinstate(connection: Connection, attempt: Row[Any], one: _Retold, known: Known) -> None:
@@ -142,7 +142,7 @@ def _reinstate(connection: Connection, attempt: Row[Any], one: _Retold, known: K
             undone_at=None,
         )
         return
-    move(
+    change_state(
         connection,
         attempt.id,
         State.WITHDRAWN,

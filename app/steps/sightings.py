@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from app.domain.sources import IdChange
-from app.platforms.kit.callback import Grant
+from app.platforms.kit.callback import SubscriptionLease
 from app.platforms.kit.fields import label
 from app.steps import proxies, sources
 from app.steps.intake import MAX_REASON
@@ -26,7 +26,7 @@ EVERY_SECONDS = 1.0
 PROXIED_AGAIN = timedelta(minutes=10)
 
 
-class Watch:
+class SightingsBuffer:
     """The sightings of one process. The thread that writes them begins with the first."""
 
     def __init__(self, database: Database, every_seconds: float = EVERY_SECONDS) -> None:
@@ -49,7 +49,7 @@ class Watch:
             seen.refusals = 0
             seen.believed_in[minute_of(at)] += 1
 
-    def proved(self, source: str, at: datetime, grant: Grant | None = None) -> None:
+    def proved(self, source: str, at: datetime, grant: SubscriptionLease | None = None) -> None:
         """A handshake that was answered, and the subscription it granted."""
         with self._lock:
             seen = self._sighting(source)

@@ -10,11 +10,11 @@ from app.domain.attempts import State
 from app.steps import clock_skew, leases
 from app.steps.awards import ALREADY_AWARDED
 from app.steps.ledger import holds
-from app.steps.transitions import Moved, move
+from app.steps.transitions import StateChanged, change_state
 from app.storage.tables import AttemptRow
 
 # What happens to an attempt when its own clock strikes. A due one is the forwarder's.
-STRIKES: Mapping[State, tuple[State, str]] = {
+ON_TIMER: Mapping[State, tuple[State, str]] = {
     State.HELD: (State.DUE, "the hold is over"),
     State.UNLINKED: (State.EXPIRED, "nobody linked the account in time"),
     State.CHECKING: (State.EXPIRED, "nothing proved the claim in time"),
@@ -24,7 +24,7 @@ STRIKES: Mapping[State, tuple[State, str]] = {
 _ANYTHING = select(
     or_(
         exists().where(leases.RAN_OUT),
-        exists().where(AttemptRow.state.in_(STRIKES), AttemptRow.next_at <= bindparam("now")),
+        exists().where(AttemptRow.state.in_(ON_TIMER), AttemptRow.next_at <= bindparam("now")),
         clock_skew.ANY_AHEAD,
     )
 )
@@ -42,7 +42,7 @@ _CLOCKS = select(
         .order_by(AttemptRow.next_at)
         .limit(1)
         .scalar_subquery()
-        for state in (State.DUE, *STRIKES)
+        for state in (State.DUE, *ON_TIMER)
     ),
     select(func.min(AttemptRow.lease_until))
     .where(AttemptRow.lease_until.is_not(None))
@@ -55,7 +55,7 @@ def is_anything_to_sweep(connection: Connection, now: datetime) -> bool:
     return bool(connection.execute(_ANYTHING, clock_skew.times(now)).scalar_one())
 
 
-def next_strike(connection: Connection) -> datetime | None:
+def next_timer_at(connection: Connection) -> datetime | None:
     """When the next clock strikes or lease runs out, of all attempts; None: never.
 
     In the past: somebody is at it, or an attempt waits for another one of its customer.
@@ -64,7 +64,7 @@ def next_strike(connection: Connection) -> datetime | None:
     return min((at for at in row if at is not None), default=None)
 
 
-def strike(connection: Connection, now: datetime, limit: int) -> int:
+def fire(connection: Connection, now: datetime, limit: int) -> int:
     """Move the attempts whose hold or wait is over, at most so many of each state; how many.
 
     Of each by itself: a month after a campaign its unlinked ones expire by the thousand, and who
@@ -72,24 +72,24 @@ def strike(connection: Connection, now: datetime, limit: int) -> int:
     """
     ready = [
         attempt
-        for state in STRIKES
+        for state in ON_TIMER
         for attempt in connection.execute(_READY, {"state": state, "now": now, "most": limit})
     ]
     for attempt in ready:
-        _strike_one(connection, attempt, now)
+        _fire_one(connection, attempt, now)
     return len(ready)
 
 
-def _strike_one(connection: Connection, attempt: Row[Any], now: datetime) -> None:
+def _fire_one(connection: Connection, attempt: Row[Any], now: datetime) -> None:
     from_state = State(attempt.state)
-    to_state, reason = STRIKES[from_state]
+    to_state, reason = ON_TIMER[from_state]
     if from_state is State.CHECKING and holds(
         connection, attempt.challenge_id, attempt.customer_id, attempt.occurrence
     ):
         to_state, reason = State.DUPLICATE, ALREADY_AWARDED
     next_at = now if to_state is State.DUE else None
     try:
-        move(
+        change_state(
             connection,
             attempt.id,
             from_state,
@@ -99,5 +99,5 @@ def _strike_one(connection: Connection, attempt: Row[Any], now: datetime) -> Non
             now=now,
             next_at=next_at,
         )
-    except Moved:
+    except StateChanged:
         return  # somebody was faster; the row's state is the truth

@@ -7,23 +7,23 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, update
 
-from app.domain.attempts import State, may_move
+from app.domain.attempts import State, may_change
 from app.storage.bulk import insert_rows
-from app.storage.errors import Overtaken
+from app.storage.errors import Conflict
 from app.storage.tables import AttemptRow, TransitionRow
 
 MAX_REASON = 500
 # Made once. What is set are the parameters that are named like columns.
-_MOVE = update(AttemptRow).where(
+_CHANGE_STATE = update(AttemptRow).where(
     AttemptRow.id == bindparam("this"), AttemptRow.state == bindparam("expected")
 )
 
 
-class Moved(Overtaken):
+class StateChanged(Conflict):
     """The attempt is no longer in the state it was thought to be in; nothing was changed."""
 
 
-def move(
+def change_state(
     connection: Connection,
     attempt_id: str,
     from_state: State,
@@ -42,13 +42,15 @@ def move(
     _require_way(from_state, to_state)
     values = _written(to_state, reason, now, changes)
     wanted = {"this": attempt_id, "expected": from_state, **values}
-    if connection.execute(_MOVE, wanted).rowcount != 1:
-        raise Moved(attempt_id)
-    remember(connection, [transition(attempt_id, from_state, to_state, reason, caused_by, now)])
+    if connection.execute(_CHANGE_STATE, wanted).rowcount != 1:
+        raise StateChanged(attempt_id)
+    record_transitions(
+        connection, [transition(attempt_id, from_state, to_state, reason, caused_by, now)]
+    )
 
 
 @dataclass(frozen=True, slots=True)
-class Move:
+class StateChange:
     """One of many moves; ``changes`` as of `move`, of the same columns in each of them."""
 
     attempt_id: str
@@ -57,8 +59,12 @@ class Move:
     changes: Mapping[str, Any] = field(default_factory=dict)
 
 
-def move_all(
-    connection: Connection, from_state: State, moves: Sequence[Move], caused_by: str, now: datetime
+def change_states(
+    connection: Connection,
+    from_state: State,
+    moves: Sequence[StateChange],
+    caused_by: str,
+    now: datetime,
 ) -> None:
     """As `move`, for many attempts; in two statements. Raises `Moved`, having changed some."""
     if not moves:
@@ -73,9 +79,9 @@ def move_all(
         }
         for one in moves
     ]
-    if connection.execute(_MOVE, rows).rowcount != len(rows):
-        raise Moved(f"one of {len(rows)}")
-    remember(
+    if connection.execute(_CHANGE_STATE, rows).rowcount != len(rows):
+        raise StateChanged(f"one of {len(rows)}")
+    record_transitions(
         connection,
         [
             transition(one.attempt_id, from_state, one.to_state, one.reason, caused_by, now)
@@ -85,7 +91,7 @@ def move_all(
 
 
 def _require_way(from_state: State, to_state: State) -> None:
-    if not may_move(from_state, to_state):
+    if not may_change(from_state, to_state):
         raise ValueError(f"an attempt cannot go from {from_state} to {to_state}")
 
 
@@ -114,5 +120,5 @@ def transition(
     }
 
 
-def remember(connection: Connection, transitions: Iterable[Mapping[str, Any]]) -> None:
+def record_transitions(connection: Connection, transitions: Iterable[Mapping[str, Any]]) -> None:
     insert_rows(connection, TransitionRow, list(transitions))

@@ -21,7 +21,7 @@ from app.domain.attempts import CANCELLABLE, State
 from app.domain.events import Event
 from app.steps.accounts import Account, Id, Known, accounts_of, locked
 from app.steps.ledger import Award, earned_state, enter, insert_new
-from app.steps.transitions import move, remember, transition
+from app.steps.transitions import change_state, record_transitions, transition
 from app.steps.withdrawal import withdraw
 from app.storage.hashes import hashes_of
 from app.storage.tables import AttemptRow, BarRow, EventRow, IdentityRow, TransitionRow
@@ -437,7 +437,7 @@ def _flag(
         return
     reason = f"{UNDONE_LATE} (event {event_id})"
     entry = transition(attempt.id, state, state, reason, f"source:{undoing.source}", now)
-    remember(connection, [entry])
+    record_transitions(connection, [entry])
     if attempt.bar_after_undo and attempt.customer_id is not None:
         _bar(connection, attempt, undoing.account or _own_account(connection, attempt), now)
 
@@ -492,7 +492,7 @@ def _stand_in(connection: Connection, attempt: Row[Any], undoing: Undoing, now: 
     )
     if not enter(connection, [award], now):
         return False
-    move(
+    change_state(
         connection,
         attempt.id,
         State.DUPLICATE,

@@ -5,16 +5,16 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, exists, select
 
-from app.domain.answers import TREATMENTS, Then
+from app.domain.answers import TREATMENTS, Disposition
 from app.domain.attempts import State
 from app.steps.ledger import release
-from app.steps.transitions import move
+from app.steps.transitions import change_state
 from app.storage.tables import SubmissionRow
 
 _TELLING = [
     outcome
     for outcome, treatment in TREATMENTS.items()
-    if treatment.may_have_landed or treatment.then is Then.ACCEPT
+    if treatment.may_have_landed or treatment.then is Disposition.ACCEPT
 ]
 
 
@@ -31,7 +31,7 @@ def withdraw(
 
     It is not when a submission may have landed: what may have been paid is never paid again.
     """
-    move(
+    change_state(
         connection,
         attempt.id,
         State(attempt.state),

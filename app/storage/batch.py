@@ -7,7 +7,7 @@ from sqlalchemy import Connection, Engine
 
 from app.storage.errors import StorageUnavailable
 from app.storage.failures import failure
-from app.storage.jobs import Job, Many
+from app.storage.jobs import BatchStep, Job
 
 End = tuple[Job, "Sequence[Any] | Exception"]
 
@@ -20,20 +20,20 @@ class StepFailed(BaseException):
         self.error = error
 
 
-def run_together(engine: Engine, jobs: Sequence[Job]) -> list[End]:
+def run_batch(engine: Engine, jobs: Sequence[Job]) -> list[End]:
     """The quick way: no savepoints. Raises `StepFailed`, and what the transaction failed of."""
     with engine.begin() as connection:
         return [end for group in _by_step(jobs) for end in _run_group(connection, group)]
 
 
-def run_apart(engine: Engine, jobs: Sequence[Job]) -> list[End]:
+def run_each(engine: Engine, jobs: Sequence[Job]) -> list[End]:
     """One by one in one transaction, each behind a savepoint, to find who fails."""
     with engine.begin() as connection:
         return [_run_alone(connection, job) for job in jobs]
 
 
 def _by_step(jobs: Iterable[Job]) -> list[list[Job]]:
-    groups: dict[Many, list[Job]] = {}
+    groups: dict[BatchStep, list[Job]] = {}
     for job in jobs:
         groups.setdefault(job.step, []).append(job)
     return list(groups.values())

@@ -26,7 +26,7 @@ def parking() -> Park | None:
     return park
 
 
-def run_sharing(
+def run_coalesced(
     calls: Sequence[Callable[[], Any]], on_parked: Callable[[], None] | None = None
 ) -> list[Any]:
     """Run ``calls`` in this thread, and make their writes together; what each returned or raised.

@@ -13,17 +13,17 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 
 from app.domain.clock import utc_now
-from app.storage.batch import StepFailed, run_together
+from app.storage.batch import StepFailed, run_batch
 from app.storage.coalesce import parking
 from app.storage.engines import is_sqlite, read_engine, sqlite_path, write_engine
-from app.storage.errors import Overtaken, StatementFailed, StorageUnavailable
+from app.storage.errors import Conflict, StatementFailed, StorageUnavailable
 from app.storage.failures import failure
 from app.storage.hashes import hashes_if_any, make_hash_key
-from app.storage.jobs import MOST_ITEMS, Job, Many, portions
+from app.storage.jobs import MOST_ITEMS, BatchStep, Job, chunks
 from app.storage.postgres import has_notices
 from app.storage.sqlite_files import SqliteFiles
 from app.storage.timeouts import (
-    Breather,
+    CircuitBreaker,
     bound_waits,
     drop_closed,
     is_read_only,
@@ -75,8 +75,8 @@ class Database:
         self._writer: GroupWriter | None = None
         self._files: SqliteFiles | None = None
         self._writability = Writability(self._write_tiny)
-        self._breather = Breather(is_silence)
-        self._refusals = Breather(is_read_only)
+        self._breather = CircuitBreaker(is_silence)
+        self._refusals = CircuitBreaker(is_read_only)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -112,7 +112,7 @@ class Database:
         return result
 
     def write_each(
-        self, step: Many, items: Sequence[Any], patience_seconds: float = math.inf
+        self, step: BatchStep, items: Sequence[Any], patience_seconds: float = math.inf
     ) -> Sequence[Any]:
         """As `write`, for a step that takes a list and may be given other callers' items too.
 
@@ -238,7 +238,7 @@ class Database:
             self._writability.succeeded()
 
     def _write_portions(self, jobs: Sequence[Job]) -> None:
-        for some in portions(jobs):
+        for some in chunks(jobs):
             if len(some) == 1:
                 some[0].finish(self._alone(some[0]))
                 continue
@@ -276,7 +276,7 @@ class Database:
         """One transaction for all; what one of them failed of, who is to be found one by one."""
         assert self._writes is not None  # noqa: S101 -- opened by the caller
         try:
-            ends = run_together(self._writes, jobs)
+            ends = run_batch(self._writes, jobs)
         except StepFailed as failed:
             if not _is_gone(failed.error):
                 return failed.error
@@ -306,7 +306,9 @@ class Database:
         except Exception as error:
             return error
 
-    def _transaction(self, step: Many, items: Sequence[Any], *, is_hurried: bool) -> Sequence[Any]:
+    def _transaction(
+        self, step: BatchStep, items: Sequence[Any], *, is_hurried: bool
+    ) -> Sequence[Any]:
         assert self._writes is not None  # noqa: S101 -- opened by the caller
         for last_try in [False] * (_TRIES - 1) + [True]:
             try:
@@ -325,7 +327,7 @@ class Database:
                 time.sleep(random.uniform(0.01, 0.05))
             except SQLAlchemyError as error:
                 raise failure(error) from None
-            except Overtaken:
+            except Conflict:
                 if last_try:
                     raise
         raise StorageUnavailable("no transaction went through")

@@ -9,7 +9,7 @@ class StatementFailed(Exception):  # noqa: N818 -- reads as the claim it makes
     """The database refused a statement of ours; nothing was written. A fault in this program."""
 
 
-class Overtaken(Exception):  # noqa: N818 -- reads as the claim it makes
+class Conflict(Exception):  # noqa: N818 -- reads as the claim it makes
     """Another transaction changed what this one had read; nothing was changed. Try again."""
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-Many = Callable[[Connection, Sequence[Any]], Sequence[Any]]
+BatchStep = Callable[[Connection, Sequence[Any]], Sequence[Any]]
 
 # In one transaction. Each may lock an account, and PostgreSQL has room for some 6,000 such locks,
 # of all transactions together; and who waits for a transaction of thousands waits for seconds.
@@ -23,7 +23,7 @@ class Job:
     condition costs more than the rest of the hand-over.
     """
 
-    step: Many
+    step: BatchStep
     items: Sequence[Any]
     patience_seconds: float = math.inf
     """After how long its caller needs an answer, whatever it is; the writer's own may be less."""
@@ -58,7 +58,7 @@ def end_all(jobs: Sequence[Job], end: Exception) -> None:
         job.finish(end)
 
 
-def portions(jobs: Sequence[Job]) -> Iterator[list[Job]]:
+def chunks(jobs: Sequence[Job]) -> Iterator[list[Job]]:
     """The same jobs in their order, no more together than one transaction should take."""
     portion: list[Job] = []
     count = 0

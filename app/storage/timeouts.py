@@ -161,7 +161,7 @@ def is_silence(error: Exception) -> bool:
     return _NO_ANSWER in said or "timeout expired" in said or "connection timeout" in said
 
 
-class Breather:
+class CircuitBreaker:
     """A moment in which the server is not asked again for what it just failed of.
 
     Else everybody who waits behind those that found out would wait as long as they did.

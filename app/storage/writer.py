@@ -7,10 +7,10 @@ from queue import Empty, SimpleQueue
 
 from sqlalchemy import Engine
 
-from app.storage.batch import End, StepFailed, run_apart, run_together
+from app.storage.batch import End, StepFailed, run_batch, run_each
 from app.storage.errors import StorageUnavailable
 from app.storage.failures import failure
-from app.storage.jobs import Job, end_all, portions
+from app.storage.jobs import Job, chunks, end_all
 
 MAX_WAITING = 1_000
 MAX_BATCH = 200
@@ -64,7 +64,7 @@ class GroupWriter:
     def _run(self) -> None:
         while (first := self._jobs.get()) is not None:
             jobs, last = self._waiting(first)
-            for some in portions(jobs):
+            for some in chunks(jobs):
                 taken = [job for job in some if job.take()]
                 if taken:
                     self._commit(taken)
@@ -95,8 +95,8 @@ class GroupWriter:
 
     def _ends(self, jobs: list[Job]) -> list[End]:
         try:
-            return run_together(self._engine, jobs)
+            return run_batch(self._engine, jobs)
         except StepFailed as failed:
             if len(jobs) == 1:
                 raise failed.error from None
-            return run_apart(self._engine, jobs)
+            return run_each(self._engine, jobs)

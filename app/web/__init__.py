@@ -39,7 +39,7 @@ def create_app(service: Service) -> Flask:
     app.url_map.merge_slashes = False
     app.session_interface = _NoSessions()
     app.extensions["vouch"] = service
-    app.extensions[reading_slots.EXTENSION] = reading_slots.Turns()
+    app.extensions[reading_slots.EXTENSION] = reading_slots.ReadingSlots()
     problems.install(app)
     for module in (
         webhooks,

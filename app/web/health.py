@@ -13,7 +13,7 @@ from prometheus_client import REGISTRY, CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 from pydantic import Field
 
-from app.schemas.fields import Shape
+from app.schemas.fields import Schema
 from app.shared_metrics import Counted
 from app.steps import health
 from app.storage.errors import StorageUnavailable
@@ -46,13 +46,13 @@ class Worker(StrEnum):
     NOT_SEEN = "not_seen"
 
 
-class Alive(Shape):
+class Alive(Schema):
     """The process answers."""
 
     status: str
 
 
-class ForwarderHealth(Shape):
+class ForwarderHealth(Schema):
     """How the handing over to Gameball goes."""
 
     state: Forwarder
@@ -60,7 +60,7 @@ class ForwarderHealth(Shape):
     worker_seen_at: datetime | None = Field(description="When a worker last took up a submission.")
 
 
-class WorkerHealth(Shape):
+class WorkerHealth(Schema):
     """Whether anybody does what is owed."""
 
     state: Worker = Field(
@@ -70,7 +70,7 @@ class WorkerHealth(Shape):
     alive_at: datetime | None = Field(description="When a worker last said that it lives.")
 
 
-class Ready(Shape):
+class Ready(Schema):
     """Callbacks can be taken. A forwarder that rests does not change that: attempts wait for it."""
 
     status: str

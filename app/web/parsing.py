@@ -9,13 +9,13 @@ from flask import request
 from pydantic import ValidationError
 
 from app.domain.texts import is_written
-from app.schemas.fields import Shape
+from app.schemas.fields import Schema
 from app.web.context import whole_body
 from app.web.problems import Problem
 
 MAX_BODY_BYTES = 65_536
 
-S = TypeVar("S", bound=Shape)
+S = TypeVar("S", bound=Schema)
 
 
 def body_as(shape: type[S], most: int = MAX_BODY_BYTES) -> S:

@@ -16,7 +16,7 @@ from gunicorn.http.errors import (
 from werkzeug.exceptions import HTTPException
 
 from app.platforms.kit.callback import KeysUnavailable
-from app.storage.errors import Overtaken, StorageUnavailable, TooSlow
+from app.storage.errors import Conflict, StorageUnavailable, TooSlow
 from app.storage.vault import CannotOpen
 
 log = structlog.get_logger(__name__)
@@ -26,7 +26,7 @@ RETRY_SECONDS = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class ProblemType:
     """One way of saying no; ``advice`` tells a developer what to do about it."""
 
     status: int
@@ -34,93 +34,95 @@ class Kind:
     advice: str = ""
 
 
-KINDS: Mapping[str, Kind] = {
-    "malformed": Kind(
+PROBLEM_TYPES: Mapping[str, ProblemType] = {
+    "malformed": ProblemType(
         400,
         "The request has a shape that cannot be read",
         "Send what the operation describes. The same request will be refused again.",
     ),
-    "forged": Kind(
+    "forged": ProblemType(
         401,
         "The request does not prove where it comes from",
         "Check the source's secret, that nothing on the way changes the body, and both clocks; "
         "`vouch verify` tells what is wrong with one request. Some platforms expect 403 here.",
     ),
-    "unauthenticated": Kind(
+    "unauthenticated": ProblemType(
         401,
         "A valid API key is needed",
         "Send `Authorization: Bearer <key>` with a key that was made and not revoked.",
     ),
-    "token-invalid": Kind(
+    "token-invalid": ProblemType(
         401, "The claim token is not valid", "Ask your backend for a new claim token."
     ),
-    "token-expired": Kind(
+    "token-expired": ProblemType(
         401, "The claim token is too old", "Ask your backend for a new claim token."
     ),
-    "forbidden": Kind(
+    "forbidden": ProblemType(
         403,
         "This key's role does not allow it",
         "Use a key with the role that the operation names.",
     ),
-    "unknown": Kind(404, "There is nothing here", "Check the path, and the id in it."),
-    "method": Kind(
+    "unknown": ProblemType(404, "There is nothing here", "Check the path, and the id in it."),
+    "method": ProblemType(
         405, "This method is not served here", "The header `Allow` names those that are."
     ),
-    "taken": Kind(
+    "taken": ProblemType(
         409,
         "The account is linked to another customer",
         "Unlink it there first, if it is not that customer's. One account earns for one customer.",
     ),
-    "state": Kind(
+    "state": ProblemType(
         409,
         "The attempt's state does not allow it",
         "Read the attempt: it may have moved on since you looked.",
     ),
-    "too-large": Kind(413, "The body is too large", "Send less at once."),
-    "media-type": Kind(415, "The body must be JSON", "Send `Content-Type: application/json`."),
-    "no-rule": Kind(
+    "too-large": ProblemType(413, "The body is too large", "Send less at once."),
+    "media-type": ProblemType(
+        415, "The body must be JSON", "Send `Content-Type: application/json`."
+    ),
+    "no-rule": ProblemType(
         422,
         "No rule rewards this challenge",
         "Add a rule for the challenge to the configuration, or correct its id.",
     ),
-    "invalid": Kind(
+    "invalid": ProblemType(
         422,
         "A value is missing or wrong",
         "`errors` names each field and what is wrong with it. In a query, the status is 400.",
     ),
-    "too-many": Kind(
+    "too-many": ProblemType(
         429, "Too many requests", "Wait as many seconds as `Retry-After` says, then send it again."
     ),
-    "fault": Kind(
+    "fault": ProblemType(
         500,
         "The fault is ours",
         "Send it again later; it is safe. Our log has the rest of the story.",
     ),
-    "storage": Kind(
+    "storage": ProblemType(
         503,
         "Storage does not answer; nothing was kept; try again",
         "Wait as many seconds as `Retry-After` says, then send it again; it is safe.",
     ),
-    "busy": Kind(
+    "busy": ProblemType(
         503,
         "Too much is asked at once; nothing was done; try again",
         "Wait as many seconds as `Retry-After` says, then send it again; it is safe. Few requests "
         "are served at once beside callbacks, and fewer read the history: `[history]` of the "
         "configuration says how many.",
     ),
-    "too-slow": Kind(
+    "too-slow": ProblemType(
         503,
         "The query took too long, and was ended",
         "Narrow the filter: name a customer, an account or a shorter span of time. "
         "`query_deadline` in `[history]` of the configuration says how long one may take.",
     ),
-    "keys": Kind(
+    "keys": ProblemType(
         503,
         "The platform's published key cannot be had now; nothing was kept; try again",
         "Wait as many seconds as `Retry-After` says, then send it again; it is safe. The key can "
         "also be pinned in the source's `secrets`.",
     ),
-    "not-ready": Kind(
+    "not-ready": ProblemType(
         503, "Not ready", "The service cannot take callbacks. `detail` names the reason."
     ),
 }
@@ -148,7 +150,7 @@ class Problem(Exception):  # noqa: N818 -- the word of RFC 9457
         super().__init__(f"{kind}: {detail}")
         self.kind = kind
         self.detail = detail
-        self.status = status or KINDS[kind].status
+        self.status = status or PROBLEM_TYPES[kind].status
         self.headers = dict(headers or {})
         self.members = members
 
@@ -160,7 +162,7 @@ class Problem(Exception):  # noqa: N818 -- the word of RFC 9457
     def text(self) -> str:
         body = {
             "type": f"/docs#{self.kind}",
-            "title": KINDS[self.kind].title,
+            "title": PROBLEM_TYPES[self.kind].title,
             "status": self.status,
             "detail": self.detail,
             **self.members,
@@ -179,7 +181,7 @@ def problem_of(error: Exception, path: str) -> Problem:
     match error:
         case Problem():
             return error
-        case StorageUnavailable() | Overtaken() | CannotOpen():
+        case StorageUnavailable() | Conflict() | CannotOpen():
             return _unavailable("storage", error, path)
         case TooSlow():
             log.warning("history.too_slow", problem=str(error), path=path)
@@ -214,5 +216,5 @@ def _http(error: HTTPException) -> Response:
         return Response(status=status, headers=error.get_headers())
     kind = _BY_STATUS.get(status, "malformed" if status < 500 else "fault")
     headers = {name: value for name, value in error.get_headers() if name in ("Allow",)}
-    detail = KINDS[kind].title + "."
+    detail = PROBLEM_TYPES[kind].title + "."
     return Problem(kind, detail, status=status, headers=headers).response()

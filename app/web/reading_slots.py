@@ -50,7 +50,7 @@ class ShortSwitches:
 
 
 @dataclass(frozen=True, slots=True)
-class Turns:
+class ReadingSlots:
     """Who reads now, in this process."""
 
     queries: Places = field(default_factory=Places)
@@ -68,12 +68,12 @@ class Turns:
         return _place(self.exports, settings.exports, 0)
 
 
-def takes_a_turn(view: View) -> View:
+def takes_slot(view: View) -> View:
     """Let a view run only while it has a turn, and say in its description that it may have none."""
 
     @wraps(view)
     def in_turn(*args: Any, **kwargs: Any) -> Any:
-        with turn():
+        with slot():
             return view(*args, **kwargs)
 
     return reads_history(in_turn)  # type: ignore[return-value]
@@ -86,14 +86,14 @@ def reads_history(view: View) -> View:
     return view
 
 
-def turn() -> AbstractContextManager[None]:
+def slot() -> AbstractContextManager[None]:
     """A turn for this request. Raises the `Problem` busy."""
     settings = service().configuration.history
-    return turns_of_all().query(settings, settings.query_wait)
+    return reading_slots().query(settings, settings.query_wait)
 
 
-def turns_of_all() -> Turns:
-    return cast(Turns, current_app.extensions[EXTENSION])
+def reading_slots() -> ReadingSlots:
+    return cast(ReadingSlots, current_app.extensions[EXTENSION])
 
 
 @contextmanager

@@ -2,11 +2,11 @@
 
 from flask import Response
 
-from app.schemas.fields import Shape
+from app.schemas.fields import Schema
 from app.schemas.serialise import as_json
 
 
-def reply(schema: Shape, status: int = 200) -> Response:
+def reply(schema: Schema, status: int = 200) -> Response:
     """JSON that no cache may keep: it names people, and is soon out of date."""
     headers = {"Cache-Control": "no-store"}
     return Response(as_json(schema), status, headers, content_type="application/json")

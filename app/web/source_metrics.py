@@ -5,7 +5,7 @@ from datetime import datetime
 
 from prometheus_client.core import GaugeMetricFamily
 
-from app.domain.sources import Ailment, Expected, Seen, troubles
+from app.domain.sources import Expected, IssueKind, Seen, issues
 
 # Each moment is told in seconds since 1970, and not at all where there was none.
 MOMENTS = {
@@ -26,17 +26,24 @@ def source_gauges(
     row = GaugeMetricFamily(
         "vouch_source_refusals_in_a_row", "Since the last believed callback.", labels=["source"]
     )
-    ill = GaugeMetricFamily(
+    current = GaugeMetricFamily(
+        "vouch_source_issue",
+        "Whether a source has an issue of this kind: 1, or 0.",
+        labels=["source", "kind"],
+    )
+    # The name before 0.2, for one release.
+    former = GaugeMetricFamily(
         "vouch_source_trouble",
-        "Whether something is wrong with a source: 1, or 0.",
+        "Deprecated: use vouch_source_issue.",
         labels=["source", "ailment"],
     )
     for source, usual in expected.items():
         row.add_metric([source], seen[source].refusals_in_a_row)
-        found = {trouble.ailment for trouble in troubles(seen[source], usual, now)}
-        for ailment in Ailment:
-            ill.add_metric([source, ailment], float(ailment in found))
-    yield from (row, ill)
+        found = {issue.kind for issue in issues(seen[source], usual, now)}
+        for kind in IssueKind:
+            current.add_metric([source, kind], float(kind in found))
+            former.add_metric([source, kind], float(kind in found))
+    yield from (row, current, former)
 
 
 def _moments(name: str, told: str, moment: str, seen: Mapping[str, Seen]) -> GaugeMetricFamily:

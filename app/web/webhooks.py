@@ -15,7 +15,7 @@ from app.platforms.kit.callback import Callback, Forged, Malformed, Reading, Rep
 from app.service import Service
 from app.steps.intake import NO_RULE, Receipt
 from app.steps.joining import Joining
-from app.steps.sightings import Watch
+from app.steps.sightings import SightingsBuffer
 from app.web.api.openapi import operation
 from app.web.context import lower_headers, service, whole_body
 from app.web.problems import Problem
@@ -135,7 +135,7 @@ def _heard(service: Service, adapter: Adapter, reading: Reading) -> Reading:
     return replace(reading, ignored=(*reading.ignored, *unknown))
 
 
-def _proved(watch: Watch, adapter: Adapter, reply: Reply, at: datetime) -> None:
+def _proved(watch: SightingsBuffer, adapter: Adapter, reply: Reply, at: datetime) -> None:
     source = adapter.source.name
     log.info("webhook.handshake", source=source)
     EVENTS.labels(source, "handshake").inc()
@@ -147,12 +147,14 @@ def _proved(watch: Watch, adapter: Adapter, reply: Reply, at: datetime) -> None:
         _noticed(watch, source, at, reply.notice)
 
 
-def _noticed(watch: Watch, source: str, at: datetime, notice: str) -> None:
+def _noticed(watch: SightingsBuffer, source: str, at: datetime, notice: str) -> None:
     log.warning("webhook.notice", source=source, notice=notice)
     watch.noticed(source, at, notice)
 
 
-def _refused(watch: Watch, adapter: Adapter, callback: Callback, kind: str, reason: str) -> Reply:
+def _refused(
+    watch: SightingsBuffer, adapter: Adapter, callback: Callback, kind: str, reason: str
+) -> Reply:
     """Say no: the whole reason to our log and the source's health, little to a stranger.
 
     Raises `Problem`, except where a platform is told yes.
@@ -174,12 +176,14 @@ def _refused(watch: Watch, adapter: Adapter, callback: Callback, kind: str, reas
     raise Problem(kind, detail, status=status)
 
 
-def _too_large(watch: Watch, adapter: Adapter, at: datetime, reason: str) -> Problem:
+def _too_large(watch: SightingsBuffer, adapter: Adapter, at: datetime, reason: str) -> Problem:
     _note_refusal(watch, adapter, at, "too-large", reason)
     return Problem("too-large", "The body is larger than this source's callbacks may be.")
 
 
-def _note_refusal(watch: Watch, adapter: Adapter, at: datetime, kind: str, reason: str) -> None:
+def _note_refusal(
+    watch: SightingsBuffer, adapter: Adapter, at: datetime, kind: str, reason: str
+) -> None:
     source = adapter.source.name
     log.warning("webhook.refused", source=source, kind=kind, reason=reason)
     EVENTS.labels(source, kind).inc()

@@ -10,7 +10,7 @@ from sqlalchemy import Row
 
 from app.domain.alerts import Limits, judge
 from app.domain.sources import Expected
-from app.outgoing.alert_messages import Told, message_for
+from app.outgoing.alert_messages import AlertText, message_for
 from app.outgoing.alert_receivers import Send, post
 from app.settings.receivers import Receiver
 from app.steps import alerts
@@ -133,8 +133,8 @@ class Alerter:
             log.exception("alerter.failed")
 
 
-def told_of(notice: Row[Any], alert: Row[Any]) -> Told:
-    return Told(
+def told_of(notice: Row[Any], alert: Row[Any]) -> AlertText:
+    return AlertText(
         notice.id,
         notice.what,
         alert.kind,

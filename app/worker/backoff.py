@@ -7,7 +7,7 @@ _FIRST, _MOST = 0.02, 0.5
 _LESS_AFTER_A_PLACE = 4
 
 
-class Spread:
+class Backoff:
     """Workers that wait for one place do not all ask at the same instant, all but one in vain.
 
     Each asks later by chance, within a time that doubles whenever another was faster. Who gets

@@ -12,7 +12,7 @@ from app.worker.confirmer import Confirmer
 from app.worker.dispatcher import Dispatcher
 from app.worker.forwarder import Forwarder
 from app.worker.paced_reader import Reader
-from app.worker.precheck import Asker
+from app.worker.precheck import EligibilityCheck
 from app.worker.renewals import Renewals
 
 # What confirmations may take of the reads' pace. The rest is for reads that a submission waits for.
@@ -113,10 +113,10 @@ def build_confirmer(service: Service) -> Confirmer:
     return confirmer
 
 
-def _asker(service: Service) -> Asker:
+def _asker(service: Service) -> EligibilityCheck:
     settings = service.configuration.confirmation
     client = service.impatient_client()
-    return Asker(
+    return EligibilityCheck(
         service.database,
         client,
         _reader(service, client),

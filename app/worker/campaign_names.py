@@ -9,7 +9,7 @@ from app.gameball.activities import key_of
 from app.gameball.campaigns import Campaign, Unreadable, list_campaigns
 from app.gameball.client import GameballClient
 from app.gameball.reading import Failure, NotReadable
-from app.steps.read_rate_limit import Kind
+from app.steps.read_rate_limit import ReadKind
 from app.worker.paced_reader import Reader
 
 KEPT_SECONDS = 600.0
@@ -71,7 +71,7 @@ class CampaignNames:
         """Read them if what is known is too old; why that failed."""
         if time.monotonic() - self._read_at < KEPT_SECONDS:
             return None
-        answers = reader.read(Kind.OTHERS, [self.client], _all)
+        answers = reader.read(ReadKind.OTHERS, [self.client], _all)
         if self.client not in answers.read:
             return answers.failed.get(self.client, Failure.TOO_FAST)
         self._known, self._read_at = answers.read[self.client], time.monotonic()

@@ -15,12 +15,12 @@ from app.gameball.client import GameballClient
 from app.metrics import CONFIRMATIONS
 from app.steps import confirmation, read_rate_limit
 from app.steps.confirmation import ConfirmationPolicy, Followed
-from app.steps.read_rate_limit import Kind
+from app.steps.read_rate_limit import ReadKind
 from app.storage.errors import StorageUnavailable
 from app.storage.listening import LOOK, Listener
 from app.worker.campaign_names import CampaignNames
 from app.worker.paced_reader import Reader
-from app.worker.reward_lookup import Looking
+from app.worker.reward_lookup import RewardLookup
 
 log = structlog.get_logger(__name__)
 
@@ -94,7 +94,7 @@ class Confirmer:
         if not followed:
             return False
         began_at = self._now()
-        looking = Looking(self._client, self._reader, self._names, followed)
+        looking = RewardLookup(self._client, self._reader, self._names, followed)
         looking.look(self._now, self._stopping.is_set)
         for one in followed:
             try:
@@ -140,13 +140,13 @@ class Confirmer:
             self._next_look = confirmation.next_look(connection)
             if self._next_look is None or self._next_look > now:
                 return []
-            if read_rate_limit.is_slow(connection, Kind.CUSTOMERS, now):
+            if read_rate_limit.is_slow(connection, ReadKind.CUSTOMERS, now):
                 return []
         return self._database.write(
             lambda c: confirmation.take(c, self._policy, now, self._threads)
         )
 
-    def _record(self, one: Followed, looking: Looking, began_at: datetime) -> None:
+    def _record(self, one: Followed, looking: RewardLookup, began_at: datetime) -> None:
         """Write one attempt's truth down. Losing it is safe: it is looked at after the lease."""
         if one.customer_id in looking.interrupted:
             self._database.write(lambda c: self._put_off(c, one))

@@ -14,10 +14,10 @@ import structlog
 from sqlalchemy import Connection
 
 from app.steps import forwarding, health, rate_limit, timers
-from app.steps.forwarding import NotNow, Started
+from app.steps.forwarding import Deferred, StartedSubmission
 from app.storage.errors import StorageUnavailable
 from app.storage.listening import DUE, Listener
-from app.worker.backoff import Spread
+from app.worker.backoff import Backoff
 from app.worker.forwarder import Forwarder
 
 log = structlog.get_logger(__name__)
@@ -74,7 +74,7 @@ class Dispatcher:
         self._aside_until: dict[str, float] = {}
         self._company_until = 0.0
         self._place_at = math.inf
-        self._spread = Spread()
+        self._spread = Backoff()
         self._listener = (
             Listener(self._database.url, DUE, self.wake) if self._database.has_notices else None
         )
@@ -158,7 +158,7 @@ class Dispatcher:
             for attempt in due:
                 if attempt.id not in self._aside_until:
                     first.setdefault(attempt.customer_id, attempt.id)
-            next_strike = None if first else timers.next_strike(connection)
+            next_strike = None if first else timers.next_timer_at(connection)
         found = list(first.values())
         if time.monotonic() < self._company_until:
             # Else all workers would meet at one attempt after another, and all but one lose.
@@ -175,7 +175,7 @@ class Dispatcher:
         made = self._start(attempt_id)
         if made is None:
             return None
-        if isinstance(made, Started):
+        if isinstance(made, StartedSubmission):
             self._spread.got_a_place()
         elif made.next_at is None:
             self._company_until = time.monotonic() + _COMPANY_SECONDS
@@ -205,13 +205,13 @@ class Dispatcher:
             return min(self._poll_seconds, max(0.001, self._sweep_at - time.monotonic()))
         return min(seconds + 0.001, longest)
 
-    def _start(self, attempt_id: str) -> Started | NotNow | None:
+    def _start(self, attempt_id: str) -> StartedSubmission | Deferred | None:
         """Start one attempt, holding a place in the pool; None when it came to grief."""
         handed_over = False
         try:
             began = time.monotonic()
             made = self._forwarder.start(attempt_id)
-            if isinstance(made, Started):
+            if isinstance(made, StartedSubmission):
                 self._pool.submit(self._carry_out, made, began)
                 handed_over = True
             return made
@@ -226,7 +226,7 @@ class Dispatcher:
             if not handed_over:
                 self._free.release()
 
-    def _carry_out(self, made: Started, began: float) -> None:
+    def _carry_out(self, made: StartedSubmission, began: float) -> None:
         try:
             self._forwarder.carry_out(made, began)
         except Exception:
@@ -248,4 +248,4 @@ class Dispatcher:
     def _sweep_in(self, connection: Connection) -> None:
         now = self._now()
         forwarding.reclaim(connection, self._forwarder.policy, now, _AT_ONCE)
-        timers.strike(connection, now, _AT_ONCE)
+        timers.fire(connection, now, _AT_ONCE)

@@ -13,14 +13,14 @@ from app.gameball.client import GameballClient
 from app.metrics import SUBMISSION_SECONDS, SUBMISSIONS
 from app.steps import confirmation, forwarding
 from app.steps.confirmation import Followed
-from app.steps.forwarding import ForwardingPolicy, NotNow, Started
-from app.steps.read_rate_limit import DOCUMENTED, ReadPace
+from app.steps.forwarding import Deferred, ForwardingPolicy, StartedSubmission
+from app.steps.read_rate_limit import DOCUMENTED, ReadRateLimit
 from app.storage.database import Database
 from app.storage.errors import StorageUnavailable
 from app.worker.campaign_names import CampaignNames
 from app.worker.paced_reader import Reader
-from app.worker.precheck import Asker
-from app.worker.reward_lookup import Looking
+from app.worker.precheck import EligibilityCheck
+from app.worker.reward_lookup import RewardLookup
 
 log = structlog.get_logger(__name__)
 
@@ -37,11 +37,11 @@ class Forwarder:
     worker: str
     now: Callable[[], datetime]
     create_missing_customers: bool = False
-    asker: Asker | None = None
-    read_pace: ReadPace = DOCUMENTED
+    asker: EligibilityCheck | None = None
+    read_pace: ReadRateLimit = DOCUMENTED
     names: CampaignNames | None = None
 
-    def start(self, attempt_id: str) -> Started | NotNow:
+    def start(self, attempt_id: str) -> StartedSubmission | Deferred:
         """Lease an attempt and write down that it is being submitted."""
         return self.database.write(
             lambda c: forwarding.start(c, attempt_id, self.worker, self.policy, self.now())
@@ -52,7 +52,7 @@ class Forwarder:
         if self.asker is not None:
             self.asker.client.close()
 
-    def carry_out(self, made: Started, started: float) -> None:
+    def carry_out(self, made: StartedSubmission, started: float) -> None:
         """Call Gameball for a started submission and record the end of it.
 
         ``started``: `time.monotonic` when the lease was taken.
@@ -70,10 +70,10 @@ class Forwarder:
 
         self._record(made, self._call(made, may_send))
 
-    def _must_look_first(self, made: Started) -> bool:
+    def _must_look_first(self, made: StartedSubmission) -> bool:
         return forwarding.must_look_first(made, self.policy, self.now())
 
-    def _is_leased(self, made: Started, started: float) -> bool:
+    def _is_leased(self, made: StartedSubmission, started: float) -> bool:
         """By both clocks: one stands still while the machine sleeps, and the other may be set."""
         by_the_wall = (self.now() - made.started_at).total_seconds()
         return max(time.monotonic() - started, by_the_wall) <= self._send_within()
@@ -82,7 +82,7 @@ class Forwarder:
         """So that the answer still has time within the lease."""
         return self.policy.lease_seconds - self.client.account.read_timeout
 
-    def _call(self, made: Started, may_send: Callable[[], bool]) -> Answer:
+    def _call(self, made: StartedSubmission, may_send: Callable[[], bool]) -> Answer:
         with SUBMISSION_SECONDS.time():
             answer = self.client.submit(
                 made.customer_id, made.challenge_id, made.email, made.mobile, may_send
@@ -91,7 +91,7 @@ class Forwarder:
             self.client.create_customer(made.customer_id, made.email, made.mobile)
         return discreet(answer, made.email, made.mobile)
 
-    def _may_send_again(self, made: Started) -> bool:
+    def _may_send_again(self, made: StartedSubmission) -> bool:
         """Look whether an earlier submission landed; False: recorded, and nothing is to be sent."""
         landed = self._has_landed(made)
         if landed is False:
@@ -100,7 +100,7 @@ class Forwarder:
         self._finish(lambda: (self._write_landed if landed else self._write_unknown)(made))
         return False
 
-    def _has_landed(self, made: Started) -> bool | None:
+    def _has_landed(self, made: StartedSubmission) -> bool | None:
         """What Gameball shows of it; None: it cannot be known, yet or at all."""
         settle_seconds = self.policy.retries.window_at_most_seconds
         with self.database.read() as connection:
@@ -110,20 +110,20 @@ class Forwarder:
         )
         followed = Followed(made.attempt_id, made.customer_id, case, made.lease_until, made.fence)
         names = self.names or CampaignNames(self.client)
-        looking = Looking(self.client, reader, names, [followed])
+        looking = RewardLookup(self.client, reader, names, [followed])
         began_at = self.now()
         looking.look(self.now, lambda: False)
         if looking.interrupted:
             return None
         return has_landed(case, looking.seen[made.attempt_id], began_at)
 
-    def _write_landed(self, made: Started) -> None:
+    def _write_landed(self, made: StartedSubmission) -> None:
         self.database.write(lambda c: forwarding.landed_after_all(c, made, self.now()))
 
-    def _write_unknown(self, made: Started) -> None:
+    def _write_unknown(self, made: StartedSubmission) -> None:
         self.database.write(lambda c: forwarding.cannot_know(c, made, self.policy, self.now()))
 
-    def _record(self, made: Started, answer: Answer) -> None:
+    def _record(self, made: StartedSubmission, answer: Answer) -> None:
         answered_at = self.now()
 
         def write() -> None:

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from app.gameball.reading import Failure, NotReadable
 from app.metrics import READS
 from app.steps import read_rate_limit
-from app.steps.read_rate_limit import Kind, ReadPace, Reserved
+from app.steps.read_rate_limit import ReadKind, ReadRateLimit, Reserved
 from app.storage.database import Database
 
 log = structlog.get_logger(__name__)
@@ -49,13 +49,13 @@ class Reader:
     """
 
     database: Database
-    pace: ReadPace
+    pace: ReadRateLimit
     now: Callable[[], datetime]
     seconds_each: float
     pool: Executor | None = None
     blocked_seconds: float = 30.0
 
-    def read(self, kind: Kind, asked: Sequence[K], get: Callable[[K], V]) -> Answers[K, V]:
+    def read(self, kind: ReadKind, asked: Sequence[K], get: Callable[[K], V]) -> Answers[K, V]:
         """Get something for as many as the pace has room for. ``get`` may raise `NotReadable`."""
         reserved = self._reserved(kind, len(asked))
         if reserved is None:
@@ -70,7 +70,7 @@ class Reader:
             {one.key: one.error.failure for one in made if one.error is not None},
         )
 
-    def _reserved(self, kind: Kind, most: int) -> Reserved | None:
+    def _reserved(self, kind: ReadKind, most: int) -> Reserved | None:
         if not most:
             return None
         until = self.now() + timedelta(seconds=self.seconds_each)
@@ -82,7 +82,7 @@ class Reader:
         self, connection: Connection, reserved: Reserved, made: Sequence[Attempted[Any, Any]]
     ) -> None:
         now = self.now()
-        read_rate_limit.give_back(connection, reserved, now)
+        read_rate_limit.release(connection, reserved, now)
         errors = [one.error for one in made if one.error is not None]
         patience = [self._patience(one) for one in errors if one.failure in _ASKS_FOR_PATIENCE]
         if patience:

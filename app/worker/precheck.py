@@ -12,8 +12,8 @@ from app.gameball.client import GameballClient
 from app.gameball.progress import read_progress
 from app.settings.sections import ReadBefore
 from app.steps import confirmation, forwarding, leases
-from app.steps.forwarding import Started
-from app.steps.read_rate_limit import Kind
+from app.steps.forwarding import StartedSubmission
+from app.steps.read_rate_limit import ReadKind
 from app.storage.database import Database
 from app.worker.paced_reader import Reader
 
@@ -22,7 +22,7 @@ _WAITED = timedelta(seconds=5)
 
 
 @dataclass(frozen=True, slots=True)
-class Asker:
+class EligibilityCheck:
     """Reads the customer's progress before a submission; the count then is what later ones mean.
 
     ``client`` is an impatient one: the lease of the attempt goes on. ``refuses``: an attempt of a
@@ -36,7 +36,7 @@ class Asker:
     read_before: ReadBefore = ReadBefore.WAITED
     refuses: bool = False
 
-    def may_send(self, made: Started) -> bool:
+    def may_send(self, made: StartedSubmission) -> bool:
         """False: it is refused, and that is recorded."""
         # With something on its way a count from now says nothing of before.
         if not self._asks(made) or unresolved_since(made.past) is not None:
@@ -52,22 +52,22 @@ class Asker:
             self.database.write(lambda c: _keep(c, made, count))
         return True
 
-    def _asks(self, made: Started) -> bool:
+    def _asks(self, made: StartedSubmission) -> bool:
         if self.refuses or self.read_before is ReadBefore.ALWAYS:
             return True
         has_waited = made.started_at - made.created_at >= _WAITED
         return self.read_before is ReadBefore.WAITED and has_waited
 
-    def _progress(self, made: Started) -> Progress | None:
+    def _progress(self, made: StartedSubmission) -> Progress | None:
         answers = self.reader.read(
-            Kind.CUSTOMERS,
+            ReadKind.CUSTOMERS,
             [made.customer_id],
             lambda customer: read_progress(self.client, customer, made.challenge_id),
         )
         return answers.read.get(made.customer_id, {}).get(made.challenge_id)
 
 
-def _keep(connection: Connection, made: Started, count: int) -> None:
+def _keep(connection: Connection, made: StartedSubmission, count: int) -> None:
     """Remember the count, unless it was read so late that another worker's call may be in it."""
     if leases.is_held(connection, made.attempt_id, made.fence):
         confirmation.keep_baseline(connection, made.attempt_id, count, made.started_at)

@@ -8,7 +8,7 @@ import requests
 import structlog
 
 from app.platforms.kit.adapter import Adapter
-from app.platforms.kit.callback import Ask
+from app.platforms.kit.callback import SubscriptionRequest
 from app.steps import subscriptions
 from app.storage.database import Database
 from app.storage.errors import StorageUnavailable
@@ -57,7 +57,7 @@ class Renewals:
             if is_due and self._take(source, topic):
                 self._send(source, topic, ask)
 
-    def _asks(self) -> Iterator[tuple[str, str, Ask]]:
+    def _asks(self) -> Iterator[tuple[str, str, SubscriptionRequest]]:
         for source, adapter in self._adapters.items():
             for topic in adapter.topics:
                 ask = adapter.ask_for(topic)
@@ -69,7 +69,7 @@ class Renewals:
             lambda connection: subscriptions.take(connection, source, topic, self._now())
         )
 
-    def _send(self, source: str, topic: str, ask: Ask) -> None:
+    def _send(self, source: str, topic: str, ask: SubscriptionRequest) -> None:
         problem = _asked(ask)
         log.info("subscription.asked", source=source, topic=topic, problem=problem)
         if problem is not None:
@@ -88,7 +88,7 @@ class Renewals:
             self._stopping.wait(self._look_every_seconds)
 
 
-def _asked(ask: Ask) -> str | None:
+def _asked(ask: SubscriptionRequest) -> str | None:
     """Send it; what went wrong, without a word of what was sent: a secret is in it."""
     try:
         answer = requests.post(ask.url, data=ask.form, timeout=TIMEOUTS, allow_redirects=False)

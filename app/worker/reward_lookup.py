@@ -14,7 +14,7 @@ from app.gameball.progress import read_progress
 from app.gameball.reading import Failure
 from app.gameball.transactions import read_transactions
 from app.steps.confirmation import Followed
-from app.steps.read_rate_limit import Kind
+from app.steps.read_rate_limit import ReadKind
 from app.worker.campaign_names import CampaignNames
 from app.worker.paced_reader import Reader
 
@@ -52,7 +52,7 @@ class Records:
 
 
 @dataclass(slots=True)
-class Looking:
+class RewardLookup:
     """One look at the attempts of some customers.
 
     Who is ``interrupted`` is to be looked at anew: the pace or the account kept their reads back.
@@ -83,13 +83,13 @@ class Looking:
             only = next(iter(asked)) if len(asked) == 1 else None
             return read_progress(self.client, customer_id, only)
 
-        read, failed = self._read(Kind.CUSTOMERS, list(by_customer), get, now)
+        read, failed = self._read(ReadKind.CUSTOMERS, list(by_customer), get, now)
         for one in self.followed:
             self.seen[one.attempt_id] = Seen(_shown(one, read, failed))
 
     def _transactions(self, now: datetime) -> None:
         wanting = self._wanting(Look.TRANSACTIONS, now)
-        records = self._records(Kind.TRANSACTIONS, wanting, read_transactions, now)
+        records = self._records(ReadKind.TRANSACTIONS, wanting, read_transactions, now)
         for one in wanting:
             self._add(one, Look.TRANSACTIONS, records, str(one.case.challenge_id))
 
@@ -101,7 +101,7 @@ class Looking:
         names = self.names.read(self.reader, LAST_TRIES if last else 1)
         if names.are_held_back:
             self.interrupted |= last
-        records = self._records(Kind.CUSTOMERS, wanting, read_activities, now)
+        records = self._records(ReadKind.CUSTOMERS, wanting, read_activities, now)
         for one in wanting:
             progress = self.seen[one.attempt_id].progress
             named = names.find(one.case.challenge_id, progress.name if progress else None)
@@ -131,7 +131,7 @@ class Looking:
         )
 
     def _records(
-        self, kind: Kind, wanting: Sequence[Followed], read: ReadPage, now: datetime
+        self, kind: ReadKind, wanting: Sequence[Followed], read: ReadPage, now: datetime
     ) -> Mapping[str, Records]:
         """Every page of the customers' records, up to `MOST_PAGES` of each."""
         records = {one.customer_id: Records() for one in wanting}
@@ -168,7 +168,7 @@ class Looking:
         ]
 
     def _read(
-        self, kind: Kind, customers: Sequence[str], get: Callable[[str], V], now: datetime
+        self, kind: ReadKind, customers: Sequence[str], get: Callable[[str], V], now: datetime
     ) -> tuple[dict[str, V], dict[str, Failure]]:
         """What could be read of whom, and why not. The others are interrupted."""
         read: dict[str, V] = {}

@@ -10,16 +10,16 @@ from hypothesis import strategies as st
 
 from app.domain.alerts import (
     MEASURED,
-    OF_AILMENTS,
+    OF_ISSUES,
+    AlertKind,
     Judgement,
-    Kind,
     Limits,
     Situation,
     judge,
     wrong,
 )
 from app.domain.attempts import State
-from app.domain.sources import Ailment, Trouble
+from app.domain.sources import IssueKind, SourceIssue
 from tests.clock import START
 
 LIMITS = Limits(
@@ -33,7 +33,7 @@ LIMITS = Limits(
 OFF = Limits(1_800, 0, 1, 0, 0, 1)
 
 
-def kinds(limits: Limits = LIMITS, **situation: Any) -> list[Kind]:
+def kinds(limits: Limits = LIMITS, **situation: Any) -> list[AlertKind]:
     return [kind for kind, _ in wrong(Situation(**situation), limits, START)]
 
 
@@ -49,18 +49,18 @@ def test_nothing_is_wrong_while_all_is_well() -> None:
 @pytest.mark.parametrize(
     ("reason", "kind"),
     [
-        ("blocked 401 1001 Invalid API key", Kind.CREDENTIALS_REFUSED),
-        ("blocked 401", Kind.CREDENTIALS_REFUSED),
-        ("blocked 403 8000 The plan", Kind.CREDENTIALS_REFUSED),
-        ("blocked 400 1006 x", Kind.CREDENTIALS_REFUSED),
-        ("blocked 422 6000 Program is off", Kind.FORWARDING_PAUSED),
-        ("blocked 400 8000 upgrade", Kind.FORWARDING_PAUSED),
-        ("program_disabled 202 program is disabled", Kind.FORWARDING_PAUSED),
-        ("", Kind.FORWARDING_PAUSED),
-        (None, Kind.FORWARDING_PAUSED),
+        ("blocked 401 1001 Invalid API key", AlertKind.CREDENTIALS_REFUSED),
+        ("blocked 401", AlertKind.CREDENTIALS_REFUSED),
+        ("blocked 403 8000 The plan", AlertKind.CREDENTIALS_REFUSED),
+        ("blocked 400 1006 x", AlertKind.CREDENTIALS_REFUSED),
+        ("blocked 422 6000 Program is off", AlertKind.FORWARDING_PAUSED),
+        ("blocked 400 8000 upgrade", AlertKind.FORWARDING_PAUSED),
+        ("program_disabled 202 program is disabled", AlertKind.FORWARDING_PAUSED),
+        ("", AlertKind.FORWARDING_PAUSED),
+        (None, AlertKind.FORWARDING_PAUSED),
     ],
 )
-def test_one_pause_is_one_alert_the_more_telling_one(reason: str | None, kind: Kind) -> None:
+def test_one_pause_is_one_alert_the_more_telling_one(reason: str | None, kind: AlertKind) -> None:
     assert kinds(paused_at=START, pause_reason=reason) == [kind]
 
 
@@ -82,7 +82,7 @@ def test_it_is_the_share_of_attempts_that_die_which_wakes(
 ) -> None:
     ended = {State.DEAD: dead, State.GRANTED: others}
 
-    assert kinds(ended=ended) == [Kind.ATTEMPTS_DEAD] * raised
+    assert kinds(ended=ended) == [AlertKind.ATTEMPTS_DEAD] * raised
 
 
 def test_a_share_says_of_how_many_and_within_what_time() -> None:
@@ -97,7 +97,7 @@ def test_a_share_says_of_how_many_and_within_what_time() -> None:
 def test_a_backlog_is_as_old_as_its_oldest(seconds: int, raised: bool) -> None:
     since = START - timedelta(seconds=seconds)
 
-    assert kinds(oldest_due_at=since) == [Kind.BACKLOG] * raised
+    assert kinds(oldest_due_at=since) == [AlertKind.BACKLOG] * raised
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_a_backlog_is_as_old_as_its_oldest(seconds: int, raised: bool) -> None:
     ],
 )
 def test_few_rewards_of_many_are_wrong(ended: dict[State, int], raised: bool) -> None:
-    assert kinds(ended=ended) == [Kind.CONFIRMATION_FALLING] * raised
+    assert kinds(ended=ended) == [AlertKind.CONFIRMATION_FALLING] * raised
 
 
 def test_a_limit_of_zero_wakes_nobody() -> None:
@@ -122,37 +122,37 @@ def test_a_limit_of_zero_wakes_nobody() -> None:
     assert kinds(OFF, oldest_due_at=old, ended={State.DEAD: 99, State.NOT_GRANTED: 99}) == []
 
 
-def test_every_ailment_of_a_source_is_an_alert() -> None:
-    assert set(OF_AILMENTS) == set(Ailment)
+def test_every_issue_of_a_source_is_an_alert() -> None:
+    assert set(OF_ISSUES) == set(IssueKind)
 
 
-@pytest.mark.parametrize("ailment", Ailment)
-def test_a_source_that_ails_is_named(ailment: Ailment) -> None:
+@pytest.mark.parametrize("kind", IssueKind)
+def test_a_source_that_ails_is_named(kind: IssueKind) -> None:
     found = wrong(
-        Situation(troubles={"twitch": [Trouble(ailment, "it hurts")], "x": []}), LIMITS, START
+        Situation(issues={"twitch": [SourceIssue(kind, "it hurts")], "x": []}), LIMITS, START
     )
 
-    assert found == {(OF_AILMENTS[ailment], "twitch"): "source twitch: it hurts"}
+    assert found == {(OF_ISSUES[kind], "twitch"): "source twitch: it hurts"}
 
 
-def test_two_ailments_of_one_kind_are_one_alert_of_the_graver() -> None:
-    troubles = [Trouble(Ailment.REVOKED, "graver"), Trouble(Ailment.LAPSED, "lesser")]
+def test_two_issues_of_one_kind_are_one_alert_of_the_graver() -> None:
+    found = [SourceIssue(IssueKind.REVOKED, "graver"), SourceIssue(IssueKind.LAPSED, "lesser")]
 
-    assert told(troubles={"x": troubles}) == "source x: graver"
+    assert told(issues={"x": found}) == "source x: graver"
 
 
 @given(st.text())
 def test_whatever_was_written_down_as_the_reason_can_be_told(reason: str) -> None:
     [(kind, _)] = wrong(Situation(paused_at=START, pause_reason=reason), LIMITS, START)
 
-    assert kind in (Kind.FORWARDING_PAUSED, Kind.CREDENTIALS_REFUSED)
+    assert kind in (AlertKind.FORWARDING_PAUSED, AlertKind.CREDENTIALS_REFUSED)
 
 
 # An alert that was raised.
 
 
 def is_over(
-    kind: Kind, after_seconds: float = 3_600, limits: Limits = LIMITS, **situation: Any
+    kind: AlertKind, after_seconds: float = 3_600, limits: Limits = LIMITS, **situation: Any
 ) -> bool:
     judgement = judge(Situation(**situation), limits, START)
     return judgement.is_over(kind, "", START - timedelta(seconds=after_seconds), START)
@@ -167,7 +167,7 @@ def test_an_alert_of_dead_attempts_is_over_at_half_of_the_share(
 ) -> None:
     ended = {State.DEAD: dead, State.GRANTED: granted}
 
-    assert is_over(Kind.ATTEMPTS_DEAD, ended=ended) is over
+    assert is_over(AlertKind.ATTEMPTS_DEAD, ended=ended) is over
 
 
 @pytest.mark.parametrize(
@@ -179,37 +179,39 @@ def test_an_alert_of_few_rewards_is_over_when_half_as_many_are_missing(
 ) -> None:
     ended = {State.GRANTED: granted, State.NOT_GRANTED: not_granted}
 
-    assert is_over(Kind.CONFIRMATION_FALLING, ended=ended) is over
+    assert is_over(AlertKind.CONFIRMATION_FALLING, ended=ended) is over
 
 
 @pytest.mark.parametrize(
     ("seconds", "over"), [(901, False), (899, False), (451, False), (449, True)]
 )
 def test_an_alert_of_a_backlog_is_over_at_half_of_its_age(seconds: float, over: bool) -> None:
-    assert is_over(Kind.BACKLOG, oldest_due_at=START - timedelta(seconds=seconds)) is over
+    assert is_over(AlertKind.BACKLOG, oldest_due_at=START - timedelta(seconds=seconds)) is over
 
 
 @pytest.mark.parametrize("kind", sorted(MEASURED))
-def test_no_alert_by_a_number_is_over_sooner_than_its_least_time(kind: Kind) -> None:
+def test_no_alert_by_a_number_is_over_sooner_than_its_least_time(kind: AlertKind) -> None:
     limits = replace(LIMITS, lasts_seconds=300)
 
     assert not is_over(kind, 299, limits)
     assert is_over(kind, 300, limits)
 
 
-@pytest.mark.parametrize("kind", sorted(set(Kind) - MEASURED))
-def test_what_is_either_so_or_not_is_over_at_once(kind: Kind) -> None:
+@pytest.mark.parametrize("kind", sorted(set(AlertKind) - MEASURED))
+def test_what_is_either_so_or_not_is_over_at_once(kind: AlertKind) -> None:
     assert is_over(kind, 0, replace(LIMITS, lasts_seconds=300))
 
 
 def test_what_is_wrong_is_not_over() -> None:
-    wrong_now = Judgement({(kind, ""): "wrong" for kind in Kind})
+    wrong_now = Judgement({(kind, ""): "wrong" for kind in AlertKind})
 
-    assert not any(wrong_now.is_over(kind, "", START, START) for kind in Kind)
+    assert not any(wrong_now.is_over(kind, "", START, START) for kind in AlertKind)
 
 
-@pytest.mark.parametrize("kind", [Kind.ATTEMPTS_DEAD, Kind.BACKLOG, Kind.CONFIRMATION_FALLING])
-def test_an_alert_is_over_when_its_limit_is_switched_off(kind: Kind) -> None:
+@pytest.mark.parametrize(
+    "kind", [AlertKind.ATTEMPTS_DEAD, AlertKind.BACKLOG, AlertKind.CONFIRMATION_FALLING]
+)
+def test_an_alert_is_over_when_its_limit_is_switched_off(kind: AlertKind) -> None:
     ended = {State.DEAD: 99, State.NOT_GRANTED: 99}
     old = START - timedelta(days=9)
 

@@ -8,7 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.answers import TREATMENTS, Answer, Outcome, Then, Treatment, discreet, read_answer
+from app.domain.answers import (
+    TREATMENTS,
+    Answer,
+    Disposition,
+    Outcome,
+    Treatment,
+    discreet,
+    read_answer,
+)
 from app.domain.texts import is_written
 
 HTML = b"<!doctype html><html><body>503 Service Unavailable</body></html>"
@@ -106,16 +114,16 @@ def test_an_answer_means_what_the_table_says(status: int, body: bytes, outcome: 
 @pytest.mark.parametrize(
     ("outcome", "treatment"),
     [
-        (Outcome.ACCEPTED, Treatment(Then.ACCEPT)),
-        (Outcome.PROGRAM_DISABLED, Treatment(Then.ACCEPT, pauses=True)),
-        (Outcome.ECHO, Treatment(Then.RETRY, "echo")),
-        (Outcome.UNKNOWN, Treatment(Then.RETRY, "retry", may_have_landed=True)),
-        (Outcome.NOT_SENT, Treatment(Then.RETRY, "retry")),
-        (Outcome.NO_CUSTOMER, Treatment(Then.RETRY, "missing_customer")),
-        (Outcome.BLOCKED, Treatment(Then.WAIT, pauses=True)),
-        (Outcome.BUSY, Treatment(Then.RETRY, "busy")),
-        (Outcome.TOO_FAST, Treatment(Then.WAIT, slows=True)),
-        (Outcome.PERMANENT, Treatment(Then.DIE)),
+        (Outcome.ACCEPTED, Treatment(Disposition.ACCEPT)),
+        (Outcome.PROGRAM_DISABLED, Treatment(Disposition.ACCEPT, pauses=True)),
+        (Outcome.ECHO, Treatment(Disposition.RETRY, "echo")),
+        (Outcome.UNKNOWN, Treatment(Disposition.RETRY, "retry", may_have_landed=True)),
+        (Outcome.NOT_SENT, Treatment(Disposition.RETRY, "retry")),
+        (Outcome.NO_CUSTOMER, Treatment(Disposition.RETRY, "missing_customer")),
+        (Outcome.BLOCKED, Treatment(Disposition.WAIT, pauses=True)),
+        (Outcome.BUSY, Treatment(Disposition.RETRY, "busy")),
+        (Outcome.TOO_FAST, Treatment(Disposition.WAIT, slows=True)),
+        (Outcome.PERMANENT, Treatment(Disposition.DIE)),
     ],
 )
 def test_an_outcome_is_treated_as_the_product_says(outcome: Outcome, treatment: Treatment) -> None:
@@ -184,7 +192,7 @@ def test_whatever_comes_back_is_an_answer(status: int, body: bytes) -> None:
     assert answer.status == status
     assert answer.treatment is TREATMENTS[answer.outcome]
     assert answer.code is None or 0 <= answer.code < 2**31
-    if answer.treatment.then is Then.ACCEPT:
+    if answer.treatment.then is Disposition.ACCEPT:
         assert status == 202
 
 

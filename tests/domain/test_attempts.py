@@ -5,7 +5,14 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from app.domain.attempts import CANCELLABLE, MOVES, OPEN, REPLAYABLE, State, may_move
+from app.domain.attempts import (
+    CANCELLABLE,
+    OPEN,
+    REPLAYABLE,
+    TRANSITIONS,
+    State,
+    may_change,
+)
 
 # PRODUCT: the life of an attempt. What leaves each state, and what does not.
 FINAL = {State.GRANTED, State.REFUSED, State.EXPIRED}
@@ -13,11 +20,11 @@ PAID = {State.ACCEPTED, State.GRANTED}
 
 
 def test_every_state_has_its_moves_written_down() -> None:
-    assert set(MOVES) == set(State)
+    assert set(TRANSITIONS) == set(State)
 
 
 def test_a_final_state_has_no_exit() -> None:
-    assert {state for state, exits in MOVES.items() if not exits} == FINAL
+    assert {state for state, exits in TRANSITIONS.items() if not exits} == FINAL
 
 
 @pytest.mark.parametrize(
@@ -38,37 +45,37 @@ def test_a_final_state_has_no_exit() -> None:
     ],
 )
 def test_a_state_is_left_as_the_product_says(state: State, exits: set[str]) -> None:
-    assert MOVES[state] == exits
+    assert TRANSITIONS[state] == exits
 
 
 @pytest.mark.parametrize("state", State)
 def test_nothing_stays_by_moving(state: State) -> None:
-    assert not may_move(state, state)
+    assert not may_change(state, state)
 
 
 @pytest.mark.parametrize("state", sorted(PAID))
 def test_what_was_paid_or_may_be_is_never_withdrawn(state: State) -> None:
-    assert not may_move(state, State.WITHDRAWN)
+    assert not may_change(state, State.WITHDRAWN)
     assert state not in CANCELLABLE
 
 
 @pytest.mark.parametrize("state", State)
 def test_only_a_due_attempt_is_ever_accepted(state: State) -> None:
-    assert may_move(state, State.ACCEPTED) == (state is State.DUE)
+    assert may_change(state, State.ACCEPTED) == (state is State.DUE)
 
 
 @pytest.mark.parametrize("state", sorted(REPLAYABLE))
 def test_what_a_person_may_replay_can_become_due(state: State) -> None:
-    assert may_move(state, State.DUE)
+    assert may_change(state, State.DUE)
 
 
 @pytest.mark.parametrize("state", sorted(CANCELLABLE))
 def test_what_a_person_may_cancel_can_be_withdrawn(state: State) -> None:
-    assert may_move(state, State.WITHDRAWN)
+    assert may_change(state, State.WITHDRAWN)
 
 
 def test_what_is_open_can_go_on_and_what_is_final_is_not_open() -> None:
-    assert all(MOVES[state] for state in OPEN)
+    assert all(TRANSITIONS[state] for state in OPEN)
     assert not OPEN & FINAL
 
 
@@ -83,7 +90,7 @@ class Life(RuleBasedStateMachine):
 
     @rule(to_state=st.sampled_from(list(State)))
     def push(self, to_state: State) -> None:
-        if may_move(self.state, to_state):
+        if may_change(self.state, to_state):
             self.replays += self.state in REPLAYABLE and to_state is State.DUE
             self.state = to_state
             self.path.append(to_state)
@@ -91,7 +98,7 @@ class Life(RuleBasedStateMachine):
     @precondition(lambda self: self.state in FINAL)
     @rule(to_state=st.sampled_from(list(State)))
     def push_after_the_end(self, to_state: State) -> None:
-        assert not may_move(self.state, to_state)
+        assert not may_change(self.state, to_state)
 
     @invariant()
     def it_was_owed_before_it_was_accepted(self) -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.answers import TREATMENTS, Answer, Outcome, Then
+from app.domain.answers import TREATMENTS, Answer, Disposition, Outcome
 from app.domain.retries import (
     Decision,
     Past,
@@ -20,8 +20,8 @@ from app.domain.retries import (
 NOW = datetime(2026, 1, 5, 12, tzinfo=UTC)
 DELAYS = {"retry": (2, 5, 15), "missing_customer": (300, 600), "busy": (1,), "echo": (900, 1_800)}
 POLICY = RetryPolicy(DELAYS, window_at_least_seconds=30, window_at_most_seconds=900, jitter=0)
-RETRIED = [outcome for outcome in Outcome if TREATMENTS[outcome].then is Then.RETRY]
-ACCEPTING = [outcome for outcome in Outcome if TREATMENTS[outcome].then is Then.ACCEPT]
+RETRIED = [outcome for outcome in Outcome if TREATMENTS[outcome].then is Disposition.RETRY]
+ACCEPTING = [outcome for outcome in Outcome if TREATMENTS[outcome].then is Disposition.ACCEPT]
 
 
 def past(*outcomes: Outcome, resolved: bool = False, spent: bool = True) -> list[Past]:
@@ -38,7 +38,7 @@ def decided(outcome: Outcome, earlier: list[Past]) -> Decision:
 
 
 def seconds_until(decision: Decision) -> float:
-    assert decision.then is Then.RETRY
+    assert decision.then is Disposition.RETRY
     assert decision.next_at is not None
     return (decision.next_at - NOW).total_seconds()
 
@@ -46,13 +46,13 @@ def seconds_until(decision: Decision) -> float:
 def test_an_echo_after_a_submission_without_an_answer_proves_that_it_landed() -> None:
     decision = decided(Outcome.ECHO, past(Outcome.UNKNOWN))
 
-    assert decision.then is Then.ACCEPT
+    assert decision.then is Disposition.ACCEPT
 
 
 def test_the_proof_holds_across_other_answers_in_between() -> None:
     decision = decided(Outcome.ECHO, past(Outcome.UNKNOWN, Outcome.BUSY, Outcome.NOT_SENT))
 
-    assert decision.then is Then.ACCEPT
+    assert decision.then is Disposition.ACCEPT
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_the_proof_holds_across_other_answers_in_between() -> None:
 def test_an_echo_of_somebody_else_waits_for_the_window_to_pass(earlier: list[Past]) -> None:
     decision = decided(Outcome.ECHO, earlier)
 
-    assert decision.then is Then.RETRY
+    assert decision.then is Disposition.RETRY
     assert seconds_until(decision) in DELAYS["echo"]
 
 
@@ -79,7 +79,7 @@ def test_the_first_retry_takes_the_first_delay_of_its_own_schedule(outcome: Outc
     decision = decided(outcome, past(*(o for o in RETRIED if TREATMENTS[o].schedule != schedule)))
 
     if outcome is Outcome.ECHO:
-        assert decision.then is Then.ACCEPT  # an unknown one is among the others
+        assert decision.then is Disposition.ACCEPT  # an unknown one is among the others
     else:
         assert seconds_until(decision) == DELAYS[schedule][0]
 
@@ -102,7 +102,9 @@ def test_a_schedule_is_walked_to_its_end_and_then_the_attempt_is_dead(
     walked = [decided(outcome, past(*[outcome] * n, resolved=True)) for n in range(len(delays) + 1)]
 
     assert [seconds_until(decision) for decision in walked[:-1]] == list(delays)
-    assert walked[-1] == Decision(Then.DIE, f"the {schedule} schedule ran out; last {outcome}")
+    assert walked[-1] == Decision(
+        Disposition.DIE, f"the {schedule} schedule ran out; last {outcome}"
+    )
 
 
 def test_no_answer_and_no_connection_share_a_schedule() -> None:
@@ -116,12 +118,12 @@ def test_waiting_for_the_account_spends_nothing(outcome: Outcome) -> None:
     decision = decided(outcome, past(*[outcome] * 50))
     after = decided(Outcome.NOT_SENT, past(*[outcome] * 50))
 
-    assert decision == Decision(Then.WAIT, outcome, NOW)
+    assert decision == Decision(Disposition.WAIT, outcome, NOW)
     assert seconds_until(after) == 2
 
 
 def test_a_permanent_answer_is_the_end() -> None:
-    assert decided(Outcome.PERMANENT, []).then is Then.DIE
+    assert decided(Outcome.PERMANENT, []).then is Disposition.DIE
 
 
 @pytest.mark.parametrize("accepted", ACCEPTING)
@@ -131,7 +133,7 @@ def test_nothing_undoes_an_acceptance_whose_answer_came_late(
 ) -> None:
     decision = decided(outcome, past(accepted))
 
-    assert decision.then is Then.ACCEPT
+    assert decision.then is Disposition.ACCEPT
 
 
 def test_a_replay_starts_every_schedule_afresh() -> None:
@@ -148,14 +150,14 @@ def test_a_replay_does_not_forget_what_may_have_landed(outcome: Outcome) -> None
 
     decision = decided(Outcome.ECHO, before)
 
-    assert decision.then is Then.ACCEPT
+    assert decision.then is Disposition.ACCEPT
     assert unresolved_since(before) == before[0].started_at
 
 
 def test_a_replay_is_not_decided_by_an_acceptance_before_it() -> None:
     decision = decided(Outcome.PERMANENT, past(Outcome.ACCEPTED, spent=False))
 
-    assert decision.then is Then.DIE
+    assert decision.then is Disposition.DIE
 
 
 def test_what_may_have_landed_reaches_from_its_first_start_to_its_last_end() -> None:
@@ -208,10 +210,10 @@ def test_every_past_leads_to_a_decision_that_can_be_carried_out(
 ) -> None:
     decision = decided(outcome, earlier)
 
-    if decision.then in (Then.RETRY, Then.WAIT):
+    if decision.then in (Disposition.RETRY, Disposition.WAIT):
         assert decision.next_at is not None
         assert decision.next_at >= NOW
-    if decision.then is Then.ACCEPT and outcome not in ACCEPTING:
+    if decision.then is Disposition.ACCEPT and outcome not in ACCEPTING:
         assert any(one.is_accepted and one.spent for one in earlier) or (
             outcome is Outcome.ECHO and any(one.is_unresolved for one in earlier)
         )

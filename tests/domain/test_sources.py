@@ -7,14 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.sources import (
-    Ailment,
-    Expected,
-    RefusalLimit,
-    Seen,
-    Subscription,
-    troubles,
-)
+from app.domain.sources import Expected, IssueKind, RefusalLimit, Seen, Subscription, issues
 from tests.clock import START as NOW
 
 HOUR = timedelta(hours=1)
@@ -25,13 +18,13 @@ def ago(**span: float) -> datetime:
     return NOW - timedelta(**span)
 
 
-def ailments(seen: Seen, **expected: Any) -> list[Ailment]:
-    return [trouble.ailment for trouble in troubles(seen, Expected(**expected), NOW)]
+def kinds(seen: Seen, **expected: Any) -> list[IssueKind]:
+    return [issue.kind for issue in issues(seen, Expected(**expected), NOW)]
 
 
 def test_nothing_is_expected_of_a_source_that_nobody_said_anything_about() -> None:
-    assert ailments(Seen()) == []
-    assert ailments(Seen(event_at=ago(days=900), handshake_at=ago(days=900))) == []
+    assert kinds(Seen()) == []
+    assert kinds(Seen(event_at=ago(days=900), handshake_at=ago(days=900))) == []
 
 
 @pytest.mark.parametrize(
@@ -49,9 +42,9 @@ def test_nothing_is_expected_of_a_source_that_nobody_said_anything_about() -> No
 def test_a_source_is_silent_when_nothing_was_heard_for_longer_than_expected(
     seen: Seen, is_silent: bool
 ) -> None:
-    found = ailments(seen, silent_after_seconds=3_600)
+    found = kinds(seen, silent_after_seconds=3_600)
 
-    assert found == ([Ailment.SILENT] if is_silent else [])
+    assert found == ([IssueKind.SILENT] if is_silent else [])
 
 
 @pytest.mark.parametrize(
@@ -69,7 +62,7 @@ def test_a_source_is_silent_when_nothing_was_heard_for_longer_than_expected(
 def test_a_revocation_stands_until_the_endpoint_is_proved_or_heard_again(
     seen: Seen, is_revoked: bool
 ) -> None:
-    assert ailments(seen) == ([Ailment.REVOKED] if is_revoked else [])
+    assert kinds(seen) == ([IssueKind.REVOKED] if is_revoked else [])
 
 
 @pytest.mark.parametrize(
@@ -89,15 +82,15 @@ def test_it_is_the_share_of_refused_callbacks_that_worries(
 ) -> None:
     seen = Seen(refused=refused, believed=believed, refusals_in_a_row=refused)
 
-    found = ailments(seen, refusals=RefusalLimit(0.5, of_at_least=10, within_seconds=3_600))
+    found = kinds(seen, refusals=RefusalLimit(0.5, of_at_least=10, within_seconds=3_600))
 
-    assert found == ([Ailment.REFUSING] if is_refusing else [])
+    assert found == ([IssueKind.REFUSING] if is_refusing else [])
 
 
 def test_refusals_are_told_with_how_many_and_the_last_reason() -> None:
     limit = RefusalLimit(0.5, of_at_least=10, within_seconds=3_600)
 
-    [found] = troubles(
+    [found] = issues(
         Seen(refused=9, believed=3, refusal_reason="no header"), Expected(refusals=limit), NOW
     )
 
@@ -107,42 +100,42 @@ def test_refusals_are_told_with_how_many_and_the_last_reason() -> None:
 
 @pytest.mark.parametrize("refusals", [None, RefusalLimit(0, 1, 3_600)])
 def test_refusals_that_nobody_minds_are_none(refusals: RefusalLimit | None) -> None:
-    assert ailments(Seen(refused=99), refusals=refusals) == []
+    assert kinds(Seen(refused=99), refusals=refusals) == []
 
 
 def test_a_handshake_that_should_have_come_again_is_missed() -> None:
     within = {"handshake_within_seconds": 3_600}
 
-    assert ailments(Seen(handshake_at=ago(minutes=60)), **within) == []
-    assert ailments(Seen(handshake_at=ago(minutes=61)), **within) == [Ailment.LAPSING]
+    assert kinds(Seen(handshake_at=ago(minutes=60)), **within) == []
+    assert kinds(Seen(handshake_at=ago(minutes=61)), **within) == [IssueKind.LAPSING]
     # Before the first one nobody knows whether one is missing.
-    assert ailments(Seen(), **within) == []
+    assert kinds(Seen(), **within) == []
 
 
 @pytest.mark.parametrize(
     ("subscription", "expected"),
     [
-        (None, [Ailment.LAPSED]),
-        (Subscription("another", NOW, NOW + HOUR), [Ailment.LAPSED]),
-        (Subscription(TOPIC, None, None), [Ailment.LAPSED]),
-        (Subscription(TOPIC, NOW - HOUR, NOW), [Ailment.LAPSED]),
-        (Subscription(TOPIC, NOW - HOUR * 3, NOW + HOUR), [Ailment.LAPSING]),
+        (None, [IssueKind.LAPSED]),
+        (Subscription("another", NOW, NOW + HOUR), [IssueKind.LAPSED]),
+        (Subscription(TOPIC, None, None), [IssueKind.LAPSED]),
+        (Subscription(TOPIC, NOW - HOUR, NOW), [IssueKind.LAPSED]),
+        (Subscription(TOPIC, NOW - HOUR * 3, NOW + HOUR), [IssueKind.LAPSING]),
         (Subscription(TOPIC, NOW - HOUR * 2, NOW + HOUR), []),
         (Subscription(TOPIC, NOW, NOW + HOUR), []),
     ],
 )
 def test_a_subscription_is_seen_to_lapse(
-    subscription: Subscription | None, expected: list[Ailment]
+    subscription: Subscription | None, expected: list[IssueKind]
 ) -> None:
     seen = Seen(subscriptions=(subscription,) if subscription else ())
 
-    assert ailments(seen, topics=(TOPIC,)) == expected
+    assert kinds(seen, topics=(TOPIC,)) == expected
 
 
 def test_why_a_renewal_failed_is_told() -> None:
     failed = Subscription(TOPIC, NOW - HOUR, NOW, NOW, "503 from the hub")
 
-    found = troubles(Seen(subscriptions=(failed,)), Expected(topics=(TOPIC,)), NOW)
+    found = issues(Seen(subscriptions=(failed,)), Expected(topics=(TOPIC,)), NOW)
 
     assert "503 from the hub" in found[0].text
 
@@ -177,8 +170,8 @@ moments = st.none() | st.integers(-10_000, 10_000).map(lambda n: NOW + timedelta
 def test_the_gravest_is_told_first_and_everything_in_words(seen: Seen, seconds: float) -> None:
     expected = Expected(seconds, seconds, (TOPIC,))
 
-    found = troubles(seen, expected, NOW)
+    found = issues(seen, expected, NOW)
 
-    order = [list(Ailment).index(trouble.ailment) for trouble in found]
+    order = [list(IssueKind).index(issue.kind) for issue in found]
     assert order == sorted(order)
-    assert all(trouble.text for trouble in found)
+    assert all(issue.text for issue in found)

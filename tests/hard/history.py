@@ -16,7 +16,7 @@ from app.steps.history import Filter
 from app.steps.identities import Identity, link
 from app.steps.intake import Arrival, receive
 from app.steps.keys import Role
-from app.steps.operator_actions import Act
+from app.steps.operator_actions import OperatorAction
 from app.storage.database import Database
 from app.storage.tables import (
     AlertWatchRow,
@@ -120,7 +120,9 @@ class History:
         matched = self.states()[State.DEAD]
         return str(
             self._database.write(
-                lambda c: bulk.start(c, Act.REPLAY, Filter(), matched, "key:1 sam", utc_now())
+                lambda c: bulk.start(
+                    c, OperatorAction.REPLAY, Filter(), matched, "key:1 sam", utc_now()
+                )
             ).id
         )
 

@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection, insert, select, text, update
 
-from app.domain.answers import Answer, Outcome, Then
+from app.domain.answers import Answer, Disposition, Outcome
 from app.domain.attempts import State
 from app.domain.clock import utc_now
 from app.domain.retries import RetryPolicy
 from app.settings.environment import embedded_secret_keys
 from app.steps import forwarding
-from app.steps.forwarding import ForwardingPolicy, Started
-from app.steps.rate_limit import Pace
+from app.steps.forwarding import ForwardingPolicy, StartedSubmission
+from app.steps.rate_limit import RateLimit
 from app.storage.database import Database
 from app.storage.errors import StorageUnavailable
 from app.storage.tables import AttemptRow, IdentityRow
@@ -28,7 +28,7 @@ pytestmark = [pytest.mark.hard, pytest.mark.timeout(60)]
 
 LEASE_SECONDS = 6
 POLICY = ForwardingPolicy(
-    Pace(per_second=30, per_30_seconds=360, probe_seconds=5),
+    RateLimit(per_second=30, per_30_seconds=360, probe_seconds=5),
     RetryPolicy({"retry": [1, 1, 1], "echo": [900], "busy": [1], "missing_customer": [1]}, 55, 65),
     LEASE_SECONDS,
 )
@@ -44,15 +44,15 @@ class Race:
     def at(self, after: float) -> datetime:
         return self.began_at + timedelta(seconds=after)
 
-    def start(self, attempt_id: str, after: float) -> Started:
+    def start(self, attempt_id: str, after: float) -> StartedSubmission:
         now = self.at(after)
         made = self.database.write(lambda c: forwarding.start(c, attempt_id, "worker", POLICY, now))
-        assert isinstance(made, Started)
+        assert isinstance(made, StartedSubmission)
         return made
 
     def finish(
-        self, made: Started, outcome: Outcome, after: float, retry_after: float = 0
-    ) -> Then | None:
+        self, made: StartedSubmission, outcome: Outcome, after: float, retry_after: float = 0
+    ) -> Disposition | None:
         now, answer = self.at(after), Answer(outcome, retry_after_seconds=retry_after or None)
         decision = self.database.write(lambda c: forwarding.finish(c, made, answer, POLICY, now))
         return decision.then if decision else None
@@ -83,7 +83,7 @@ def test_an_acceptance_that_comes_late_is_not_forgotten_when_the_next_call_fails
     assert race.finish(frozen, Outcome.ACCEPTED, after=9) is None
     then = race.finish(second, Outcome.NOT_SENT, after=10)
 
-    assert then is Then.ACCEPT
+    assert then is Disposition.ACCEPT
     assert history.states() == {"accepted": 1}
 
 
@@ -114,7 +114,7 @@ def test_a_late_acceptance_of_an_earlier_round_does_not_settle_a_replay(
     again = race.start(attempt.id, after=100)
     then = race.finish(again, Outcome.NOT_SENT, after=101)
 
-    assert then is Then.RETRY
+    assert then is Disposition.RETRY
 
 
 def test_refusals_of_calls_in_flight_together_slow_down_once_and_as_long_as_the_longest(

@@ -112,7 +112,7 @@ class Past:
         )
         self.service.database.write(lambda c: c.execute(insert(AttemptRow), row))
         entry = transitions.transition(row["id"], None, state, "made for a test", "test", at)
-        self.service.database.write(lambda c: transitions.remember(c, [entry]))
+        self.service.database.write(lambda c: transitions.record_transitions(c, [entry]))
         return str(row["id"])
 
     def attempts(self, count: int, **columns: Any) -> list[str]:

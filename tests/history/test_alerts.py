@@ -7,7 +7,7 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import Connection
 
-from app.domain.alerts import Judgement, Kind
+from app.domain.alerts import AlertKind, Judgement
 from app.service import Service
 from app.settings.receivers import Receiver, ReceiverKind
 from app.steps import alerts
@@ -22,8 +22,8 @@ CHAT = Receiver(name="chat", kind=ReceiverKind.SLACK, url=SecretStr("https://hoo
 def test_what_is_wrong_is_listed_and_stays_listed_when_it_is_over(
     service: Service, viewer: Caller
 ) -> None:
-    wrong = {(Kind.BACKLOG, ""): "late", (Kind.SOURCE_SILENT, "x"): "x is silent"}
-    judgements = [Judgement(wrong), Judgement({(Kind.BACKLOG, ""): "late"})]
+    wrong = {(AlertKind.BACKLOG, ""): "late", (AlertKind.SOURCE_SILENT, "x"): "x is silent"}
+    judgements = [Judgement(wrong), Judgement({(AlertKind.BACKLOG, ""): "late"})]
 
     def settle(connection: Connection) -> None:
         for judgement in judgements:
@@ -38,8 +38,8 @@ def test_what_is_wrong_is_listed_and_stays_listed_when_it_is_over(
 
 
 def test_what_comes_and_goes_hides_nothing_that_is_wrong(service: Service, viewer: Caller) -> None:
-    paused = {(Kind.FORWARDING_PAUSED, ""): "paused"}
-    late = {(Kind.BACKLOG, ""): "late"}
+    paused = {(AlertKind.FORWARDING_PAUSED, ""): "paused"}
+    late = {(AlertKind.BACKLOG, ""): "late"}
 
     def come_and_go(connection: Connection) -> None:
         for _ in range(120):

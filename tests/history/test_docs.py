@@ -12,7 +12,7 @@ from app.server.wire import MOST_UNSENT
 from app.service import Service
 from app.web import create_app
 from app.web.api import openapi
-from app.web.problems import KINDS
+from app.web.problems import PROBLEM_TYPES
 from tests.history.conftest import Caller, MakeService
 
 VOID = {"meta", "link", "circle", "path", "wbr"}
@@ -83,12 +83,12 @@ def test_every_operation_and_every_shape_is_on_the_page(
 
 
 def test_every_problem_has_an_anchor_that_its_type_leads_to(page: Reader) -> None:
-    assert set(KINDS) <= set(page.ids)
+    assert set(PROBLEM_TYPES) <= set(page.ids)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", PROBLEM_TYPES)
 def test_every_problem_says_what_to_do(kind: str) -> None:
-    assert KINDS[kind].advice.endswith(".")
+    assert PROBLEM_TYPES[kind].advice.endswith(".")
 
 
 def test_links_lead_to_ourselves_and_somewhere(app: Flask, page: Reader) -> None:

@@ -16,7 +16,7 @@ from app.domain.evidence import Evidence
 from app.platforms.kit.callback import Callback
 from app.service import Service
 from app.steps import forwarding, history
-from app.steps.forwarding import Started
+from app.steps.forwarding import StartedSubmission
 from app.steps.history import Filter
 from app.steps.identities import Identity, link
 from app.storage.hashes import hashes_of
@@ -299,7 +299,7 @@ def submit(service: Service, attempt_id: str, answer: Answer) -> None:
 
     def step(connection: Connection) -> None:
         made = forwarding.start(connection, attempt_id, "worker-1", policy, service.now())
-        assert isinstance(made, Started)
+        assert isinstance(made, StartedSubmission)
         forwarding.finish(connection, made, answer, policy, service.now())
 
     service.database.write(step)

@@ -14,7 +14,7 @@ from app.service import Service
 from app.steps.keys import Role
 from app.web import create_app
 from app.web.api import openapi
-from app.web.problems import KINDS
+from app.web.problems import PROBLEM_TYPES
 from tests.history.conftest import Caller, MakeService, Past
 from tests.history.test_attempts import NO_ATTEMPT, QUERIES, READS, WRITES, CallAs
 
@@ -239,7 +239,7 @@ def test_filters_are_parameters_as_they_are_written(document: dict[str, Any]) ->
 def test_problems_point_at_the_page_that_explains_them(document: dict[str, Any]) -> None:
     types = document["components"]["schemas"]["Problem"]["properties"]["type"]["enum"]
 
-    assert types == [f"/docs#{kind}" for kind in KINDS]
+    assert types == [f"/docs#{kind}" for kind in PROBLEM_TYPES]
 
 
 def test_the_document_is_served_in_the_order_in_which_it_was_written(

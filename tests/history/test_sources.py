@@ -8,7 +8,7 @@ import pytest
 from flask.testing import FlaskClient
 from pydantic import SecretStr
 
-from app.platforms.kit.callback import Example, Grant
+from app.platforms.kit.callback import Example, SubscriptionLease
 from app.service import Service
 from app.settings.sections import AlertsSection
 from app.steps import health, proxies
@@ -77,6 +77,7 @@ def test_each_source_says_when_it_last_told_us_something(
         "silentAfterSeconds": None,
         "lapsesAt": None,
         "subscriptions": [],
+        "issues": [],
         "troubles": [],
         "secrets": [{"option": "secrets", "position": 0, "lastFittedAt": None}],
         "unrewarded": [],
@@ -120,10 +121,10 @@ def test_a_refusal_is_shown_with_its_reason_and_makes_no_write(
     assert refusal["reason"].startswith(
         "the header Twitch-Eventsub-Message-Signature does not match"
     )
-    assert [trouble["ailment"] for trouble in source["troubles"]] == ["refusing"]
+    assert [issue["kind"] for issue in source["issues"]] == ["refusing"]
 
 
-def test_few_refusals_among_many_honest_callbacks_are_no_trouble(
+def test_few_refusals_among_many_honest_callbacks_are_no_issue(
     service: Service, viewer: Caller
 ) -> None:
     body, headers = follow(service, "jane")
@@ -135,7 +136,7 @@ def test_few_refusals_among_many_honest_callbacks_are_no_trouble(
     source = listed(service, viewer)[0]
 
     assert source["lastRefusal"]["inARow"] == ENOUGH - 1
-    assert source["troubles"] == []
+    assert source["issues"] == []
 
 
 def test_one_honest_callback_ends_the_row_of_refusals(service: Service, viewer: Caller) -> None:
@@ -160,7 +161,7 @@ def test_a_handshake_and_a_revocation_are_shown(service: Service, viewer: Caller
 
     assert source["lastHandshakeAt"] < source["lastNotice"]["at"]
     assert source["lastNotice"]["notice"] == "authorization_revoked"
-    assert [trouble["ailment"] for trouble in source["troubles"]] == ["revoked"]
+    assert [issue["kind"] for issue in source["issues"]] == ["revoked"]
 
 
 TOPIC = "https://hub.example/topic"
@@ -174,7 +175,7 @@ def wants(service: Service, monkeypatch: pytest.MonkeyPatch, *topics: str) -> No
 def test_a_subscription_is_shown_as_long_as_it_is_wanted(
     service: Service, viewer: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    service.watch.proved("twitch", service.now(), Grant(TOPIC, 3_600))
+    service.watch.proved("twitch", service.now(), SubscriptionLease(TOPIC, 3_600))
     wants(service, monkeypatch, TOPIC)
 
     source = listed(service, viewer)[0]
@@ -192,7 +193,7 @@ def test_a_scrape_shows_when_the_first_wanted_subscription_ends(
     service: Service, anyone: Caller, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for topic, seconds in (("a", 7_200), ("b", 3_600), ("unwanted", 60)):
-        service.watch.proved("twitch", clock.at, Grant(topic, seconds))
+        service.watch.proved("twitch", clock.at, SubscriptionLease(topic, seconds))
     service.watch.flush()
     wants(service, monkeypatch, "a", "b", "never-granted")
 
@@ -200,7 +201,7 @@ def test_a_scrape_shows_when_the_first_wanted_subscription_ends(
 
     ends = samples["vouch_source_lapses_timestamp_seconds", ("twitch",)]
     assert ends - clock.at.timestamp() == pytest.approx(3_600, abs=5)
-    assert samples["vouch_source_trouble", ("lapsed", "twitch")] == 1
+    assert samples["vouch_source_issue", ("lapsed", "twitch")] == 1
 
 
 def test_a_scrape_shows_the_same(service: Service, anyone: Caller, clock: Clock) -> None:
@@ -216,29 +217,29 @@ def test_a_scrape_shows_the_same(service: Service, anyone: Caller, clock: Clock)
     assert samples[name, ("twitch",)] == pytest.approx(heard_at.timestamp(), abs=1)
     assert (name, ("twitch-eu",)) not in samples
     assert samples["vouch_source_refusals_in_a_row", ("twitch-eu",)] == ENOUGH
-    assert samples["vouch_source_trouble", ("refusing", "twitch-eu")] == 1
-    assert samples["vouch_source_trouble", ("refusing", "twitch")] == 0
+    assert samples["vouch_source_issue", ("refusing", "twitch-eu")] == 1
+    assert samples["vouch_source_issue", ("refusing", "twitch")] == 0
 
 
-def test_a_configured_id_that_changed_is_a_trouble_until_the_new_one_is_named(
+def test_a_configured_id_that_changed_is_an_issue_until_the_new_one_is_named(
     service: Service, viewer: Caller, clock: Clock
 ) -> None:
-    def troubles() -> list[Any]:
+    def issues() -> list[Any]:
         [first, _] = listed(service, viewer)
-        return list(first["troubles"])
+        return list(first["issues"])
 
     service.watch.changed("twitch", clock(), "-5", "-1005")
-    assert troubles() == []
+    assert issues() == []
 
     rule = service.configuration.rules[0]
     service.configuration = replace(service.configuration, rules=(replace(rule, target="-5"),))
-    [trouble] = troubles()
-    assert trouble["ailment"] == "changed"
-    assert "-1005" in trouble["text"]
+    [issue] = issues()
+    assert issue["kind"] == "changed"
+    assert "-1005" in issue["text"]
 
     both = tuple(replace(rule, target=target) for target in ("-5", "-1005"))
     service.configuration = replace(service.configuration, rules=both)
-    assert troubles() == []
+    assert issues() == []
 
 
 def test_the_last_change_of_an_id_is_the_one_that_counts(
@@ -252,7 +253,7 @@ def test_the_last_change_of_an_id_is_the_one_that_counts(
     service.watch.flush()
     service.watch.changed("twitch", clock(), "-5", "-1006")
 
-    assert "-1007" in listed(service, viewer)[0]["troubles"][0]["text"]
+    assert "-1007" in listed(service, viewer)[0]["issues"][0]["text"]
 
 
 OLD, NEW = "the-secret-of-last-year", "the-secret-of-this-year"

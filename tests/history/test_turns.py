@@ -16,7 +16,7 @@ from app.steps import history
 from app.steps.keys import Role
 from app.storage.errors import StorageUnavailable, TooSlow
 from app.web import create_app
-from app.web.reading_slots import EXTENSION, ShortSwitches, Turns
+from app.web.reading_slots import EXTENSION, ReadingSlots, ShortSwitches
 from tests.history.conftest import Caller, Past
 from tests.web.shop import problem
 
@@ -30,8 +30,8 @@ def begin(viewer: Caller, path: str) -> TestResponse:
 
 
 @pytest.fixture
-def turns(client: FlaskClient) -> Turns:
-    made: Turns = client.application.extensions[EXTENSION]
+def turns(client: FlaskClient) -> ReadingSlots:
+    made: ReadingSlots = client.application.extensions[EXTENSION]
     return made
 
 
@@ -58,7 +58,7 @@ def test_whatever_a_viewer_reads_takes_a_turn(service: Service) -> None:
 @pytest.mark.usefixtures("hasty")
 @pytest.mark.parametrize("path", [*READS, EXPORT])
 def test_whoever_finds_no_turn_is_told_to_come_again(
-    viewer: Caller, turns: Turns, path: str
+    viewer: Caller, turns: ReadingSlots, path: str
 ) -> None:
     turns.queries.take(1, 0)
 
@@ -71,7 +71,7 @@ def test_whoever_finds_no_turn_is_told_to_come_again(
 
 
 @pytest.mark.usefixtures("hasty")
-def test_a_count_before_a_bulk_takes_a_turn(operator: Caller, turns: Turns) -> None:
+def test_a_count_before_a_bulk_takes_a_turn(operator: Caller, turns: ReadingSlots) -> None:
     turns.queries.take(1, 0)
 
     for dry_run in (True, False):

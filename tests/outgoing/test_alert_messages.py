@@ -7,7 +7,7 @@ import pytest
 from pydantic import SecretStr
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from app.outgoing.alert_messages import Told, message_for
+from app.outgoing.alert_messages import AlertText, message_for
 from app.settings.receivers import Receiver, ReceiverKind
 
 SECRET = "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz"
@@ -18,7 +18,7 @@ WEBHOOK = Receiver(
 SLACK = Receiver(name="chat", kind=ReceiverKind.SLACK, url=SecretStr("https://hooks.example/T0/B0"))
 # The library believes only what was signed just now.
 NOW = datetime.now(UTC)
-TOLD = Told("id-1", "raised", "source_silent", "x", "it is <silent> & ü", NOW, None)
+TOLD = AlertText("id-1", "raised", "source_silent", "x", "it is <silent> & ü", NOW, None)
 
 
 def test_a_webhook_is_signed_so_that_the_specifications_own_library_believes_it() -> None:
@@ -66,7 +66,7 @@ def test_slack_reads_one_line_in_which_nothing_is_markup() -> None:
 
 
 def test_slack_reads_that_it_is_over() -> None:
-    over = Told("id-2", "cleared", "backlog", "", "it was late", NOW, NOW)
+    over = AlertText("id-2", "cleared", "backlog", "", "it was late", NOW, NOW)
 
     assert json.loads(message_for(SLACK, over, NOW).body)["text"] == (
         "Vouch, over: backlog: it was late"

@@ -10,7 +10,7 @@ from app.domain.events import Event
 from app.platforms import adapters
 from app.platforms.kit.adapter import Adapter
 from app.platforms.kit.callback import Callback, Example, Forged, Malformed, Reading
-from app.platforms.kit.event_mappings import Kind, iso, unix
+from app.platforms.kit.event_mappings import EventMapping, iso, unix
 from app.platforms.kit.options import SecretRef, SourceConfig, matching
 from app.platforms.kit.places import Header
 from app.platforms.kit.schemes import HmacScheme
@@ -18,7 +18,7 @@ from app.platforms.kit.signing import CannotSign
 from app.platforms.kit.terms import Terms
 from tests.platforms.callbacks import NOW, callback
 
-KIND = Kind("follow", "who.id", "whom", ("id", "part"), unix("at"), "who.name")
+KIND = EventMapping("follow", "who.id", "whom", ("id", "part"), unix("at"), "who.name")
 TOLD = {"id": "7", "who": {"id": "42", "name": "jo"}, "whom": "1337", "at": 1767225600}
 SOURCE = {"name": "here", "platform": "unschooled", "secrets": ["old"]}
 
@@ -42,7 +42,7 @@ def config(**more: Any) -> SourceConfig:
     return SourceConfig.model_validate({**SOURCE, **more})
 
 
-def read_as(kind: Kind, told: object, **more: Any) -> Event | str:
+def read_as(kind: EventMapping, told: object, **more: Any) -> Event | str:
     adapter = Unschooled(config())
     return adapter.read_as(kind, callback(), word="word", root=told, payload=b"{}", **more)
 

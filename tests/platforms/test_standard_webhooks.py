@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from app.outgoing.alert_messages import Told, message_for
+from app.outgoing.alert_messages import AlertText, message_for
 from app.platforms.kit.adapter import Adapter
 from app.platforms.kit.callback import Callback, Forged, Malformed
 from app.platforms.kit.signing import CannotSign
@@ -168,7 +168,7 @@ def test_our_own_alerts_pass_and_earn_nothing() -> None:
     receiver = Receiver.model_validate(
         {"name": "us", "kind": "webhook", "url": "https://us.example/hook", "secret": SECRET}
     )
-    told = Told("msg-1", "raised", "database_down", "", "The database is down.", NOW, None)
+    told = AlertText("msg-1", "raised", "database_down", "", "The database is down.", NOW, None)
     made = message_for(receiver, told, NOW)
 
     adapter, arrived = partner(), callback(made.body, made.headers)

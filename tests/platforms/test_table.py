@@ -7,7 +7,7 @@ import pytest
 
 from app.platforms import adapters
 from app.platforms.kit.adapter import MOST_UNPROVEN_PARTS
-from app.platforms.kit.event_mappings import Kind
+from app.platforms.kit.event_mappings import EventMapping
 from app.platforms.kit.examples import templates
 
 PAGE = (Path(__file__).parents[2] / "docs" / "platforms.md").read_text("utf-8")
@@ -134,7 +134,7 @@ APART = [
 ]
 
 
-def kinds_of(platform: str, action: str) -> list[Kind]:
+def kinds_of(platform: str, action: str) -> list[EventMapping]:
     return [kind for kind in adapters()[platform].kinds.values() if kind.action == action]
 
 

@@ -7,7 +7,13 @@ from typing import Any
 
 import pytest
 
-from app.platforms.kit.callback import Forged, Grant, Malformed, Reading, Reply
+from app.platforms.kit.callback import (
+    Forged,
+    Malformed,
+    Reading,
+    Reply,
+    SubscriptionLease,
+)
 from app.platforms.youtube import TOPIC
 from tests.platforms.callbacks import NOW, adapter_of, callback, only_event, reading
 
@@ -157,7 +163,7 @@ def test_a_handshake_is_answered_with_the_challenge_and_grants_the_lease() -> No
 
     assert reply == Reply(200, "5853847583")
     assert reply is not None
-    assert reply.grant == Grant(ASKED["hub.topic"], 432_000)
+    assert reply.grant == SubscriptionLease(ASKED["hub.topic"], 432_000)
 
 
 ADDRESSES = [
@@ -172,7 +178,7 @@ def test_a_topic_has_several_addresses_and_is_one(address: str) -> None:
 
     assert reply == Reply(200, "5853847583")
     assert reply is not None
-    assert reply.grant == Grant(ASKED["hub.topic"], 432_000)
+    assert reply.grant == SubscriptionLease(ASKED["hub.topic"], 432_000)
 
 
 @pytest.mark.parametrize("address", [*ADDRESSES, "https://www.youtube.com/other?channel_id="])

@@ -22,7 +22,7 @@ from app.service import Service
 from app.steps import bulk
 from app.steps.history import Filter
 from app.steps.keys import Role
-from app.steps.operator_actions import Act
+from app.steps.operator_actions import OperatorAction
 from app.storage.tables import AttemptRow, Base, GrantRow
 from app.web import create_app
 from app.worker.build import build_confirmer, build_dispatcher
@@ -240,7 +240,7 @@ def search_in_bulk(used: Installation) -> None:
     """A bulk job that runs, and looks for somebody by their handle."""
     now, wanted = used.service.now(), Filter(q=HANDLE)
     used.service.database.write(
-        lambda c: bulk.start(c, Act.REPLAY, wanted, 1, "key:1 operator", now)
+        lambda c: bulk.start(c, OperatorAction.REPLAY, wanted, 1, "key:1 operator", now)
     )
 
 

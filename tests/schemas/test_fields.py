@@ -4,12 +4,12 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from app.schemas.fields import Shape, Statement
+from app.schemas.fields import Schema, Statement
 from app.schemas.serialise import as_json
 from app.web.responses import reply
 
 
-class Sample(Shape):
+class Sample(Schema):
     """A sample."""
 
     attempt_id: str
@@ -39,7 +39,7 @@ def test_times_are_written_in_utc_whatever_their_zone() -> None:
 
 
 def test_what_has_no_form_in_our_json_is_a_fault_of_ours() -> None:
-    class Odd(Shape):
+    class Odd(Schema):
         payload: bytes
 
     with pytest.raises(TypeError, match="bytes"):

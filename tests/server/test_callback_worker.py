@@ -7,7 +7,7 @@ from typing import cast
 import pytest
 
 from app.server.callback_worker import CallbackWorker
-from app.server.fast_path import PlainCallback
+from app.server.fast_path import FastCallback
 from app.server.slow_clients import Connection
 from app.server.wire import Wire
 from app.service import Service
@@ -40,7 +40,7 @@ def worker(service: Service, **changes: object) -> CallbackWorker:
 
 def ask(serving: CallbackWorker, request: bytes = REQUEST) -> tuple[bool, bytes]:
     """Whether the connection stays, and the answer."""
-    plain = PlainCallback.read(request, serving.app.service.configuration)
+    plain = FastCallback.read(request, serving.app.service.configuration)
     assert plain is not None
     ours, theirs = socket.socketpair()
     with ours, theirs:

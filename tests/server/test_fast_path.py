@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from app.cli.commands.serve import gunicorn_settings
 from app.platforms.kit.callback import Callback, Example, KeysUnavailable
-from app.server.fast_path import MOST_FIELDS, MOST_HEAD, PlainCallback
+from app.server.fast_path import MOST_FIELDS, MOST_HEAD, FastCallback
 from app.service import Service
 from app.settings.environment import read_environment
 from app.storage.errors import StorageUnavailable
@@ -61,11 +61,11 @@ def request_of(platform: str, sent: Example) -> bytes:
     return request(sent.body, *fields, target=f"/webhooks/{SOURCES[platform]}{query}")
 
 
-def read(data: bytes, service: Service) -> PlainCallback | None:
-    return PlainCallback.read(data, service.configuration)
+def read(data: bytes, service: Service) -> FastCallback | None:
+    return FastCallback.read(data, service.configuration)
 
 
-def plain(data: bytes, service: Service) -> PlainCallback:
+def plain(data: bytes, service: Service) -> FastCallback:
     one = read(data, service)
     assert one is not None
     return one

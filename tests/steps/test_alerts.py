@@ -8,18 +8,18 @@ import pytest
 from sqlalchemy import Row
 from sqlalchemy.event import listen
 
-from app.domain.alerts import Judgement, Kind, Wrong
+from app.domain.alerts import AlertKind, Judgement, Wrong
 from app.domain.answers import Outcome
 from app.domain.attempts import State
-from app.domain.sources import Ailment, Expected, RefusalLimit
+from app.domain.sources import Expected, IssueKind, RefusalLimit
 from app.steps import alerts
 from app.steps.alerts import RETRY_SECONDS, TAKEN_SECONDS, Changed, What
 from app.steps.sources import Sighting, keep, minute_of
 from app.storage.tables import AlertRow, NoticeRow
 from tests.steps.world import World
 
-PAUSED: Wrong = {(Kind.FORWARDING_PAUSED, ""): "it is paused"}
-SILENT: Wrong = {(Kind.SOURCE_SILENT, "x"): "x is silent"}
+PAUSED: Wrong = {(AlertKind.FORWARDING_PAUSED, ""): "it is paused"}
+SILENT: Wrong = {(AlertKind.SOURCE_SILENT, "x"): "x is silent"}
 NOTHING: Wrong = {}
 RECEIVERS = ("on-call", "chat")
 
@@ -73,15 +73,15 @@ def test_what_is_wrong_again_is_raised_again(world: World) -> None:
 def test_another_source_is_another_alert(world: World) -> None:
     settle(world, SILENT)
 
-    changed = settle(world, {**SILENT, (Kind.SOURCE_SILENT, "y"): "y is silent"})
+    changed = settle(world, {**SILENT, (AlertKind.SOURCE_SILENT, "y"): "y is silent"})
 
-    assert changed == [Changed(Kind.SOURCE_SILENT, "y", What.RAISED)]
+    assert changed == [Changed(AlertKind.SOURCE_SILENT, "y", What.RAISED)]
 
 
 def test_a_text_that_changes_wakes_nobody_again(world: World) -> None:
     settle(world, PAUSED)
 
-    assert settle(world, {(Kind.FORWARDING_PAUSED, ""): "still paused"}) == []
+    assert settle(world, {(AlertKind.FORWARDING_PAUSED, ""): "still paused"}) == []
 
 
 def test_many_processes_raise_and_clear_it_once(world: World) -> None:
@@ -196,7 +196,7 @@ def test_a_pause_and_the_oldest_debt_are_seen(world: World) -> None:
 def test_a_silent_source_is_seen(world: World) -> None:
     found = situation(world, {"twitch": Expected(silent_after_seconds=60)})
 
-    assert [one.ailment for one in found.troubles["twitch"]] == [Ailment.SILENT]
+    assert [one.kind for one in found.issues["twitch"]] == [IssueKind.SILENT]
 
 
 def test_a_source_that_refuses_much_of_what_comes_is_seen(world: World) -> None:
@@ -210,8 +210,8 @@ def test_a_source_that_refuses_much_of_what_comes_is_seen(world: World) -> None:
     world.clock.advance(3_600)
     later = situation(world, {"twitch": expected})
 
-    assert [one.ailment for one in found.troubles["twitch"]] == [Ailment.REFUSING]
-    assert later.troubles["twitch"] == []
+    assert [one.kind for one in found.issues["twitch"]] == [IssueKind.REFUSING]
+    assert later.issues["twitch"] == []
 
 
 # Telling.
@@ -300,6 +300,6 @@ def test_without_receivers_an_alert_is_kept_all_the_same(world: World) -> None:
 
 @pytest.mark.parametrize("length", [10, 5_000])
 def test_a_long_text_is_cut(world: World, length: int) -> None:
-    settle(world, {(Kind.BACKLOG, ""): "x" * length})
+    settle(world, {(AlertKind.BACKLOG, ""): "x" * length})
 
     assert len(world.all(AlertRow)[0].text) == min(length, 500)

@@ -18,7 +18,7 @@ from app.steps import bulk, history
 from app.steps.bulk import Progress, WrongStates, progress_of
 from app.steps.forwarding import must_look_first
 from app.steps.history import Filter
-from app.steps.operator_actions import Act
+from app.steps.operator_actions import OperatorAction
 from app.storage.errors import StatementFailed
 from app.storage.tables import BULK_JOBS, AttemptRow, AuditRow, BulkJobRow
 from tests.moments import WRITTEN_MOMENTS
@@ -39,7 +39,7 @@ def dead(world: World, count: int, prefix: str = "a") -> list[str]:
     return made
 
 
-def begun(world: World, act: Act = Act.REPLAY, wanted: Filter = ALL) -> str:
+def begun(world: World, act: OperatorAction = OperatorAction.REPLAY, wanted: Filter = ALL) -> str:
     world.clock.advance(1)
     matched = world.do(lambda c: bulk.count(c, act, wanted, world.now))
     return str(world.do(lambda c: bulk.start(c, act, wanted, matched, SAM, world.now)).id)
@@ -87,7 +87,7 @@ def test_what_moved_since_it_was_looked_up_is_left_as_it_is(
     world: World, monkeypatch: pytest.MonkeyPatch, wanted: Filter, moved: dict[str, Any]
 ) -> None:
     first, second = dead(world, 2)
-    job_id = begun(world, Act.CANCEL, wanted)
+    job_id = begun(world, OperatorAction.CANCEL, wanted)
     look_up = history.page
 
     def look_up_too_early(connection: Connection, *asked: Any) -> list[Any]:
@@ -226,7 +226,7 @@ def test_a_cancellation_leaves_what_is_in_flight(world: World) -> None:
     flying = world.owed("99", "ann")
     world.start(flying)
     waiting = world.owed("55", "bob")
-    job_id = begun(world, Act.CANCEL)
+    job_id = begun(world, OperatorAction.CANCEL)
 
     finish(world, job_id)
 
@@ -347,8 +347,12 @@ def test_jobs_that_are_not_over_are_known_to_every_process(world: World) -> None
     assert world.do(bulk.running) == [second]
 
 
-@pytest.mark.parametrize(("act", "allowed"), [(Act.REPLAY, REPLAYABLE), (Act.CANCEL, CANCELLABLE)])
-def test_states_that_do_not_allow_it_are_refused(act: Act, allowed: frozenset[State]) -> None:
+@pytest.mark.parametrize(
+    ("act", "allowed"), [(OperatorAction.REPLAY, REPLAYABLE), (OperatorAction.CANCEL, CANCELLABLE)]
+)
+def test_states_that_do_not_allow_it_are_refused(
+    act: OperatorAction, allowed: frozenset[State]
+) -> None:
     assert set(bulk.narrowed(act, ALL).states) == allowed
     for state in set(State) - allowed:
         with pytest.raises(WrongStates, match=state):

@@ -10,7 +10,7 @@ from app.domain.answers import Answer, Outcome
 from app.domain.attempts import State
 from app.steps import audit, erasure
 from app.steps.audit import Change
-from app.steps.forwarding import NotNow
+from app.steps.forwarding import Deferred
 from app.steps.operator_actions import NotAllowed
 from app.storage.tables import (
     AttemptRow,
@@ -228,7 +228,7 @@ def test_a_submission_in_flight_is_answered_first_and_none_follows(world: World)
     done = erase(world)
 
     assert waiting.completed_at is None
-    assert isinstance(started, NotNow)
+    assert isinstance(started, Deferred)
     assert done.id == waiting.id
     assert done.completed_at == world.now
     assert world.state(attempt_id) is State.WITHDRAWN

@@ -9,12 +9,17 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import Connection
 
-from app.domain.answers import Answer, Outcome, Then
+from app.domain.answers import Answer, Disposition, Outcome
 from app.domain.attempts import State
 from app.domain.clock import new_id
 from app.domain.rules import Repeat
 from app.steps import forwarding, rate_limit
-from app.steps.forwarding import NotNow, Started, must_look_first, settles_at
+from app.steps.forwarding import (
+    Deferred,
+    StartedSubmission,
+    must_look_first,
+    settles_at,
+)
 from app.steps.operator_actions import NotAllowed
 from app.storage.database import Database
 from tests.clock import Clock
@@ -64,7 +69,7 @@ def test_what_is_leased_is_not_started_again(world: World) -> None:
     attempt_id = world.owed()
     world.start(attempt_id)
 
-    assert world.try_start(attempt_id) == NotNow()
+    assert world.try_start(attempt_id) == Deferred()
     assert len(world.submissions(attempt_id)) == 1
 
 
@@ -76,7 +81,7 @@ def test_what_is_not_yet_due_is_not_started(world: World) -> None:
     before = (world.due(), world.try_start(attempt_id))
     world.clock.advance(0.1)
 
-    assert before == ([], NotNow())
+    assert before == ([], Deferred())
     assert world.due() == [attempt_id]
     assert world.start(attempt_id)
 
@@ -87,11 +92,11 @@ def test_only_what_is_due_is_started(world: World, state: State) -> None:
     world.confirmed_as(attempt_id, state)
 
     assert world.due() == []
-    assert world.try_start(attempt_id) == NotNow()
+    assert world.try_start(attempt_id) == Deferred()
 
 
 def test_an_attempt_that_is_not_there_is_not_started(world: World) -> None:
-    assert world.try_start(new_id(world.now)) == NotNow()
+    assert world.try_start(new_id(world.now)) == Deferred()
 
 
 def test_a_customer_never_has_two_in_flight(world: World) -> None:
@@ -104,7 +109,7 @@ def test_a_customer_never_has_two_in_flight(world: World) -> None:
     others = world.start(other)
     world.finish(made, Outcome.ACCEPTED)
 
-    assert waiting == NotNow()
+    assert waiting == Deferred()
     assert others.customer_id == "bob"
     assert world.start(second)
 
@@ -115,7 +120,7 @@ def test_many_workers_start_one_attempt_once(world: World) -> None:
     with ThreadPoolExecutor(8) as pool:
         made = list(pool.map(lambda i: world.try_start(attempt_id, f"w{i}"), range(8)))
 
-    assert sum(isinstance(one, Started) for one in made) == 1
+    assert sum(isinstance(one, StartedSubmission) for one in made) == 1
     assert len(world.submissions(attempt_id)) == 1
 
 
@@ -126,7 +131,7 @@ def test_many_workers_start_one_of_a_customers_attempts(world: World) -> None:
     with ThreadPoolExecutor(6) as pool:
         made = list(pool.map(world.try_start, ids))
 
-    assert sum(isinstance(one, Started) for one in made) == 1
+    assert sum(isinstance(one, StartedSubmission) for one in made) == 1
 
 
 def test_what_is_due_is_listed_from_the_longest_due(world: World) -> None:
@@ -159,7 +164,7 @@ def test_an_acceptance_is_no_reward_yet(world: World) -> None:
     decision = world.finish(made, Answer(Outcome.ACCEPTED, 202))
 
     assert decision is not None
-    assert decision.then is Then.ACCEPT
+    assert decision.then is Disposition.ACCEPT
     attempt = world.attempt(attempt_id)
     looks_at = world.now + timedelta(seconds=world.policy.first_look_seconds)
     assert (attempt.state, attempt.lease_until) == ("accepted", None)
@@ -298,7 +303,7 @@ def test_a_crash_frees_the_customer_for_others(world: World) -> None:
     before = world.try_start(second)
     world.reclaim()
 
-    assert before == NotNow()
+    assert before == Deferred()
     assert world.start(second)
 
 
@@ -439,7 +444,7 @@ def test_a_late_acceptance_and_a_start_at_the_same_instant_leave_no_lease_behind
         started = world.try_start(attempt_id, "w2")
         finishing.result(10)
 
-    assert started == NotNow()
+    assert started == Deferred()
     attempt = world.attempt(attempt_id)
     assert (attempt.state, attempt.lease_until) == ("accepted", None)
 
@@ -456,7 +461,7 @@ def test_a_second_award_waits_until_the_first_ones_window_has_passed(world: Worl
 
     answer = world.try_start(second)
 
-    assert answer == NotNow()
+    assert answer == Deferred()
     # From its end: it may have reached Gameball as late as that.
     assert world.attempt(second).next_at == world.now + timedelta(seconds=AT_MOST)
     assert world.attempt(second).lease_until is None
@@ -498,7 +503,7 @@ def test_whatever_may_have_landed_keeps_others_away(world: World, outcome: Outco
     world.submit(first, outcome)
     world.do(rate_limit.probe_now)
 
-    assert world.try_start(second) == NotNow()
+    assert world.try_start(second) == Deferred()
     assert world.attempt(second).next_at > world.now
 
 
@@ -532,7 +537,7 @@ def test_an_attempts_own_submissions_do_not_keep_it_away(world: World) -> None:
 # A late re-send looks first.
 
 
-def after_unknown(world: World, seconds: float) -> Started:
+def after_unknown(world: World, seconds: float) -> StartedSubmission:
     """A submission that follows one without an answer by so many seconds."""
     attempt_id = world.owed()
     world.submit(attempt_id, Outcome.UNKNOWN)
@@ -636,7 +641,7 @@ def test_a_look_settles_only_what_was_before_it(world: World) -> None:
     again = world.submit(made.attempt_id, Outcome.ECHO)
 
     assert again is not None
-    assert again.then is Then.ACCEPT
+    assert again.then is Disposition.ACCEPT
 
 
 @pytest.mark.parametrize("ending", ["landed", "cannot_know"])

@@ -489,7 +489,7 @@ def test_an_undoing_that_meets_the_end_of_the_hold_is_no_error(
 
     def strike_slowly() -> None:
         def step(connection: object) -> None:
-            timers.strike(connection, clock.now(), 10)  # type: ignore[arg-type]
+            timers.fire(connection, clock.now(), 10)  # type: ignore[arg-type]
             struck.set()
             time.sleep(0.2)
 

@@ -8,7 +8,7 @@ import pytest
 from app.domain.answers import Outcome
 from app.domain.attempts import CANCELLABLE, REPLAYABLE, State
 from app.domain.clock import new_id
-from app.steps.forwarding import Started, must_look_first
+from app.steps.forwarding import StartedSubmission, must_look_first
 from app.steps.operator_actions import NotAllowed
 from tests.steps.world import AT_LEAST, FOLLOW, LEASE, World
 
@@ -296,7 +296,7 @@ def test_a_cancellation_and_a_start_at_the_same_instant_have_one_winner(world: W
         with ThreadPoolExecutor(2) as pool:
             starting = pool.submit(world.try_start, attempt_id)
             cancelled = pool.submit(cancel).result(10)
-            started = isinstance(starting.result(10), Started)
+            started = isinstance(starting.result(10), StartedSubmission)
 
         assert started != cancelled
         assert (world.state(attempt_id) is State.DUE) == started

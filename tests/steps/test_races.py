@@ -22,7 +22,7 @@ from app.steps.intake import Arrival, Receipt, receive
 from app.steps.joining import Joining
 from app.steps.operator_actions import replay
 from app.steps.retention import Kept, purge
-from app.steps.timers import strike
+from app.steps.timers import fire
 from app.storage.database import Database
 from app.storage.tables import AccountKeyRow, AttemptRow, AwardRow, IdentityRow
 from tests.clock import START
@@ -97,7 +97,7 @@ def linking(connection: Connection) -> tuple[Linked, int]:
 
 
 def striking(connection: Connection) -> int:
-    return strike(connection, LATER, 100)
+    return fire(connection, LATER, 100)
 
 
 def states(database: Database) -> dict[str, str]:

@@ -14,8 +14,8 @@ from app.domain.answers import TREATMENTS, Answer, Outcome
 from app.domain.attempts import State
 from app.domain.clock import new_id
 from app.steps import rate_limit
-from app.steps.forwarding import NotNow
-from app.steps.rate_limit import Pace, lock_forwarding, turns
+from app.steps.forwarding import Deferred
+from app.steps.rate_limit import RateLimit, lock_forwarding, slots
 from app.storage.tables import Base, ForwardingRow, SubmissionRow
 from tests.clock import START, Clock
 from tests.steps.world import LEASE, World
@@ -45,7 +45,7 @@ def ledger() -> Iterator[Engine]:
 
 
 def simulate(
-    engine: Engine, allowed: Pace, latencies: list[float], wake: random.Random
+    engine: Engine, allowed: RateLimit, latencies: list[float], wake: random.Random
 ) -> list[Call]:
     """Call as often as the pace lets us; the ends come whenever the latencies say."""
     clock = Clock()
@@ -57,7 +57,7 @@ def simulate(
             while True:
                 _end_those_that_answered(connection, open_calls, clock.now())
                 forwarding = lock_forwarding(connection, clock.now())
-                turn = turns(connection, forwarding, allowed, clock.now())
+                turn = slots(connection, forwarding, allowed, clock.now())
                 if turn.next_at is None:
                     break
                 assert turn.next_at > clock.now()
@@ -67,7 +67,7 @@ def simulate(
             ends_at = clock.now() + timedelta(seconds=latency)
             open_calls.append((ends_at, _started(connection, clock.now())))
             # Who has started is told when the next one may, as if it had asked.
-            assert turns(connection, forwarding, allowed, clock.now()).next_at == turn.then_at
+            assert slots(connection, forwarding, allowed, clock.now()).next_at == turn.then_at
             calls.append(Call(_seconds(clock.now()), _seconds(ends_at)))
             clock.advance(wake.choice([0, 0, 0.001, 0.02]))
         connection.rollback()
@@ -120,7 +120,7 @@ LATENCIES = st.lists(
 def test_no_window_ever_holds_more_than_is_allowed(
     ledger: Engine, latencies: list[float], second: int, thirty: int, wake: random.Random
 ) -> None:
-    calls = simulate(ledger, Pace(second, thirty, 30), latencies, wake)
+    calls = simulate(ledger, RateLimit(second, thirty, 30), latencies, wake)
 
     assert most_that_can_arrive(calls, 1) <= second
     assert most_that_can_arrive(calls, 30) <= thirty
@@ -128,7 +128,7 @@ def test_no_window_ever_holds_more_than_is_allowed(
 
 def test_the_pace_is_used_up_where_gameball_is_fast(ledger: Engine) -> None:
     # A limiter that never lets anybody through keeps every limit as well.
-    calls = simulate(ledger, Pace(30, 90, 30), [0.001] * 100, random.Random(1))
+    calls = simulate(ledger, RateLimit(30, 90, 30), [0.001] * 100, random.Random(1))
 
     assert most_that_can_arrive(calls, 1) == 30
     assert most_that_can_arrive(calls, 30) == 90
@@ -153,7 +153,7 @@ def test_a_full_second_makes_the_next_one_wait(world: World) -> None:
     until = world.try_start(third)
     world.clock.advance(1 + rate_limit.GUARD_SECONDS)
 
-    assert until == NotNow(world.now)
+    assert until == Deferred(world.now)
     assert world.start(third)
 
 
@@ -168,7 +168,7 @@ def test_calls_on_their_way_take_places(world: World) -> None:
     world.finish(made, Outcome.ACCEPTED)
     world.clock.advance(1.2)
 
-    assert isinstance(blocked, NotNow)
+    assert isinstance(blocked, Deferred)
     assert blocked.next_at is not None
     assert world.now - timedelta(seconds=1.2) < blocked.next_at < world.now
     assert world.start(third)
@@ -184,7 +184,7 @@ def test_a_dead_workers_call_keeps_its_place_until_it_is_swept(world: World) -> 
     world.reclaim()
     world.clock.advance(1.2)
 
-    assert isinstance(before, NotNow)
+    assert isinstance(before, Deferred)
     assert world.start(second)
 
 
@@ -212,7 +212,7 @@ def test_a_refusal_of_our_account_stops_everybody(world: World, outcome: Outcome
     row = world.forwarding()
     assert row.paused_at == world.now
     assert row.pause_reason == f"{outcome} 401 1000 Unauthorized"
-    assert world.try_start(second) == NotNow(world.now + timedelta(seconds=30))
+    assert world.try_start(second) == Deferred(world.now + timedelta(seconds=30))
 
 
 def test_a_refused_attempt_loses_nothing_by_it(world: World) -> None:
@@ -239,7 +239,7 @@ def test_one_probe_at_a_time_goes_out_while_paused(world: World) -> None:
     world.finish(probe, Outcome.BLOCKED)
     others.append(world.try_start(third))
 
-    assert all(isinstance(other, NotNow) and other.next_at is not None for other in others)
+    assert all(isinstance(other, Deferred) and other.next_at is not None for other in others)
     world.clock.advance(30)
     assert world.start(third)
 
@@ -317,7 +317,7 @@ def test_a_clock_that_was_ahead_holds_up_nobody_once_it_is_right(world: World) -
     # Nor does it keep what is said now from being heard.
     world.finish(world.start(fourth), Outcome.TOO_FAST)
     blocked = world.try_start(second)
-    assert isinstance(blocked, NotNow)
+    assert isinstance(blocked, Deferred)
     assert blocked.next_at is not None
     assert timedelta() < blocked.next_at - world.now <= timedelta(seconds=5)
 
@@ -342,7 +342,7 @@ def test_being_told_too_fast_slows_everybody_more_and_more(world: World) -> None
     for _ in range(7):
         world.submit(attempt_id, Outcome.TOO_FAST)
         blocked = world.try_start(attempt_id)
-        assert isinstance(blocked, NotNow)
+        assert isinstance(blocked, Deferred)
         assert blocked.next_at is not None
         waits.append((blocked.next_at - world.now).total_seconds())
         world.clock.set(blocked.next_at)
@@ -373,7 +373,7 @@ def test_what_gameball_asks_for_is_honoured_within_reason(
 
     world.submit(attempt_id, Answer(Outcome.TOO_FAST, 429, retry_after_seconds=retry_after))
 
-    assert world.try_start(attempt_id) == NotNow(world.now + timedelta(seconds=seconds))
+    assert world.try_start(attempt_id) == Deferred(world.now + timedelta(seconds=seconds))
 
 
 def test_a_late_refusal_for_speed_never_shortens_the_wait(world: World) -> None:

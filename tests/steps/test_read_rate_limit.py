@@ -7,22 +7,24 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app.steps import read_rate_limit
-from app.steps.read_rate_limit import Kind, ReadPace, Reserved
+from app.steps.read_rate_limit import ReadKind, ReadRateLimit, Reserved
 from app.storage.tables import ReadingRow, ReadRow
 from tests.steps.world import World
 
-PACE = ReadPace({Kind.CUSTOMERS: (10, 25), Kind.TRANSACTIONS: (1, 1), Kind.OTHERS: (1, 1)})
+PACE = ReadRateLimit(
+    {ReadKind.CUSTOMERS: (10, 25), ReadKind.TRANSACTIONS: (1, 1), ReadKind.OTHERS: (1, 1)}
+)
 LONGEST = 20.0
 DAY = 86_400
 
 
-def reserve(world: World, most: int, kind: Kind = Kind.CUSTOMERS) -> Reserved | None:
+def reserve(world: World, most: int, kind: ReadKind = ReadKind.CUSTOMERS) -> Reserved | None:
     until = world.now + timedelta(seconds=LONGEST)
     return world.do(lambda c: read_rate_limit.reserve(c, kind, most, PACE, until, world.now))
 
 
 def give_back(world: World, reserved: Reserved) -> None:
-    world.do(lambda c: read_rate_limit.give_back(c, reserved, world.now))
+    world.do(lambda c: read_rate_limit.release(c, reserved, world.now))
 
 
 def slow(world: World, reserved: Reserved, seconds: float | None = None) -> None:
@@ -39,9 +41,9 @@ def test_no_more_are_given_than_there_is_room_for(world: World) -> None:
 
 def test_each_kind_has_a_pace_of_its_own(world: World) -> None:
     assert reserve(world, 10) is not None
-    assert reserve(world, 1, Kind.TRANSACTIONS) is not None
-    assert reserve(world, 1, Kind.TRANSACTIONS) is None
-    assert reserve(world, 1, Kind.OTHERS) is not None
+    assert reserve(world, 1, ReadKind.TRANSACTIONS) is not None
+    assert reserve(world, 1, ReadKind.TRANSACTIONS) is None
+    assert reserve(world, 1, ReadKind.OTHERS) is not None
 
 
 def test_a_read_counts_until_its_window_after_its_end(world: World) -> None:
@@ -136,8 +138,8 @@ def test_old_reads_are_forgotten(world: World) -> None:
 
 
 def test_a_share_leaves_room_for_others() -> None:
-    assert PACE.share(0.5).limits[Kind.CUSTOMERS] == (5, 12)
-    assert PACE.share(0.5).limits[Kind.OTHERS] == (1, 1)
+    assert PACE.share(0.5).limits[ReadKind.CUSTOMERS] == (5, 12)
+    assert PACE.share(0.5).limits[ReadKind.OTHERS] == (1, 1)
 
 
 def test_many_at_once_are_given_no_more_than_one(world: World) -> None:
@@ -193,5 +195,5 @@ def test_a_clock_that_was_ahead_holds_up_no_reads_once_it_is_right(world: World)
     slow(world, reserved, 30)
     world.clock.advance(-DAY)
 
-    assert not world.do(lambda c: read_rate_limit.is_slow(c, Kind.CUSTOMERS, world.now))
+    assert not world.do(lambda c: read_rate_limit.is_slow(c, ReadKind.CUSTOMERS, world.now))
     assert reserve(world, 10) is not None

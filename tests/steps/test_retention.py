@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection
 
-from app.domain.alerts import Judgement, Kind, Wrong
+from app.domain.alerts import AlertKind, Judgement, Wrong
 from app.domain.answers import Outcome
 from app.domain.attempts import State
 from app.domain.evidence import Evidence
@@ -15,7 +15,7 @@ from app.steps import alerts, audit, bulk, retention
 from app.steps.audit import Change
 from app.steps.history import Filter
 from app.steps.intake import Receipt
-from app.steps.operator_actions import Act
+from app.steps.operator_actions import OperatorAction
 from app.steps.retention import Kept
 from app.storage.tables import (
     AlertRow,
@@ -183,7 +183,9 @@ def test_the_audit_log_has_its_own_time(world: World) -> None:
 
 
 def bulk_job(world: World) -> str:
-    job = world.do(lambda c: bulk.start(c, Act.REPLAY, Filter(), 0, "key:2 sam", world.now))
+    job = world.do(
+        lambda c: bulk.start(c, OperatorAction.REPLAY, Filter(), 0, "key:2 sam", world.now)
+    )
     return str(job.id)
 
 
@@ -212,7 +214,7 @@ def tell(world: World) -> None:
         world.do(lambda c, one=notice.id: alerts.sent(c, one, world.now))  # type: ignore[misc]
 
 
-BACKLOG: Wrong = {(Kind.BACKLOG, ""): "no worker runs"}
+BACKLOG: Wrong = {(AlertKind.BACKLOG, ""): "no worker runs"}
 
 
 def test_a_cleared_alert_is_let_go_with_its_notices_and_an_open_one_stays(world: World) -> None:

@@ -16,9 +16,9 @@ from structlog.testing import capture_logs
 
 from app.domain.clock import utc_now
 from app.domain.sources import LONGEST_WINDOW_SECONDS, Expected, RefusalLimit, Seen
-from app.platforms.kit.callback import Grant
+from app.platforms.kit.callback import SubscriptionLease
 from app.steps import proxies
-from app.steps.sightings import Watch
+from app.steps.sightings import SightingsBuffer
 from app.steps.sources import judged_seen, seen_of
 from app.storage.database import Database
 from app.storage.errors import StorageUnavailable
@@ -55,7 +55,7 @@ def seen(database: Database, source: str = "twitch") -> Seen:
 
 
 def test_a_flood_of_forged_callbacks_is_one_write(database: CountedDatabase) -> None:
-    watch = Watch(database, NEVER)
+    watch = SightingsBuffer(database, NEVER)
 
     for number in range(10_000):
         watch.refused("twitch", START, "forged", f"reason {number}")
@@ -69,7 +69,7 @@ def test_a_flood_of_forged_callbacks_is_one_write(database: CountedDatabase) -> 
 
 
 def test_a_flood_that_goes_on_is_written_once_each_interval(database: CountedDatabase) -> None:
-    watch = Watch(database, 0.2)
+    watch = SightingsBuffer(database, 0.2)
     began = time.monotonic()
     sent = 0
 
@@ -84,7 +84,7 @@ def test_a_flood_that_goes_on_is_written_once_each_interval(database: CountedDat
 
 
 def test_what_nobody_saw_is_not_written(database: CountedDatabase) -> None:
-    watch = Watch(database, 0.01)
+    watch = SightingsBuffer(database, 0.01)
     watch.believed("twitch", START)
 
     deadline = time.monotonic() + 10
@@ -97,9 +97,9 @@ def test_what_nobody_saw_is_not_written(database: CountedDatabase) -> None:
 
 
 def test_what_the_database_did_not_take_is_written_later(database: CountedDatabase) -> None:
-    watch = Watch(database, NEVER)
+    watch = SightingsBuffer(database, NEVER)
     watch.refused("twitch", START, "forged", "early")
-    watch.proved("twitch", START, Grant("topic", 60))
+    watch.proved("twitch", START, SubscriptionLease("topic", 60))
     database.is_failing = True
     watch.flush()
     watch.refused("twitch", START, "malformed", "late")
@@ -114,7 +114,7 @@ def test_what_the_database_did_not_take_is_written_later(database: CountedDataba
 
 
 def test_closing_writes_the_rest_and_ends_the_thread(database: CountedDatabase) -> None:
-    watch = Watch(database, NEVER)
+    watch = SightingsBuffer(database, NEVER)
     watch.believed("twitch", START)
     watch.noticed("twitch", START, "revoked")
 
@@ -127,7 +127,7 @@ def test_closing_writes_the_rest_and_ends_the_thread(database: CountedDatabase) 
 def test_a_reason_is_kept_as_one_line_of_bounded_length(
     database: CountedDatabase,
 ) -> None:
-    watch = Watch(database, NEVER)
+    watch = SightingsBuffer(database, NEVER)
 
     watch.refused("twitch", START, "forged", "a\x00b\n\ud800" + "c" * 10_000)
     watch.close()
@@ -140,7 +140,7 @@ def test_a_reason_is_kept_as_one_line_of_bounded_length(
 def test_a_proxy_that_is_not_trusted_is_logged_once_and_written_down_now_and_then(
     database: CountedDatabase,
 ) -> None:
-    watch = Watch(database, NEVER)
+    watch = SightingsBuffer(database, NEVER)
 
     with capture_logs() as logs:
         for minute in range(25):
@@ -160,7 +160,7 @@ def test_a_proxy_that_is_not_trusted_is_logged_once_and_written_down_now_and_the
 
 
 def test_callbacks_are_counted_by_the_minute(database: CountedDatabase) -> None:
-    watch = Watch(database, NEVER)
+    watch = SightingsBuffer(database, NEVER)
     limit = RefusalLimit(0.5, 1, within_seconds=600)
     for minutes, refusals in ((0, 5), (9, 2), (10, 1)):
         at = START + timedelta(minutes=minutes)
@@ -183,7 +183,7 @@ def counted(database: Database, limit: RefusalLimit, now: datetime) -> tuple[int
 
 
 def test_a_minute_is_forgotten_after_the_longest_window(database: CountedDatabase) -> None:
-    watch = Watch(database, NEVER)
+    watch = SightingsBuffer(database, NEVER)
     for seconds in (0, 60, LONGEST_WINDOW_SECONDS + 60):
         watch.refused("twitch", START + timedelta(seconds=seconds), "forged", "r")
         watch.refused("other", START, "forged", "r")
@@ -197,7 +197,7 @@ def test_a_minute_is_forgotten_after_the_longest_window(database: CountedDatabas
 
 
 def test_threads_lose_nothing(database: CountedDatabase) -> None:
-    watch = Watch(database, 0.001)
+    watch = SightingsBuffer(database, 0.001)
 
     def refuse() -> None:
         for _ in range(500):

@@ -63,7 +63,7 @@ def test_a_hold_that_is_over_does_not_wait_behind_what_expires_by_the_thousand(
     world.receive(world.event(), rules=(HELD,))
     world.clock.advance(HELD.hold_seconds)
 
-    world.do(lambda c: timers.strike(c, world.now, 1))
+    world.do(lambda c: timers.fire(c, world.now, 1))
 
     assert world.state(world.ids()[-1]) is State.DUE
 
@@ -101,7 +101,7 @@ def test_no_more_are_struck_at_once_than_asked_for(world: World) -> None:
     world.receive(*(world.event(actor=str(i)) for i in range(5)))
     world.clock.advance(MONTH.total_seconds())
 
-    counts = [world.do(lambda c: timers.strike(c, world.now, 2)) for _ in range(4)]
+    counts = [world.do(lambda c: timers.fire(c, world.now, 2)) for _ in range(4)]
 
     assert counts == [2, 2, 1, 0]
     assert set(world.states()) == {"expired"}
@@ -128,7 +128,7 @@ def test_a_lease_that_ran_out_is_to_be_swept(world: World) -> None:
 
 def next_strike(world: World) -> datetime | None:
     with world.database.read() as connection:
-        return timers.next_strike(connection)
+        return timers.next_timer_at(connection)
 
 
 def test_a_worker_may_sleep_for_ever_where_nothing_waits(world: World) -> None:

@@ -3,8 +3,14 @@
 import pytest
 from sqlalchemy import Connection
 
-from app.domain.attempts import MOVES, State
-from app.steps.transitions import MAX_REASON, Move, Moved, move, move_all
+from app.domain.attempts import TRANSITIONS, State
+from app.steps.transitions import (
+    MAX_REASON,
+    StateChange,
+    StateChanged,
+    change_state,
+    change_states,
+)
 from app.storage.tables import AttemptRow, TransitionRow
 from tests.steps.world import World
 
@@ -13,7 +19,7 @@ def moved(
     world: World, attempt_id: str, from_state: State, to_state: State, why: str = "x"
 ) -> None:
     def step(connection: Connection) -> None:
-        move(
+        change_state(
             connection,
             attempt_id,
             from_state,
@@ -54,7 +60,7 @@ def test_a_move_that_the_table_lacks_is_refused(sqlite_world: World) -> None:
     attempt_id = sqlite_world.owed()
 
     for from_state in State:
-        for to_state in set(State) - MOVES[from_state]:
+        for to_state in set(State) - TRANSITIONS[from_state]:
             with pytest.raises(ValueError, match="cannot go"):
                 moved(sqlite_world, attempt_id, from_state, to_state)
 
@@ -65,7 +71,7 @@ def test_a_move_from_a_state_it_has_left_changes_nothing(world: World) -> None:
     attempt_id = world.owed()
     before = (world.all(AttemptRow), world.all(TransitionRow))
 
-    with pytest.raises(Moved):
+    with pytest.raises(StateChanged):
         moved(world, attempt_id, State.HELD, State.WITHDRAWN)
 
     assert (world.all(AttemptRow), world.all(TransitionRow)) == before
@@ -82,11 +88,11 @@ def test_a_long_reason_is_cut(world: World) -> None:
 
 def test_of_many_moves_none_is_made_when_somebody_was_faster_at_one(world: World) -> None:
     first, second = world.owed(), world.owed("1", "bob")
-    moves = [Move(one, State.WITHDRAWN, "because") for one in (first, second)]
+    moves = [StateChange(one, State.WITHDRAWN, "because") for one in (first, second)]
     moved(world, second, State.DUE, State.DEAD)
 
-    with pytest.raises(Moved):
-        world.do(lambda c: move_all(c, State.DUE, moves, "somebody", world.now))
+    with pytest.raises(StateChanged):
+        world.do(lambda c: change_states(c, State.DUE, moves, "somebody", world.now))
 
     assert (world.state(first), world.state(second)) == (State.DUE, State.DEAD)
 
@@ -96,7 +102,7 @@ def test_of_many_moves_each_must_be_one_of_the_table(world: World) -> None:
 
     with pytest.raises(ValueError, match="cannot go"):
         world.do(
-            lambda c: move_all(
-                c, State.DUE, [Move(attempt_id, State.HELD, "x")], "somebody", world.now
+            lambda c: change_states(
+                c, State.DUE, [StateChange(attempt_id, State.HELD, "x")], "somebody", world.now
             )
         )

@@ -17,11 +17,11 @@ from app.domain.retries import Decision, RetryPolicy
 from app.domain.rules import Rule
 from app.steps import claims, forwarding, identities, intake, ledger, operator_actions, timers
 from app.steps.claims import Claim
-from app.steps.forwarding import ForwardingPolicy, NotNow, Started
+from app.steps.forwarding import Deferred, ForwardingPolicy, StartedSubmission
 from app.steps.identities import Identity, Linked
 from app.steps.intake import Arrival, Receipt
 from app.steps.joining import Joining
-from app.steps.rate_limit import Pace
+from app.steps.rate_limit import RateLimit
 from app.storage.database import Database
 from app.storage.tables import (
     GRANTS,
@@ -52,7 +52,7 @@ RETRIES = RetryPolicy(
     AT_MOST,
     jitter=0,
 )
-POLICY = ForwardingPolicy(Pace(30, 360, probe_seconds=30), RETRIES, LEASE)
+POLICY = ForwardingPolicy(RateLimit(30, 360, probe_seconds=30), RETRIES, LEASE)
 
 FOLLOW = Rule(challenge_id=1, platform="twitch", action="follow")
 
@@ -150,15 +150,15 @@ class World:
         [made] = set(self.ids()) - known
         return made
 
-    def try_start(self, attempt_id: str, worker: str = "w1") -> Started | NotNow:
+    def try_start(self, attempt_id: str, worker: str = "w1") -> StartedSubmission | Deferred:
         return self.do(lambda c: forwarding.start(c, attempt_id, worker, self.policy, self.now))
 
-    def start(self, attempt_id: str, worker: str = "w1") -> Started:
+    def start(self, attempt_id: str, worker: str = "w1") -> StartedSubmission:
         made = self.try_start(attempt_id, worker)
-        assert isinstance(made, Started), made
+        assert isinstance(made, StartedSubmission), made
         return made
 
-    def finish(self, made: Started, answer: Answer | Outcome) -> Decision | None:
+    def finish(self, made: StartedSubmission, answer: Answer | Outcome) -> Decision | None:
         told = answer if isinstance(answer, Answer) else Answer(answer)
         return self.do(lambda c: forwarding.finish(c, made, told, self.policy, self.now))
 
@@ -172,7 +172,7 @@ class World:
         return self.do(lambda c: forwarding.reclaim(c, self.policy, self.now, 100))
 
     def strike(self) -> int:
-        return self.do(lambda c: timers.strike(c, self.now, 100))
+        return self.do(lambda c: timers.fire(c, self.now, 100))
 
     def sweep(self) -> None:
         """As a worker does every half second, if there is anything to do."""
@@ -182,7 +182,7 @@ class World:
             self.reclaim()
             self.strike()
 
-    def never_landed(self, made: Started) -> None:
+    def never_landed(self, made: StartedSubmission) -> None:
         self.do(lambda c: forwarding.never_landed(c, made))
 
     def due(self, limit: int = 100) -> list[str]:

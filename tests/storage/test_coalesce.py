@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Connection, event, insert, select
 
 from app.domain.clock import new_id
-from app.storage.coalesce import parking, run_sharing
+from app.storage.coalesce import parking, run_coalesced
 from app.storage.database import Database
 from app.storage.errors import StatementFailed, StorageUnavailable
 from app.storage.jobs import MOST_ITEMS
@@ -73,7 +73,7 @@ def kept(database: Database) -> set[str]:
 def test_writes_of_callers_in_one_thread_are_committed_together(
     database: Database, commits: list[float]
 ) -> None:
-    ends = run_sharing([keeping(database, f"{n}") for n in range(20)])
+    ends = run_coalesced([keeping(database, f"{n}") for n in range(20)])
 
     assert len(commits) == 1
     assert ends == [[f"kept {n}"] for n in range(20)]
@@ -83,7 +83,7 @@ def test_writes_of_callers_in_one_thread_are_committed_together(
 def test_a_caller_that_fails_fails_alone(database: Database) -> None:
     calls = [keeping(database, "a"), keeping(database, "b", "poison"), keeping(database, "c")]
 
-    ends = run_sharing(calls)
+    ends = run_coalesced(calls)
 
     assert (ends[0], ends[2]) == (["kept a"], ["kept c"])
     assert isinstance(ends[1], LookupError)
@@ -93,7 +93,7 @@ def test_a_caller_that_fails_fails_alone(database: Database) -> None:
 def test_a_constraint_that_refuses_one_caller_spares_the_others(database: Database) -> None:
     keeping(database, "known")()
 
-    ends = run_sharing([keeping(database, "a"), keeping(database, "known")])
+    ends = run_coalesced([keeping(database, "a"), keeping(database, "known")])
 
     assert ends[0] == ["kept a"]
     assert isinstance(ends[1], StatementFailed)
@@ -110,7 +110,7 @@ def test_who_waits_for_a_lock_that_somebody_keeps_fails_alone(postgres_url: str)
     with frozen._writes.begin() as connection:
         keep(connection, ["held"])
         began = time.monotonic()
-        ends = run_sharing([keeping(database, key) for key in ("a", "held", "b")])
+        ends = run_coalesced([keeping(database, key) for key in ("a", "held", "b")])
         seconds = time.monotonic() - began
 
     assert (ends[0], ends[2]) == (["kept a"], ["kept b"])
@@ -131,7 +131,7 @@ def test_many_who_wait_for_locks_do_not_wait_one_after_another(postgres_url: str
     with frozen._writes.begin() as connection:
         keep(connection, held)
         began = time.monotonic()
-        ends = run_sharing([keeping(database, key) for key in held])
+        ends = run_coalesced([keeping(database, key) for key in held])
         seconds = time.monotonic() - began
 
     assert {type(end) for end in ends} == {StorageUnavailable}
@@ -150,7 +150,7 @@ def test_a_caller_may_write_again_or_not_at_all(database: Database, commits: lis
     def fails() -> None:
         raise ValueError("before it wrote")
 
-    ends = run_sharing([twice, never, keeping(database, "a"), fails])
+    ends = run_coalesced([twice, never, keeping(database, "a"), fails])
 
     assert ends[:3] == [[["kept first"], ["kept second"]], "nothing", ["kept a"]]
     assert isinstance(ends[3], ValueError)
@@ -160,7 +160,7 @@ def test_a_caller_may_write_again_or_not_at_all(database: Database, commits: lis
 def test_it_is_told_once_when_all_have_come_to_their_write(database: Database) -> None:
     seen: list[set[str]] = []
 
-    run_sharing(
+    run_coalesced(
         [keeping(database, "a"), keeping(database, "b")], lambda: seen.append(kept(database))
     )
 
@@ -172,7 +172,7 @@ def test_a_database_that_is_gone_fails_everybody_at_once() -> None:
     gone = Database("postgresql+psycopg://nobody@127.0.0.1:1/nothing")
     began = time.monotonic()
 
-    ends = run_sharing([keeping(gone, f"{n}") for n in range(20)])
+    ends = run_coalesced([keeping(gone, f"{n}") for n in range(20)])
 
     gone.close()
     assert {type(end) for end in ends} == {StorageUnavailable}
@@ -188,7 +188,7 @@ def test_threads_beside_it_write_alone(database: Database) -> None:
         thread.join()
         assert parking() is not None
 
-    run_sharing([look])
+    run_coalesced([look])
 
     assert alone == [None]
     assert parking() is None
@@ -205,7 +205,7 @@ def test_more_items_than_one_transaction_should_take_are_several(
         together.append(len(items))
         return [2 * item for item in items]
 
-    ends = run_sharing([partial(database.write_each, step, range(size)) for size in sizes])
+    ends = run_coalesced([partial(database.write_each, step, range(size)) for size in sizes])
 
     assert [list(end) for end in ends] == [[2 * i for i in range(size)] for size in sizes]
     assert max(together) <= MOST_ITEMS < sum(together) == sum(sizes)

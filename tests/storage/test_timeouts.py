@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import Connection, make_url, text
 from sqlalchemy.exc import OperationalError
 
-from app.storage.coalesce import run_sharing
+from app.storage.coalesce import run_coalesced
 from app.storage.database import Database
 from app.storage.errors import StorageUnavailable
 from app.storage.migrate import is_current, upgrade
@@ -176,7 +176,7 @@ def test_writes_that_share_a_transaction_are_all_made_after_a_failover(
 ) -> None:
     demote_open_sessions(database, 4)
 
-    ends = run_sharing([lambda: database.write(insert)] * 5)
+    ends = run_coalesced([lambda: database.write(insert)] * 5)
 
     assert ends == [None] * 5
     assert count(database) == 5

@@ -94,7 +94,7 @@ def test_junk_and_altered_values_do_not_open(data: st.DataObject) -> None:
 
 
 def test_sealing_signing_and_hashing_never_share_a_key() -> None:
-    """Claim tokens are signed by a derivation of itsdangerous; see tests/web/test_tokens.py."""
+    """itsdangerous derives the key of claim tokens: tests/web/api/test_claim_tokens.py."""
     keys = {derive(NEW.encode(), purpose) for purpose in ("sealing", "key id", "hash award")}
 
     assert len(keys | {NEW.encode()}) == 4

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine, event, insert, select
 from app.domain.clock import new_id
 from app.storage.engines import write_engine
 from app.storage.errors import StatementFailed, StorageUnavailable
-from app.storage.jobs import Job, Many
+from app.storage.jobs import BatchStep, Job
 from app.storage.tables import AwardRow, EventRow
 from app.storage.types import Sealed
 from app.storage.writer import MAX_WAITING, GroupWriter
@@ -43,7 +43,7 @@ def writer(engine: Engine) -> Iterator[GroupWriter]:
     writer.close()
 
 
-def write(writer: GroupWriter, step: Many, items: Sequence[Any]) -> Sequence[Any]:
+def write(writer: GroupWriter, step: BatchStep, items: Sequence[Any]) -> Sequence[Any]:
     job = Job(step, items)
     writer.write([job])
     return job.result()

@@ -17,7 +17,7 @@ from typing import Any
 
 from gunicorn.config import Config
 
-from app.server.slow_clients import PatientWorker
+from app.server.slow_clients import SlowClientWorker
 
 TRANSPORTS = ("tcp", "unix", "tls")
 MAX_CALLBACK_BYTES = 4_194_304
@@ -27,7 +27,7 @@ MAX_CALLBACK_BYTES = 4_194_304
 class Serving:
     """A worker that runs, and where it listens."""
 
-    worker: PatientWorker
+    worker: SlowClientWorker
     address: Any
     context: ssl.SSLContext | None
 
@@ -99,7 +99,7 @@ def serving(
     app: Any,
     transport: str,
     folder: Path,
-    kind: type[PatientWorker] = PatientWorker,
+    kind: type[SlowClientWorker] = SlowClientWorker,
     **settings: Any,
 ) -> Iterator[Serving]:
     """Run a worker over a WSGI application, which has a little of a service."""

@@ -16,7 +16,7 @@ from gunicorn.http.errors import (
 )
 from structlog.testing import capture_logs
 
-from app.server.slow_clients import PatientWorker
+from app.server.slow_clients import SlowClientWorker
 from tests.web.shop import Shop, problem
 
 
@@ -32,7 +32,7 @@ class Chunks(io.BytesIO):
 
 def refused(error: ParseException) -> tuple[bytes, bytes]:
     """The head and the body of the worker's answer."""
-    worker = object.__new__(PatientWorker)
+    worker = object.__new__(SlowClientWorker)
     ours, theirs = socket.socketpair()
     with ours, theirs:
         worker.handle_error(None, ours, ("192.0.2.1", 1), error)
@@ -87,7 +87,7 @@ def test_the_log_repeats_nothing_of_what_could_not_be_read() -> None:
 
 
 def test_a_client_that_is_gone_already_is_no_failure() -> None:
-    worker = object.__new__(PatientWorker)
+    worker = object.__new__(SlowClientWorker)
     ours, theirs = socket.socketpair()
     theirs.close()
 

@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 from pydantic import SecretStr
 
-from app.domain.alerts import Kind, Limits
+from app.domain.alerts import AlertKind, Limits
 from app.domain.answers import Outcome
 from app.domain.sources import Expected, RefusalLimit
 from app.outgoing.alert_messages import Message
@@ -282,4 +282,4 @@ def test_an_alert_of_attempts_that_died_ends_by_itself(world: World, sent: Post)
     world.clock.set(world.now + timedelta(hours=1, seconds=1))
     cleared = [change.kind for change in ours.look()]
 
-    assert raised == cleared == [Kind.ATTEMPTS_DEAD]
+    assert raised == cleared == [AlertKind.ATTEMPTS_DEAD]

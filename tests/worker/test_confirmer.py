@@ -21,14 +21,14 @@ from app.sandbox.settings import Campaign, Limit
 from app.settings.sections import ReadBefore
 from app.steps import confirmation, read_rate_limit
 from app.steps.confirmation import ConfirmationPolicy
-from app.steps.forwarding import Started
-from app.steps.read_rate_limit import Kind, ReadPace
+from app.steps.forwarding import StartedSubmission
+from app.steps.read_rate_limit import ReadKind, ReadRateLimit
 from app.storage.database import Database
 from app.storage.tables import AttemptRow, BaselineRow, GrantRow, ReadingRow, ReadRow
 from app.worker.confirmer import Confirmer
 from app.worker.forwarder import Forwarder
 from app.worker.paced_reader import Reader
-from app.worker.precheck import Asker
+from app.worker.precheck import EligibilityCheck
 from app.worker.reward_lookup import LAST_TRIES
 from tests.steps.world import AT_MOST, FOLLOW, World
 from tests.worker.conftest import READ_SECONDS, MakeForwarder
@@ -36,8 +36,8 @@ from tests.worker.conftest import READ_SECONDS, MakeForwarder
 DELAYS = (90.0, 240.0, 660.0, 2_700.0)
 DAY = 86_400.0
 POLICY = ConfirmationPolicy(DELAYS, DAY, AT_MOST, lease_seconds=60)
-PACE = ReadPace(
-    {Kind.CUSTOMERS: (100, 1_200), Kind.TRANSACTIONS: (30, 360), Kind.OTHERS: (30, 360)}
+PACE = ReadRateLimit(
+    {ReadKind.CUSTOMERS: (100, 1_200), ReadKind.TRANSACTIONS: (30, 360), ReadKind.OTHERS: (30, 360)}
 )
 LIKE = replace(FOLLOW, challenge_id=2, action="like")
 EVERY = (replace(FOLLOW, repeat=Repeat.EVERY_EVENT),)
@@ -59,7 +59,7 @@ class Desk:
         world = self.world
         world.clock.set(max(world.now, world.attempt(attempt_id).next_at))
         made = self.forwarder.start(attempt_id)
-        assert isinstance(made, Started), made
+        assert isinstance(made, StartedSubmission), made
         # The lease's own clock is the real one, which stands still beside the test's.
         self.forwarder.carry_out(made, float("inf"))
 
@@ -110,7 +110,9 @@ class Desk:
 def confirmer_of(sandbox: SandboxServer) -> Iterator[MakeConfirmer]:
     made: list[Confirmer] = []
 
-    def make(world: World, policy: ConfirmationPolicy = POLICY, pace: ReadPace = PACE) -> Confirmer:
+    def make(
+        world: World, policy: ConfirmationPolicy = POLICY, pace: ReadRateLimit = PACE
+    ) -> Confirmer:
         account = GameballAccount(
             sandbox.url, "v4.1", "sandbox-api-key", "sandbox-secret-key", 0.5, READ_SECONDS
         )
@@ -146,7 +148,7 @@ def with_asker(desk: Desk, forwarder_of: MakeForwarder, **changes: Any) -> Desk:
     client = desk.forwarder.client
     reader = Reader(desk.world.database, PACE, desk.world.clock.now, 1.0)
     values: dict[str, Any] = {"read_before": ReadBefore.ALWAYS, **changes}
-    asker = Asker(desk.world.database, client, reader, desk.world.clock.now, **values)
+    asker = EligibilityCheck(desk.world.database, client, reader, desk.world.clock.now, **values)
     return replace(desk, forwarder=forwarder_of(desk.world, asker=asker))
 
 
@@ -536,7 +538,7 @@ def test_reads_keep_their_pace_and_nobody_is_forgotten(
     forwarder_of: MakeForwarder,
     confirmer_of: MakeConfirmer,
 ) -> None:
-    slow = ReadPace({**PACE.limits, Kind.CUSTOMERS: (3, 5), Kind.TRANSACTIONS: (2, 4)})
+    slow = ReadRateLimit({**PACE.limits, ReadKind.CUSTOMERS: (3, 5), ReadKind.TRANSACTIONS: (2, 4)})
     sandbox.books.configure(limits={"customersGet": Limit(3, 5), "transactions": Limit(2, 4)})
     desk = Desk(world, sandbox, forwarder_of(world), confirmer_of(world, pace=slow))
     attempts = [desk.accepted(account=f"a{n}", customer=f"customer-{n}") for n in range(12)]
@@ -555,7 +557,7 @@ def test_who_finds_no_room_to_read_rests_and_leaves_the_others_as_they_are(
     confirmer_of: MakeConfirmer,
 ) -> None:
     """Else it would put off thousands that are due, as fast as it can, again and again."""
-    none_left = ReadPace({**PACE.limits, Kind.CUSTOMERS: (2, 2)})
+    none_left = ReadRateLimit({**PACE.limits, ReadKind.CUSTOMERS: (2, 2)})
     confirmer = confirmer_of(sqlite_world, pace=none_left)
     desk = Desk(sqlite_world, sandbox, forwarder_of(sqlite_world), confirmer)
     attempts = [desk.accepted(account=f"a{n}", customer=f"customer-{n}") for n in range(8)]
@@ -644,12 +646,12 @@ def test_what_the_version_before_accepted_is_looked_at_too(desk: Desk) -> None:
 
 def test_reads_of_a_dead_worker_keep_their_places_until_its_lease_ends(desk: Desk) -> None:
     world = desk.world
-    pace = ReadPace({**PACE.limits, Kind.CUSTOMERS: (1, 10)})
+    pace = ReadRateLimit({**PACE.limits, ReadKind.CUSTOMERS: (1, 10)})
     until = world.now + timedelta(seconds=20)
 
     def reserve() -> Any:
         return world.do(
-            lambda c: read_rate_limit.reserve(c, Kind.CUSTOMERS, 1, pace, until, world.now)
+            lambda c: read_rate_limit.reserve(c, ReadKind.CUSTOMERS, 1, pace, until, world.now)
         )
 
     first = reserve()
@@ -745,7 +747,7 @@ def test_a_count_that_was_read_after_the_lease_was_lost_says_nothing_of_before(
     desk.sandbox.books.configure(campaigns=tuple(alike))
     attempt_id = world.owed()
     slept = desk.forwarder.start(attempt_id)
-    assert isinstance(slept, Started)
+    assert isinstance(slept, StartedSubmission)
     world.clock.advance(world.policy.lease_seconds + 1)
     world.reclaim()
     desk.sandbox.books.faults.add(Fault("reset-after", path=SOCIAL_CHALLENGES))
@@ -773,7 +775,7 @@ def test_a_look_that_is_near_is_slept_for_to_the_moment(desk: Desk) -> None:
 def test_what_another_holds_or_gameball_slows_is_asked_for_at_the_usual_pace(desk: Desk) -> None:
     attempt_id = desk.accepted()
     desk.world.clock.set(desk.world.attempt(attempt_id).next_at)
-    slow_until = {"kind": Kind.CUSTOMERS, "slow_count": 1}
+    slow_until = {"kind": ReadKind.CUSTOMERS, "slow_count": 1}
     slow_until["slow_until"] = desk.world.now + timedelta(seconds=30)
     desk.world.do(lambda c: c.execute(insert(ReadingRow).values(slow_until)))
 

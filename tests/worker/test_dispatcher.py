@@ -17,7 +17,7 @@ from app.domain.clock import utc_now
 from app.sandbox.faults import Fault
 from app.sandbox.server import SandboxServer
 from app.steps import forwarding, health
-from app.steps.forwarding import NotNow, Started
+from app.steps.forwarding import Deferred, StartedSubmission
 from app.storage.database import Database
 from app.storage.errors import StorageUnavailable
 from app.storage.tables import AttemptRow
@@ -120,9 +120,9 @@ def test_of_a_long_queue_who_meets_others_goes_on_elsewhere(
     class Slower(Forwarder):
         """Where somebody else is always faster."""
 
-        def start(self, attempt_id: str) -> Started | NotNow:
+        def start(self, attempt_id: str) -> StartedSubmission | Deferred:
             tried.append(attempt_id)
-            return NotNow()
+            return Deferred()
 
     tried: list[str] = []
     ids = owe(sqlite_world, 60)
@@ -146,8 +146,8 @@ def test_who_waits_for_a_place_that_others_get_asks_later_and_by_chance(
     class Slower(Forwarder):
         """Where the place is always gone, and the next one free in a moment."""
 
-        def start(self, attempt_id: str) -> Started | NotNow:
-            return NotNow(self.now() + timedelta(milliseconds=1))
+        def start(self, attempt_id: str) -> StartedSubmission | Deferred:
+            return Deferred(self.now() + timedelta(milliseconds=1))
 
     owe(sqlite_world, 3)
     dispatcher = Dispatcher(
@@ -174,7 +174,7 @@ def test_who_is_alone_starts_as_soon_as_the_pace_lets_it_and_looks_once(
     asked = []
 
     class Asking(Forwarder):
-        def start(self, attempt_id: str) -> Started | NotNow:
+        def start(self, attempt_id: str) -> StartedSubmission | Deferred:
             made = super().start(attempt_id)
             asked.append(made)
             return made
@@ -186,7 +186,7 @@ def test_who_is_alone_starts_as_soon_as_the_pace_lets_it_and_looks_once(
     dispatcher.stop()
 
     # That the second of them must wait is known without asking.
-    assert [type(made) for made in asked] == [Started]
+    assert [type(made) for made in asked] == [StartedSubmission]
     assert wait == pytest.approx(0.05, abs=0.04)  # the first one is still on its way
 
 
@@ -324,13 +324,13 @@ def test_what_a_dead_worker_left_is_finished_once(
 class Poisoned(Forwarder):
     """A forwarder that comes to grief over one customer, before the call or after it."""
 
-    def start(self, attempt_id: str) -> Started | NotNow:
+    def start(self, attempt_id: str) -> StartedSubmission | Deferred:
         made = super().start(attempt_id)
-        if isinstance(made, Started) and made.customer_id == "customer-0":
+        if isinstance(made, StartedSubmission) and made.customer_id == "customer-0":
             raise RuntimeError("a bug")
         return made
 
-    def carry_out(self, made: Started, started: float) -> None:
+    def carry_out(self, made: StartedSubmission, started: float) -> None:
         if made.customer_id == "customer-1":
             raise RuntimeError("another bug")
         super().carry_out(made, started)
@@ -357,7 +357,7 @@ def test_many_that_cannot_be_started_hide_nobody_and_are_not_tried_all_the_time(
     tried = []
 
     class Grieved(Forwarder):
-        def start(self, attempt_id: str) -> Started | NotNow:
+        def start(self, attempt_id: str) -> StartedSubmission | Deferred:
             tried.append(attempt_id)
             if attempt_id in bad:
                 raise RuntimeError("a bug")

@@ -19,7 +19,7 @@ from app.sandbox.calls import SOCIAL_CHALLENGES
 from app.sandbox.faults import Fault
 from app.sandbox.server import SandboxServer
 from app.sandbox.settings import Campaign
-from app.steps.forwarding import Started
+from app.steps.forwarding import StartedSubmission
 from app.storage.database import Database
 from app.storage.errors import StorageUnavailable
 from app.worker.forwarder import Forwarder
@@ -48,7 +48,7 @@ class Desk:
         world.clock.set(max(world.now, world.attempt(attempt_id).next_at))
         began = time.monotonic()
         made = self.forwarder.start(attempt_id)
-        assert isinstance(made, Started)
+        assert isinstance(made, StartedSubmission)
         self.forwarder.carry_out(made, began - held_up)
 
     @property
@@ -256,7 +256,7 @@ def test_a_process_whose_machine_slept_pays_nobody_whom_another_paid_meanwhile(d
     attempt_id = world.owed()
     began = time.monotonic()
     slept = desk.forwarder.start(attempt_id)
-    assert isinstance(slept, Started)
+    assert isinstance(slept, StartedSubmission)
     world.clock.advance(world.policy.lease_seconds + 1)
     world.reclaim()
     desk.work(attempt_id)
@@ -330,7 +330,7 @@ def flaky_desk(
 
 def failing_after_start(desk: Desk, flaky: Flaky, attempt_id: str, failures: int) -> None:
     made = desk.forwarder.start(attempt_id)
-    assert isinstance(made, Started)
+    assert isinstance(made, StartedSubmission)
     flaky.failures = failures
     desk.forwarder.carry_out(made, time.monotonic())
 
@@ -446,7 +446,7 @@ def test_what_a_worker_left_whose_clock_was_ahead_is_taken_back_at_once_and_look
     world = desk.world
     attempt_id = world.owed()
     made = while_ahead(desk, forwarder_of).forwarder.start(attempt_id)
-    assert isinstance(made, Started)
+    assert isinstance(made, StartedSubmission)
     if is_sent:
         desk.forwarder.client.submit(made.customer_id, made.challenge_id, None, None)
 

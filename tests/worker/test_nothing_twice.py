@@ -20,14 +20,14 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from app.domain.attempts import MOVES, State
+from app.domain.attempts import TRANSITIONS, State
 from app.domain.events import Event
 from app.domain.rules import Repeat, Rule
 from app.steps import bulk, confirmation
 from app.steps.confirmation import ConfirmationPolicy
-from app.steps.forwarding import Started
+from app.steps.forwarding import StartedSubmission
 from app.steps.history import Filter
-from app.steps.operator_actions import Act, NotAllowed
+from app.steps.operator_actions import NotAllowed, OperatorAction
 from app.steps.read_rate_limit import DOCUMENTED
 from app.storage.database import Database
 from app.storage.tables import AttemptRow, AwardRow, EventRow, TransitionRow
@@ -172,10 +172,10 @@ class Installation(RuleBasedStateMachine):
         self.world.reclaim()
         self.world.strike()
 
-    def begin(self, which: int) -> Started | None:
+    def begin(self, which: int) -> StartedSubmission | None:
         due = self.world.due()
         made = self.world.try_start(due[which % len(due)]) if due else None
-        return made if isinstance(made, Started) else None
+        return made if isinstance(made, StartedSubmission) else None
 
     def work(
         self,
@@ -224,8 +224,8 @@ class Installation(RuleBasedStateMachine):
         with suppress(NotAllowed):
             self.world.cancel(ids[which % len(ids)])
 
-    @rule(act=st.sampled_from(sorted(Act)))
-    def a_person_acts_on_all(self, act: Act) -> None:
+    @rule(act=st.sampled_from(sorted(OperatorAction)))
+    def a_person_acts_on_all(self, act: OperatorAction) -> None:
         self.world.do(lambda c: bulk.start(c, act, Filter(), 0, "key:2 sam", self.clock.now()))
 
     @rule()
@@ -328,7 +328,7 @@ class Installation(RuleBasedStateMachine):
                 assert after.from_state == before.to_state
                 # An undoing that changes no state is noted all the same.
                 is_note = after.to_state == after.from_state and "undone" in after.reason
-                assert is_note or State(after.to_state) in MOVES[State(after.from_state)]
+                assert is_note or State(after.to_state) in TRANSITIONS[State(after.from_state)]
                 assert after.at >= before.at
         assert seen == set(attempts)
 

@@ -10,7 +10,7 @@ import pytest
 
 from app.domain.sources import Subscription
 from app.platforms.kit.adapter import Adapter
-from app.platforms.kit.callback import Ask, Callback, Reading
+from app.platforms.kit.callback import Callback, Reading, SubscriptionRequest
 from app.platforms.kit.options import SourceConfig
 from app.steps.sources import Sighting, keep, seen_of
 from app.storage.database import Database
@@ -64,8 +64,10 @@ class Feeds(Adapter):
     def topics(self) -> tuple[str, ...]:
         return self.wanted
 
-    def ask_for(self, topic: str) -> Ask | None:
-        return Ask(self.url, {"topic": topic, "secret": SECRET}) if self.url else None
+    def ask_for(self, topic: str) -> SubscriptionRequest | None:
+        return (
+            SubscriptionRequest(self.url, {"topic": topic, "secret": SECRET}) if self.url else None
+        )
 
     def read(self, callback: Callback) -> Reading:
         return Reading()

@@ -11,7 +11,7 @@ from sqlalchemy import delete, text
 from app.domain.answers import Outcome
 from app.domain.attempts import State
 from app.domain.rules import Repeat, Rule
-from app.steps.restore import doubt
+from app.steps.restore import mark_possibly_sent
 from app.storage.copy import copy
 from app.storage.engines import is_sqlite, sqlite_path, write_engine
 from app.storage.tables import SubmissionRow
@@ -52,7 +52,7 @@ def _remove(url: str) -> None:
 
 
 def doubted(world: World, since: datetime) -> int:
-    return world.do(lambda c: doubt(c, since, "cli:ann", world.now))
+    return world.do(lambda c: mark_possibly_sent(c, since, "cli:ann", world.now))
 
 
 def granted_since_the_backup(desk: Desk, folder: Path) -> str:

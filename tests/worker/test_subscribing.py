@@ -7,7 +7,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from app.domain.sources import Seen
-from app.platforms.kit.callback import Ask
+from app.platforms.kit.callback import SubscriptionRequest
 from app.platforms.kit.examples import templates
 from app.service import Service
 from app.steps.sources import seen_of
@@ -35,10 +35,10 @@ class Hub:
     def __init__(self, client: FlaskClient, lease: int) -> None:
         self.client = client
         self.lease = lease
-        self.asked: list[Ask] = []
+        self.asked: list[SubscriptionRequest] = []
         self.answers: list[tuple[int, str]] = []
 
-    def take(self, ask: Ask) -> None:
+    def take(self, ask: SubscriptionRequest) -> None:
         self.asked.append(ask)
         address = urlsplit(ask.form["hub.callback"])
         query = {

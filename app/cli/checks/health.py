@@ -6,7 +6,7 @@ from datetime import datetime
 from app.cli.checks.configured import Configured
 from app.cli.checks.findings import Finding, ok, warning
 from app.domain.clock import utc_now
-from app.domain.sources import Expected, Seen, troubles
+from app.domain.sources import Expected, Seen, issues
 from app.settings.environment import Environment
 from app.steps import proxies
 from app.steps.sources import judged_seen
@@ -28,9 +28,9 @@ def check_health(environment: Environment, configured: Configured) -> Iterator[F
         if name not in seen:
             continue
         place = configured.place("sources", position, "name")
-        found = troubles(seen[name], usual, now)
-        for trouble in found:
-            yield warning(place, f"{name!r} is {trouble.ailment}: {trouble.text}")
+        found = issues(seen[name], usual, now)
+        for issue in found:
+            yield warning(place, f"{name!r} is {issue.kind}: {issue.text}")
         if not found and seen[name].heard_at:
             yield ok(place, f"{name!r}: {_told(seen[name])}")
 

@@ -7,9 +7,9 @@ import click
 from app.cli.actor import caused_by
 from app.cli.database import open_database
 from app.cli.output import json_option, print_json, print_table
-from app.domain.alerts import Kind
+from app.domain.alerts import AlertKind
 from app.domain.clock import new_id, utc_now
-from app.outgoing.alert_messages import Told, message_for
+from app.outgoing.alert_messages import AlertText, message_for
 from app.outgoing.alert_receivers import post
 from app.settings.configuration import load_configuration
 from app.settings.environment import read_environment
@@ -69,7 +69,13 @@ def list_alerts(as_json: bool) -> None:
 def _tested(receiver: Receiver) -> str | None:
     """What went wrong, or None."""
     now = utc_now()
-    told = Told(
-        new_id(now), What.RAISED, Kind.TEST, "", "a test: `vouch alerts test` was called", now, now
+    told = AlertText(
+        new_id(now),
+        What.RAISED,
+        AlertKind.TEST,
+        "",
+        "a test: `vouch alerts test` was called",
+        now,
+        now,
     )
     return post(receiver, message_for(receiver, told, now))

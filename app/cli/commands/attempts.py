@@ -7,16 +7,16 @@ import click
 
 from app.cli.actor import AT_THE_DATABASE
 from app.cli.attempts_bulk import act_on_many, whole_id
-from app.cli.attempts_output import tell_attempts, tell_whole
+from app.cli.attempts_output import print_attempt, print_attempts
 from app.cli.database import open_database
 from app.cli.filters import filter_options, wanted_filter, wanted_page
 from app.cli.output import json_option, print_json
 from app.schemas import attempts
 from app.schemas.export import Format, chunks
-from app.schemas.fields import Shape
+from app.schemas.fields import Schema
 from app.schemas.filters import MAX_LIMIT, cursor_after
 from app.steps import history
-from app.steps.operator_actions import Act
+from app.steps.operator_actions import OperatorAction
 
 
 @click.group()
@@ -41,7 +41,7 @@ def list_attempts(as_json: bool, **criteria: Any) -> None:
     if as_json:
         print_json({"items": [_json(item) for item in items], "nextCursor": cursor})
     else:
-        tell_attempts(items)
+        print_attempts(items)
         if cursor:
             click.echo(f"There are older ones: --cursor {cursor}")
 
@@ -64,7 +64,7 @@ def show(attempt_id: str, as_json: bool) -> None:
     if as_json:
         print_json(_json(found))
     else:
-        tell_whole(found)
+        print_attempt(found)
 
 
 def _many(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -89,7 +89,7 @@ def replay(**asked: Any) -> None:
     Only dead, not granted and unconfirmed ones can be replayed. Exits 1 when one that was named
     cannot.
     """
-    act_on_many(Act.REPLAY, **asked)
+    act_on_many(OperatorAction.REPLAY, **asked)
 
 
 @command.command()
@@ -99,7 +99,7 @@ def cancel(**asked: Any) -> None:
 
     Exits 1 when one that was named cannot be cancelled.
     """
-    act_on_many(Act.CANCEL, **asked)
+    act_on_many(OperatorAction.CANCEL, **asked)
 
 
 @command.command()
@@ -123,5 +123,5 @@ def export(written_as: str, bom: bool, output: TextIO, **criteria: Any) -> None:
             output.write(chunk)
 
 
-def _json(shape: Shape) -> dict[str, Any]:
+def _json(shape: Schema) -> dict[str, Any]:
     return shape.model_dump(mode="json", by_alias=True)

@@ -15,7 +15,7 @@ from app.cli.times import FORMS, moment
 from app.domain.clock import utc_now
 from app.settings.environment import DATABASE, read_environment, secret_keys_path
 from app.settings.errors import ConfigurationError
-from app.steps.restore import doubt
+from app.steps.restore import mark_possibly_sent
 from app.storage import migrate
 from app.storage.backup import CannotBackUp, back_up
 from app.storage.copy import CannotCopy, Copied, copy
@@ -141,7 +141,9 @@ def restored(since: datetime) -> None:
         raise click.BadParameter(f"{iso(since)} is yet to come", param_hint="--to")
     with open_database() as database:
         by = caused_by()
-        count = database.write(lambda connection: doubt(connection, since, by, utc_now()))
+        count = database.write(
+            lambda connection: mark_possibly_sent(connection, since, by, utc_now())
+        )
     click.echo(
         f"{count} attempts may have been sent since {iso(since)}: they will be looked up at "
         "Gameball before they are sent."

@@ -14,7 +14,7 @@ import requests
 from app.cli.demo import summary
 from app.cli.demo.actors import Stage
 from app.cli.demo.installation import Installation, install
-from app.cli.demo.output import Teller
+from app.cli.demo.output import Output
 from app.cli.demo.process import ServiceProcess
 from app.cli.demo.scenario import OUT_OF_REACH, play
 from app.cli.demo.shop import Shop
@@ -56,7 +56,7 @@ def command(once: bool, folder: Path | None, port: int) -> None:
             ServiceProcess(installation.variables, place, port) as service,
             contextlib.closing(Shop(service.url, installation.key)) as shop,
         ):
-            stage = Stage(installation, shop, sandbox.books, Teller())
+            stage = Stage(installation, shop, sandbox.books, Output())
             is_kept = _show(stage, service, sandbox.url)
             if once:
                 summary.show_how_to_stay(stage)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from app.cli.callbacks import Answered, Signed, signed_callback
 from app.cli.demo.installation import Installation, Offer
-from app.cli.demo.output import Teller
+from app.cli.demo.output import Output
 from app.cli.demo.shop import Shop, Told
 from app.domain.clock import utc_now
 from app.sandbox.books import Books
@@ -20,7 +20,7 @@ class Stage:
     installation: Installation
     shop: Shop
     books: Books
-    teller: Teller
+    teller: Output
     promises: dict[str, bool] = field(default_factory=dict)
 
     @property

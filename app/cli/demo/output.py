@@ -10,7 +10,7 @@ _PATH_WIDTH = 40
 _NAME_WIDTH = 18
 
 
-class Teller:
+class Output:
     """Prints the demo as it happens: numbered scenes, and in them each call with its answer."""
 
     def __init__(self) -> None:

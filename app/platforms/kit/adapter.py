@@ -10,7 +10,6 @@ from typing import Any, ClassVar
 from app.domain.events import Event
 from app.domain.sources import Expected
 from app.platforms.kit.callback import (
-    Ask,
     Callback,
     Example,
     Forged,
@@ -18,9 +17,10 @@ from app.platforms.kit.callback import (
     Malformed,
     Reading,
     Reply,
+    SubscriptionRequest,
     TooLarge,
 )
-from app.platforms.kit.event_mappings import Kind
+from app.platforms.kit.event_mappings import EventMapping
 from app.platforms.kit.fields import compact_json, json_object
 from app.platforms.kit.options import SourceConfig
 from app.platforms.kit.published import Fetcher, no_fetcher, published_key, verify_by_published
@@ -55,7 +55,7 @@ class Adapter(ABC):
     config: ClassVar[type[SourceConfig]] = SourceConfig
     schemes: tuple[Scheme, ...] = ()
     """How it signs; where the configuration decides, `__init__` sets it."""
-    kinds: ClassVar[Mapping[str, Kind]] = {}
+    kinds: ClassVar[Mapping[str, EventMapping]] = {}
     """Its words for what happened, and where each one's particulars stand."""
     tolerance_seconds: ClassVar[float] = 300
     secret_fields: ClassVar[tuple[str, ...]] = ()
@@ -126,7 +126,7 @@ class Adapter(ABC):
         """The ids of groups and the like that its configuration names."""
         return ()
 
-    def ask_for(self, topic: str) -> Ask | None:  # noqa: ARG002
+    def ask_for(self, topic: str) -> SubscriptionRequest | None:  # noqa: ARG002
         """What to send for a subscription to ``topic``; None: somebody else sees to it."""
         return None
 
@@ -228,7 +228,7 @@ class Adapter(ABC):
 
     def read_as(
         self,
-        kind: Kind,
+        kind: EventMapping,
         callback: Callback,
         *,
         word: str,

@@ -40,7 +40,7 @@ class Callback:
 
 
 @dataclass(frozen=True, slots=True)
-class Grant:
+class SubscriptionLease:
     """A subscription that the platform grants for a time, after which it lapses."""
 
     topic: str
@@ -59,13 +59,13 @@ class Reply:
     status: int = 204
     body: str = ""
     content_type: str = "text/plain; charset=utf-8"
-    grant: Grant | None = field(default=None, compare=False)
+    grant: SubscriptionLease | None = field(default=None, compare=False)
     notice: str | None = field(default=None, compare=False)
     is_proof: bool = field(default=True, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class SubscriptionRequest:
     """A form that we send to a platform for a subscription; its answer is a handshake, later."""
 
     url: str

@@ -45,7 +45,7 @@ unix_ms = partial(At, unix_ms_time)
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class EventMapping:
     """One kind of event: our word for it, and paths (as `dig` takes them) to the rest.
 
     ``identity`` names what tells this action from every other of its kind: the first must be

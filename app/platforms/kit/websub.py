@@ -12,7 +12,14 @@ from urllib.parse import urlencode
 from pydantic import AfterValidator, Field, SecretStr
 
 from app.platforms.kit.adapter import Adapter
-from app.platforms.kit.callback import Ask, Callback, Forged, Grant, Malformed, Reply
+from app.platforms.kit.callback import (
+    Callback,
+    Forged,
+    Malformed,
+    Reply,
+    SubscriptionLease,
+    SubscriptionRequest,
+)
 from app.platforms.kit.encodings import matches_any
 from app.platforms.kit.fields import dig, listed, text
 from app.platforms.kit.options import SecretRef, SourceConfig, TokenRef
@@ -81,7 +88,7 @@ class WebSubAdapter(Adapter):
     forged_status = 204
     malformed_status = 204
 
-    def ask_for(self, topic: str) -> Ask | None:
+    def ask_for(self, topic: str) -> SubscriptionRequest | None:
         if not self.source.callback_url:
             return None
         token = urlencode({"verify_token": self.source.verify_token.get_secret_value()})
@@ -93,7 +100,7 @@ class WebSubAdapter(Adapter):
             "hub.secret": self.source.secrets[0].get_secret_value(),
             "hub.lease_seconds": str(self.source.lease_seconds),
         }
-        return Ask(self.source.hub_url or self.hub, form)
+        return SubscriptionRequest(self.source.hub_url or self.hub, form)
 
     def topic_of(self, address: str) -> str | None:
         """The topic of ours that a hub means by ``address``; None: it is none."""
@@ -125,10 +132,10 @@ class WebSubAdapter(Adapter):
         return Reply(200, challenge, grant=_grant(topic, query.get("hub.lease_seconds", "")))
 
 
-def _grant(topic: str, lease: str) -> Grant | None:
+def _grant(topic: str, lease: str) -> SubscriptionLease | None:
     """How long the hub promises to call, which may be less than what was asked for."""
     is_number = lease.isascii() and lease.isdigit() and len(lease) < 9
-    return Grant(topic, int(lease)) if is_number and int(lease) > 0 else None
+    return SubscriptionLease(topic, int(lease)) if is_number and int(lease) > 0 else None
 
 
 def _query(address: str) -> str:

@@ -7,15 +7,15 @@ from flask import Blueprint, Response
 from pydantic import Field
 from sqlalchemy import Connection, Row
 
-from app.domain.alerts import Kind
-from app.schemas.fields import Shape
+from app.domain.alerts import AlertKind
+from app.schemas.fields import Schema
 from app.steps import alerts, audit
 from app.steps.audit import Change
 from app.steps.keys import Role
 from app.web.api.openapi import operation
 from app.web.auth import caller, requires
 from app.web.context import service
-from app.web.reading_slots import takes_a_turn
+from app.web.reading_slots import takes_slot
 from app.web.responses import reply
 
 blueprint = Blueprint("alerts", __name__)
@@ -23,23 +23,23 @@ blueprint = Blueprint("alerts", __name__)
 _MOST_LISTED = 100
 
 
-class Alert(Shape):
+class Alert(Schema):
     """Something that is or was wrong."""
 
-    kind: Kind
+    kind: AlertKind
     subject: str | None = Field(description="Of what: a source's name, where it is one.")
     text: str
     raised_at: datetime
     cleared_at: datetime | None = Field(description="Null while it is wrong.")
 
 
-class Alerts(Shape):
+class Alerts(Schema):
     """What is wrong, then what was; each the newest first."""
 
     items: list[Alert]
 
 
-class AlertTest(Shape):
+class AlertTest(Schema):
     """A test is on its way."""
 
     receivers: list[str] = Field(description="Whom the configuration names.")
@@ -53,7 +53,7 @@ class AlertTest(Shape):
     answers={200: Alerts},
     tag="history",
 )
-@takes_a_turn
+@takes_slot
 def listing() -> Response:
     with service().people.read_at_one_moment() as connection:
         found = alerts.listing(connection, _MOST_LISTED)

@@ -27,7 +27,7 @@ from app.web.auth import caller, requires
 from app.web.context import service
 from app.web.parsing import query_as
 from app.web.problems import Problem, problem_of
-from app.web.reading_slots import reads_history, takes_a_turn, turn, turns_of_all
+from app.web.reading_slots import reading_slots, reads_history, slot, takes_slot
 from app.web.responses import reply
 
 # Attempts that are read and written in one turn of an export.
@@ -66,7 +66,7 @@ class ExportQuery(AttemptFilter):
     answers={200: AttemptPage},
     tag="history",
 )
-@takes_a_turn
+@takes_slot
 def listing() -> Response:
     query = query_as(AttemptQuery)
     with service().people.read() as connection:
@@ -86,7 +86,7 @@ def listing() -> Response:
     problems=("unknown",),
     tag="history",
 )
-@takes_a_turn
+@takes_slot
 def whole_attempt(attempt_id: UUID) -> Response:
     with service().people.read_at_one_moment() as connection:
         whole = history.in_full(connection, str(attempt_id))
@@ -115,11 +115,11 @@ def export() -> Response:
         "Content-Disposition": f'attachment; filename="{name}"',
         "X-Content-Type-Options": "nosniff",
     }
-    turns, settings = turns_of_all(), service().configuration.history
+    turns, settings = reading_slots(), service().configuration.history
     until = time.monotonic() + settings.export_deadline
     with ExitStack() as held:
         held.enter_context(turns.export(settings))
-        with turn():
+        with slot():
             # Now, while the answer can still become a 503.
             first = next(pages, [])
         whole_file = chain([first], pages)

@@ -10,12 +10,7 @@ from flask import Blueprint, Response
 from pydantic import AfterValidator, BeforeValidator, Field
 from sqlalchemy import Row
 
-from app.schemas.fields import (
-    CustomerId,
-    Line,
-    Shape,
-    Whole,
-)
+from app.schemas.fields import CustomerId, Line, Schema, Whole
 from app.schemas.filters import MAX_LIMIT, Moment, comma_separated
 from app.steps import audit
 from app.steps.audit import Change, Wanted
@@ -24,7 +19,7 @@ from app.web.api.openapi import operation
 from app.web.auth import requires
 from app.web.context import service
 from app.web.parsing import query_as
-from app.web.reading_slots import takes_a_turn
+from app.web.reading_slots import takes_slot
 from app.web.responses import reply
 
 blueprint = Blueprint("audit", __name__)
@@ -49,7 +44,7 @@ def _position(value: Any) -> int:
     return position
 
 
-class AuditFilter(Shape):
+class AuditFilter(Schema):
     """Which entries are meant. Criteria that are left out leave nothing out."""
 
     by: Annotated[Line, Field(min_length=1, max_length=200)] | None = Field(
@@ -92,7 +87,7 @@ class AuditQuery(AuditFilter):
         return self.cursor  # type: ignore[return-value]
 
 
-class Entry(Shape):
+class Entry(Schema):
     """One change: when, by whom, what, and to what."""
 
     id: int
@@ -104,7 +99,7 @@ class Entry(Shape):
     details: dict[str, Any] | None = Field(description="What more there is to say.")
 
 
-class AuditPage(Shape):
+class AuditPage(Schema):
     """Entries, newest first."""
 
     items: list[Entry]
@@ -119,7 +114,7 @@ class AuditPage(Shape):
     answers={200: AuditPage},
     tag="history",
 )
-@takes_a_turn
+@takes_slot
 def listing() -> Response:
     query = query_as(AuditQuery)
     with service().people.read() as connection:

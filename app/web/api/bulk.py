@@ -11,21 +11,21 @@ from pydantic import Field
 
 from app.domain.attempts import State
 from app.schemas.attempts import sees_personal
-from app.schemas.fields import Shape
+from app.schemas.fields import Schema
 from app.schemas.filters import AttemptFilter
 from app.service import Service
 from app.steps import bulk, history
 from app.steps.bulk import Progress
 from app.steps.history import Filter
 from app.steps.keys import Role
-from app.steps.operator_actions import Act
+from app.steps.operator_actions import OperatorAction
 from app.storage.errors import StorageUnavailable, TooSlow
 from app.web.api.openapi import operation
 from app.web.auth import caller, requires
 from app.web.context import service
 from app.web.parsing import body_as
 from app.web.problems import Problem
-from app.web.reading_slots import reads_history, takes_a_turn, turn
+from app.web.reading_slots import reads_history, slot, takes_slot
 from app.web.responses import reply
 
 log = structlog.get_logger(__name__)
@@ -43,18 +43,18 @@ class BulkRequest(AttemptFilter):
     all: bool = Field(default=False, description="Yes, every attempt whose state allows it.")
 
 
-class BulkCount(Shape):
+class BulkCount(Schema):
     """How many attempts are meant; nothing was done."""
 
     matched: int = Field(description="Attempts that the filter means and whose state allows it.")
     by_state: dict[State, int] = Field(description="The same by the state they are in.")
 
 
-class BulkJob(Shape):
+class BulkJob(Schema):
     """One act on many attempts, and how far it is."""
 
     id: str
-    act: Act
+    act: OperatorAction
     progress: Progress
     by: str = Field(description="Who began it; timelines of the attempts say the same.")
     matched: int = Field(description="How many were meant when it began.")
@@ -71,7 +71,7 @@ class BulkJob(Shape):
     ended_at: datetime | None
 
 
-class BulkJobs(Shape):
+class BulkJobs(Schema):
     """The newest jobs first."""
 
     items: list[BulkJob]
@@ -89,7 +89,7 @@ class BulkJobs(Shape):
 )
 @reads_history
 def replay_many() -> Response:
-    return _begun(Act.REPLAY)
+    return _begun(OperatorAction.REPLAY)
 
 
 @blueprint.post("/v1/attempts/cancel")
@@ -104,13 +104,13 @@ def replay_many() -> Response:
 )
 @reads_history
 def cancel_many() -> Response:
-    return _begun(Act.CANCEL)
+    return _begun(OperatorAction.CANCEL)
 
 
 @blueprint.get("/v1/bulk")
 @requires(Role.VIEWER)
 @operation(summary="List the newest bulk jobs", answers={200: BulkJobs}, tag="history")
-@takes_a_turn
+@takes_slot
 def listing() -> Response:
     with service().people.read() as connection:
         found = bulk.listing(connection, _MOST_LISTED)
@@ -125,7 +125,7 @@ def listing() -> Response:
     problems=("unknown",),
     tag="history",
 )
-@takes_a_turn
+@takes_slot
 def one(job_id: UUID) -> Response:
     with service().people.read() as connection:
         found = bulk.find(connection, str(job_id))
@@ -171,15 +171,15 @@ def _criteria(row: Any) -> dict[str, Any]:
     return {names[name]: value for name, value in criteria.items()}
 
 
-def _begun(act: Act) -> Response:
+def _begun(act: OperatorAction) -> Response:
     request = body_as(BulkRequest)
     wanted = _narrowed(act, request)
     if request.dry_run:
-        with turn(), service().people.read() as connection:
+        with slot(), service().people.read() as connection:
             counted = history.count_by_state(connection, wanted)
         return reply(BulkCount(matched=sum(counted.values()), by_state=counted))
     by, now = caller().named, service().now()
-    with turn(), service().people.read() as connection:
+    with slot(), service().people.read() as connection:
         matched = bulk.count(connection, act, wanted, now)
     begun = service().database.write(lambda c: bulk.start(c, act, wanted, matched, by, now))
     log.info("bulk.started", job=begun.id, act=act, matched=begun.matched, by=by)
@@ -202,7 +202,7 @@ def _work_on(ours: Service, begun: Any) -> Any:
         return begun
 
 
-def _narrowed(act: Act, request: BulkRequest) -> Filter:
+def _narrowed(act: OperatorAction, request: BulkRequest) -> Filter:
     """Whom the request means, in the states that allow it."""
     wanted = request.wanted(caller().role)
     if wanted.is_empty and not request.all:

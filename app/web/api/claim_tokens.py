@@ -13,13 +13,7 @@ from itsdangerous import BadData, TimestampSigner, URLSafeTimedSerializer
 from pydantic import Field, ValidationError
 
 from app.domain.clock import new_id
-from app.schemas.fields import (
-    ChallengeId,
-    CustomerId,
-    Email,
-    Mobile,
-    Shape,
-)
+from app.schemas.fields import ChallengeId, CustomerId, Email, Mobile, Schema
 from app.web.auth import WWW_AUTHENTICATE
 from app.web.problems import Problem
 
@@ -31,7 +25,7 @@ _READABLE_FOR = timedelta(days=7)
 _WRITTEN = re.compile(r"[A-Za-z0-9_.-]{1,4096}")
 
 
-class TokenPayload(Shape):
+class TokenPayload(Schema):
     """What a claim token says. Its holder can read it."""
 
     jti: UUID

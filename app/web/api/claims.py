@@ -11,14 +11,7 @@ from pydantic import Field
 from app.domain.attempts import State
 from app.domain.rules import ClaimHints, rule_for_claim
 from app.metrics import CLAIMS
-from app.schemas.fields import (
-    ChallengeId,
-    CustomerId,
-    Email,
-    Mobile,
-    Shape,
-    Statement,
-)
+from app.schemas.fields import ChallengeId, CustomerId, Email, Mobile, Schema, Statement
 from app.steps import proxies
 from app.steps.claims import Claim, by_token, claim
 from app.steps.keys import Role
@@ -41,7 +34,7 @@ blueprint.after_app_request(let_origin_read)
 blueprint.record_once(lambda state: state.app.extensions.setdefault("vouch-limits", Limits()))
 
 
-class TokenRequest(Shape):
+class TokenRequest(Schema):
     """Which claim to allow, of which customer."""
 
     customer_id: CustomerId
@@ -53,28 +46,28 @@ class TokenRequest(Shape):
     )
 
 
-class MintedToken(Shape):
+class MintedToken(Schema):
     """A claim token."""
 
     token: str
     expires_at: datetime
 
 
-class ClaimRequest(Shape):
+class ClaimRequest(Schema):
     """A claim: the token that allows it, and what the customer adds."""
 
     token: str
     evidence: Statement | None = None
 
 
-class ClaimReceipt(Shape):
+class ClaimReceipt(Schema):
     """The attempt that the token made, now or before."""
 
     attempt_id: str
     state: State
 
 
-class ClaimView(Shape):
+class ClaimView(Schema):
     """What a customer may know of a claim: never why."""
 
     attempt_id: str

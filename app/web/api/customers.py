@@ -9,7 +9,7 @@ from flask import Blueprint, Response
 from pydantic import Field, ValidationError
 from sqlalchemy import Row
 
-from app.schemas.fields import CustomerId, Shape
+from app.schemas.fields import CustomerId, Schema
 from app.steps import erasure
 from app.steps.keys import Role
 from app.web.api.openapi import operation
@@ -25,7 +25,7 @@ blueprint = Blueprint("customers", __name__)
 _MOST_SLICES = 20
 
 
-class Customer(Shape):
+class Customer(Schema):
     """A customer, as the path names them."""
 
     customer_id: CustomerId
@@ -36,7 +36,7 @@ class Erasing(StrEnum):
     ERASING = "erasing"
 
 
-class Erasure(Shape):
+class Erasure(Schema):
     """What was forgotten of a customer. Nothing in it says of whom."""
 
     id: str

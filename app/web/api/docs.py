@@ -11,7 +11,7 @@ from flask import Blueprint, Flask, Response, current_app, render_template
 
 from app.web.api import openapi
 from app.web.api.openapi import operation
-from app.web.problems import KINDS
+from app.web.problems import PROBLEM_TYPES
 
 _WRITING = Lock()
 blueprint = Blueprint("docs", __name__, template_folder="templates")
@@ -75,7 +75,7 @@ def _text_of(app: Flask) -> str:
 
 @lru_cache(maxsize=1)
 def _html_of(app: Flask) -> str:
-    return render_template("docs.html", document=_document_of(app), kinds=KINDS)
+    return render_template("docs.html", document=_document_of(app), kinds=PROBLEM_TYPES)
 
 
 @lru_cache(maxsize=1)

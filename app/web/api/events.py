@@ -18,7 +18,7 @@ from app.schemas.fields import (
     ActionName,
     Line,
     PlatformName,
-    Shape,
+    Schema,
     Target,
     Whole,
 )
@@ -33,13 +33,13 @@ from app.web.auth import caller, requires
 from app.web.context import service
 from app.web.parsing import query_as
 from app.web.problems import Problem
-from app.web.reading_slots import takes_a_turn
+from app.web.reading_slots import takes_slot
 from app.web.responses import reply
 
 blueprint = Blueprint("events", __name__)
 
 
-class EventQuery(Shape):
+class EventQuery(Schema):
     """A page of events. Criteria that are left out leave no event out."""
 
     source: PlatformName | None = Field(default=None, description="By the name of the source.")
@@ -86,7 +86,7 @@ class EventQuery(Shape):
     answers={200: EventPage},
     tag="history",
 )
-@takes_a_turn
+@takes_slot
 def listing() -> Response:
     return reply(page(service().people, query_as(EventQuery), caller().role))
 
@@ -99,7 +99,7 @@ def listing() -> Response:
     problems=("unknown",),
     tag="history",
 )
-@takes_a_turn
+@takes_slot
 def whole_event(event_id: UUID) -> Response:
     found = in_full(service().people, str(event_id), caller().role)
     if found is None:

@@ -16,7 +16,7 @@ from app.schemas.fields import (
     Handle,
     Mobile,
     PlatformName,
-    Shape,
+    Schema,
 )
 from app.steps import identities
 from app.steps.identities import Identity, Linked
@@ -37,14 +37,14 @@ _PATH = "/v1/identities/<platform>/<path:account_id>"
 _PATH_PROBLEMS = ("malformed", "invalid", "unknown")
 
 
-class Account(Shape):
+class Account(Schema):
     """A platform account, as the path names it."""
 
     platform: PlatformName
     account_id: AccountId
 
 
-class IdentityRequest(Shape):
+class IdentityRequest(Schema):
     """The customer who has the account, and how to reach them. It replaces what was known."""
 
     customer_id: CustomerId
@@ -53,7 +53,7 @@ class IdentityRequest(Shape):
     mobile: Mobile | None = None
 
 
-class IdentityView(Shape):
+class IdentityView(Schema):
     """The link between a platform account and a customer."""
 
     platform: str

@@ -10,8 +10,8 @@ from pydantic.alias_generators import to_camel
 from pydantic.json_schema import models_json_schema
 
 from app import __version__
-from app.schemas.fields import Shape
-from app.web.problems import KINDS
+from app.schemas.fields import Schema
+from app.web.problems import PROBLEM_TYPES
 
 View = TypeVar("View", bound=Callable[..., Any])
 Mode = Literal["validation", "serialization"]
@@ -44,11 +44,11 @@ class Operation:
     """
 
     summary: str | Mapping[str, str]
-    answers: Mapping[int, type[Shape] | str]
+    answers: Mapping[int, type[Schema] | str]
     description: str = ""
-    body: type[Shape] | None = None
-    query: type[Shape] | None = None
-    path: type[Shape] | None = None
+    body: type[Schema] | None = None
+    query: type[Schema] | None = None
+    path: type[Schema] | None = None
     problems: Sequence[str | tuple[str, int]] = field(default_factory=tuple)
     tag: str = "api"
     security: str | None = None
@@ -114,7 +114,7 @@ _PROBLEM: Json = {
     "description": "Why the answer is no. RFC 9457.",
     "required": ["type", "title", "status", "detail"],
     "properties": {
-        "type": {"type": "string", "enum": [f"/docs#{kind}" for kind in KINDS]},
+        "type": {"type": "string", "enum": [f"/docs#{kind}" for kind in PROBLEM_TYPES]},
         "title": {"type": "string"},
         "status": {"type": "integer"},
         "detail": {"type": "string", "description": "What was wrong with this request."},
@@ -152,10 +152,10 @@ class _Schemas:
             for shape in spread
         }
 
-    def ref(self, shape: type[Shape], mode: Mode) -> Json:
+    def ref(self, shape: type[Schema], mode: Mode) -> Json:
         return {"$ref": self._refs[shape, mode]}
 
-    def parameters(self, query: type[Shape] | None) -> list[Json]:
+    def parameters(self, query: type[Schema] | None) -> list[Json]:
         schema = self._spread[query] if query else {}
         needed = schema.get("required", [])
         return [
@@ -163,13 +163,13 @@ class _Schemas:
             for name, part in schema.get("properties", {}).items()
         ]
 
-    def in_path(self, path: type[Shape] | None, name: str) -> Json:
+    def in_path(self, path: type[Schema] | None, name: str) -> Json:
         """What a part of the path may be, and what it is."""
         parts: Json = self._spread[path]["properties"] if path else {}
         return {key: value for key, value in parts.get(name, {}).items() if key != "title"}
 
 
-def _uses(told: Operation) -> Iterator[tuple[type[Shape], Mode]]:
+def _uses(told: Operation) -> Iterator[tuple[type[Schema], Mode]]:
     yield from ((shape, "validation") for shape in (told.body, told.query, told.path) if shape)
     yield from ((a, "serialization") for a in told.answers.values() if isinstance(a, type))
 
@@ -215,7 +215,7 @@ def _responses(route: Route, schemas: _Schemas) -> Json:
     responses = {str(s): _answer(answer, schemas) for s, answer in route.told.answers.items()}
     for kind, status in _problems(route):
         entry = responses.setdefault(str(status), _problem_answer())
-        described = [entry["description"], f"`{kind}`: {KINDS[kind].title}."]
+        described = [entry["description"], f"`{kind}`: {PROBLEM_TYPES[kind].title}."]
         entry["description"] = " ".join(filter(None, described))
         if kind in _SAY_WHEN:
             entry["headers"] = {"Retry-After": _RETRY_AFTER}
@@ -233,7 +233,9 @@ def _problems(route: Route) -> dict[tuple[str, int], None]:
         *(("storage",) if told.uses_storage else ()),
         *(("busy", "too-slow") if route.reads_history else ()),
     ]
-    found = [(kind, KINDS[kind].status) if isinstance(kind, str) else kind for kind in kinds]
+    found = [
+        (kind, PROBLEM_TYPES[kind].status) if isinstance(kind, str) else kind for kind in kinds
+    ]
     return dict.fromkeys(found)
 
 
@@ -242,7 +244,7 @@ def _problem_answer() -> Json:
     return {"description": "", "content": content}
 
 
-def _answer(answer: type[Shape] | str, schemas: _Schemas) -> Json:
+def _answer(answer: type[Schema] | str, schemas: _Schemas) -> Json:
     if isinstance(answer, type):
         text = (answer.__doc__ or "Done.").strip().splitlines()[0]
         schema = schemas.ref(answer, "serialization")

@@ -7,29 +7,36 @@ from datetime import datetime, timedelta
 from flask import Blueprint, Response, url_for
 from pydantic import Field
 
-from app.domain.sources import Ailment, Expected, Seen, Subscription, Trouble, troubles
+from app.domain.sources import Expected, IssueKind, Seen, Subscription, issues
 from app.platforms.kit.adapter import Adapter
-from app.schemas.fields import Shape
+from app.schemas.fields import Schema
 from app.steps import proxies
 from app.steps.keys import Role
 from app.steps.sources import Unrewarded, judged_seen, reasons_of, secrets_fitted
 from app.web.api.openapi import operation
 from app.web.auth import requires
 from app.web.context import service
-from app.web.reading_slots import takes_a_turn
+from app.web.reading_slots import takes_slot
 from app.web.responses import reply
 
 blueprint = Blueprint("sources", __name__)
 
 
-class SourceTrouble(Shape):
+class Issue(Schema):
     """Something that is wrong with a source."""
 
-    ailment: Ailment
+    kind: IssueKind
     text: str = Field(description="The same for a person to read.")
 
 
-class LastRefusal(Shape):
+class SourceTrouble(Schema):
+    """The former name of an issue."""
+
+    ailment: IssueKind
+    text: str
+
+
+class LastRefusal(Schema):
     """The last callback or handshake that was refused; anyone can cause one."""
 
     at: datetime
@@ -38,14 +45,14 @@ class LastRefusal(Shape):
     in_a_row: int = Field(description="How many were refused since the last that was believed.")
 
 
-class LastNotice(Shape):
+class LastNotice(Schema):
     """What the platform last said of the subscription itself, such as that it is revoked."""
 
     at: datetime
     notice: str
 
 
-class SourceSubscription(Shape):
+class SourceSubscription(Schema):
     """A promise of the platform that ends unless it is renewed in time."""
 
     topic: str
@@ -55,7 +62,7 @@ class SourceSubscription(Shape):
     answer: str | None = Field(description="What went wrong when we last asked.")
 
 
-class SourceSecret(Shape):
+class SourceSecret(Schema):
     """One of the source's secrets, by its place in the configuration."""
 
     option: str
@@ -66,7 +73,7 @@ class SourceSecret(Shape):
     )
 
 
-class UnrewardedEvents(Shape):
+class UnrewardedEvents(Schema):
     """Events that were taken and earned nothing, for one reason."""
 
     reason: str
@@ -75,7 +82,7 @@ class UnrewardedEvents(Shape):
     last_at: datetime
 
 
-class Source(Shape):
+class Source(Schema):
     """One configured source: what was last seen of it, and what is wrong."""
 
     name: str
@@ -95,7 +102,10 @@ class Source(Shape):
     )
     lapses_at: datetime | None = Field(description="When the first of its subscriptions ends.")
     subscriptions: list[SourceSubscription]
-    troubles: list[SourceTrouble] = Field(description="What is wrong with it, the gravest first.")
+    issues: list[Issue] = Field(description="What is wrong with it, the gravest first.")
+    troubles: list[SourceTrouble] = Field(
+        deprecated=True, description="Deprecated: the same as `issues`, for one release."
+    )
     secrets: list[SourceSecret]
     unrewarded: list[UnrewardedEvents] = Field(
         description="What was taken with a 2xx and earned nothing, by reason; the most frequent "
@@ -103,14 +113,14 @@ class Source(Shape):
     )
 
 
-class ServiceNotice(Shape):
+class ServiceNotice(Schema):
     """Something that concerns all sources, or none."""
 
     at: datetime = Field(description="When it was last seen.")
     text: str = Field(description="What it means, and what to do, for a person to read.")
 
 
-class Sources(Shape):
+class Sources(Schema):
     """The sources of the configuration in use, by name."""
 
     items: list[Source]
@@ -127,7 +137,7 @@ class Sources(Shape):
     answers={200: Sources},
     tag="history",
 )
-@takes_a_turn
+@takes_slot
 def sources() -> Response:
     configuration, now = service().configuration, service().now()
     expected = configuration.expected
@@ -154,6 +164,7 @@ def _source(
 ) -> Source:
     name = adapter.source.name
     seen = seen.within(expected.topics)
+    found = issues(seen, expected, now)
     return Source(
         name=name,
         platform=adapter.name,
@@ -170,7 +181,8 @@ def _source(
         silent_after_seconds=expected.silent_after_seconds,
         lapses_at=seen.lapses_at,
         subscriptions=[_subscription(one) for one in seen.subscriptions],
-        troubles=[_trouble(one) for one in troubles(seen, expected, now)],
+        issues=[Issue(kind=issue.kind, text=issue.text) for issue in found],
+        troubles=[SourceTrouble(ailment=issue.kind, text=issue.text) for issue in found],
         secrets=[
             SourceSecret(
                 option=one.option,
@@ -206,10 +218,6 @@ def _subscription(one: Subscription) -> SourceSubscription:
         asked_at=one.asked_at,
         answer=one.answer,
     )
-
-
-def _trouble(one: Trouble) -> SourceTrouble:
-    return SourceTrouble(ailment=one.ailment, text=one.text)
 
 
 def _seconds_since(moment: datetime | None, now: datetime) -> float | None:

@@ -7,7 +7,7 @@ from flask import Blueprint, Response
 from pydantic import BeforeValidator, Field
 
 from app.domain.attempts import State
-from app.schemas.fields import Shape
+from app.schemas.fields import Schema
 from app.schemas.filters import Moment, comma_separated
 from app.steps import stats
 from app.steps.keys import Role
@@ -17,7 +17,7 @@ from app.web.auth import requires
 from app.web.context import service
 from app.web.parsing import query_as
 from app.web.problems import Problem
-from app.web.reading_slots import takes_a_turn
+from app.web.reading_slots import takes_slot
 from app.web.responses import reply
 
 blueprint = Blueprint("stats", __name__)
@@ -28,7 +28,7 @@ _USUAL_POINTS = {Per.HOUR: 48, Per.DAY: 30}
 Dimensions = Annotated[tuple[By, ...], Field(min_length=1), BeforeValidator(comma_separated)]
 
 
-class StatsQuery(Shape):
+class StatsQuery(Schema):
     """Which span to count, how finely, and split by what."""
 
     per: Per = Field(default=Per.DAY, description="How long a point in time is, in UTC.")
@@ -51,7 +51,7 @@ class StatsQuery(Shape):
         return from_at, to_at
 
 
-class Count(Shape):
+class Count(Schema):
     """How many attempts of one kind were made in one hour or on one day."""
 
     at: datetime = Field(description="When the hour or day begins.")
@@ -63,7 +63,7 @@ class Count(Shape):
     count: int
 
 
-class Stats(Shape):
+class Stats(Schema):
     """Counts in order of time. What was not counted is not listed."""
 
     per: Per
@@ -80,7 +80,7 @@ class Stats(Shape):
     answers={200: Stats},
     tag="history",
 )
-@takes_a_turn
+@takes_slot
 def counts() -> Response:
     query = query_as(StatsQuery)
     from_at, to_at = query.span(service().now())

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from app.domain.alerts import Judgement, Kind
+from app.domain.alerts import AlertKind, Judgement
 from app.domain.clock import utc_now
 from app.steps import alerts
 from app.storage.database import Database
@@ -66,7 +66,7 @@ def test_without_receivers_there_is_nobody_to_test(run: Vouch, tmp_path: Path) -
 def test_what_was_wrong_is_listed(run: Vouch, sqlite_url: str) -> None:
     nothing = run("alerts", "list").stdout
     database = Database(sqlite_url)
-    wrong = {(Kind.SOURCE_SILENT, "x"): "x is silent"}
+    wrong = {(AlertKind.SOURCE_SILENT, "x"): "x is silent"}
     database.write(lambda c: alerts.settle(c, Judgement(wrong), (), utc_now()))
     database.close()
 

@@ -21,7 +21,7 @@ from app.steps import bulk
 from app.steps.claims import Claim, claim
 from app.steps.identities import Identity, link
 from app.steps.intake import Arrival, receive
-from app.steps.transitions import move
+from app.steps.transitions import change_state
 from app.storage.database import Database
 from app.storage.tables import AttemptRow, SubmissionRow
 from tests.cli.conftest import Vouch
@@ -80,7 +80,7 @@ def _receive(history: History, name: str, event: Event, challenge_id: int = 7) -
 
 
 def _move(history: History, name: str, to: State) -> None:
-    give_up = partial(move, reason="given up", caused_by="test", now=NOW)
+    give_up = partial(change_state, reason="given up", caused_by="test", now=NOW)
     history.database.write(lambda c: give_up(c, history.ids[name], State.DUE, to))
 
 

@@ -18,7 +18,7 @@ from app.platforms.kit.examples import example_source, templates
 from app.sandbox.server import SandboxServer
 from app.sandbox.settings import Campaign, SandboxSettings
 from app.steps.identities import Identity, link
-from app.steps.sightings import Watch
+from app.steps.sightings import SightingsBuffer
 from app.steps.sources import Sighting, keep
 from app.storage.database import Database
 from tests.cli.conftest import PLATFORMS, Vouch, adapter_of, any_platform, is_secret
@@ -587,7 +587,7 @@ def test_a_proxy_that_is_not_trusted_is_a_warning_at_the_setting(
 ) -> None:
     write(f"[web]\ntrusted_proxies = {trusted}\n")
     database = Database(sqlite_url)
-    watch = Watch(database)
+    watch = SightingsBuffer(database)
     watch.proxied(utc_now(), "X-Forwarded-For")
     watch.close()
     database.close()

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from app.steps import forwarding
-from app.steps.forwarding import Started
+from app.steps.forwarding import StartedSubmission
 from app.steps.keys import Role
 from tests.web.conftest import OpenShop
 from tests.web.shop import Shop, problem, wrong_fields
@@ -86,7 +86,7 @@ def test_while_a_submission_is_in_flight_it_is_being_erased(lived: Shop) -> None
 
     answer = lived.call("DELETE", f"/v1/customers/{CUSTOMER}", lived.key(Role.ADMIN))
 
-    assert isinstance(made, Started)
+    assert isinstance(made, StartedSubmission)
     assert (answer.status_code, answer.get_json()["state"]) == (202, "erasing")
 
 
