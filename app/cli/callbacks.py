@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-import requests
-
 from app.cli.address import is_loopback
 from app.domain.nudges import Nudge
+from app.outgoing.http import Client, NoResponse
 from app.platforms.kit.adapter import Adapter
 from app.platforms.kit.callback import Callback, Malformed, Reading
 from app.platforms.kit.examples import Template
+from app.platforms.kit.requests import Request
 
-TIMEOUT_SECONDS = (3.05, 30)
+READ_SECONDS = 30.0
 TOLD = ("key", "action", "actor", "target", "undone")
 
 
@@ -66,34 +66,28 @@ def signed_callback(
     return Signed(sent.body, sent.headers, sent.query, events, reading.ignored, reading.nudges)
 
 
-def new_session(url: str) -> requests.Session:
-    """A session for a service; proxies of the environment are not for this machine."""
-    session = requests.Session()
-    session.trust_env = not is_loopback(url)
-    return session
+def new_client(url: str) -> Client:
+    """A client for a service. The environment's proxies are not for this machine."""
+    return Client(uses_proxies=not is_loopback(url))
 
 
-def post(session: requests.Session, url: str, signed: Signed) -> Answered:
+def post(client: Client, url: str, signed: Signed) -> Answered:
     """Post a callback once, as a platform does."""
+    request = Request(
+        method="POST", url=url, headers=signed.headers, query=signed.query, body=signed.body
+    )
     began = time.monotonic()
     try:
-        response = session.post(
-            url,
-            data=signed.body,
-            params=dict(signed.query),
-            headers=dict(signed.headers),
-            timeout=TIMEOUT_SECONDS,
-            allow_redirects=False,
-        )
-    except requests.RequestException as error:
-        return Answered(None, time.monotonic() - began, f"no answer: {type(error).__name__}")
-    return Answered(response.status_code, time.monotonic() - began, _detail(response))
+        response = client.send(request, read_seconds=READ_SECONDS)
+    except NoResponse as error:
+        return Answered(None, time.monotonic() - began, f"no answer: {error.reason}")
+    return Answered(response.status, time.monotonic() - began, _detail(response.body))
 
 
-def _detail(response: requests.Response) -> str:
-    """What an RFC 9457 problem says; of any other answer nothing is worth repeating."""
+def _detail(body: bytes) -> str:
+    """The detail of an RFC 9457 problem; empty for any other body."""
     try:
-        problem = json.loads(response.content)
+        problem = json.loads(body)
     except ValueError:
         return ""
     detail = problem.get("detail") if isinstance(problem, dict) else None

@@ -9,10 +9,9 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-import requests
-
-from app.cli.callbacks import Answered, Signed, new_session, post, signed_callback
+from app.cli.callbacks import Answered, Signed, new_client, post, signed_callback
 from app.domain.clock import utc_now
+from app.outgoing.http import Client
 from app.platforms.kit.adapter import Adapter
 from app.platforms.kit.examples import Template
 
@@ -71,42 +70,42 @@ class Outcome:
 
 def send(order: Order) -> Outcome:
     """Send all of it, at most `MOST_AT_ONCE` at a time and not faster than asked."""
-    sessions = Sessions(order.url)
+    clients = Clients(order.url)
     began = time.monotonic()
 
     def one(number: int) -> tuple[Signed, Answered]:
         if order.rate is not None:
             time.sleep(max(0.0, began + (number - 1) / order.rate - time.monotonic()))
         signed = order.callback(number)
-        return signed, post(sessions.mine(), order.url, signed)
+        return signed, post(clients.mine(), order.url, signed)
 
     pool = ThreadPoolExecutor(min(order.count, MOST_AT_ONCE))
     try:
         sent = list(pool.map(one, range(1, order.count + 1)))
     finally:
         pool.shutdown(cancel_futures=True)
-        sessions.close()
+        clients.close()
     return Outcome(sent, time.monotonic() - began)
 
 
-class Sessions:
-    """A session for each thread: requests' sessions are not promised to be thread-safe."""
+class Clients:
+    """A client for each thread: one thread uses a client at a time."""
 
     def __init__(self, url: str) -> None:
         self._url = url
         self._local = threading.local()
-        self._all: list[requests.Session] = []
+        self._all: list[Client] = []
 
-    def mine(self) -> requests.Session:
-        session: requests.Session | None = getattr(self._local, "session", None)
-        if session is None:
-            session = self._local.session = new_session(self._url)
-            self._all.append(session)
-        return session
+    def mine(self) -> Client:
+        client: Client | None = getattr(self._local, "client", None)
+        if client is None:
+            client = self._local.client = new_client(self._url)
+            self._all.append(client)
+        return client
 
     def close(self) -> None:
-        for session in self._all:
-            session.close()
+        for client in self._all:
+            client.close()
 
 
 def _numbered(text: str, number: int) -> str:

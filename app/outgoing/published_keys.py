@@ -1,18 +1,19 @@
-"""What does a platform publish at this address, without asking it at every callback?"""
+"""Keys that platforms publish, kept in memory."""
 
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-import requests
 import structlog
 
+from app.outgoing.http import NoResponse, send
 from app.platforms.kit.callback import KeysUnavailable
+from app.platforms.kit.requests import Request
 
 log = structlog.get_logger(__name__)
 
-TIMEOUT_SECONDS = (3.05, 5.0)
+READ_SECONDS = 5.0
 LONGEST_ANSWER = 65_536
 # What strangers send must not make us ask the platform at every forgery.
 ANEW_AT_MOST_EVERY_SECONDS = 60.0
@@ -31,8 +32,8 @@ def fetched_now(url: str, *, anew: bool = False) -> bytes:  # noqa: ARG001 -- as
     """For commands, that a person waits for. Raises `KeysUnavailable`."""
     try:
         return _get(url)
-    except (requests.RequestException, ValueError) as error:
-        raise KeysUnavailable(f"{url} has not answered ({type(error).__name__})") from None
+    except NoResponse as error:
+        raise KeysUnavailable(f"{url} has not answered ({error.reason})") from None
 
 
 @dataclass(slots=True)
@@ -81,19 +82,16 @@ class PublishedKeys:
             kept.answer = _get(url)
             kept.answered_at = self.monotonic()
             log.info("keys.fetched", url=url)
-        except (requests.RequestException, ValueError) as error:
-            log.error("keys.not_fetched", url=url, error=type(error).__name__)
+        except NoResponse as error:
+            log.error("keys.not_fetched", url=url, error=error.reason)
         finally:
             kept.is_asking = False
 
 
 def _get(url: str) -> bytes:
-    """Raises `requests.RequestException`, and `ValueError` for an answer that is none."""
-    response = requests.get(url, timeout=TIMEOUT_SECONDS, allow_redirects=False, stream=True)
-    with response:
-        if response.status_code != 200:
-            raise ValueError(f"answered {response.status_code}")
-        answer: bytes = response.raw.read(LONGEST_ANSWER + 1, decode_content=True)
-    if len(answer) > LONGEST_ANSWER:
-        raise ValueError("the answer is too long")
-    return answer
+    """Raises `NoResponse`, also for any status but 200."""
+    request = Request(method="GET", url=url)
+    response = send(request, read_seconds=READ_SECONDS, most_bytes=LONGEST_ANSWER)
+    if response.status != 200:
+        raise NoResponse(f"answered {response.status}")
+    return response.body

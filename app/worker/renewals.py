@@ -4,9 +4,9 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 
-import requests
 import structlog
 
+from app.outgoing.http import NoResponse, send
 from app.platforms.kit.adapter import Adapter
 from app.platforms.kit.callback import SubscriptionRequest
 from app.steps import subscriptions
@@ -16,8 +16,6 @@ from app.storage.errors import StorageUnavailable
 log = structlog.get_logger(__name__)
 
 LOOK_EVERY_SECONDS = 60.0
-# To connect, and between two reads.
-TIMEOUTS = (3.05, 10)
 
 
 class Renewals:
@@ -89,10 +87,9 @@ class Renewals:
 
 
 def _asked(ask: SubscriptionRequest) -> str | None:
-    """Send it; what went wrong, without a word of what was sent: a secret is in it."""
+    """Send it. Returns the problem, without anything that was sent: a secret is in it."""
     try:
-        answer = requests.post(ask.url, data=ask.form, timeout=TIMEOUTS, allow_redirects=False)
-    except requests.RequestException as error:
-        return f"no answer: {type(error).__name__}"
-    answer.close()
-    return None if 200 <= answer.status_code < 300 else str(answer.status_code)
+        response = send(ask.request, reads_body=False)
+    except NoResponse as error:
+        return f"no answer: {error.reason}"
+    return None if response.is_success else str(response.status)

@@ -47,12 +47,12 @@ def test_an_attempt_tells_what_was_granted_and_what_shows_it(
         "countedBefore": 2,
         "nextLookAt": None,
         "granted": {
-            "at": "2026-11-23T12:00:00Z",
+            "at": "2026-11-23T12:00:00.000000Z",
             "points": 70,
             "coupon": "SUMMER-1",
             "proof": "transaction",
             "reference": "11034736",
-            "seenAt": "2026-11-23T12:00:00Z",
+            "seenAt": "2026-11-23T12:00:00.000000Z",
         },
     }
 
@@ -62,7 +62,7 @@ def test_an_accepted_attempt_tells_when_it_is_looked_at(viewer: Caller, past: Pa
 
     assert in_full(viewer, attempt_id)["confirmation"] == {
         "countedBefore": None,
-        "nextLookAt": "2026-11-23T12:00:00Z",
+        "nextLookAt": "2026-11-23T12:00:00.000000Z",
         "granted": None,
     }
 

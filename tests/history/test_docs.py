@@ -121,7 +121,7 @@ def test_the_style_is_ours_and_fetches_nothing(app: Flask) -> None:
 def test_what_the_page_is_made_of_is_inside_the_package() -> None:
     web = resources.files("app.web")
 
-    assert (web / "templates" / "docs.html").is_file()
+    assert (web / "api" / "templates" / "docs.html").is_file()
     assert (web / "static" / "docs.css").is_file()
 
 

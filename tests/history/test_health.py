@@ -100,7 +100,7 @@ def test_a_worker_that_leaves_due_attempts_lie_is_silent(
     late = forwarder(anyone)
 
     assert (fresh["state"], late["state"]) == ("running", "silent")
-    assert late["workerSeenAt"] == "2026-11-23T12:00:00Z"
+    assert late["workerSeenAt"] == "2026-11-23T12:00:00.000000Z"
     assert late["reason"]
 
 

@@ -20,7 +20,7 @@ def test_counts_are_per_day_and_split_by_state_challenge_and_source(
     stats: Any = viewer.get("/v1/stats").json
 
     plain = {"state": "due", "challengeId": 11664, "source": "twitch"}
-    today, yesterday = "2026-11-23T00:00:00Z", "2026-11-22T00:00:00Z"
+    today, yesterday = "2026-11-23T00:00:00.000000Z", "2026-11-22T00:00:00.000000Z"
     dead = {"at": today, "state": "dead", "challengeId": 7, "source": None, "count": 1}
     assert stats["per"] == "day"
     assert stats["items"] == [
@@ -37,12 +37,14 @@ def test_counts_are_split_only_by_what_is_asked(viewer: Caller, past: Past) -> N
     by_state: Any = viewer.get("/v1/stats", by="state").json
     by_source: Any = viewer.get("/v1/stats", by="source,source").json
 
-    today = "2026-11-23T00:00:00Z"
+    today = "2026-11-23T00:00:00.000000Z"
     assert by_state["items"] == [
-        {"at": today, "state": "dead", "count": 1},
-        {"at": today, "state": "due", "count": 2},
+        {"at": today, "state": "dead", "challengeId": None, "source": None, "count": 1},
+        {"at": today, "state": "due", "challengeId": None, "source": None, "count": 2},
     ]
-    assert by_source["items"] == [{"at": today, "source": "twitch", "count": 3}]
+    assert by_source["items"] == [
+        {"at": today, "state": None, "challengeId": None, "source": "twitch", "count": 3}
+    ]
 
 
 def test_hours_and_days_are_those_of_utc_and_the_end_is_left_out(
@@ -53,14 +55,14 @@ def test_hours_and_days_are_those_of_utc_and_the_end_is_left_out(
     for at in (midnight - minute, midnight, midnight + minute, NOW):
         past.attempt(created_at=at)
 
-    query = {"by": "state", "from": "2026-11-22T23:59:00Z", "to": "2026-11-23T14:00:00+02:00"}
+    query = {"by": "state", "from": "2026-11-22T23:59:00.000000Z", "to": "2026-11-23T14:00:00+02:00"}
     hours: Any = viewer.get("/v1/stats", per="hour", **query).json
     days: Any = viewer.get("/v1/stats", per="day", **query).json
 
-    assert points(hours) == [("2026-11-22T23:00:00Z", 1), ("2026-11-23T00:00:00Z", 2)]
-    assert points(days) == [("2026-11-22T00:00:00Z", 1), ("2026-11-23T00:00:00Z", 2)]
-    assert hours["from"] == "2026-11-22T23:59:00Z"
-    assert hours["to"] == "2026-11-23T12:00:00Z"
+    assert points(hours) == [("2026-11-22T23:00:00.000000Z", 1), ("2026-11-23T00:00:00.000000Z", 2)]
+    assert points(days) == [("2026-11-22T00:00:00.000000Z", 1), ("2026-11-23T00:00:00.000000Z", 2)]
+    assert hours["from"] == "2026-11-22T23:59:00.000000Z"
+    assert hours["to"] == "2026-11-23T12:00:00.000000Z"
 
 
 def points(stats: Any) -> list[tuple[str, int]]:

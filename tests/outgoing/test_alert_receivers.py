@@ -63,7 +63,7 @@ def test_nobody_there_is_a_failure() -> None:
 
 
 def test_a_receiver_that_says_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.outgoing.alert_receivers.TIMEOUTS", (1, 0.2))
+    monkeypatch.setattr("app.outgoing.alert_receivers.READ_SECONDS", 0.2)
 
     problem, _ = answered(saying(b"", OK, pause=1.0))
 

@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import click
-import requests
 
 from app.cli.demo import summary
 from app.cli.demo.actors import Stage
@@ -18,6 +17,7 @@ from app.cli.demo.output import Output
 from app.cli.demo.process import ServiceProcess
 from app.cli.demo.scenario import OUT_OF_REACH, play
 from app.cli.demo.shop import Shop
+from app.outgoing.http import NoResponse
 from app.sandbox.server import SandboxServer
 from app.sandbox.settings import Campaign
 
@@ -78,8 +78,8 @@ def _show(stage: Stage, service: ServiceProcess, sandbox_url: str) -> bool:
     try:
         play(stage)
         summary.show_attempts(stage)
-    except requests.RequestException as error:
-        told = f"the service stopped answering: {type(error).__name__}. {service.last_words()}"
+    except NoResponse as error:
+        told = f"the service stopped answering: {error.reason}. {service.last_words()}"
         raise click.ClickException(told) from None
     summary.show_submissions(stage)
     is_kept = summary.show_promises(stage)

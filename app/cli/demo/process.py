@@ -13,9 +13,10 @@ from types import TracebackType
 from typing import Self
 
 import click
-import requests
 
 import app
+from app.outgoing.http import Client, NoResponse
+from app.platforms.kit.requests import Request
 
 READY_WITHIN_SECONDS = 30.0
 STOPS_WITHIN_SECONDS = 10.0
@@ -78,11 +79,11 @@ class ServiceProcess:
             time.sleep(_POLL_SECONDS)
 
     def _is_ready(self) -> bool:
-        with requests.Session() as session:
-            session.trust_env = False
+        with Client(uses_proxies=False) as client:
             try:
-                return session.get(f"{self.url}/readyz", timeout=5).status_code == 200
-            except requests.RequestException:
+                request = Request(method="GET", url=f"{self.url}/readyz")
+                return client.send(request, read_seconds=5).status == 200
+            except NoResponse:
                 return False
 
     def __enter__(self) -> Self:

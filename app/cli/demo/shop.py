@@ -1,13 +1,13 @@
 """What does the shop ask of the service, and what does it answer?"""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-import requests
-
-from app.cli.callbacks import TIMEOUT_SECONDS, Answered, Signed, new_session, post
+from app.cli.callbacks import READ_SECONDS, Answered, Signed, new_client, post
+from app.platforms.kit.requests import Request
 
 Json = dict[str, Any]
 
@@ -25,14 +25,14 @@ class Shop:
 
     def __init__(self, url: str, key: str) -> None:
         self.url = url
-        self._session = new_session(url)
+        self._client = new_client(url)
         self._headers = {"Authorization": f"Bearer {key}"}
 
     def close(self) -> None:
-        self._session.close()
+        self._client.close()
 
     def callback(self, source: str, signed: Signed) -> Answered:
-        return post(self._session, f"{self.url}/webhooks/{source}", signed)
+        return post(self._client, f"{self.url}/webhooks/{source}", signed)
 
     def link(self, platform: str, account_id: str, customer_id: str) -> Told:
         path = f"/v1/identities/{quote(platform, safe='')}/{quote(account_id, safe='')}"
@@ -53,8 +53,8 @@ class Shop:
 
     def has(self, path: str) -> bool:
         """Whether anything is served there to somebody without a key."""
-        answer = self._session.get(self.url + path, timeout=TIMEOUT_SECONDS)
-        return answer.status_code == 200
+        response = self._client.send(Request(method="GET", url=self.url + path), most_bytes=1 << 20)
+        return response.status == 200
 
     def _call(
         self,
@@ -64,12 +64,15 @@ class Shop:
         headers: Mapping[str, str] | None = None,
         query: Mapping[str, str] | None = None,
     ) -> Told:
-        response: requests.Response = self._session.request(
-            method,
-            self.url + path,
-            json=body,
-            headers=self._headers if headers is None else headers,
-            params=query,
-            timeout=TIMEOUT_SECONDS,
+        request = Request(
+            method=method,
+            url=self.url + path,
+            headers={
+                **(self._headers if headers is None else headers),
+                "Content-Type": "application/json",
+            },
+            query=query or {},
+            body=b"" if body is None else json.dumps(body).encode(),
         )
-        return Told(response.status_code, response.json())
+        response = self._client.send(request, read_seconds=READ_SECONDS, most_bytes=1 << 20)
+        return Told(response.status, json.loads(response.body))

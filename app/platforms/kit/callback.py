@@ -4,9 +4,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Self
+from urllib.parse import urlencode
 
 from app.domain.events import Event, SameAccount
 from app.domain.nudges import Nudge
+from app.platforms.kit.requests import Request
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,15 @@ class SubscriptionRequest:
 
     url: str
     form: Mapping[str, str]
+
+    @property
+    def request(self) -> Request:
+        return Request(
+            method="POST",
+            url=self.url,
+            headers={"Content-Type": "application/x-www-form-urlencoded"},
+            body=urlencode(self.form).encode(),
+        )
 
 
 @dataclass(frozen=True, slots=True)
