@@ -10,6 +10,7 @@ import pytest
 
 from app.cli import COMMANDS
 from app.domain.alerts import Kind
+from app.domain.attempts import State
 from app.platforms import adapters
 from app.platforms.kit.examples import example_source, templates
 from app.platforms.kit.options import SourceConfig
@@ -131,12 +132,12 @@ def variables(table: dict[str, Any]) -> Iterator[tuple[str, str]]:
 @pytest.mark.parametrize("variable", VARIABLES)
 def test_every_variable_is_documented(variable: str) -> None:
     assert f"{variable}=" in read("config/example.env")
-    assert f"`{variable}`" in read("README.md")
+    assert f"`{variable}`" in read("docs/reference.md")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_is_documented(command: str) -> None:
-    assert f"`vouch {command}" in read("README.md")
+    assert f"`vouch {command}" in read("docs/reference.md")
 
 
 def test_every_link_between_our_pages_leads_somewhere() -> None:
@@ -169,6 +170,40 @@ def test_every_decision_is_listed() -> None:
 
 def test_the_changelog_has_a_place_for_what_comes() -> None:
     assert "\n## Unreleased\n" in read("CHANGELOG.md")
+
+
+def test_the_lines_of_the_changelog_are_short() -> None:
+    long = [line for line in read("CHANGELOG.md").splitlines() if len(line) > 90]
+
+    assert long == []
+
+
+@pytest.mark.parametrize("state", State)
+def test_every_state_is_explained_in_the_glossary(state: State) -> None:
+    states = read("docs/glossary.md").split("\n## States\n")[1]
+
+    assert re.search(rf"^\| `{state}` \| \w.* \|$", states, re.MULTILINE)
+
+
+def test_the_glossary_explains_no_state_that_does_not_exist() -> None:
+    states = read("docs/glossary.md").split("\n## States\n")[1]
+
+    assert set(re.findall(r"^\| `(\w+)` \|", states, re.MULTILINE)) == set(State)
+
+
+def test_the_page_about_the_architecture_names_only_what_exists() -> None:
+    named = set(re.findall(r"`(app/[\w./-]+)`", read("docs/architecture.md")))
+
+    assert len(named) > 30
+    assert {path for path in named if not (ROOT / path).exists()} == set()
+
+
+def test_the_page_about_the_architecture_names_every_folder() -> None:
+    listed = set(re.findall(r"^\| `(\w+)/` \|", read("docs/architecture.md"), re.MULTILINE))
+
+    folders = {init.parent.name for init in ROOT.glob("app/*/__init__.py")}
+
+    assert listed == folders
 
 
 def test_migrations_have_one_head() -> None:
