@@ -110,10 +110,10 @@ def test_the_terms_that_are_declared_stand_in_the_table_of_terms(platform: str) 
 def test_what_is_read_before_the_proof_stands_in_its_table() -> None:
     limits = {name: one.unproven_bytes for name, one in adapters().items() if one.unproven_bytes}
 
-    told = {row[0].strip("`"): row[1] for row in rows("How much is read before it is believed")}
+    told = {row[0].strip("`"): row[1] for row in rows("Body limits before verification")}
 
     assert told.items() >= {name: f"{most // 1024} KiB" for name, most in limits.items()}.items()
-    assert f"{MOST_UNPROVEN_PARTS:,}" in section("How much is read before it is believed")
+    assert f"{MOST_UNPROVEN_PARTS:,}" in section("Body limits before verification")
 
 
 @pytest.mark.parametrize("platform", sorted(adapters()))
@@ -123,10 +123,10 @@ def test_what_a_platform_is_answered_stands_in_the_table_of_answers(platform: st
     taken, within = f"{kind.accepted.status}{body}", f"{kind.deadline_seconds:g} s"
 
     wanted = [f"`{platform}`", taken, str(kind.forged_status), str(kind.malformed_status), within]
-    assert wanted in rows("What each is answered"), f"write: | {' | '.join(wanted)} |"
+    assert wanted in rows("Answers and deadlines"), f"write: | {' | '.join(wanted)} |"
 
 
-KEYED = "What tells two actions apart, and what an undoing takes back"
+KEYED = "Event keys, other ids, and undoing"
 APART = [
     (platform.strip("`"), action, other, target, undoing)
     for platform, actions, _, other, target, undoing in (r for r in rows(KEYED) if len(r) == 6)
@@ -156,12 +156,13 @@ def test_a_row_says_which_other_names_there_are_and_what_an_undoing_names(
     assert (target != "—") is any(kind.target_aliases for kind in kinds)
     assert undoing.startswith("—") is (not undone)
     for kind in undone:
-        assert undoing.startswith("that very one") is (kind.undoes is not None)
+        assert undoing.startswith("that action only") is (kind.undoes is not None)
         assert undoing.startswith("account and target") is (kind.undoes is kind.thing is None)
 
 
 @pytest.mark.parametrize("cells", [2, 6])
 def test_every_platform_stands_in_the_tables_of_keys_and_of_what_is_left_out(cells: int) -> None:
-    told = {row[0].strip("`") for row in rows(KEYED) if len(row) == cells} - {"platform"}
+    both = [*rows(KEYED), *rows("What is ignored")]
+    told = {row[0].strip("`") for row in both if len(row) == cells} - {"platform"}
 
     assert told == set(adapters())
