@@ -140,16 +140,40 @@ def test_every_command_is_documented(command: str) -> None:
     assert f"`vouch {command}" in read("docs/reference.md")
 
 
-def test_every_link_between_our_pages_leads_somewhere() -> None:
-    pages = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("bench/*.md")]
+PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("bench/*.md")]
 
+
+def test_every_link_between_our_pages_leads_somewhere() -> None:
     dead = [
         f"{page.relative_to(ROOT)}: {target}"
-        for page in pages
+        for page in PAGES
         for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text("utf-8"))
         if not (page.parent / target).exists()
     ]
 
+    assert not dead
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text("utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_every_link_to_a_section_finds_its_heading() -> None:
+    links = [
+        (page, page.parent / target if target else page, anchor)
+        for page in PAGES
+        for target, anchor in re.findall(r"\]\(([\w./-]*\.md)?#([^)]+)\)", page.read_text("utf-8"))
+    ]
+
+    dead = [
+        f"{page.relative_to(ROOT)}: {target.name}#{anchor}"
+        for page, target, anchor in links
+        if anchor not in anchors(target)
+    ]
+
+    assert len(links) > 20
     assert not dead
 
 
@@ -165,7 +189,8 @@ def test_every_decision_is_listed() -> None:
     listed = read("docs/decisions/README.md")
 
     for page in ROOT.glob("docs/decisions/0*.md"):
-        assert f"({page.name})" in listed
+        title = page.read_text("utf-8").splitlines()[0].partition(". ")[2]
+        assert f"({page.name}) | {title} |" in listed
 
 
 def test_the_changelog_has_a_place_for_what_comes() -> None:
