@@ -177,6 +177,28 @@ def test_every_link_to_a_section_finds_its_heading() -> None:
     assert not dead
 
 
+# Words that made these pages hard to read.
+RIDDLES = re.compile(r"\b(whoever|anew|naught|comes by|let go|is at it|no fault of|that which)\b")
+
+
+@pytest.mark.parametrize("page", [*PAGES, EXAMPLE], ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_page_is_in_plain_words(page: Path) -> None:
+    prose = re.sub(r"```.*?```", "", page.read_text("utf-8"), flags=re.DOTALL)
+
+    assert RIDDLES.findall(prose) == []
+
+
+@pytest.mark.parametrize("page", sorted(ROOT.glob("docs/decisions/0*.md")), ids=lambda p: p.stem)
+def test_every_decision_has_a_status_headings_and_short_paragraphs(page: Path) -> None:
+    text = page.read_text("utf-8")
+
+    paragraphs = re.split(r"\n\n|\n- ", text)
+
+    assert "\n**Status**: " in text
+    assert "\n## " in text
+    assert [one for one in paragraphs if len(one) > 1_000 and not one.startswith("|")] == []
+
+
 def test_every_event_in_the_log_is_explained() -> None:
     code = "".join(page.read_text("utf-8") for page in ROOT.glob("app/**/*.py"))
     events = set(re.findall(r"\blog\.(?:info|warning|error|exception)\(\s*\"([a-z_.]+)\"", code))

@@ -41,7 +41,7 @@ def rows(title: str) -> list[list[str]]:
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
 
 
-HEAD, *PROVEN = rows("What can be proven, and how")
+HEAD, *PROVEN = rows("What each platform can prove")
 ROWS = {row[0].strip("`"): dict(zip(HEAD[1:], row[1:], strict=True)) for row in PROVEN}
 CELLS = [(platform, column) for platform in ROWS for column in COLUMNS]
 
@@ -56,7 +56,9 @@ def is_forbidden(platform: str, actions: set[str]) -> bool:
 
 
 def test_every_platform_has_a_row_or_sends_what_its_partner_likes() -> None:
-    rest = set(re.findall(r"`([a-z-]+)`", section("What can be proven, and how").split("| \n")[-1]))
+    rest = set(
+        re.findall(r"`([a-z-]+)`", section("What each platform can prove").split("| \n")[-1])
+    )
 
     assert set(ROWS) <= set(adapters())
     assert set(adapters()) - set(ROWS) <= rest
