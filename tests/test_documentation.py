@@ -10,6 +10,7 @@ import pytest
 
 from app.cli import COMMANDS
 from app.domain.alerts import AlertKind
+from app.domain.attempts import State
 from app.platforms import adapters
 from app.platforms.kit.examples import example_source, templates
 from app.platforms.kit.options import SourceConfig
@@ -131,25 +132,71 @@ def variables(table: dict[str, Any]) -> Iterator[tuple[str, str]]:
 @pytest.mark.parametrize("variable", VARIABLES)
 def test_every_variable_is_documented(variable: str) -> None:
     assert f"{variable}=" in read("config/example.env")
-    assert f"`{variable}`" in read("README.md")
+    assert f"`{variable}`" in read("docs/reference.md")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_is_documented(command: str) -> None:
-    assert f"`vouch {command}" in read("README.md")
+    assert f"`vouch {command}" in read("docs/reference.md")
+
+
+PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("bench/*.md")]
 
 
 def test_every_link_between_our_pages_leads_somewhere() -> None:
-    pages = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("bench/*.md")]
-
     dead = [
         f"{page.relative_to(ROOT)}: {target}"
-        for page in pages
+        for page in PAGES
         for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text("utf-8"))
         if not (page.parent / target).exists()
     ]
 
     assert not dead
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text("utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_every_link_to_a_section_finds_its_heading() -> None:
+    links = [
+        (page, page.parent / target if target else page, anchor)
+        for page in PAGES
+        for target, anchor in re.findall(r"\]\(([\w./-]*\.md)?#([^)]+)\)", page.read_text("utf-8"))
+    ]
+
+    dead = [
+        f"{page.relative_to(ROOT)}: {target.name}#{anchor}"
+        for page, target, anchor in links
+        if anchor not in anchors(target)
+    ]
+
+    assert len(links) > 20
+    assert not dead
+
+
+# Words that made these pages hard to read.
+RIDDLES = re.compile(r"\b(whoever|anew|naught|comes by|let go|is at it|no fault of|that which)\b")
+
+
+@pytest.mark.parametrize("page", [*PAGES, EXAMPLE], ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_page_is_in_plain_words(page: Path) -> None:
+    prose = re.sub(r"```.*?```", "", page.read_text("utf-8"), flags=re.DOTALL)
+
+    assert RIDDLES.findall(prose) == []
+
+
+@pytest.mark.parametrize("page", sorted(ROOT.glob("docs/decisions/0*.md")), ids=lambda p: p.stem)
+def test_every_decision_has_a_status_headings_and_short_paragraphs(page: Path) -> None:
+    text = page.read_text("utf-8")
+
+    paragraphs = re.split(r"\n\n|\n- ", text)
+
+    assert "\n**Status**: " in text
+    assert "\n## " in text
+    assert [one for one in paragraphs if len(one) > 1_000 and not one.startswith("|")] == []
 
 
 def test_every_event_in_the_log_is_explained() -> None:
@@ -164,11 +211,46 @@ def test_every_decision_is_listed() -> None:
     listed = read("docs/decisions/README.md")
 
     for page in ROOT.glob("docs/decisions/0*.md"):
-        assert f"({page.name})" in listed
+        title = page.read_text("utf-8").splitlines()[0].partition(". ")[2]
+        assert f"({page.name}) | {title} |" in listed
 
 
 def test_the_changelog_has_a_place_for_what_comes() -> None:
     assert "\n## Unreleased\n" in read("CHANGELOG.md")
+
+
+def test_the_lines_of_the_changelog_are_short() -> None:
+    long = [line for line in read("CHANGELOG.md").splitlines() if len(line) > 90]
+
+    assert long == []
+
+
+@pytest.mark.parametrize("state", State)
+def test_every_state_is_explained_in_the_glossary(state: State) -> None:
+    states = read("docs/glossary.md").split("\n## States\n")[1]
+
+    assert re.search(rf"^\| `{state}` \| \w.* \|$", states, re.MULTILINE)
+
+
+def test_the_glossary_explains_no_state_that_does_not_exist() -> None:
+    states = read("docs/glossary.md").split("\n## States\n")[1]
+
+    assert set(re.findall(r"^\| `(\w+)` \|", states, re.MULTILINE)) == set(State)
+
+
+def test_the_page_about_the_architecture_names_only_what_exists() -> None:
+    named = set(re.findall(r"`(app/[\w./-]+)`", read("docs/architecture.md")))
+
+    assert len(named) > 30
+    assert {path for path in named if not (ROOT / path).exists()} == set()
+
+
+def test_the_page_about_the_architecture_names_every_folder() -> None:
+    listed = set(re.findall(r"^\| `(\w+)/` \|", read("docs/architecture.md"), re.MULTILINE))
+
+    folders = {init.parent.name for init in ROOT.glob("app/*/__init__.py")}
+
+    assert listed == folders
 
 
 def test_migrations_have_one_head() -> None:

@@ -122,7 +122,7 @@ def test_what_the_page_is_made_of_is_inside_the_package() -> None:
     web = resources.files("app.web")
 
     assert (web / "api" / "templates" / "docs.html").is_file()
-    assert (web / "static" / "docs.css").is_file()
+    assert (web / "api" / "static" / "docs.css").is_file()
 
 
 @pytest.mark.parametrize("path", ["/docs", "/openapi.json"])

@@ -41,7 +41,7 @@ def rows(title: str) -> list[list[str]]:
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
 
 
-HEAD, *PROVEN = rows("What can be proven, and how")
+HEAD, *PROVEN = rows("What each platform can prove")
 ROWS = {row[0].strip("`"): dict(zip(HEAD[1:], row[1:], strict=True)) for row in PROVEN}
 CELLS = [(platform, column) for platform in ROWS for column in COLUMNS]
 
@@ -56,7 +56,9 @@ def is_forbidden(platform: str, actions: set[str]) -> bool:
 
 
 def test_every_platform_has_a_row_or_sends_what_its_partner_likes() -> None:
-    rest = set(re.findall(r"`([a-z-]+)`", section("What can be proven, and how").split("| \n")[-1]))
+    rest = set(
+        re.findall(r"`([a-z-]+)`", section("What each platform can prove").split("| \n")[-1])
+    )
 
     assert set(ROWS) <= set(adapters())
     assert set(adapters()) - set(ROWS) <= rest
@@ -110,10 +112,10 @@ def test_the_terms_that_are_declared_stand_in_the_table_of_terms(platform: str) 
 def test_what_is_read_before_the_proof_stands_in_its_table() -> None:
     limits = {name: one.unproven_bytes for name, one in adapters().items() if one.unproven_bytes}
 
-    told = {row[0].strip("`"): row[1] for row in rows("How much is read before it is believed")}
+    told = {row[0].strip("`"): row[1] for row in rows("Body limits before verification")}
 
     assert told.items() >= {name: f"{most // 1024} KiB" for name, most in limits.items()}.items()
-    assert f"{MOST_UNPROVEN_PARTS:,}" in section("How much is read before it is believed")
+    assert f"{MOST_UNPROVEN_PARTS:,}" in section("Body limits before verification")
 
 
 @pytest.mark.parametrize("platform", sorted(adapters()))
@@ -123,10 +125,10 @@ def test_what_a_platform_is_answered_stands_in_the_table_of_answers(platform: st
     taken, within = f"{kind.accepted.status}{body}", f"{kind.deadline_seconds:g} s"
 
     wanted = [f"`{platform}`", taken, str(kind.forged_status), str(kind.malformed_status), within]
-    assert wanted in rows("What each is answered"), f"write: | {' | '.join(wanted)} |"
+    assert wanted in rows("Answers and deadlines"), f"write: | {' | '.join(wanted)} |"
 
 
-KEYED = "What tells two actions apart, and what an undoing takes back"
+KEYED = "Event keys, other ids, and undoing"
 APART = [
     (platform.strip("`"), action, other, target, undoing)
     for platform, actions, _, other, target, undoing in (r for r in rows(KEYED) if len(r) == 6)
@@ -156,12 +158,13 @@ def test_a_row_says_which_other_names_there_are_and_what_an_undoing_names(
     assert (target != "—") is any(kind.target_aliases for kind in kinds)
     assert undoing.startswith("—") is (not undone)
     for kind in undone:
-        assert undoing.startswith("that very one") is (kind.undoes is not None)
+        assert undoing.startswith("that action only") is (kind.undoes is not None)
         assert undoing.startswith("account and target") is (kind.undoes is kind.thing is None)
 
 
 @pytest.mark.parametrize("cells", [2, 6])
 def test_every_platform_stands_in_the_tables_of_keys_and_of_what_is_left_out(cells: int) -> None:
-    told = {row[0].strip("`") for row in rows(KEYED) if len(row) == cells} - {"platform"}
+    both = [*rows(KEYED), *rows("What is ignored")]
+    told = {row[0].strip("`") for row in both if len(row) == cells} - {"platform"}
 
     assert told == set(adapters())
