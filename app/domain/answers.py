@@ -108,7 +108,7 @@ class Answer:
         return TREATMENTS[self.outcome]
 
     @property
-    def told(self) -> str:
+    def summary(self) -> str:
         """The outcome with all that tells one answer from another but words, which may name people.
 
         Such as ``permanent: 400, code 3000, request 0HN7``.

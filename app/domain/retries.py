@@ -78,7 +78,7 @@ def decide(answer: Answer, past: Sequence[Past], policy: RetryPolicy, now: datet
     if answer.outcome is Outcome.ECHO and unresolved_since(past) is not None:
         return Decision(Disposition.ACCEPT, "an earlier submission without an answer had landed")
     if treatment.then is not Disposition.RETRY or treatment.schedule is None:
-        reason = answer.told if treatment.then is Disposition.DIE else answer.outcome
+        reason = answer.summary if treatment.then is Disposition.DIE else answer.outcome
         return Decision(treatment.then, reason, now)
     position = sum(
         one.spent and TREATMENTS[one.outcome].schedule == treatment.schedule for one in past
@@ -86,7 +86,7 @@ def decide(answer: Answer, past: Sequence[Past], policy: RetryPolicy, now: datet
     delay = policy.next_delay(treatment.schedule, position)
     if delay is None:
         return Decision(
-            Disposition.DIE, f"the {treatment.schedule} schedule ran out; last {answer.told}"
+            Disposition.DIE, f"the {treatment.schedule} schedule ran out; last {answer.summary}"
         )
     return Decision(Disposition.RETRY, answer.outcome, now + timedelta(seconds=delay))
 

@@ -71,7 +71,7 @@ class Gameball(Adapter):
         Signature(Header("X-GB-Signature"), (Body(), b":", Key()), digest="sha1"),
         TokenScheme(Header("X-Vouch-Secret"), secrets="automation_secrets"),
     )
-    tells_of_rewards = True
+    reports_rewards = True
     # Where the body as it came does not fit, it is parsed to be written again.
     unproven_bytes = 65_536
 

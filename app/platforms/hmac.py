@@ -23,7 +23,7 @@ class Hmac(Adapter):
     name = "hmac"
     docs = "https://www.rfc-editor.org/rfc/rfc2104"
     config: ClassVar[type[SourceConfig]] = PartnerSource
-    numbers_apart = True
+    ids_are_per_source = True
     forged_status = 401
 
     def __init__(self, source: Any) -> None:

@@ -29,7 +29,7 @@ class Kakao(Adapter):
 
     name = "kakao"
     docs = "https://developers.kakao.com/docs/latest/en/kakaotalk-channel/callback"
-    numbers_apart = True
+    ids_are_per_source = True
     schemes = (TokenScheme(Header("Authorization"), prefix="KakaoAK "),)
     accepted = Reply(200)
     forged_status = 401

@@ -41,7 +41,7 @@ class Mastodon(Adapter):
     name = "mastodon"
     docs = "https://docs.joinmastodon.org/admin/webhooks/"
     config: ClassVar[type[SourceConfig]] = MastodonSource
-    numbers_apart = True
+    ids_are_per_source = True
     schemes = (HmacScheme(Header("X-Hub-Signature"), prefix="sha256="),)
     accepted = Reply(200)
     kinds: ClassVar[dict[str, EventMapping]] = {

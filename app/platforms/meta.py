@@ -61,7 +61,7 @@ class Meta(HubAdapter):
     narrowed_by: ClassVar[dict[str, frozenset[str]]] = {
         "pages": frozenset({"comment", "like", "share"})
     }
-    networks = ("facebook", "instagram")
+    also_known_as = ("facebook", "instagram")
 
     def read(self, callback: Callback) -> Reading:
         body = json_object(callback.body)

@@ -79,7 +79,7 @@ class StandardWebhooks(Adapter):
     name = "standard-webhooks"
     docs = "https://www.standardwebhooks.com/"
     config: ClassVar[type[SourceConfig]] = StandardWebhooksSource
-    numbers_apart = True
+    ids_are_per_source = True
     schemes = (V1,)
     forged_status = 401
 

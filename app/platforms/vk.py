@@ -60,7 +60,7 @@ class Vk(Adapter):
     config: ClassVar[type[SourceConfig]] = VkSource
     schemes = (TokenScheme(Field("secret")),)
     secret_fields = ("secret",)
-    shown_options = ("confirmation",)
+    public_options = ("confirmation",)
     unproven_bytes = 262_144  # a message may bring many others that it passes on
     accepted = Reply(200, "ok")
     # Anything else is repeated, and after some of them VK stops calling.

@@ -110,7 +110,7 @@ def _example() -> Path:
 
 
 def _telling_of_rewards() -> set[str]:
-    return {name for name, kind in adapters().items() if kind.tells_of_rewards}
+    return {name for name, kind in adapters().items() if kind.reports_rewards}
 
 
 class _Validation:
@@ -206,7 +206,7 @@ class _Validation:
                 adapter = sources[table.source]
                 platform = adapter.source.accounts or adapter.name
                 adapter_class = type(adapter)
-                if adapter.tells_of_rewards:
+                if adapter.reports_rewards:
                     self._mistake(("rules", position, "source"), _NO_ACTIONS)
                 if table.platform not in (None, platform, adapter.name):
                     problem = f"the source {table.source!r} is of {platform!r}"
@@ -288,7 +288,9 @@ def _of_one_app(platform: str | None, sources: Mapping[str, Adapter]) -> frozens
     accounts, the operator has said that they are one.
     """
     of_it = {name: a for name, a in sources.items() if platform == (a.source.accounts or a.name)}
-    if any(adapter.numbers_apart and not adapter.source.accounts for adapter in of_it.values()):
+    if any(
+        adapter.ids_are_per_source and not adapter.source.accounts for adapter in of_it.values()
+    ):
         return frozenset()
     return frozenset(of_it)
 

@@ -107,7 +107,7 @@ def build_confirmer(service: Service) -> Confirmer:
         service.confirmation_policy(),
         threads=configuration.confirmation.threads,
         poll_seconds=configuration.worker.poll_every,
-        listens=any(one.tells_of_rewards for one in configuration.sources.values()),
+        listens=any(one.reports_rewards for one in configuration.sources.values()),
     )
     service.wake_confirmer = confirmer.wake
     return confirmer

@@ -18,7 +18,7 @@ from app.settings.environment import VARIABLES
 from tests.receiver import Receiver, listening
 
 # Those that tell of actions. What tells of rewards has tests of its own.
-PLATFORMS = sorted(name for name, kind in adapters().items() if not kind.tells_of_rewards)
+PLATFORMS = sorted(name for name, kind in adapters().items() if not kind.reports_rewards)
 any_platform = pytest.mark.parametrize("platform", PLATFORMS)
 
 Vouch = Callable[..., Result]

@@ -237,4 +237,4 @@ def test_contacts_that_gameball_quotes_are_not_kept(said: str | None, kept: str 
 def test_an_answer_is_told_by_what_tells_it_apart_and_not_by_its_words(
     answer: Answer, told: str
 ) -> None:
-    assert answer.told == told
+    assert answer.summary == told

@@ -55,7 +55,11 @@ def test_hours_and_days_are_those_of_utc_and_the_end_is_left_out(
     for at in (midnight - minute, midnight, midnight + minute, NOW):
         past.attempt(created_at=at)
 
-    query = {"by": "state", "from": "2026-11-22T23:59:00.000000Z", "to": "2026-11-23T14:00:00+02:00"}
+    query = {
+        "by": "state",
+        "from": "2026-11-22T23:59:00.000000Z",
+        "to": "2026-11-23T14:00:00+02:00",
+    }
     hours: Any = viewer.get("/v1/stats", per="hour", **query).json
     days: Any = viewer.get("/v1/stats", per="day", **query).json
 

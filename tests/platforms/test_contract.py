@@ -67,7 +67,7 @@ SCRAPS = [
 
 PLATFORMS = sorted(adapters())
 SIGNING_A_TIME = [p for p in PLATFORMS if any(one.time for one in adapter_of(p).schemes)]
-TELLING_OF_REWARDS = [p for p in PLATFORMS if adapters()[p].tells_of_rewards]
+TELLING_OF_REWARDS = [p for p in PLATFORMS if adapters()[p].reports_rewards]
 OF_ACTIONS = [p for p in PLATFORMS if p not in TELLING_OF_REWARDS]
 CASES = [(platform, name) for platform in PLATFORMS for name in templates(platform)]
 COVERED = [(p, n) for p, n in CASES if all(one.covers_body for one in adapter_of(p).schemes)]
@@ -222,7 +222,7 @@ def test_an_example_nudges_as_it_says(platform: str, name: str) -> None:
         for nudge, want in zip(nudges, expected, strict=True)
     ]
     assert shown == expected
-    assert bool(nudges) is adapter.tells_of_rewards
+    assert bool(nudges) is adapter.reports_rewards
 
 
 @pytest.mark.parametrize("platform", TELLING_OF_REWARDS)

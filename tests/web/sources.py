@@ -20,7 +20,7 @@ SOURCES = {name: example_source(name)["name"] for name in sorted(adapters())}
 
 def with_every_platform(make_service: MakeService) -> Service:
     sources = [example_source(name) for name in sorted(adapters())]
-    of_actions = sorted(name for name, kind in adapters().items() if not kind.tells_of_rewards)
+    of_actions = sorted(name for name, kind in adapters().items() if not kind.reports_rewards)
     rules = "".join(rule(name, "follow") for name in of_actions)
     held = {name: one for source in sources for name, one in variables(source).items()}
     return make_service("".join(map(table, sources)) + rules, **held)

@@ -46,7 +46,9 @@ def _terms(
     kinds = [(adapter.name, type(adapter)) for adapter in sources]
     if not kinds:
         known = adapters().items()
-        kinds = [(rule.platform, k) for name, k in known if rule.platform in (name, *k.networks)]
+        kinds = [
+            (rule.platform, k) for name, k in known if rule.platform in (name, *k.also_known_as)
+        ]
     for name, kind in dict(kinds).items():
         for terms in kind.terms:
             if terms.speak_against(rule.action):

@@ -16,7 +16,7 @@ def check_sources(configured: Configured) -> Iterator[Finding]:
         yield from _secrets(configured, position, adapter)
         yield from _tolerance(configured, position, adapter)
         yield from _accounts(configured, position, adapter)
-        if adapter.tells_of_rewards:
+        if adapter.reports_rewards:
             yield from _believed_alone(configured, position, adapter)
             continue
         if not any(adapter in configured.sources_of(rule) for rule in configured.rules):
@@ -37,7 +37,7 @@ def _believed_alone(configured: Configured, position: int, adapter: Adapter) -> 
 def _secrets(configured: Configured, position: int, adapter: Adapter) -> Iterator[Finding]:
     public = list(example_source(adapter.name).values())
     for key, secrets in secrets_in(adapter.source).items():
-        if key in adapter.shown_options:
+        if key in adapter.public_options:
             continue
         place = configured.place("sources", position, key)
         if any(_is_in(secret, public) for secret in secrets):
@@ -63,7 +63,7 @@ def _accounts(configured: Configured, position: int, adapter: Adapter) -> Iterat
     before = list(configured.configuration.sources.values())[:position]
     word = adapter.source.accounts or adapter.name
     others = [one for one in before if word == (one.source.accounts or one.name)]
-    if others and (adapter.numbers_apart or any(one.numbers_apart for one in others)):
+    if others and (adapter.ids_are_per_source or any(one.ids_are_per_source for one in others)):
         names = ", ".join(repr(one.source.name) for one in others)
         place = configured.place("sources", position, "name")
         yield warning(

@@ -112,7 +112,7 @@ def _asked_for(source: Source, template: Template) -> str | None:
 
     What tells of rewards names a campaign: the first that a rule is for.
     """
-    if source.adapter.tells_of_rewards:
+    if source.adapter.reports_rewards:
         return next((str(rule.challenge_id) for rule in source.rules), None)
     actions = {event["action"] for event in template.expect}
     config = source.adapter.source

@@ -62,18 +62,18 @@ class Adapter(ABC):
     """What of a JSON body is a secret, at its top, and is never kept."""
     terms: ClassVar[tuple[Terms, ...]] = ()
     """Which of its terms speak against rewarding an action; none: none were found."""
-    numbers_apart: ClassVar[bool] = False
+    ids_are_per_source: ClassVar[bool] = False
     """Whether two sources may mean two people by one account id, as two partners' 42 are."""
     narrowed_by: ClassVar[Mapping[str, frozenset[str]]] = {}
     """By an option that limits where something counts: the actions that a rule without a target
     would otherwise reward anywhere."""
     targets_ignore_case: ClassVar[bool] = False
     """Whether the platform means the same target by ``Shop`` and ``shop``."""
-    networks: ClassVar[tuple[str, ...]] = ()
+    also_known_as: ClassVar[tuple[str, ...]] = ()
     """What else its terms are for: networks by the names that rules for claims may give them."""
-    shown_options: ClassVar[tuple[str, ...]] = ()
+    public_options: ClassVar[tuple[str, ...]] = ()
     """What of the configuration the platform makes up and is told to whoever asks: no secret."""
-    tells_of_rewards: ClassVar[bool] = False
+    reports_rewards: ClassVar[bool] = False
     """Whether it reads nudges about rewards and no events, so that no rule can be about it."""
 
     unproven_bytes: ClassVar[int | None] = None
@@ -241,7 +241,7 @@ class Adapter(ABC):
         ``word`` keeps the keys of different kinds apart; ``own`` is the id of the account that is
         watched: what it does itself is no customer's action.
         """
-        told = kind.told(word, root, own)
+        told = kind.parse(word, root, own)
         if isinstance(told, str):
             return told
         if payload is not None:

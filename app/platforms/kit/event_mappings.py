@@ -74,7 +74,7 @@ class EventMapping:
     former_identities: tuple[tuple[str, ...], ...] = ()
     shown_at: At | None = None
 
-    def told(self, word: str, root: object, own: object = None) -> dict[str, Any] | str:
+    def parse(self, word: str, root: object, own: object = None) -> dict[str, Any] | str:
         """What an event of this kind says, without a time where it carries none.
 
         ``word`` keeps the keys of different kinds apart; ``own`` is the id of the account that is

@@ -263,12 +263,12 @@ def test_two_sources_that_may_mean_two_people_by_one_id_are_a_warning(
         told.append([t for t in texts(findings, "warning") if "accounts word of its own" in t])
 
     shared, apart = told
-    assert bool(shared) is adapters()[platform].numbers_apart
+    assert bool(shared) is adapters()[platform].ids_are_per_source
     assert all(text.startswith("sources[1].name (line ") and name in text for text in shared)
     assert not apart
 
 
-NETWORKS = [(p, network) for p in PLATFORMS for network in adapters()[p].networks]
+NETWORKS = [(p, network) for p in PLATFORMS for network in adapters()[p].also_known_as]
 
 
 @pytest.mark.parametrize(("platform", "network"), NETWORKS)
@@ -287,7 +287,7 @@ def test_terms_that_speak_against_claims_of_a_network_without_an_adapter_are_tol
 
 @pytest.mark.usefixtures("_ready")
 def test_what_the_platform_makes_up_and_shows_is_no_secret_that_may_be_guessed(run: Vouch) -> None:
-    shown = [(p, key) for p in PLATFORMS for key in adapters()[p].shown_options]
+    shown = [(p, key) for p in PLATFORMS for key in adapters()[p].public_options]
     for platform, key in shown:
         kept = source(platform, secret="long-enough-not-to-be-guessed")
         Path(f"{platform}-{key}-0").write_text("b5d1dc0c", "utf-8")
