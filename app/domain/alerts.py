@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from itertools import takewhile
 
-from app.domain.attempts import State
+from app.domain.attempts import OUTCOMES, State
 from app.domain.sources import SHARE_THAT_CLEARS, IssueKind, SourceIssue
 
 
@@ -45,7 +45,6 @@ MEASURED = frozenset(
 )
 # Gameball's words for keys it does not take: by the status, or by its code.
 _CREDENTIALS = frozenset({"401", "403", "1000", "1001", "1002", "1006"})
-CONFIRMED = (State.GRANTED, State.NOT_GRANTED, State.UNCONFIRMED)
 
 # What is wrong: the kind, and of what (a source's name, or nothing), with words for a person.
 Wrong = Mapping[tuple[AlertKind, str], str]
@@ -184,7 +183,7 @@ def _backlog(
 
 
 def _confirmation(situation: Situation, limits: Limits) -> Iterator[tuple[AlertKind, str, str]]:
-    known = sum(situation.ended.get(state, 0) for state in CONFIRMED)
+    known = sum(situation.ended.get(state, 0) for state in OUTCOMES)
     granted = situation.ended.get(State.GRANTED, 0)
     if known < limits.granted_of_at_least or granted >= limits.granted_share * known:
         return

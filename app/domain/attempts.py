@@ -1,5 +1,7 @@
-"""Where in its life is an attempt, and where may it go from there?"""
+"""The states of an attempt: what each means, and which changes are allowed."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from enum import StrEnum
 
 
@@ -19,35 +21,99 @@ class State(StrEnum):
     DEAD = "dead"
 
 
-# From each state, where an attempt may go. Whatever is not listed is a bug and is refused.
-TRANSITIONS: dict[State, frozenset[State]] = {
-    State.UNLINKED: frozenset(
-        {State.HELD, State.DUE, State.DUPLICATE, State.REFUSED, State.EXPIRED, State.WITHDRAWN}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traits:
+    """What a state means to the rest of the code. Any change that ``next`` leaves out is a bug.
+
+    ``is_open``: something still happens by itself. ``has_award``: the ledger holds its award as
+    earned. ``is_outcome``: the truth about the reward was looked up. ``may_be_sent``: it was never
+    accepted, and may be submitted from here; after a restore it may have been. ``ends``: an undo
+    changes nothing any more. ``waits``: for a link or for proof, before it is earned.
+    """
+
+    next: frozenset[State] = frozenset()
+    is_open: bool = False
+    may_replay: bool = False
+    may_cancel: bool = False
+    has_award: bool = False
+    is_outcome: bool = False
+    may_be_sent: bool = False
+    ends: bool = False
+    waits: bool = False
+
+
+_EARNS = frozenset({State.HELD, State.DUE, State.DUPLICATE, State.REFUSED})
+
+TRAITS: dict[State, Traits] = {
+    State.UNLINKED: Traits(
+        next=_EARNS | {State.EXPIRED, State.WITHDRAWN},
+        is_open=True,
+        may_cancel=True,
+        may_be_sent=True,
+        waits=True,
     ),
-    State.CHECKING: frozenset(
-        {State.HELD, State.DUE, State.DUPLICATE, State.REFUSED, State.EXPIRED, State.WITHDRAWN}
+    State.CHECKING: Traits(
+        next=_EARNS | {State.EXPIRED, State.WITHDRAWN},
+        is_open=True,
+        may_cancel=True,
+        may_be_sent=True,
+        waits=True,
     ),
-    State.HELD: frozenset({State.DUE, State.WITHDRAWN}),
-    State.DUE: frozenset({State.ACCEPTED, State.DEAD, State.REFUSED, State.WITHDRAWN}),
-    State.ACCEPTED: frozenset({State.GRANTED, State.NOT_GRANTED, State.UNCONFIRMED}),
-    State.GRANTED: frozenset(),
-    State.NOT_GRANTED: frozenset({State.DUE}),
-    State.UNCONFIRMED: frozenset({State.DUE}),
-    # When the action that had the award was undone: the next one of the account stands in for it.
-    State.DUPLICATE: frozenset({State.HELD, State.DUE}),
-    State.REFUSED: frozenset(),
-    # When the action that was undone is there again, such as a post that was hidden.
-    State.WITHDRAWN: frozenset(
-        {State.UNLINKED, State.HELD, State.DUE, State.DUPLICATE, State.REFUSED}
+    State.HELD: Traits(
+        next=frozenset({State.DUE, State.WITHDRAWN}),
+        is_open=True,
+        may_cancel=True,
+        has_award=True,
+        may_be_sent=True,
     ),
-    State.EXPIRED: frozenset(),
-    State.DEAD: frozenset({State.DUE, State.WITHDRAWN}),
+    State.DUE: Traits(
+        next=frozenset({State.ACCEPTED, State.DEAD, State.REFUSED, State.WITHDRAWN}),
+        is_open=True,
+        may_cancel=True,
+        has_award=True,
+        may_be_sent=True,
+    ),
+    State.ACCEPTED: Traits(
+        next=frozenset({State.GRANTED, State.NOT_GRANTED, State.UNCONFIRMED}),
+        is_open=True,
+        has_award=True,
+    ),
+    State.GRANTED: Traits(has_award=True, is_outcome=True),
+    State.NOT_GRANTED: Traits(
+        next=frozenset({State.DUE}), may_replay=True, has_award=True, is_outcome=True
+    ),
+    State.UNCONFIRMED: Traits(
+        next=frozenset({State.DUE}), may_replay=True, has_award=True, is_outcome=True
+    ),
+    # If the action with the award is undone, the account's next one takes its place.
+    State.DUPLICATE: Traits(next=frozenset({State.HELD, State.DUE})),
+    State.REFUSED: Traits(ends=True),
+    # The undone action can be there again, such as a post that was hidden.
+    State.WITHDRAWN: Traits(next=_EARNS | {State.UNLINKED}, ends=True),
+    State.EXPIRED: Traits(ends=True),
+    State.DEAD: Traits(
+        next=frozenset({State.DUE, State.WITHDRAWN}),
+        may_replay=True,
+        may_cancel=True,
+        has_award=True,
+        may_be_sent=True,
+    ),
 }
 
-OPEN = frozenset({State.UNLINKED, State.CHECKING, State.HELD, State.DUE, State.ACCEPTED})
-REPLAYABLE = frozenset(state for state in (State.DEAD, State.NOT_GRANTED, State.UNCONFIRMED))
-CANCELLABLE = frozenset({State.UNLINKED, State.CHECKING, State.HELD, State.DUE, State.DEAD})
+
+def states_that(are: Callable[[Traits], bool]) -> frozenset[State]:
+    return frozenset(state for state, traits in TRAITS.items() if are(traits))
+
+
+OPEN = states_that(lambda traits: traits.is_open)
+REPLAYABLE = states_that(lambda traits: traits.may_replay)
+CANCELLABLE = states_that(lambda traits: traits.may_cancel)
+OUTCOMES = states_that(lambda traits: traits.is_outcome)
+EARNED = states_that(lambda traits: traits.has_award)
+SENDABLE = states_that(lambda traits: traits.may_be_sent)
+ENDED = states_that(lambda traits: traits.ends)
+WAITING = states_that(lambda traits: traits.waits)
 
 
 def may_change(from_state: State, to_state: State) -> bool:
-    return to_state in TRANSITIONS[from_state]
+    return to_state in TRAITS[from_state].next

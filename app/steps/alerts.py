@@ -9,8 +9,8 @@ from typing import Any
 from sqlalchemy import Connection, Row, bindparam, exists, func, insert, or_, select, text, update
 from sqlalchemy.orm import aliased
 
-from app.domain.alerts import CONFIRMED, AlertKind, Judgement, Situation
-from app.domain.attempts import State
+from app.domain.alerts import AlertKind, Judgement, Situation
+from app.domain.attempts import OUTCOMES, State
 from app.domain.clock import is_still_to_come, latest, new_id
 from app.domain.sources import Expected, issues
 from app.steps import health
@@ -200,7 +200,7 @@ def _ended(connection: Connection, since: datetime) -> dict[State, int]:
         .group_by(TransitionRow.to_state)
     )
     found = {State(state): count for state, count in connection.execute(statement)}
-    return {state: found.get(state, 0) for state in (State.DEAD, *CONFIRMED)}
+    return {state: found.get(state, 0) for state in (State.DEAD, *OUTCOMES)}
 
 
 def _raise(

@@ -8,16 +8,15 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from app.domain.attempts import State
+from app.domain.attempts import EARNED, State
 from app.steps.accounts import MEMBER, Id, Known, known_from
 from app.steps.locks import LOCK_KEYS, account_keys
-from app.steps.proving import EARNED_STATES
 from app.storage.bulk import insert_statements
 from app.storage.pipeline import in_one_trip
 from app.storage.tables import EventRow, IdentityRow
 
 _COLUMNS = tuple(column.name for column in IdentityRow.__table__.columns)
-_PAID = ", ".join(f"'{state}'" for state in EARNED_STATES)
+_PAID = ", ".join(f"'{state}'" for state in sorted(EARNED))
 _MEMBERS = tuple(name for name, _ in MEMBER)
 _IDENTITY = ", ".join(f"i.{name}" for name in _COLUMNS)
 _MEMBER = ", ".join(f"m.{column}" for _, column in MEMBER)

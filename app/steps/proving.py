@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Executable, Row, bindparam, or_, select, update
 from sqlalchemy.orm import aliased
 
-from app.domain.attempts import State
+from app.domain.attempts import EARNED, State
 from app.domain.clock import least_id
 from app.domain.evidence import Evidence
 from app.steps.awards import earn
@@ -23,17 +23,6 @@ ONE_ACTION_WITHIN = timedelta(days=7)
 # long as an event waits to be linked by default.
 _SEARCHED_BACK = timedelta(days=30)
 
-# Their claim was believed, and the ledger holds its award.
-EARNED_STATES = (
-    State.HELD,
-    State.DUE,
-    State.ACCEPTED,
-    State.GRANTED,
-    State.NOT_GRANTED,
-    State.UNCONFIRMED,
-    State.DEAD,
-)
-
 # Made once each: SQLAlchemy takes as long to prepare a statement as SQLite to run it.
 _UNPROVEN = (
     select(AttemptRow.__table__)
@@ -43,7 +32,7 @@ _UNPROVEN = (
         AttemptRow.event_id.is_(None),
         or_(
             AttemptRow.state == State.CHECKING,
-            AttemptRow.state.in_(EARNED_STATES) & (AttemptRow.created_at >= bindparam("since")),
+            AttemptRow.state.in_(EARNED) & (AttemptRow.created_at >= bindparam("since")),
         ),
     )
     .order_by(AttemptRow.id)
@@ -62,7 +51,7 @@ _EVENT_ATTEMPT = (
         AttemptRow.event_id.is_not(None),
         AttemptRow.token_id.is_(None),
         AttemptRow.undone_at.is_(None),
-        AttemptRow.state.in_((*EARNED_STATES, State.DUPLICATE)),
+        AttemptRow.state.in_((*EARNED, State.DUPLICATE)),
         # Later than the event: one that waited to be linked is taken for new.
         AttemptRow.updated_at >= bindparam("since"),
         ~select(_claim.id).where(_claim.event_attempt_id == AttemptRow.id).exists(),

@@ -6,16 +6,13 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, insert, literal, null, select, update
 
 from app.domain.answers import Outcome
-from app.domain.attempts import State
+from app.domain.attempts import SENDABLE
 from app.domain.clock import least_id
 from app.domain.rules import may_have_begun_by
 from app.steps.audit import Change, record
 from app.steps.submissions import past
 from app.storage.tables import AttemptRow, EventRow, ForwardingRow, SubmissionRow
 
-# What could have been handed to Gameball since, for all that this database knows. Of an accepted
-# one it knows already.
-_DOUBTFUL = (State.UNLINKED, State.CHECKING, State.HELD, State.DUE, State.DEAD)
 # After that, nobody is suspected any more of having been paid in the time that was lost. As long as
 # an event waits to be linked by default, and as a claim token lives at most.
 _SUSPECTED_FOR = timedelta(days=30)
@@ -30,7 +27,7 @@ def mark_possibly_sent(connection: Connection, since: datetime, by: str, now: da
     retry. A worker then looks at the customer's progress before it sends, as after any call
     whose answer was lost. So it does with an attempt that is made later: `doubt_new`.
     """
-    count = _mark(connection, AttemptRow.state.in_(_DOUBTFUL), since, now)
+    count = _mark(connection, AttemptRow.state.in_(SENDABLE), since, now)
     the_one = ForwardingRow.id == 1
     found = select(ForwardingRow.restored_to).where(the_one)
     before = connection.execute(found).scalar_one_or_none()

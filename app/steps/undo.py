@@ -17,7 +17,7 @@ from sqlalchemy import (
     update,
 )
 
-from app.domain.attempts import CANCELLABLE, State
+from app.domain.attempts import CANCELLABLE, ENDED, WAITING, State
 from app.domain.events import Event
 from app.steps.accounts import Account, Id, Known, accounts_of, locked
 from app.steps.ledger import Award, earned_state, enter, insert_new
@@ -33,9 +33,7 @@ STANDS_IN = "the action that had the award was undone"
 
 _BY_ITSELF = "undoing"
 # What an undoing still changes. The others ended without a reward.
-_OPEN_TO_IT = frozenset(State) - {State.WITHDRAWN, State.REFUSED, State.EXPIRED}
-# Their hold, if any, has not begun or would have begun later.
-_WAITING = frozenset({State.UNLINKED, State.CHECKING})
+_OPEN_TO_IT = frozenset(State) - ENDED
 
 # Made once: SQLAlchemy takes as long to prepare a statement as SQLite to run it.
 _KNOWN_UNDOINGS = select(
@@ -396,7 +394,7 @@ def _undo_one(
 
 def _is_inside(connection: Connection, attempt: Row[Any], at: datetime) -> bool:
     """Whether that time is inside the attempt's hold, or before it."""
-    if State(attempt.state) in _WAITING:
+    if State(attempt.state) in WAITING:
         return True
     until = _held_until(connection, attempt)
     return until is not None and at < until

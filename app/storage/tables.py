@@ -18,6 +18,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from app.domain.attempts import OUTCOMES, State
 from app.storage.types import Sealed, SealedBytes, SealedText, UtcDateTime
 
 NAMING = {
@@ -31,6 +32,8 @@ NAMING = {
 # Lets an index serve a search for beginnings whatever the server's collation is.
 PREFIX = "varchar_pattern_ops"
 
+# Literal, as an index's condition must be.
+_ENDS = ", ".join(f"'{state}'" for state in sorted({State.DEAD, *OUTCOMES}))
 _HAS_CONTACTS = "email IS NOT NULL OR mobile IS NOT NULL OR claimed IS NOT NULL"
 
 Id = Annotated[str, mapped_column(Uuid(as_uuid=False), primary_key=True)]
@@ -236,7 +239,7 @@ class TransitionRow(Base):
             "at",
             "to_state",
             "from_state",
-            where="to_state IN ('dead', 'granted', 'not_granted', 'unconfirmed')",
+            where=f"to_state IN ({_ENDS})",
         ),
     )
 

@@ -7,9 +7,12 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from app.domain.attempts import (
     CANCELLABLE,
+    ENDED,
     OPEN,
+    OUTCOMES,
     REPLAYABLE,
-    TRANSITIONS,
+    SENDABLE,
+    TRAITS,
     State,
     may_change,
 )
@@ -20,11 +23,11 @@ PAID = {State.ACCEPTED, State.GRANTED}
 
 
 def test_every_state_has_its_moves_written_down() -> None:
-    assert set(TRANSITIONS) == set(State)
+    assert set(TRAITS) == set(State)
 
 
 def test_a_final_state_has_no_exit() -> None:
-    assert {state for state, exits in TRANSITIONS.items() if not exits} == FINAL
+    assert {state for state, traits in TRAITS.items() if not traits.next} == FINAL
 
 
 @pytest.mark.parametrize(
@@ -45,7 +48,7 @@ def test_a_final_state_has_no_exit() -> None:
     ],
 )
 def test_a_state_is_left_as_the_product_says(state: State, exits: set[str]) -> None:
-    assert TRANSITIONS[state] == exits
+    assert TRAITS[state].next == exits
 
 
 @pytest.mark.parametrize("state", State)
@@ -75,8 +78,29 @@ def test_what_a_person_may_cancel_can_be_withdrawn(state: State) -> None:
 
 
 def test_what_is_open_can_go_on_and_what_is_final_is_not_open() -> None:
-    assert all(TRANSITIONS[state] for state in OPEN)
+    assert all(TRAITS[state].next for state in OPEN)
     assert not OPEN & FINAL
+
+
+def reaches(state: State) -> set[State]:
+    """All states that an attempt can come to from this one."""
+    found, left = set[State](), [state]
+    while left:
+        for following in TRAITS[left.pop()].next - found:
+            found.add(following)
+            left.append(following)
+    return found
+
+
+@pytest.mark.parametrize("state", State)
+def test_a_restored_backup_doubts_whatever_may_have_been_sent_since(state: State) -> None:
+    """A new state that leads to a submission, and is not doubted, would be paid twice."""
+    was_accepted = state is State.ACCEPTED or state in OUTCOMES
+    needs_another_event = state is State.DUPLICATE or state in ENDED
+    leads_to_a_submission = State.DUE in reaches(state) | {state}
+
+    expected = leads_to_a_submission and not was_accepted and not needs_another_event
+    assert (state in SENDABLE) == expected
 
 
 class Life(RuleBasedStateMachine):

@@ -20,7 +20,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from app.domain.attempts import TRANSITIONS, State
+from app.domain.attempts import TRAITS, State
 from app.domain.events import Event
 from app.domain.rules import Repeat, Rule
 from app.steps import bulk, confirmation
@@ -328,7 +328,7 @@ class Installation(RuleBasedStateMachine):
                 assert after.from_state == before.to_state
                 # An undoing that changes no state is noted all the same.
                 is_note = after.to_state == after.from_state and "undone" in after.reason
-                assert is_note or State(after.to_state) in TRANSITIONS[State(after.from_state)]
+                assert is_note or State(after.to_state) in TRAITS[State(after.from_state)].next
                 assert after.at >= before.at
         assert seen == set(attempts)
 
