@@ -1,6 +1,5 @@
 """When is somebody woken?"""
 
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -16,7 +15,7 @@ from app.settings.receivers import Receiver
 from app.steps import alerts
 from app.steps.alerts import Changed
 from app.storage.database import Database
-from app.storage.errors import StorageUnavailable
+from app.worker.loop import Loop
 
 log = structlog.get_logger(__name__)
 
@@ -48,19 +47,16 @@ class Alerter:
         self._expected = expected
         self._now = now
         self._send = send
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="alerter", daemon=True)
+        self._loop = Loop("alerter", self._round, first_wait_seconds=_STEP_SECONDS)
 
     def start(self) -> None:
         """Begin, where anybody wants to be told at all."""
         if self._receivers:
-            self._thread.start()
+            self._loop.start()
 
     def stop(self) -> None:
         """Begin nothing more. A notice that is on its way may be sent again: its id says so."""
-        self._stopping.set()
-        if self._thread.ident is not None:
-            self._thread.join(_PATIENCE_SECONDS)
+        self._loop.stop(_PATIENCE_SECONDS)
 
     def look(self) -> list[Changed]:
         """Raise and clear, if it is our turn; what changed."""
@@ -89,7 +85,7 @@ class Alerter:
             due = alerts.due_notices(connection, self._now(), _AT_ONCE)
         failing: set[str] = set()
         for notice in due:
-            if self._stopping.is_set():
+            if self._loop.is_stopping:
                 return
             if notice.receiver not in failing and not self._deliver_one(notice):
                 failing.add(notice.receiver)
@@ -118,19 +114,11 @@ class Alerter:
         else:
             log.error("alert.given_up", **fields)
 
-    def _run(self) -> None:
-        while not self._stopping.wait(_STEP_SECONDS):
-            self._tried(self.look)
-            # Also where looking fails: what was raised before is still to be told.
-            self._tried(self.deliver)
-
-    def _tried(self, act: Callable[[], object]) -> None:
-        try:
-            act()
-        except StorageUnavailable as error:
-            log.warning("alerter.storage_unavailable", problem=str(error))
-        except Exception:
-            log.exception("alerter.failed")
+    def _round(self) -> float:
+        self._loop.outlive(self.look)
+        # Also if looking fails: notices of earlier alerts are still to be sent.
+        self._loop.outlive(self.deliver)
+        return _STEP_SECONDS
 
 
 def told_of(notice: Row[Any], alert: Row[Any]) -> AlertText:

@@ -1,8 +1,6 @@
 """What is to be done besides submitting, by whichever process comes by?"""
 
-import threading
 import time
-from collections.abc import Callable
 from datetime import datetime
 
 import structlog
@@ -11,7 +9,7 @@ from app.service import Service
 from app.steps import bulk, erasure, retention
 from app.steps.retention import Kept
 from app.storage import seal_backfill
-from app.storage.errors import StorageUnavailable
+from app.worker.loop import Loop
 
 log = structlog.get_logger(__name__)
 
@@ -31,63 +29,52 @@ class Chores:
     def __init__(self, service: Service, every_seconds: float = EVERY_SECONDS) -> None:
         self._service = service
         self._every_seconds = every_seconds
-        self._stopping = threading.Event()
         self._purge_at = dict.fromkeys(Kept, 0.0)
         self._seal_at = 0.0
-        self._thread = threading.Thread(target=self._run, name="chores", daemon=True)
+        self._loop = Loop("chores", self._round, first_wait_seconds=every_seconds)
 
     def start(self) -> None:
-        self._thread.start()
+        self._loop.start()
 
     def stop(self) -> None:
         """Begin nothing more, and let what has begun end."""
-        self._stopping.set()
-        if self._thread.ident is not None:
-            self._thread.join()
+        self._loop.stop()
 
-    def _run(self) -> None:
-        while not self._stopping.wait(self._every_seconds):
-            self._tried(self._carry_on)
-            self._purge()
-            self._tried(self._seal)
-            self._tried(self._service.database.shrink_log)
-
-    def _tried(self, chore: Callable[[], None]) -> None:
-        try:
-            chore()
-        except StorageUnavailable as error:
-            log.warning("chores.storage_unavailable", problem=str(error))
-        except Exception:
-            log.exception("chores.failed")
+    def _round(self) -> float:
+        self._loop.outlive(self._carry_on)
+        self._purge()
+        self._loop.outlive(self._seal)
+        self._loop.outlive(self._service.database.shrink_log)
+        return self._every_seconds
 
     def _carry_on(self) -> None:
         """Carry on the bulk jobs and the erasures of customers, whoever asked for them."""
         with self._service.database.read() as connection:
             jobs, erasures = bulk.running(connection), erasure.running(connection)
         for job in jobs:
-            self._tried(lambda job=job: self._carry_on_bulk(job))  # type: ignore[misc]
+            self._loop.outlive(lambda job=job: self._carry_on_bulk(job))  # type: ignore[misc]
         for one in erasures:
-            self._tried(lambda one=one: self._carry_on_erasure(one))  # type: ignore[misc]
+            self._loop.outlive(lambda one=one: self._carry_on_erasure(one))  # type: ignore[misc]
 
     def _carry_on_bulk(self, job: str) -> None:
         service = self._service
         while service.database.write(lambda c: bulk.advance(c, job, service.now())):
             service.wake_worker()
-            if self._stopping.wait(_BREATH_SECONDS):
+            if self._loop.wait(_BREATH_SECONDS):
                 return
         service.wake_worker()
 
     def _carry_on_erasure(self, erasure_id: str) -> None:
         service = self._service
         while service.database.write(lambda c: erasure.advance(c, erasure_id, service.now())):
-            if self._stopping.wait(_BREATH_SECONDS):
+            if self._loop.wait(_BREATH_SECONDS):
                 return
 
     def _purge(self) -> None:
         """Let go of a little of each kind that is older than it is kept."""
         service = self._service
         for kind, older_than in retention.bounds(service.kept_seconds(), service.now()).items():
-            self._tried(lambda k=kind, b=older_than: self._purge_one(k, b))  # type: ignore[misc]
+            self._loop.outlive(lambda k=kind, b=older_than: self._purge_one(k, b))  # type: ignore[misc]
 
     def _purge_one(self, kind: Kept, older_than: datetime) -> None:
         if time.monotonic() < self._purge_at[kind]:

@@ -1,6 +1,5 @@
 """Who looks whether accepted attempts were rewarded?"""
 
-import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -19,12 +18,12 @@ from app.steps.read_rate_limit import ReadKind
 from app.storage.errors import StorageUnavailable
 from app.storage.listening import LOOK, Listener
 from app.worker.campaign_names import CampaignNames
+from app.worker.loop import Loop
 from app.worker.paced_reader import Reader
 from app.worker.reward_lookup import RewardLookup
 
 log = structlog.get_logger(__name__)
 
-_AFTER_TROUBLE_SECONDS = 1.0
 _ADOPT_EVERY_SECONDS = 600.0
 # The longest sleep; a clock may be set meanwhile.
 _SLEEP_SECONDS = 5.0
@@ -59,27 +58,22 @@ class Confirmer:
         self._now: Callable[[], datetime] = reader.now
         self._adopt_at = 0.0
         self._next_look: datetime | None = None
-        self._wake = threading.Event()
-        self._stopping = threading.Event()
+        self._loop = Loop("confirmer", self._act)
         listens = listens and not self._database.is_embedded
         self._listener = Listener(self._database.url, LOOK, self.wake) if listens else None
-        self._thread = threading.Thread(target=self._run, name="confirmer", daemon=True)
 
     def start(self) -> None:
         if self._listener is not None:
             self._listener.start()
-        self._thread.start()
+        self._loop.start()
 
     def wake(self) -> None:
         """Say that something may have become due for a look."""
-        self._wake.set()
+        self._loop.wake()
 
     def stop(self) -> None:
         """Begin no further read, and record what those that are under way tell."""
-        self._stopping.set()
-        self._wake.set()
-        if self._thread.ident is not None:
-            self._thread.join()
+        self._loop.stop()
         self._pool.shutdown(wait=True)
         if self._listener is not None:
             self._listener.stop()
@@ -95,7 +89,7 @@ class Confirmer:
             return False
         began_at = self._now()
         looking = RewardLookup(self._client, self._reader, self._names, followed)
-        looking.look(self._now, self._stopping.is_set)
+        looking.look(self._now, lambda: self._loop.is_stopping)
         for one in followed:
             try:
                 self._record(one, looking, began_at)
@@ -107,20 +101,8 @@ class Confirmer:
         are_more = len({one.customer_id for one in followed}) == self._threads
         return are_more and not looking.interrupted
 
-    def _run(self) -> None:
-        while not self._stopping.is_set():
-            self._wake.clear()
-            self._wake.wait(self._tried())
-
-    def _tried(self) -> float:
-        """A worker outlives every trouble: whatever is to be confirmed stays in the database."""
-        try:
-            return 0.0 if self.round() else self._rest()
-        except StorageUnavailable as error:
-            log.warning("confirmer.storage_unavailable", problem=str(error))
-        except Exception:
-            log.exception("confirmer.failed")
-        return _AFTER_TROUBLE_SECONDS
+    def _act(self) -> float:
+        return 0.0 if self.round() else self._rest()
 
     def _rest(self) -> float:
         """How long to sleep: until the next look. Who makes one due at shorter notice, wakes us."""

@@ -8,7 +8,6 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
-from typing import TypeVar
 
 import structlog
 from sqlalchemy import Connection
@@ -19,13 +18,11 @@ from app.storage.errors import StorageUnavailable
 from app.storage.listening import DUE, Listener
 from app.worker.backoff import Backoff
 from app.worker.forwarder import Forwarder
+from app.worker.loop import Loop
 
 log = structlog.get_logger(__name__)
 
-T = TypeVar("T")
-
 _SWEEP_EVERY_SECONDS = 0.5
-_AFTER_TROUBLE_SECONDS = 1.0
 _SOON_SECONDS = 0.25
 _AT_ONCE = 100
 # How long to sleep when nothing is owed and the database will say when something is. Not longer:
@@ -61,8 +58,8 @@ class Dispatcher:
         self._now = now
         self._free = threading.Semaphore(threads)
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="submit")
-        self._wake = threading.Event()
-        self._stopping = threading.Event()
+        self._loop = Loop("worker", self._round)
+        self._has_probed = False
         self._sweep_at = 0.0
         self._say_alive_at = 0.0
         self._moved_at = 0.0
@@ -78,74 +75,60 @@ class Dispatcher:
         self._listener = (
             Listener(self._database.url, DUE, self.wake) if self._database.has_notices else None
         )
-        self._thread = threading.Thread(target=self._run, name="dispatcher", daemon=True)
 
     def start(self) -> None:
         if self._listener is not None:
             self._listener.start()
         self._moved_at = time.monotonic()
-        self._thread.start()
+        self._loop.start()
 
     def is_alive(self) -> bool:
         """Whether it goes on starting what is due."""
         has_moved = time.monotonic() - self._moved_at < _DEAD_AFTER_SECONDS
-        return self._thread.is_alive() and has_moved
+        return self._loop.is_alive and has_moved
 
     def wake(self) -> None:
         """Say that something may have become due. While nothing may start, it can wait."""
         if time.monotonic() >= self._blocked_until:
-            self._wake.set()
+            self._loop.wake()
 
     def stop(self) -> None:
         """Start nothing more, and let what is in flight be answered and recorded."""
-        self._stopping.set()
-        self._wake.set()
-        if self._thread.ident is not None:
-            self._thread.join()
+        self._loop.stop()
         self._pool.shutdown(wait=True)
         if self._listener is not None:
             self._listener.stop()
         self._forwarder.close()
 
-    def _run(self) -> None:
-        self._tried(lambda: self._database.write(rate_limit.probe_now))
-        while not self._stopping.is_set():
-            self._wake.clear()
-            self._wake.wait(self._tried(self._round))
-
-    def _tried(self, act: Callable[[], T]) -> T | float:
-        """A worker outlives every trouble: whatever is owed stays owed in the database."""
-        try:
-            return act()
-        except StorageUnavailable as error:
-            log.warning("worker.storage_unavailable", problem=str(error))
-        except Exception:
-            log.exception("worker.failed")
-        return _AFTER_TROUBLE_SECONDS
-
     def _round(self) -> float:
         """Start what can be started; the seconds to wait then, unless woken before."""
+        if not self._has_probed:
+            self._has_probed = True
+            self._loop.outlive(lambda: self._database.write(rate_limit.probe_now))
         self._blocked_until = 0.0
         self._moved_at = time.monotonic()
         if time.monotonic() >= self._say_alive_at:
             self._say_alive_at = time.monotonic() + _ALIVE_EVERY_SECONDS
-            self._tried(lambda: self._database.write(lambda c: health.say_alive(c, self._now())))
+            self._loop.outlive(self._say_alive)
         if time.monotonic() >= self._sweep_at:
             self._sweep_at = time.monotonic() + _SWEEP_EVERY_SECONDS
             # What it comes to grief over must not keep what is due from being started.
-            self._tried(self._sweep)
+            self._loop.outlive(self._sweep)
         is_new = not self._found or time.monotonic() >= self._fresh_until
         if is_new:
             next_strike = self._find()
             if not self._found:
                 return self._rest(next_strike)
         while self._found:
-            if self._stopping.is_set() or not self._free.acquire(blocking=False):
+            if self._loop.is_stopping or not self._free.acquire(blocking=False):
                 return self._poll_seconds
             next_at = self._start_next()
             if next_at is not None:
                 return self._wait_for_a_place(next_at)
         return self._poll_seconds if is_new and not self._are_there_more else 0.0
+
+    def _say_alive(self) -> None:
+        self._database.write(lambda connection: health.say_alive(connection, self._now()))
 
     def _find(self) -> datetime | None:
         """Look for what is due; when nothing is, return the time of the next strike."""
@@ -235,7 +218,7 @@ class Dispatcher:
             self._free.release()
             # An answer may have lifted a pause; what only waits for its place need not ask again.
             if self._blocked_until - time.monotonic() > _SOON_SECONDS or not self._blocked_until:
-                self._wake.set()
+                self._loop.wake()
 
     def _sweep(self) -> None:
         """Take back what dead workers left, and strike the clocks that ran out."""

@@ -1,6 +1,5 @@
 """What is asked of platforms in time, so that their subscriptions do not lapse?"""
 
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 
@@ -11,7 +10,7 @@ from app.platforms.kit.adapter import Adapter
 from app.platforms.kit.callback import SubscriptionRequest
 from app.steps import subscriptions
 from app.storage.database import Database
-from app.storage.errors import StorageUnavailable
+from app.worker.loop import Loop
 
 log = structlog.get_logger(__name__)
 
@@ -32,23 +31,20 @@ class Renewals:
         self._adapters = adapters
         self._now = now
         self._look_every_seconds = look_every_seconds
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="renewals", daemon=True)
+        self._loop = Loop("renewals", self._round, after_error_seconds=look_every_seconds)
 
     def start(self) -> None:
         """Begin, where a source wants its subscriptions renewed at all."""
         if any(True for _ in self._asks()):
-            self._thread.start()
+            self._loop.start()
 
     def stop(self) -> None:
-        self._stopping.set()
-        if self._thread.ident is not None:
-            self._thread.join()
+        self._loop.stop()
 
     def look(self) -> None:
         """Ask for everything that is due."""
         for source, topic, ask in self._asks():
-            if self._stopping.is_set():
+            if self._loop.is_stopping:
                 return
             with self._database.read() as connection:
                 is_due = subscriptions.is_due(connection, source, topic, self._now())
@@ -75,15 +71,9 @@ class Renewals:
                 lambda connection: subscriptions.failed(connection, source, topic, problem)
             )
 
-    def _run(self) -> None:
-        while not self._stopping.is_set():
-            try:
-                self.look()
-            except StorageUnavailable as error:
-                log.warning("worker.storage_unavailable", problem=str(error))
-            except Exception:
-                log.exception("renewals.failed")
-            self._stopping.wait(self._look_every_seconds)
+    def _round(self) -> float:
+        self.look()
+        return self._look_every_seconds
 
 
 def _asked(ask: SubscriptionRequest) -> str | None:

@@ -250,7 +250,7 @@ def test_a_slow_receiver_does_not_hold_up_the_end(
 
     assert time.monotonic() - began < 5
     let_go.set()
-    ours._thread.join(10)
+    ours.stop()
 
 
 def test_a_look_that_comes_to_grief_keeps_nobody_from_being_told(

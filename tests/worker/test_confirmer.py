@@ -567,7 +567,7 @@ def test_who_finds_no_room_to_read_rests_and_leaves_the_others_as_they_are(
 
     left = [one for one in attempts if desk.world.attempt(one).next_at in due_at]
     assert len(left) == 4
-    assert confirmer._tried() == pytest.approx(0.01, abs=0.01)
+    assert confirmer._act() == pytest.approx(0.01, abs=0.01)
 
 
 def test_a_429_lets_all_reads_rest(desk: Desk) -> None:
@@ -734,7 +734,7 @@ def test_only_what_has_waited_is_read_before(desk: Desk, forwarder_of: MakeForwa
 
 def rest(desk: Desk) -> float:
     """Seconds that the confirmer would sleep after a round."""
-    return desk.confirmer._tried()
+    return desk.confirmer._act()
 
 
 def test_a_count_that_was_read_after_the_lease_was_lost_says_nothing_of_before(
