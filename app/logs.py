@@ -40,6 +40,9 @@ _SECRET_TEXTS = re.compile(
     re.IGNORECASE,
 )
 
+# Without one of these, a text cannot be any of those; nearly all that we log has none.
+_IN_SECRET_TEXTS = re.compile(r"[\s_@]")
+
 # Made once: `json.dumps` makes one for each line that may hold something else than JSON.
 _ENCODER = json.JSONEncoder(default=repr)
 
@@ -134,14 +137,20 @@ def _adopt_libraries(level: int, is_pretty: bool) -> None:
 
 
 def _redacted(name: str, value: object) -> object:
-    if _is_secret(name):
-        return REDACTED
+    return REDACTED if _is_secret(name) else _without_secrets(value)
+
+
+def _without_secrets(value: object) -> object:
+    # Every callback is logged: what is most of a line comes first, mappings are the dearest.
     if isinstance(value, str):
-        return _SECRET_TEXTS.sub(REDACTED, value)
+        is_suspect = _IN_SECRET_TEXTS.search(value) is not None
+        return _SECRET_TEXTS.sub(REDACTED, value) if is_suspect else value
+    if value is None or isinstance(value, int | float):
+        return value
+    if isinstance(value, list | tuple):
+        return [_without_secrets(item) for item in value]
     if isinstance(value, Mapping):
         return {key: _redacted(str(key), item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_redacted("", item) for item in value]
     return value
 
 

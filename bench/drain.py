@@ -37,7 +37,7 @@ from app.steps.intake import Arrival, receive
 from app.storage.database import Database
 from app.storage.tables import AttemptRow
 from bench.intake import environment_of, fresh_database, prepare
-from bench.wakeups import family, processor_seconds
+from bench.processes import family, processor_seconds
 
 RULES = (Rule(challenge_id=1, platform="twitch", action="follow"),)
 _STARTED = b"worker.started"

@@ -2,9 +2,11 @@
 
 `python -m bench.intake` measures over SQLite; `--database postgresql://…` over PostgreSQL. Each
 round measures the three one after the other on fresh databases; the medians and their ratios are
-printed. `--slow-sync-ms 3` makes every sync of the disk take so much longer, as in a cloud.
-`--with-webhook` also measures Debian's `webhook` (`apt install webhook`), which keeps the body in a
-file and syncs nothing. `--against FOLDER` also measures another version, in a checkout of its own.
+printed, and the processor time of each server for a request: of all figures the least disturbed
+where others use the machine. `--slow-sync-ms 3` makes every sync of the disk take so much longer,
+as in a cloud. `--with-webhook` also measures Debian's `webhook` (`apt install webhook`), which
+keeps the body in a file and syncs nothing. `--against FOLDER` also measures another version, in a
+checkout of its own.
 """
 
 import argparse
@@ -23,6 +25,7 @@ import time
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -38,6 +41,7 @@ from app.steps.identities import Identity, link
 from app.storage import migrate
 from bench.baselines import SECRET, webhook_command
 from bench.load import Measured, http_request, measure
+from bench.processes import family, processor_seconds, resident_mb
 from bench.slow_disk import slowed_disk
 
 ROOT = Path(__file__).parents[1]
@@ -89,12 +93,17 @@ def _round(options: argparse.Namespace) -> dict[str, Measured]:
         checkout = options.against if name == "before" else ROOT
         with (
             fresh_database(options.database) as url,
-            served(name, url, checkout=checkout) as (_, port),
+            served(name, url, checkout=checkout) as (pid, port),
         ):
             requests = REQUESTS.get(name, _bare_requests)(options.requests)
             measure("127.0.0.1", port, requests[: options.requests // 10], options.connections)
             rest = requests[options.requests // 10 :]
-            measured[name] = measure("127.0.0.1", port, rest, options.connections)
+            before = processor_seconds(family(pid))
+            found = measure("127.0.0.1", port, rest, options.connections)
+            spent = processor_seconds(family(pid)) - before
+            measured[name] = replace(
+                found, cpu_ms=1000 * spent / len(rest), memory_mb=resident_mb(family(pid))
+            )
     return measured
 
 
@@ -290,19 +299,24 @@ def _print(rounds: Sequence[dict[str, Measured]], options: argparse.Namespace) -
         f"{len(rounds)} rounds of "
         f"{options.requests} requests over {options.connections} connections; medians"
     )
-    print(f"{'':8}{'requests/s':>12}{'p50 ms':>10}{'p99 ms':>10}{'not 2xx':>10}")
+    titles = ("p50 ms", "p99 ms", "not 2xx", "cpu ms", "MB")
+    print(f"{'':8}{'requests/s':>12}{''.join(f'{title:>10}' for title in titles)}")
     for name in reversed(_contenders(options)):
         bad = sum(one[name].not_2xx for one in rounds)
         print(
             f"{name:8}{median(name, 'requests_per_second'):12.0f}{median(name, 'p50_ms'):10.1f}"
-            f"{median(name, 'p99_ms'):10.1f}{bad:10}"
+            f"{median(name, 'p99_ms'):10.1f}{bad:10}{median(name, 'cpu_ms'):10.3f}"
+            f"{median(name, 'memory_mb'):10.0f}"
         )
     for other in _contenders(options)[1:]:
-        rate = statistics.median(
-            one["intake"].requests_per_second / one[other].requests_per_second for one in rounds
+        rate, p99, cpu = (
+            statistics.median(getattr(one["intake"], f) / getattr(one[other], f) for one in rounds)
+            for f in ("requests_per_second", "p99_ms", "cpu_ms")
         )
-        p99 = statistics.median(one["intake"].p99_ms / one[other].p99_ms for one in rounds)
-        print(f"intake / {other}: requests/s x{rate:.2f}, p99 x{p99:.2f} (median of ratios)")
+        print(
+            f"intake / {other}: requests/s x{rate:.2f}, p99 x{p99:.2f}, cpu x{cpu:.2f}"
+            " (median of ratios)"
+        )
     print(json.dumps({"rounds": [{n: vars_of(m) for n, m in one.items()} for one in rounds]}))
 
 

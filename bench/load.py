@@ -8,12 +8,17 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One closed-loop run: every connection sends its next request when the last is answered."""
+    """One closed-loop run: every connection sends its next request when the last is answered.
+
+    ``cpu_ms`` is the server's processor time for a request, ``memory_mb`` its memory after it.
+    """
 
     requests_per_second: float
     p50_ms: float
     p99_ms: float
     not_2xx: int
+    cpu_ms: float = 0
+    memory_mb: float = 0
 
 
 def measure(host: str, port: int, requests: Sequence[bytes], connections: int) -> Measured:

@@ -7,23 +7,21 @@ until the submission's first byte arrives at Gameball's socket.
 
 import argparse
 import json
-import os
 import random
 import socket
 import statistics
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from bench.intake import fresh_database, intake_requests, served
 from bench.load import measure
+from bench.processes import family, processor_seconds, resident_mb
 
 # How many callbacks over how many connections, to see what memory they leave behind.
 MANY, CONNECTIONS = 1_500, 32
-_TICKS = os.sysconf("SC_CLK_TCK")
 _ANSWER = b"HTTP/1.1 202 Accepted\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
 _NOTHING = _ANSWER.replace(b"202 Accepted", b"404 Not Found")
 
@@ -76,25 +74,6 @@ def latencies(port: int, gameball: Gameball, count: int, pause_seconds: float) -
                 time.sleep(0.000_2)
             taken.append(1000 * (gameball.arrived_at[known] - began))
     return taken
-
-
-def family(pid: int) -> list[int]:
-    """A process and all below it."""
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [pid, *(one for child in children for one in family(int(child)))]
-
-
-def processor_seconds(pids: Sequence[int]) -> float:
-    fields = [Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in pids]
-    return sum(int(one[11]) + int(one[12]) for one in fields) / _TICKS
-
-
-def resident_mb(pids: Sequence[int]) -> float:
-    """Memory, what processes share counted once."""
-    lines = [
-        line for pid in pids for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    ]
-    return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
 
 
 def main() -> None:

@@ -2,7 +2,6 @@
 
 import os
 import random
-import uuid
 from datetime import UTC, datetime, timedelta
 
 # Ids must differ, not be secret. Asking the kernel each time would hand the interpreter to another
@@ -36,12 +35,18 @@ def new_id(now: datetime) -> str:
     milliseconds = _milliseconds(now)
     chance = _CHANCE.getrandbits(80)
     value = milliseconds << 80 | 0x7 << 76 | (chance >> 64 & 0xFFF) << 64
-    return str(uuid.UUID(int=value | 0b10 << 62 | chance & (1 << 62) - 1))
+    return _written(value | 0b10 << 62 | chance & (1 << 62) - 1)
 
 
 def least_id(moment: datetime) -> str:
     """What no id is less than that was made at this time or later."""
-    return str(uuid.UUID(int=_milliseconds(moment) << 80))
+    return _written(_milliseconds(moment) << 80)
+
+
+def _written(value: int) -> str:
+    """As `uuid.UUID` writes it, in a third of the time: each event takes several ids."""
+    digits = f"{value:032x}"
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
 def _milliseconds(moment: datetime) -> int:

@@ -1,6 +1,5 @@
 """Twitch EventSub over webhooks."""
 
-from dataclasses import replace
 from functools import partial
 from typing import Annotated, Any, ClassVar
 
@@ -89,8 +88,5 @@ class Twitch(Adapter):
         root = {"event": event, "message": message, "at": event.get("followed_at") or sent_at}
         if kind == "channel.subscribe":
             root |= days(iso_time(sent_at, SENT_AT))
-        told = self.read_word(kind, callback, root)
-        if isinstance(told, str):
-            return told
         # Earlier versions took the message's id as it is for the key.
-        return replace(told, former_keys=(*told.former_keys, message))
+        return self.read_word(kind, callback, root, former_keys=(message,))

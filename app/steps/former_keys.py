@@ -1,49 +1,65 @@
 """Did an earlier version receive this event, under the key that it gave it?"""
 
-from collections.abc import Mapping
-
-from sqlalchemy import Connection, bindparam, select
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from app.steps.arrivals import Arrival
-from app.storage.hashes import hashes_of
-from app.storage.tables import EventRow
+from app.storage.hashes import Hashes
+from app.storage.pipeline import Statement
 
-# Made once: SQLAlchemy takes as long to prepare a statement as SQLite to run it.
-_KNOWN = select(EventRow.id, EventRow.source, EventRow.key_hash, EventRow.undone).where(
-    # Not pairs, which are slow to prepare: the hash alone tells nearly always.
-    EventRow.key_hash.in_(bindparam("hashes", expanding=True)),
-    EventRow.source.in_(bindparam("sources", expanding=True)),
+# Not pairs, which are slow to prepare: the hash alone tells nearly always.
+_FIND = (
+    "SELECT id, source, key_hash, undone FROM events WHERE key_hash = ANY($1) AND source = ANY($2)"
 )
 
 
-def without_known(connection: Connection, fresh: Mapping[str, Arrival]) -> dict[str, Arrival]:
-    """Those of new events, by id, that are not known by a former key. One statement, if any.
+@dataclass(frozen=True, slots=True)
+class FormerKeys:
+    """The former keys of new events, hashed, by the event's id; only of those that have any."""
 
-    After the accounts were locked: an earlier version, which runs beside this one during an
-    upgrade, locks them too.
-    """
-    hashes = hashes_of(connection)
-    former = {
-        event_id: [hashes.event_key(key) for key in arrival.event.former_keys]
-        for event_id, arrival in fresh.items()
-        if arrival.event.former_keys
-    }
-    if not former:
-        return dict(fresh)
-    parameters = {
-        "hashes": list({one for some in former.values() for one in some}),
-        "sources": list({fresh[event_id].event.source for event_id in former}),
-    }
-    known = {
-        (row.source, row.key_hash, row.undone)
-        for row in connection.execute(_KNOWN, parameters)
-        if row.id not in fresh
-    }
-    return {
-        event_id: arrival
-        for event_id, arrival in fresh.items()
-        if not any(
-            (arrival.event.source, one, arrival.event.undone) in known
-            for one in former.get(event_id, ())
+    arrivals: Mapping[str, Arrival]
+    hashes: Mapping[str, Sequence[str]]
+
+    @classmethod
+    def of(cls, hashes: Hashes, arrivals: Mapping[str, Arrival]) -> "FormerKeys":
+        return cls(
+            arrivals,
+            {
+                event_id: [hashes.event_key(key) for key in arrival.event.former_keys]
+                for event_id, arrival in arrivals.items()
+                if arrival.event.former_keys
+            },
         )
-    }
+
+    def find(self) -> Statement:
+        """Look for events under these keys, for `without_known`.
+
+        Once the accounts are locked: an earlier version, which runs beside this one during an
+        upgrade, locks them too.
+        """
+        hashes = {key_hash for some in self.hashes.values() for key_hash in some}
+        sources = {self.arrivals[event_id].event.source for event_id in self.hashes}
+        return _FIND, (list(hashes), list(sources))
+
+    def without_known(
+        self, fresh: Mapping[str, Arrival], found: Iterable[Any]
+    ) -> dict[str, Arrival]:
+        """Those of new events that are not among what was found."""
+        known = {
+            (source, key_hash, bool(undone))
+            for event_id, source, key_hash, undone in found
+            # Written as each database keeps an id.
+            if str(uuid.UUID(str(event_id))) not in fresh
+        }
+        if not known:
+            return dict(fresh)
+        return {
+            event_id: arrival
+            for event_id, arrival in fresh.items()
+            if not any(
+                (arrival.event.source, key_hash, arrival.event.undone) in known
+                for key_hash in self.hashes.get(event_id, ())
+            )
+        }

@@ -17,7 +17,7 @@ from app.steps.arrivals import MAX_REASON as MAX_REASON
 from app.steps.arrivals import NO_RULE as NO_RULE
 from app.steps.arrivals import Arrival as Arrival
 from app.steps.awards import ALREADY_AWARDED, BARRED
-from app.steps.former_keys import without_known
+from app.steps.former_keys import FormerKeys
 from app.steps.joining import Joining, join, joinings_of
 from app.steps.ledger import Award, award_rows, earned_state, enter, is_barred
 from app.steps.locks import lock_accounts
@@ -72,11 +72,8 @@ class Draft:
     link: Any
     account: Account
     unlinked_until: datetime
+    occurrence: str
     undone_at: datetime | None = None
-
-    @property
-    def occurrence(self) -> str:
-        return self.rule.occurrence_of(self.event)
 
     @property
     def fulfilment(self) -> Fulfilment | None:
@@ -114,23 +111,24 @@ def receive(connection: Connection, items: Sequence[Arrival | Joining]) -> Seque
     # In one order everywhere, so that two transactions cannot wait for each other.
     order = sorted(arrivals, key=lambda i: (arrivals[i].event.source, arrivals[i].event.key))
     ids = {i: new_id(arrivals[i].event.received_at) for i in order}
-    event_rows = _event_rows(connection, [(ids[i], arrivals[i]) for i in order])
+    arrived = {ids[i]: arrivals[i] for i in order}
+    event_rows = _event_rows(connection, arrived)
     # At once, for what is earned and for what is undone: in two steps there would be two orders.
     accounts = _accounts(arrivals.values()) | {one for join in joinings for one in join.ids}
-    early = None
+    beside: Collection[Id] = ()
     if has_pipeline(connection):
         accounts |= _whole_accounts(connection, arrivals.values(), joinings)
         beside = _beside_accounts(arrivals.values())
-        since = _claims_since(items)
-        early = prefetch(connection, event_rows, accounts, since, beside)
-    written = insert_rows(connection, EventRow, event_rows) if early is None else early.new_events
-    new_ids = set(ids.values())
-    if written < len(event_rows):
-        new_ids = _known_of(connection, new_ids)
-    fresh = {ids[i]: arrivals[i] for i in order if ids[i] in new_ids}
-    known = _joined(connection, fresh, joinings, accounts, early)
-    fresh = without_known(connection, fresh)
-    states = _make_attempts(connection, fresh, known, early)
+    former = FormerKeys.of(hashes_of(connection), arrived)
+    since = _claims_since(items)
+    early = prefetch(connection, event_rows, accounts, former, since, beside)
+    new_ids: Collection[str] = arrived.keys()
+    if early.new_events < len(event_rows):
+        new_ids = _known_of(connection, arrived)
+    fresh = {event_id: arrived[event_id] for event_id in arrived if event_id in new_ids}
+    known = _joined(connection, fresh, joinings, accounts, early.known)
+    fresh = former.without_known(fresh, early.by_former_key)
+    states = _make_attempts(connection, fresh, early, known)
     undo(connection, {i: a.event for i, a in fresh.items() if a.event.undone}, known)
     retell(connection, [arrivals[i] for i in sorted(arrivals) if ids[i] not in fresh])
     return [
@@ -190,11 +188,10 @@ def _joined(
     fresh: Mapping[str, Arrival],
     joinings: Sequence[Joining],
     locked_ids: set[Id],
-    early: Prefetched | None,
+    known: Known,
 ) -> Known:
     """What is known of the accounts, after the ids that arrived together were joined."""
     accounts = _accounts(fresh.values()) | {one for join in joinings for one in join.ids}
-    known = look(connection, accounts) if early is None else early.known
     more = [one for a in fresh.values() for one in joinings_of(a.event)]
     if join(connection, [*joinings, *more], known):
         known = look(connection, accounts)
@@ -206,11 +203,9 @@ def _joined(
     return look(connection, accounts)
 
 
-def _event_rows(
-    connection: Connection, arrivals: Sequence[tuple[str, Arrival]]
-) -> list[dict[str, Any]]:
+def _event_rows(connection: Connection, arrivals: Mapping[str, Arrival]) -> list[dict[str, Any]]:
     vault, hashes = vault_of(connection), hashes_of(connection)
-    return [_event_row(vault, hashes, event_id, arrival) for event_id, arrival in arrivals]
+    return [_event_row(vault, hashes, event_id, arrival) for event_id, arrival in arrivals.items()]
 
 
 def _known_of(connection: Connection, ids: Iterable[str]) -> set[str]:
@@ -238,7 +233,7 @@ def _event_row(vault: Vault, hashes: Hashes, event_id: str, arrival: Arrival) ->
 
 
 def _make_attempts(
-    connection: Connection, fresh: Mapping[str, Arrival], known: Known, early: Prefetched | None
+    connection: Connection, fresh: Mapping[str, Arrival], early: Prefetched, known: Known
 ) -> dict[str, list[State]]:
     earning = {i: a for i, a in fresh.items() if a.rules and not a.event.undone}
     if not earning:
@@ -252,6 +247,7 @@ def _make_attempts(
             link,
             known.account_of(who_acted(arrival.event)),
             arrival.unlinked_until,
+            rule.occurrence_of(arrival.event),
         )
         for event_id, arrival in earning.items()
         for link in [_opened_link(connection, known, arrival.event)]
@@ -260,7 +256,7 @@ def _make_attempts(
     states: dict[str, list[State]] = {}
     drafts = _with_undoings(connection, drafts, known)
     rest = drafts
-    if early is None or early.has_claims:
+    if early.has_claims:
         since = _claims_since(earning.values())
         rest = _confirm_claims(connection, drafts, since, states)
     _write_drafts(connection, rest, states)

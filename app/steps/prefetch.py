@@ -1,6 +1,6 @@
-"""What can an intake find out in one trip to PostgreSQL, before it decides anything?"""
+"""What does an intake find out before it decides anything? Over PostgreSQL, in one trip."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from types import SimpleNamespace
@@ -8,22 +8,24 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from app.domain.attempts import EARNED, State
+from app.domain.attempts import State
 from app.steps.accounts import MEMBER, Id, Known, known_from
+from app.steps.former_keys import FormerKeys
 from app.steps.locks import LOCK_KEYS, account_keys
-from app.storage.bulk import insert_statements
-from app.storage.pipeline import in_one_trip
-from app.storage.tables import EventRow, IdentityRow
+from app.steps.proving import PAID_STATES
+from app.storage.bulk import insert_rows, insert_statements
+from app.storage.pipeline import has_pipeline, in_one_trip, one_by_one
+from app.storage.tables import EventRow
 
-_COLUMNS = tuple(column.name for column in IdentityRow.__table__.columns)
-_PAID = ", ".join(f"'{state}'" for state in sorted(EARNED))
+# What an intake needs of a link. The time is only compared: SQLite hands it over as a text.
+_COLUMNS = ("platform", "account_id", "customer_id", "email", "mobile", "created_at")
 _MEMBERS = tuple(name for name, _ in MEMBER)
 _IDENTITY = ", ".join(f"i.{name}" for name in _COLUMNS)
 _MEMBER = ", ".join(f"m.{column}" for _, column in MEMBER)
 _HAS_CLAIM = (
     "EXISTS (SELECT 1 FROM attempts a WHERE a.customer_id = i.customer_id"  # noqa: S608 -- words of ours
     " AND a.token_id IS NOT NULL AND a.event_id IS NULL"
-    f" AND (a.state = '{State.CHECKING}' OR (a.state IN ({_PAID})"
+    f" AND (a.state = '{State.CHECKING}' OR (a.state IN ({PAID_STATES})"
     " AND a.created_at >= CAST($3 AS timestamptz))))"
 )
 # What `app.steps.accounts.look` asks, and whether a claim of whoever is linked is unproven.
@@ -38,35 +40,48 @@ _KNOWN = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Prefetched:
     """Events written, their accounts locked; what is known of these, and whether any of their
-    customers has a claim that no event proves yet.
+    customers has a claim that no event proves yet. ``by_former_key``: the events that were found
+    under the former keys.
     """
 
     new_events: int
     known: Known
     has_claims: bool
+    by_former_key: Sequence[Any]
 
 
 def prefetch(
     connection: Connection,
     event_rows: Sequence[dict[str, Any]],
-    accounts: Iterable[Id],
+    accounts: Collection[Id],
+    former: FormerKeys,
     claims_since: datetime,
     others: Iterable[Id] = (),
 ) -> Prefetched:
-    """Write events, lock accounts and others, and look at what is known of these accounts."""
-    wanted = set(accounts)
-    inserts = insert_statements(connection, EventRow, event_rows)
-    names = [account for _, account in wanted], list({platform for platform, _ in wanted})
-    locks, looked_up = account_keys(wanted.union(others)), (*names, claims_since)
-    *written, _locked, known = in_one_trip(
-        connection, [*inserts, (LOCK_KEYS, (locks,)), (_KNOWN, looked_up)]
-    )
-    found = [dict(zip(_COLUMNS + _MEMBERS, row, strict=False)) for row in known.rows]
+    """Write events, lock accounts and others, and look at what is known of these accounts.
+
+    On SQLite nothing is locked: it has one writer.
+    """
+    platforms = {platform for platform, _ in accounts}
+    looked_up = [account for _, account in accounts], list(platforms), claims_since
+    questions = [(_KNOWN, looked_up), *([former.find()] if former.hashes else [])]
+    if has_pipeline(connection):
+        inserts = insert_statements(connection, EventRow, event_rows)
+        locks = account_keys({*accounts, *others})
+        replies = in_one_trip(connection, [*inserts, (LOCK_KEYS, (locks,)), *questions])
+        written, answers = replies[: len(inserts)], replies[len(inserts) + 1 :]
+        new_events = sum(reply.count for reply in written)
+    else:
+        new_events = insert_rows(connection, EventRow, event_rows)
+        answers = one_by_one(connection, questions)
+    known = answers[0].rows
+    found = [dict(zip(_COLUMNS + _MEMBERS, row, strict=False)) for row in known]
     return Prefetched(
-        sum(reply.count for reply in written),
-        known_from(SimpleNamespace(_mapping=row, **row) for row in found),
-        any(row[-1] for row in known.rows),
+        new_events=new_events,
+        known=known_from(SimpleNamespace(_mapping=row, **row) for row in found),
+        has_claims=any(row[-1] for row in known),
+        by_former_key=answers[1].rows if former.hashes else (),
     )

@@ -83,12 +83,16 @@ class _Rows:
         table = kind.metadata.tables[kind.__tablename__]
         columns = tuple(rows[0])
         converts = _converts(table, columns, connection.dialect)
-        values = tuple(
-            value if convert is None or value is None else convert(value)
-            for row in rows
-            for value, convert in zip(row.values(), converts, strict=True)
-        )
-        return cls(table, columns, len(rows), values)
+        values: list[Any] = []
+        for row in rows:
+            given = list(row.values())
+            for position, convert in converts:
+                if given[position] is not None:
+                    given[position] = convert(given[position])
+            values += given
+        if len(values) != len(rows) * len(columns):
+            raise ValueError(f"rows of {table.name} differ in their columns")
+        return cls(table, columns, len(rows), tuple(values))
 
 
 @lru_cache(maxsize=512)
@@ -139,9 +143,10 @@ def _type_name(column: Column[Any], dialect: Dialect) -> str:
 @lru_cache(maxsize=64)
 def _converts(
     table: Table, columns: tuple[str, ...], dialect: Dialect
-) -> tuple[Convert | None, ...]:
-    """What SQLAlchemy's types would do to each value on its way to the driver."""
-    return tuple(_convert(table.columns[name], dialect) for name in columns)
+) -> tuple[tuple[int, Convert], ...]:
+    """What SQLAlchemy's types would do to values on their way to the driver, by their position."""
+    converts = (_convert(table.columns[name], dialect) for name in columns)
+    return tuple((i, convert) for i, convert in enumerate(converts) if convert is not None)
 
 
 def _convert(column: Column[Any], dialect: Dialect) -> Convert | None:

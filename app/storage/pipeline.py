@@ -3,18 +3,32 @@
 Each waits for the answer to the one before only where it needs it. Over a network trips are most
 of what a transaction takes, and on one machine they are half of it. Statements are in PostgreSQL's
 own words, `$1` for a value: the driver would look a long text through for its own each time.
+SQLite, which no trip leads to, gets them in its words.
 """
 
+import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from app.storage.timeouts import give_up, is_refusal
+from app.storage.types import sqlite_time
 
 Statement = tuple[str, Sequence[Any]]
+
+# PostgreSQL's words for a value, and SQLite's. Whatever is in a list, the text is the same, so that
+# it is prepared once.
+_WORDS = (
+    (re.compile(r"= ANY\(\$(\d+)\)"), r"IN (SELECT value FROM json_each(?\1))"),
+    (re.compile(r"CAST\(\$(\d+) AS timestamptz\)"), r"?\1"),
+    (re.compile(r"\$(\d+)"), r"?\1"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,3 +65,33 @@ def in_one_trip(connection: Connection, statements: Sequence[Statement]) -> list
         raise DBAPIError.instance(
             sent, None, error, psycopg.Error, hide_parameters=True, dialect=connection.dialect
         ) from error
+
+
+def one_by_one(connection: Connection, statements: Sequence[Statement]) -> list[Reply]:
+    """Run statements on SQLite, and read all replies; values are handed over as it keeps them.
+
+    Raises SQLAlchemy's errors.
+    """
+    return [_on_sqlite(connection, text, values) for text, values in statements]
+
+
+def _on_sqlite(connection: Connection, text: str, values: Sequence[Any]) -> Reply:
+    given = tuple(map(_as_sqlite_takes_it, values))
+    cursor = connection.exec_driver_sql(_in_sqlites_words(text), given)
+    if not cursor.returns_rows:
+        return Reply(cursor.rowcount, ())
+    rows = cursor.all()
+    return Reply(len(rows), rows)
+
+
+@lru_cache(maxsize=64)
+def _in_sqlites_words(text: str) -> str:
+    for written, meant in _WORDS:
+        text = written.sub(meant, text)
+    return text
+
+
+def _as_sqlite_takes_it(value: Any) -> Any:
+    if isinstance(value, list):
+        return json.dumps(value, ensure_ascii=False)
+    return sqlite_time(value) if isinstance(value, datetime) else value

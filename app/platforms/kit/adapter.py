@@ -235,15 +235,19 @@ class Adapter(ABC):
         root: object,
         payload: bytes | None = None,
         own: object = None,
+        former_keys: tuple[str, ...] = (),
     ) -> Event | str:
         """The event of ``kind`` that ``root`` describes, or why it is none.
 
         ``word`` keeps the keys of different kinds apart; ``own`` is the id of the account that is
-        watched: what it does itself is no customer's action.
+        watched: what it does itself is no customer's action. ``former_keys``: those of earlier
+        versions that the kind does not tell.
         """
         told = kind.parse(word, root, own)
         if isinstance(told, str):
             return told
+        if former_keys:
+            told["former_keys"] += former_keys
         if payload is not None:
             told["payload"] = payload
         return self.event(callback, **told)

@@ -115,6 +115,8 @@ class Reading:
     @classmethod
     def of(cls, result: Event | str, reply: Reply | None = None) -> Self:
         """The reading of a callback that carries one thing: its event, or why it is none."""
+        if isinstance(result, Event) and result.excluded is None:
+            return cls(events=(result,), reply=reply)
         return cls.of_all([result], reply)
 
     @classmethod

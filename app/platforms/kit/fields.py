@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, NoReturn
 from urllib.parse import parse_qsl
 
@@ -20,9 +21,7 @@ _LATEST = datetime(2100, 1, 1, tzinfo=UTC)
 def json_object(body: bytes) -> dict[str, Any]:
     """Parse a JSON object; NaN, infinity, other encodings and absurd nesting are refused."""
     try:
-        value = json.loads(
-            body.decode("utf-8"), parse_constant=_no_constant, parse_float=_finite_float
-        )
+        value = _DECODER.decode(body.decode("utf-8"))
     except (ValueError, RecursionError) as error:
         raise Malformed(f"the body is not JSON: {type(error).__name__}") from None
     return obj(value, "the body")
@@ -67,13 +66,27 @@ def listed(value: object) -> list[Any]:
 
 def dig(value: object, path: str) -> Any:
     """Follow ``a.b.c`` through nested objects; None where any step is absent."""
-    for step in path.split("."):
+    for step in _steps(path):
         value = value.get(step) if isinstance(value, dict) else None
     return value
 
 
+@lru_cache(maxsize=1024)
+def _steps(path: str) -> tuple[str, ...]:
+    return tuple(path.split("."))
+
+
 def text(value: object, what: str, limit: int = MAX_TEXT) -> str:
     """A short text on one line; platforms send ids as strings or as integers."""
+    # Nearly every id is plain ASCII, and needs no closer look.
+    if (
+        isinstance(value, str)
+        and 0 < len(value) <= limit
+        and value.isascii()
+        and value.isprintable()
+        and not value.isspace()
+    ):
+        return value
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**30:
         return str(value)
     if not isinstance(value, str):
@@ -185,3 +198,7 @@ def _finite_float(digits: str) -> float:
     if not math.isfinite(number):
         raise ValueError("a number is too large")
     return number
+
+
+# Made once: `json.loads` makes one for each body that is not read in the usual way.
+_DECODER = json.JSONDecoder(parse_constant=_no_constant, parse_float=_finite_float)
