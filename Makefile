@@ -19,7 +19,7 @@ ON_LOWEST := tests/packaging/test_private_names.py tests/packaging/test_bounds.p
 	tests/storage/test_pipeline.py tests/storage/test_failures.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test quick hard oldest lowest sdk payloads check format bench wheel clean
+.PHONY: help setup demo serve test quick hard clients oldest lowest sdk payloads check format bench wheel clean
 
 help: ## List these tasks
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ quick: setup ## The tests without the hard ones
 
 hard: setup ## Only the hard ones: real processes, real kills
 	$(BIN)/python -m pytest -n 2 -q -m hard
+
+clients: setup ## Only the clients: generated from the OpenAPI document, compiled and used
+	$(BIN)/python -m pytest -n 2 -q tests/clients
 
 oldest: ## The demo and a part of the tests on the oldest Python that is promised (OLDEST=...)
 	$(OLDEST) --version

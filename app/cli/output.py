@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from app.schemas.serialise import format_time
+from app.domain.clock import iso_utc
 
 WIDTH = 96
 
@@ -56,4 +56,4 @@ def _cell(value: object) -> str:
 
 
 def _plain(value: object) -> str:
-    return format_time(value) if isinstance(value, datetime) else str(value)
+    return iso_utc(value) if isinstance(value, datetime) else str(value)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.cli.output import iso
+from app.domain.clock import iso_utc
 from app.domain.events import Event
 from app.domain.nudges import Nudge
 from app.platforms.kit.adapter import Adapter
@@ -52,7 +52,7 @@ def event_json(event: Event) -> dict[str, Any]:
         "actor": event.actor,
         "actorHandle": event.actor_handle,
         "target": event.target,
-        "occurredAt": iso(event.occurred_at),
+        "occurredAt": iso_utc(event.occurred_at),
     }
 
 

@@ -16,6 +16,14 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+def iso_utc(moment: datetime) -> str:
+    """A time as programs read it from us: always in UTC, always with six digits of a second.
+
+    Of one width, so that these texts sort as the times do.
+    """
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+
+
 def latest(now: datetime, seconds_ahead: float = 0) -> datetime:
     """The latest time to believe of what can lie at most so many seconds ahead.
 

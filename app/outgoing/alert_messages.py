@@ -3,8 +3,9 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
+from app.domain.clock import iso_utc
 from app.platforms.kit.encodings import unb64
 from app.platforms.kit.standard import ID, TIMESTAMP, V1
 from app.settings.receivers import Receiver, ReceiverKind
@@ -45,13 +46,13 @@ def _signed(secret: str, told: AlertText, now: datetime) -> Message:
     body = _json(
         {
             "type": f"alert.{told.what}",
-            "timestamp": _iso(now),
+            "timestamp": iso_utc(now),
             "data": {
                 "kind": told.kind,
                 "subject": told.subject or None,
                 "text": told.text,
-                "raisedAt": _iso(told.raised_at),
-                "clearedAt": told.cleared_at and _iso(told.cleared_at),
+                "raisedAt": iso_utc(told.raised_at),
+                "clearedAt": told.cleared_at and iso_utc(told.cleared_at),
             },
         }
     )
@@ -77,7 +78,3 @@ def _line(told: AlertText) -> str:
 
 def _json(value: object) -> bytes:
     return json.dumps(value, separators=(",", ":")).encode()
-
-
-def _iso(moment: datetime) -> str:
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

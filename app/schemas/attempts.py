@@ -6,16 +6,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, NoReturn, TypeVar
+from typing import Annotated, Any, NoReturn, TypeVar
 
-from pydantic import Field
+from pydantic import Field, WithJsonSchema
 from pydantic.fields import FieldInfo
 
 from app.domain.answers import Outcome
 from app.domain.attempts import State
 from app.domain.confirmation import Proof
 from app.domain.evidence import Evidence
-from app.schemas.fields import Schema
+from app.schemas.fields import Id, Schema
 from app.steps.events import Made
 from app.steps.history import Whole
 from app.steps.holders import HeldAs
@@ -25,6 +25,9 @@ MAX_DEPTH = 100
 # The role that sees what is personal; and how a field says so, also in the OpenAPI document.
 SEES_PERSONAL = Role.OPERATOR
 _NEEDS_ROLE = "x-needs-role"
+
+# Points as Gameball counts them: 50 is written 50, and 0.5 is 0.5.
+Points = Annotated[float | int, WithJsonSchema({"type": "number"})]
 
 S = TypeVar("S", bound=Schema)
 
@@ -44,7 +47,7 @@ def _personal(description: str) -> Any:
 class Attempt(Schema):
     """One line of the history."""
 
-    id: str
+    id: Id
     state: State
     reason: str | None = Field(description="Why it is in this state, in words for an admin.")
     customer_id: str | None = Field(description="Null while no customer is linked.")
@@ -61,10 +64,10 @@ class Attempt(Schema):
     next_at: datetime | None = Field(description="When the state's own clock strikes.")
     undone_at: datetime | None = Field(description="When the account took the action back.")
     erased_at: datetime | None = Field(description="When the customer was erased.")
-    event_id: str | None
+    event_id: Id | None
     claimed: dict[str, Any] | None = _personal("The customer's own statement.")
     in_flight: bool = Field(description="A submission of it is running.")
-    granted_points: float | int | None = Field(description="What Gameball granted, if it said so.")
+    granted_points: Points | None = Field(description="What Gameball granted, if it said so.")
     granted_coupon: str | None = _personal("The code of the coupon that it granted.")
 
 
@@ -72,7 +75,7 @@ class Granted(Schema):
     """The reward that Gameball shows for the attempt."""
 
     at: datetime | None = Field(description="When Gameball granted it; null: it did not say.")
-    points: float | int | None = Field(description="Null: Gameball did not say.")
+    points: Points | None = Field(description="Null: Gameball did not say.")
     coupon: str | None = _personal("The coupon's code.")
     proof: Proof = Field(description="What shows it.")
     reference: str = Field(description="Gameball's id of that record; or challenge:count.")
@@ -112,7 +115,7 @@ class Payload(Schema):
 class Event(Schema):
     """One action, as the platform told it."""
 
-    id: str
+    id: Id
     source: str
     key: str | None = Field(
         description="What identifies it within its source. Null, as what follows, once the event "
@@ -132,7 +135,7 @@ class Event(Schema):
 class EventAttempt(Schema):
     """An attempt that an event made or proved."""
 
-    id: str
+    id: Id
     challenge_id: int
     state: State
 
@@ -140,7 +143,7 @@ class EventAttempt(Schema):
 class ListedEvent(Schema):
     """One line of what platforms sent, and what it earned."""
 
-    id: str
+    id: Id
     source: str
     key: str | None = Field(description="What identifies it. Null once the event was stripped.")
     platform: str
@@ -201,7 +204,7 @@ class Submission(Schema):
 class HeldBy(Schema):
     """The attempt that holds the award of a duplicate."""
 
-    attempt_id: str | None = Field(description="Null: it was deleted since.")
+    attempt_id: Id | None = Field(description="Null: it was deleted since.")
     by: HeldAs = Field(
         description="Whose award it is: the same customer's, or, of another customer, the same "
         "platform account's."

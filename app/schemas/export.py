@@ -5,11 +5,13 @@ import io
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import Row
 
+from app.domain.clock import iso_utc
 from app.schemas.attempts import Attempt, attempt
 from app.schemas.serialise import as_json, as_object
 from app.steps.keys import Role
@@ -62,8 +64,8 @@ def broken_off(written_as: Format, kind: str, detail: str) -> str:
     """The last line of a file that is not complete, which no attempt's line looks like."""
     if written_as is Format.CSV:
         return _csv_text([["incomplete", kind, detail]])
-    told = {"type": kind, "detail": detail}
-    return f"{json.dumps({'incomplete': told})}\n"
+    said = {"type": kind, "detail": detail}
+    return json.dumps({"incomplete": said}, separators=(",", ":")) + "\n"
 
 
 def _csv(attempts: Iterable[Attempt]) -> str:
@@ -81,6 +83,8 @@ _WRITERS: Mapping[Format, Callable[[Iterable[Attempt]], str]] = {
 
 
 def _cell(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return iso_utc(value)
     if isinstance(value, dict):
         value = json.dumps(value, ensure_ascii=False)
     if isinstance(value, bool):

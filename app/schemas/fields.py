@@ -2,6 +2,8 @@
 
 import json
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any, Self
 
 from pydantic import (
@@ -10,9 +12,12 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    GetJsonSchemaHandler,
     model_validator,
 )
 from pydantic.alias_generators import to_camel
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from app.domain.texts import is_blank, is_written
 from app.platforms.kit.options import NAME_PATTERN
@@ -53,11 +58,38 @@ def _written_whole(value: object) -> object:
     return value
 
 
-Line = Annotated[str, AfterValidator(_one_line)]
+def example(**members: Any) -> ConfigDict:
+    """The `model_config` of a body that shows in the document what one may look like."""
+    return ConfigDict(json_schema_extra={"examples": [members]})
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Documented:
+    """Keywords of JSON Schema for what a function checks, which pydantic cannot read from it.
+
+    They may allow more than the function does, never less.
+    """
+
+    keywords: Mapping[str, Any]
+
+    def __get_pydantic_json_schema__(
+        self, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return {**handler(core_schema), **self.keywords}
+
+
+# At least one character that can be seen, and no control character.
+_ONE_LINE = Documented(
+    {"pattern": r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$"}
+)
+Line = Annotated[str, AfterValidator(_one_line), _ONE_LINE]
+# An id of ours.
+Id = Annotated[str, Documented({"format": "uuid"})]
 # Ids are not what people write: two that look the same would be two customers.
 CustomerId = Annotated[
     str,
     AfterValidator(_printable),
+    _ONE_LINE,
     Field(min_length=1, max_length=100, description="Its id in Gameball."),
 ]
 Whole = Annotated[int, BeforeValidator(_written_whole)]

@@ -16,6 +16,7 @@ from app.schemas.fields import (
     ActionName,
     ChallengeId,
     CustomerId,
+    Documented,
     Line,
     PlatformName,
     Schema,
@@ -47,7 +48,7 @@ def _moment(value: object) -> datetime:
 Moment = Annotated[
     datetime,
     BeforeValidator(_moment),
-    WithJsonSchema({"type": "string", "format": "date-time"}),
+    WithJsonSchema({"type": "string", "format": "date-time", "pattern": "^2[01][0-9]{2}-"}),
 ]
 
 
@@ -75,9 +76,7 @@ class AttemptFilter(Schema):
     source: PlatformName | None = Field(default=None, description="By the name of the source.")
     platform: PlatformName | None = Field(default=None, description="Whose accounts they are.")
     action: ActionName | None = Field(default=None, description="Our word for the action.")
-    state: States | None = Field(
-        default=None, description="One state, or several with commas between."
-    )
+    state: States | None = Field(default=None, description="The states that they may be in.")
     evidence: Evidence | None = Field(default=None, description="How we know.")
     account_id: AccountId | None = Field(default=None, description="The account that acted.")
     from_at: Moment | None = Field(default=None, alias="from", description="Made then or later.")
@@ -131,7 +130,12 @@ def _position(value: Any) -> str:
     return attempt_id
 
 
-Cursor = Annotated[str, Field(max_length=100), AfterValidator(_position)]
+Cursor = Annotated[
+    str,
+    AfterValidator(_position),
+    # An id's 16 bytes in base64url.
+    Documented({"pattern": "^[A-Za-z0-9_-]{21}[AQgw]$"}),
+]
 
 
 class AttemptQuery(AttemptFilter):

@@ -1,35 +1,25 @@
 """Writes schemas as JSON: the one spelling of the API, its exports and the command line."""
 
 import json
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
+from app.domain.clock import iso_utc
 from app.schemas.fields import Schema
 
 
 def as_object(schema: Schema) -> dict[str, Any]:
-    """The schema as what `json` can write: camelCase names, times as texts, null for no value."""
-    written: dict[str, Any] = _plain(schema.model_dump(by_alias=True))
-    return written
+    """Every member under its name in JSON; None where there is no value."""
+    return schema.model_dump(by_alias=True)
 
 
 def as_json(schema: Schema) -> str:
-    """The schema as compact JSON."""
+    """The schema as compact JSON, with times as `iso_utc` writes them."""
     # pydantic's own writer raises on half a surrogate pair, which platforms do send.
-    return json.dumps(as_object(schema), separators=(",", ":"))
+    return json.dumps(as_object(schema), default=_plain, separators=(",", ":"))
 
 
-def format_time(moment: datetime) -> str:
-    """Always in UTC and with microseconds, so that times sort as texts."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-
-def _plain(value: Any) -> Any:
-    match value:
-        case datetime():
-            return format_time(value)
-        case dict():
-            return {key: _plain(item) for key, item in value.items()}
-        case list() | tuple():
-            return [_plain(item) for item in value]
-    return value
+def _plain(value: object) -> str:
+    if not isinstance(value, datetime):
+        raise TypeError(f"an answer cannot contain a {type(value).__name__}")
+    return iso_utc(value)

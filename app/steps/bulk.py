@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, insert, select, update
 
 from app.domain.attempts import State
-from app.domain.clock import least_id, new_id
+from app.domain.clock import iso_utc, least_id, new_id
 from app.domain.evidence import Evidence
 from app.steps import history
 from app.steps.audit import Change, record
@@ -236,7 +236,7 @@ def _plain(wanted: Filter) -> dict[str, Any]:
     said = {name: value for name, value in asdict(wanted).items() if value not in (None, ())}
     del said["finds_handles"]
     return {
-        name: value.isoformat() if isinstance(value, datetime) else value
+        name: iso_utc(value) if isinstance(value, datetime) else value
         for name, value in said.items()
     }
 

@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, Connection, Row, insert, literal, null, se
 
 from app.domain.answers import Outcome
 from app.domain.attempts import SENDABLE
-from app.domain.clock import least_id
+from app.domain.clock import iso_utc, least_id
 from app.domain.rules import may_have_begun_by
 from app.steps.audit import Change, record
 from app.steps.submissions import past
@@ -36,7 +36,7 @@ def mark_possibly_sent(connection: Connection, since: datetime, by: str, now: da
     connection.execute(
         update(ForwardingRow).where(the_one).values(restored_at=now, restored_to=moment)
     )
-    told = since.isoformat()
+    told = iso_utc(since)
     record(connection, Change.DATABASE_RESTORED, by=by, now=now, to=told, attempts=count)
     return count
 

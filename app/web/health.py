@@ -5,6 +5,7 @@ import re
 from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
+from typing import Literal
 
 import structlog
 from flask import Blueprint, Response, current_app
@@ -49,7 +50,7 @@ class Worker(StrEnum):
 class Alive(Schema):
     """The process answers."""
 
-    status: str
+    status: Literal["ok"]
 
 
 class ForwarderHealth(Schema):
@@ -73,8 +74,8 @@ class WorkerHealth(Schema):
 class Ready(Schema):
     """Callbacks can be taken. A forwarder that rests does not change that: attempts wait for it."""
 
-    status: str
-    database: str = Field(description="It answers, and takes writes.")
+    status: Literal["ready"]
+    database: Literal["ok"] = Field(description="It answers, and takes writes.")
     rules: int = Field(description="How many the configuration in use has.")
     sources: int
     forwarder: ForwarderHealth
@@ -84,7 +85,12 @@ class Ready(Schema):
 # A proxy that keeps these inside does so by their exact paths: no other spelling is served.
 @blueprint.get("/healthz", strict_slashes=True)
 @operation(
-    summary="Is the process alive?", answers={200: Alive}, tag="operations", uses_storage=False
+    operation_id="getHealth",
+    summary="Is the process alive?",
+    description="It asks no database, so a database that is slow does not make it fail.",
+    answers={200: Alive},
+    tag="health",
+    uses_storage=False,
 )
 def healthz() -> Response:
     return reply(Alive(status="ok"))
@@ -92,10 +98,13 @@ def healthz() -> Response:
 
 @blueprint.get("/readyz", strict_slashes=True)
 @operation(
+    operation_id="getReadiness",
     summary="Can it take callbacks?",
+    description="Answers 200 while the database can be read and written, and a worker inside is "
+    "alive.",
     answers={200: Ready},
     problems=("not-ready",),
-    tag="operations",
+    tag="health",
 )
 def readyz() -> Response:
     try:
@@ -142,9 +151,11 @@ def _require_own_worker() -> None:
 
 @blueprint.get("/metrics", strict_slashes=True)
 @operation(
+    operation_id="getMetrics",
     summary="Count for Prometheus",
+    description="Counters and gauges in Prometheus's text format.",
     answers={200: "text/plain"},
-    tag="operations",
+    tag="health",
     uses_storage=False,
 )
 def metrics() -> Response:

@@ -2,7 +2,8 @@
 
 import json
 from collections import Counter
-from typing import Any, TypeVar
+from functools import lru_cache
+from typing import Any, TypeVar, get_args, get_origin
 from urllib.parse import unquote, unquote_to_bytes
 
 from flask import request
@@ -45,16 +46,37 @@ def id_in_path(value: str) -> str:
 
 
 def query_as(shape: type[S]) -> S:
-    """The query string; a name given twice is a mistake, not a choice."""
+    """The query string. A list is given by repeating its name, by commas, or both.
+
+    Any other name given twice is a mistake, not a choice.
+    """
     try:
         unquote_to_bytes(request.query_string).decode()
     except UnicodeDecodeError:
         raise Problem("malformed", "The query is not UTF-8.") from None
-    _refuse_twice([name for name, values in request.args.lists() if len(values) > 1])
+    lists = _list_names(shape)
+    given: dict[str, Any] = {}
+    for name, values in request.args.lists():
+        if name in lists:
+            given[name] = [part for value in values for part in value.split(",")]
+        else:
+            given[name] = values[0]
+    _refuse_twice([n for n, values in request.args.lists() if len(values) > 1 and n not in lists])
     try:
-        return shape.model_validate(request.args.to_dict(), by_alias=True, by_name=False)
+        return shape.model_validate(given, by_alias=True, by_name=False)
     except ValidationError as error:
         raise refusal(error, status=400) from None
+
+
+@lru_cache
+def _list_names(shape: type[Schema]) -> frozenset[str]:
+    """The members of a query that take several values, as the query names them."""
+    fields = shape.model_fields.values()
+    return frozenset(str(one.alias) for one in fields if _is_list(one.annotation))
+
+
+def _is_list(annotation: Any) -> bool:
+    return get_origin(annotation) is tuple or any(map(_is_list, get_args(annotation)))
 
 
 def _names_twice(body: bytes) -> list[str]:

@@ -167,7 +167,7 @@ class Problem(Exception):  # noqa: N818 -- the word of RFC 9457
             "detail": self.detail,
             **self.members,
         }
-        return json.dumps(body)
+        return json.dumps(body, separators=(",", ":"))
 
 
 def install(app: Flask) -> None:

@@ -30,10 +30,14 @@ NOBODY_WAITS = "nothing of this customer waits for such a reward"
 
 @blueprint.route("/webhooks/<source>", methods=["GET", "POST"])
 @operation(
+    operation_id={"get": "answerHandshake", "post": "receiveEvents"},
     summary={"get": "Prove to a platform that this is ours", "post": "Take a platform's events"},
-    description="As the source's platform has it: signed its way, answered as it expects. A 2xx to "
-    "events means that every one of them is on disk. Forged ones get 401, 403 or, where a platform "
-    "would otherwise stop calling, a 2xx and no more.",
+    description={
+        "get": "As the source's platform has it: asked its way, and answered as it expects.",
+        "post": "As the source's platform has it: signed its way, answered as it expects. A 2xx to "
+        "events means that every one of them is on disk. Forged ones get 401, 403 or, where a "
+        "platform would otherwise stop calling, a 2xx and no more.",
+    },
     answers={200: "text/plain|application/json", 204: "Taken, known before, or of no interest."},
     problems=(
         "unknown",

@@ -353,9 +353,26 @@ def test_a_name_that_we_do_not_know_is_refused(viewer: Caller, name: str) -> Non
 
 
 def test_a_name_given_twice_is_refused(viewer: Caller) -> None:
-    answer = viewer.get("/v1/attempts?state=due&state=dead")
+    answer = viewer.get("/v1/attempts?source=twitch&source=twitch")
 
     assert problem(answer) == (400, "malformed")
+
+
+@pytest.mark.parametrize(
+    "query", ["state=due&state=dead", "state=due,dead", "state=due,dead&state=due"]
+)
+def test_several_states_are_repeated_or_separated_by_commas(
+    viewer: Caller, past: Past, query: str
+) -> None:
+    wanted = {past.attempt(State.DUE), past.attempt(State.DEAD)}
+    past.attempt(State.GRANTED)
+
+    assert set(ids(viewer.get(f"/v1/attempts?{query}"))) == wanted
+
+
+@pytest.mark.parametrize("query", ["state=", "state=due&state=", "state=due,", "state=due&state=x"])
+def test_a_list_with_a_value_that_is_none_is_refused(viewer: Caller, query: str) -> None:
+    assert problem(viewer.get(f"/v1/attempts?{query}")) == (400, "invalid")
 
 
 @pytest.mark.parametrize("query", ["accountId=%ff", "q=a%C3%28", "%ff=1"])

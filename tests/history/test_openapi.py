@@ -4,16 +4,22 @@ import json
 import re
 from collections.abc import Iterator
 from typing import Any
+from uuid import UUID
 
 import pytest
 from flask import Flask
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import TypeAdapter, ValidationError
 
 from app import __version__
 from app.domain.attempts import State
+from app.schemas import filters
+from app.schemas.fields import AccountId
 from app.service import Service
 from app.steps.keys import Role
 from app.web import create_app
-from app.web.api import openapi
+from app.web.api import audit, openapi
 from app.web.problems import PROBLEM_TYPES
 from tests.history.conftest import Caller, MakeService, Past
 from tests.history.test_attempts import NO_ATTEMPT, QUERIES, READS, WRITES, CallAs
@@ -86,7 +92,7 @@ def test_the_document_has_the_keys_of_openapi_31(document: dict[str, Any]) -> No
     assert document["openapi"] == "3.1.0"
     assert document["info"]["title"]
     assert document["info"]["version"] == __version__
-    assert set(document) <= {"openapi", "info", "tags", "paths", "components"}
+    assert set(document) <= {"openapi", "info", "servers", "tags", "paths", "components"}
     assert json.loads(json.dumps(document)) == document
 
 
@@ -100,6 +106,7 @@ def test_every_operation_has_what_one_needs(document: dict[str, Any]) -> None:
         }  # fmt: skip
         assert operation["summary"], path
         assert not operation["summary"].endswith("."), path
+        assert operation["description"].endswith("."), path
         assert set(operation["tags"]) <= tags
         assert any(status.startswith("2") for status in operation["responses"]), path
         assert all(answer["description"] for answer in operation["responses"].values()), path
@@ -109,6 +116,59 @@ def test_every_operation_has_a_name_of_its_own(document: dict[str, Any]) -> None
     names = [operation["operationId"] for _, _, operation in operations(document)]
 
     assert len(names) == len(set(names))
+    assert [name for name in names if not re.fullmatch(r"[a-z]+([A-Z][a-z]+)*", name)] == []
+
+
+def test_every_operation_may_answer_with_a_problem(document: dict[str, Any]) -> None:
+    for path, method, operation in operations(document):
+        refused = {
+            status: answer["content"]
+            for status, answer in operation["responses"].items()
+            if status >= "400"
+        }
+        assert "500" in refused, (path, method)
+        for content in refused.values():
+            schema = {"$ref": "#/components/schemas/Problem"}
+            assert content == {"application/problem+json": {"schema": schema}}
+
+
+def test_every_body_has_an_example_that_is_valid(app: Flask, document: dict[str, Any]) -> None:
+    bodies = {
+        told.body
+        for view in app.view_functions.values()
+        if (told := getattr(view, "operation", None)) and told.body
+    }
+
+    assert bodies
+    for body in bodies:
+        (example,) = document["components"]["schemas"][body.__name__]["examples"]
+        body.model_validate_json(json.dumps(example), strict=True, by_alias=True, by_name=False)
+
+
+def test_nothing_that_is_sent_is_null_or_named_by_default(document: dict[str, Any]) -> None:
+    assert all(part.get("default", ...) is not None for part in everything(document))
+    for _, _, operation in operations(document):
+        for content in operation.get("requestBody", {"content": {}})["content"].values():
+            schema = content["schema"]["$ref"].rpartition("/")[2]
+            members = document["components"]["schemas"][schema]["properties"]
+            assert all("default" not in member for member in members.values())
+
+
+def test_every_member_of_an_answer_is_always_there(app: Flask, document: dict[str, Any]) -> None:
+    """Null where there is no value: a client need not tell that from a member left out."""
+    schemas = document["components"]["schemas"]
+    sent = {"Statement", "Problem", *(n for n in schemas if n.endswith("Request"))}
+
+    for name, schema in schemas.items():
+        if name not in sent and "properties" in schema:
+            assert set(schema["properties"]) == set(schema["required"]), name
+
+
+def test_the_document_describes_itself_as_an_object(document: dict[str, Any]) -> None:
+    answer = document["paths"]["/openapi.json"]["get"]["responses"]["200"]
+
+    assert answer["content"]["application/json"]["schema"]["type"] == "object"
+    assert document["servers"][0]["url"] == "/"
 
 
 def test_every_parameter_is_whole(document: dict[str, Any]) -> None:
@@ -144,18 +204,20 @@ def test_security_names_schemes_that_exist(document: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("path", "method", "expected"),
     [
-        ("/v1/attempts", "get", {"200", "400", "401", "403", "503"}),
-        ("/v1/attempts/{attemptId}", "get", {"200", "401", "403", "404", "503"}),
-        ("/v1/attempts/{attemptId}/replay", "post", {"200", "401", "403", "404", "409", "503"}),
+        ("/v1/attempts", "get", {"200", "400", "401", "403", "500", "503"}),
+        ("/v1/attempts/{attemptId}", "get", {"200", "401", "403", "404", "500", "503"}),
+        ("/v1/attempts/{attemptId}/replay", "post",
+         {"200", "401", "403", "404", "409", "500", "503"}),
         ("/v1/attempts/replay", "post",
-         {"200", "202", "400", "401", "403", "413", "415", "422", "503"}),
-        ("/healthz", "get", {"200"}),
-        ("/readyz", "get", {"200", "503"}),
-        ("/webhooks/{source}", "post", {"200", "204", "400", "401", "403", "404", "413", "503"}),
+         {"200", "202", "400", "401", "403", "413", "415", "422", "500", "503"}),
+        ("/healthz", "get", {"200", "500", "503"}),
+        ("/readyz", "get", {"200", "500", "503"}),
+        ("/webhooks/{source}", "post",
+         {"200", "204", "400", "401", "403", "404", "413", "500", "503"}),
         ("/v1/identities/{platform}/{accountId}", "put",
-         {"200", "201", "400", "401", "403", "404", "409", "413", "415", "422", "503"}),
+         {"200", "201", "400", "401", "403", "404", "409", "413", "415", "422", "500", "503"}),
         ("/v1/customers/{customerId}", "delete",
-         {"200", "202", "400", "401", "403", "404", "422", "503"}),
+         {"200", "202", "400", "401", "403", "404", "422", "500", "503"}),
     ],
 )  # fmt: skip
 def test_an_operation_says_what_it_may_answer(
@@ -189,7 +251,9 @@ KEYWORDS = {
     "array": {"items", "minItems"},
     "object": {"properties", "required", "additionalProperties", "propertyNames"},
 }
-ANY_TYPE = {"type", "title", "description", "default", "enum", "x-needs-role"}
+ANY_TYPE = {
+    "type", "title", "description", "default", "enum", "const", "examples", "x-needs-role",
+}  # fmt: skip
 
 
 def test_schemas_say_what_they_demand_in_words_of_json_schema(document: dict[str, Any]) -> None:
@@ -210,14 +274,15 @@ def test_what_is_refused_for_its_size_or_form_is_described(document: dict[str, A
     assert "@" in mint["email"]["anyOf"][0]["pattern"]
     assert schemas["BulkRequest"]["properties"]["state"]["anyOf"][0]["minItems"] == 1
     assert in_path["platform"]["pattern"]
-    assert in_path["accountId"] == {"type": "string", "minLength": 1, "maxLength": 255}
+    limits = {name: in_path["accountId"][name] for name in ("type", "minLength", "maxLength")}
+    assert limits == {"type": "string", "minLength": 1, "maxLength": 255}
 
 
 def test_an_answer_that_asks_for_patience_says_for_how_long(document: dict[str, Any]) -> None:
     claims = document["paths"]["/v1/claims"]["post"]["responses"]
 
     for status in ("429", "503"):
-        assert claims[status]["headers"]["Retry-After"]["schema"] == {"type": "integer"}
+        assert claims[status]["headers"]["Retry-After"]["schema"]["type"] == "integer"
     assert "headers" not in claims["422"]
 
 
@@ -226,7 +291,7 @@ def test_filters_are_parameters_as_they_are_written(document: dict[str, Any]) ->
 
     assert set(parameters) == {n for q in QUERIES.values() for n in q} | {"limit", "cursor"}
     assert parameters["state"]["schema"]["items"] == {"$ref": "#/components/schemas/State"}
-    assert (parameters["state"]["style"], parameters["state"]["explode"]) == ("form", False)
+    assert (parameters["state"]["style"], parameters["state"]["explode"]) == ("form", True)
     assert parameters["limit"]["schema"] == {
         "type": "integer",
         "default": 50,
@@ -284,3 +349,26 @@ def template_of(path: str, attempt_id: str) -> str:
     path = path.partition("?")[0].replace(NO_ATTEMPT, "{attemptId}")
     path = path.replace(attempt_id, "{attemptId}")
     return re.sub(r"^/webhooks/\w+", "/webhooks/{source}", path)
+
+
+LINES = st.text(st.characters(codec="utf-8"), min_size=1, max_size=20)
+
+
+@given(LINES | st.from_regex(r"\A[\s\x00-\x20a=]+\Z"))
+def test_a_text_that_is_taken_fits_the_pattern_of_the_document(text: str) -> None:
+    pattern = TypeAdapter(AccountId).json_schema()["pattern"]
+
+    try:
+        TypeAdapter(AccountId).validate_python(text)
+    except ValidationError:
+        return
+    assert re.search(pattern, text)
+
+
+@given(st.uuids(), st.integers(0, 2**63 - 1))
+def test_a_cursor_fits_the_pattern_of_the_document(attempt_id: UUID, entry_id: int) -> None:
+    for kind, cursor in (
+        (filters.Cursor, filters.cursor_after(str(attempt_id))),
+        (audit.Cursor, audit.cursor_after(entry_id)),
+    ):
+        assert re.search(TypeAdapter(kind).json_schema()["pattern"], cursor)

@@ -36,15 +36,21 @@ def test_counts_are_split_only_by_what_is_asked(viewer: Caller, past: Past) -> N
 
     by_state: Any = viewer.get("/v1/stats", by="state").json
     by_source: Any = viewer.get("/v1/stats", by="source,source").json
+    repeated: Any = viewer.get("/v1/stats?by=source&by=state").json
+    counted: Any = viewer.get("/v1/stats", by="state,source").json
 
-    today = "2026-11-23T00:00:00.000000Z"
+    plain = {
+        "at": "2026-11-23T00:00:00.000000Z",
+        "state": None,
+        "challengeId": None,
+        "source": None,
+    }
     assert by_state["items"] == [
-        {"at": today, "state": "dead", "challengeId": None, "source": None, "count": 1},
-        {"at": today, "state": "due", "challengeId": None, "source": None, "count": 2},
+        {**plain, "state": "dead", "count": 1},
+        {**plain, "state": "due", "count": 2},
     ]
-    assert by_source["items"] == [
-        {"at": today, "state": None, "challengeId": None, "source": "twitch", "count": 3}
-    ]
+    assert by_source["items"] == [{**plain, "source": "twitch", "count": 3}]
+    assert repeated["items"] == counted["items"] != by_state["items"]
 
 
 def test_hours_and_days_are_those_of_utc_and_the_end_is_left_out(

@@ -57,7 +57,7 @@ def list_alerts(as_json: bool) -> None:
         found = alerts.listing(connection, _MOST_LISTED)
     items = [shown(row) for row in found]
     if as_json:
-        print_json({"items": [item.model_dump(mode="json", by_alias=True) for item in items]})
+        print_json({"items": [item.model_dump(by_alias=True) for item in items]})
         return
     if not items:
         click.echo("Nothing was ever wrong, or nobody looked.")

@@ -124,4 +124,4 @@ def export(written_as: str, bom: bool, output: TextIO, **criteria: Any) -> None:
 
 
 def _json(shape: Schema) -> dict[str, Any]:
-    return shape.model_dump(mode="json", by_alias=True)
+    return shape.model_dump(by_alias=True)

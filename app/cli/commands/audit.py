@@ -37,7 +37,7 @@ def command(as_json: bool, **criteria: Any) -> None:
         found = audit.page(connection, query.wanted(), query.limit + 1, query.before)
     page = paged(found, query.limit)
     if as_json:
-        print_json(page.model_dump(mode="json", by_alias=True))
+        print_json(page.model_dump(by_alias=True))
     else:
         _tell(page)
 

@@ -46,7 +46,7 @@ def list_events(as_json: bool, **criteria: Any) -> None:
     with open_database() as database:
         page = events.page(database, query, _AT_THE_DATABASE)
     if as_json:
-        print_json(page.model_dump(mode="json", by_alias=True))
+        print_json(page.model_dump(by_alias=True))
     elif not page.items:
         click.echo("No event is like that.")
     else:
@@ -66,7 +66,7 @@ def show(event_id: UUID, as_json: bool) -> None:
     if found is None:
         raise click.ClickException(f"no event has the id {event_id}")
     if as_json:
-        print_json(found.model_dump(mode="json", by_alias=True))
+        print_json(found.model_dump(by_alias=True))
     else:
         _print_whole(found)
 

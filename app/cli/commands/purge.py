@@ -9,7 +9,7 @@ import click
 from app.cli.actor import caused_by
 from app.cli.database import open_database
 from app.cli.output import json_option, print_json, print_table
-from app.domain.clock import utc_now
+from app.domain.clock import iso_utc, utc_now
 from app.settings.configuration import load_configuration
 from app.settings.environment import read_environment
 from app.steps import retention
@@ -66,7 +66,7 @@ def _note(database: Database, bounds: Mapping[Kept, datetime]) -> None:
     with database.read() as connection:
         due = {k: at for k, at in bounds.items() if retention.is_due(connection, k, at)}
     if due:
-        told = {str(kind): at.isoformat(timespec="seconds") for kind, at in due.items()}
+        told = {str(kind): iso_utc(at) for kind, at in due.items()}
         by, now = caused_by(), utc_now()
         database.write(lambda c: record(c, Change.DATABASE_PURGED, by=by, now=now, olderThan=told))
 

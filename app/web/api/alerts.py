@@ -48,10 +48,11 @@ class AlertTest(Schema):
 @blueprint.get("/v1/alerts")
 @requires(Role.VIEWER)
 @operation(
+    operation_id="listAlerts",
     summary="List what is and was wrong",
     description="Nobody looks while the configuration has no `[[receivers]]`.",
     answers={200: Alerts},
-    tag="history",
+    tag="alerts",
 )
 @takes_slot
 def listing() -> Response:
@@ -63,9 +64,12 @@ def listing() -> Response:
 @blueprint.post("/v1/alerts/test")
 @requires(Role.OPERATOR)
 @operation(
+    operation_id="sendTestAlert",
     summary="Send every receiver a test",
+    description="Queues one test message for each of the configuration's `[[receivers]]`; a worker "
+    "sends them.",
     answers={202: AlertTest},
-    tag="history",
+    tag="alerts",
 )
 def test() -> Response:
     names = [receiver.name for receiver in service().configuration.receivers]

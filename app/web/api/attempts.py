@@ -61,10 +61,13 @@ class ExportQuery(AttemptFilter):
 @blueprint.get("/v1/attempts")
 @requires(Role.VIEWER)
 @operation(
+    operation_id="listAttempts",
     summary="Search the history, newest first",
+    description="A filter that is left out leaves nobody out. Send `nextCursor` as `cursor` for "
+    "the next page.",
     query=AttemptQuery,
     answers={200: AttemptPage},
-    tag="history",
+    tag="attempts",
 )
 @takes_slot
 def listing() -> Response:
@@ -81,10 +84,12 @@ def listing() -> Response:
 @blueprint.get("/v1/attempts/<uuid:attempt_id>")
 @requires(Role.VIEWER)
 @operation(
+    operation_id="getAttempt",
     summary="Read all that is known of one attempt",
+    description="The attempt with its event, its timeline, and every call to Gameball.",
     answers={200: AttemptInFull},
     problems=("unknown",),
-    tag="history",
+    tag="attempts",
 )
 @takes_slot
 def whole_attempt(attempt_id: UUID) -> Response:
@@ -98,12 +103,13 @@ def whole_attempt(attempt_id: UUID) -> Response:
 @blueprint.get(_EXPORT)
 @requires(Role.VIEWER)
 @operation(
+    operation_id="exportAttempts",
     summary="Take the history away as a file",
     description="A file that could not be written to its end is no complete answer: its last chunk "
     "is missing, and its last line begins with `incomplete`, or is an object with this one member.",
     query=ExportQuery,
     answers={200: "text/csv|application/x-ndjson"},
-    tag="history",
+    tag="attempts",
 )
 @reads_history
 def export() -> Response:
@@ -135,10 +141,12 @@ def export() -> Response:
 @blueprint.post("/v1/attempts/<uuid:attempt_id>/replay")
 @requires(Role.OPERATOR)
 @operation(
+    operation_id="replayAttempt",
     summary="Owe an attempt to Gameball again",
+    description="Only attempts that are `dead`, `not_granted` or `unconfirmed` can be replayed.",
     answers={200: Attempt},
     problems=("unknown", "state"),
-    tag="history",
+    tag="attempts",
 )
 def replay_one(attempt_id: UUID) -> Response:
     answer = _acted(operator_actions.replay, "attempt.replayed", str(attempt_id))
@@ -149,10 +157,12 @@ def replay_one(attempt_id: UUID) -> Response:
 @blueprint.post("/v1/attempts/<uuid:attempt_id>/cancel")
 @requires(Role.OPERATOR)
 @operation(
+    operation_id="cancelAttempt",
     summary="Withdraw an attempt that is not paid yet",
+    description="It becomes `withdrawn`. One with a submission in flight cannot be cancelled.",
     answers={200: Attempt},
     problems=("unknown", "state"),
-    tag="history",
+    tag="attempts",
 )
 def cancel_one(attempt_id: UUID) -> Response:
     return _acted(operator_actions.cancel, "attempt.cancelled", str(attempt_id))
@@ -161,10 +171,12 @@ def cancel_one(attempt_id: UUID) -> Response:
 @blueprint.post("/v1/attempts/<uuid:attempt_id>/lift-bar")
 @requires(Role.OPERATOR)
 @operation(
+    operation_id="liftBar",
     summary="Let an account earn again that was barred because it undid this attempt",
+    description="Only an attempt whose `barring` is true has a bar to lift.",
     answers={200: Attempt},
     problems=("unknown", "state"),
-    tag="history",
+    tag="attempts",
 )
 def lift_bar(attempt_id: UUID) -> Response:
     return _acted(operator_actions.lift_bar, "bar.lifted", str(attempt_id))

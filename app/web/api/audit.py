@@ -10,7 +10,13 @@ from flask import Blueprint, Response
 from pydantic import AfterValidator, BeforeValidator, Field
 from sqlalchemy import Row
 
-from app.schemas.fields import CustomerId, Line, Schema, Whole
+from app.schemas.fields import (
+    CustomerId,
+    Documented,
+    Line,
+    Schema,
+    Whole,
+)
 from app.schemas.filters import MAX_LIMIT, Moment, comma_separated
 from app.steps import audit
 from app.steps.audit import Change, Wanted
@@ -44,6 +50,14 @@ def _position(value: Any) -> int:
     return position
 
 
+Cursor = Annotated[
+    str,
+    AfterValidator(_position),
+    # Eight bytes in base64url, of which the first bit is 0.
+    Documented({"pattern": "^[A-Za-f][A-Za-z0-9_-]{9}[AEIMQUYcgkosw048]$"}),
+]
+
+
 class AuditFilter(Schema):
     """Which entries are meant. Criteria that are left out leave nothing out."""
 
@@ -51,9 +65,7 @@ class AuditFilter(Schema):
         default=None,
         description="The beginning of who did it: `key:0a1b2c3d4e5f`, `cli:`, `signal:`.",
     )
-    change: Changes | None = Field(
-        default=None, description="What was done: one, or several with commas between."
-    )
+    change: Changes | None = Field(default=None, description="What was done.")
     subject: Annotated[Line, Field(min_length=1, max_length=330)] | None = Field(
         default=None,
         description="To what: an attempt's, a key's or a bulk's id, or `platform/account`.",
@@ -77,9 +89,7 @@ class AuditQuery(AuditFilter):
     """A page of the entries that are meant."""
 
     limit: Whole = Field(default=50, ge=1, le=MAX_LIMIT, description="Entries on a page.")
-    cursor: Annotated[str, Field(max_length=20), AfterValidator(_position)] | None = Field(
-        default=None, description="The `nextCursor` of a page."
-    )
+    cursor: Cursor | None = Field(default=None, description="The `nextCursor` of a page.")
 
     @property
     def before(self) -> int | None:
@@ -109,10 +119,13 @@ class AuditPage(Schema):
 @blueprint.get("/v1/audit")
 @requires(Role.OPERATOR)
 @operation(
+    operation_id="listAuditEntries",
     summary="Read who changed what, newest first",
+    description="Every act of a person or a key, and every change of the configuration. Nothing is "
+    "ever changed in it.",
     query=AuditQuery,
     answers={200: AuditPage},
-    tag="history",
+    tag="audit",
 )
 @takes_slot
 def listing() -> Response:

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from app.domain.attempts import State
 from app.schemas.attempts import sees_personal
-from app.schemas.fields import Schema
+from app.schemas.fields import Id, Schema, example
 from app.schemas.filters import AttemptFilter
 from app.service import Service
 from app.steps import bulk, history
@@ -39,6 +39,8 @@ _MOST_LISTED = 100
 class BulkRequest(AttemptFilter):
     """Which attempts are meant. Nothing but `all` means all of them."""
 
+    model_config = example(state=["dead"], challengeId=11664, dryRun=True)
+
     dry_run: bool = Field(default=False, description="Only count.")
     all: bool = Field(default=False, description="Yes, every attempt whose state allows it.")
 
@@ -53,7 +55,7 @@ class BulkCount(Schema):
 class BulkJob(Schema):
     """One act on many attempts, and how far it is."""
 
-    id: str
+    id: Id
     act: OperatorAction
     progress: Progress
     by: str = Field(description="Who began it; timelines of the attempts say the same.")
@@ -80,12 +82,13 @@ class BulkJobs(Schema):
 @blueprint.post("/v1/attempts/replay")
 @requires(Role.OPERATOR)
 @operation(
+    operation_id="replayAttempts",
     summary="Owe many attempts to Gameball again",
     description="Answers 202 with a job that goes on by itself, also after a restart. With `dryRun`"
     " it answers 200 with how many are meant, and does nothing.",
     body=BulkRequest,
     answers={200: BulkCount, 202: BulkJob},
-    tag="history",
+    tag="bulk",
 )
 @reads_history
 def replay_many() -> Response:
@@ -95,12 +98,13 @@ def replay_many() -> Response:
 @blueprint.post("/v1/attempts/cancel")
 @requires(Role.OPERATOR)
 @operation(
+    operation_id="cancelAttempts",
     summary="Withdraw many attempts that are not paid yet",
     description="Answers 202 with a job that goes on by itself, also after a restart. With `dryRun`"
     " it answers 200 with how many are meant, and does nothing.",
     body=BulkRequest,
     answers={200: BulkCount, 202: BulkJob},
-    tag="history",
+    tag="bulk",
 )
 @reads_history
 def cancel_many() -> Response:
@@ -109,7 +113,13 @@ def cancel_many() -> Response:
 
 @blueprint.get("/v1/bulk")
 @requires(Role.VIEWER)
-@operation(summary="List the newest bulk jobs", answers={200: BulkJobs}, tag="history")
+@operation(
+    operation_id="listBulkJobs",
+    summary="List the newest bulk jobs",
+    description="At most a hundred, the newest first.",
+    answers={200: BulkJobs},
+    tag="bulk",
+)
 @takes_slot
 def listing() -> Response:
     with service().people.read() as connection:
@@ -120,10 +130,12 @@ def listing() -> Response:
 @blueprint.get("/v1/bulk/<uuid:job_id>")
 @requires(Role.VIEWER)
 @operation(
+    operation_id="getBulkJob",
     summary="How far is a bulk job?",
+    description="Ask again until `progress` says that it is over.",
     answers={200: BulkJob},
     problems=("unknown",),
-    tag="history",
+    tag="bulk",
 )
 @takes_slot
 def one(job_id: UUID) -> Response:
@@ -135,10 +147,12 @@ def one(job_id: UUID) -> Response:
 @blueprint.post("/v1/bulk/<uuid:job_id>/stop")
 @requires(Role.OPERATOR)
 @operation(
+    operation_id="stopBulkJob",
     summary="Stop a bulk job; what it did stays done",
+    description="A job that is over already is answered as it is.",
     answers={200: BulkJob},
     problems=("unknown",),
-    tag="history",
+    tag="bulk",
 )
 def stop(job_id: UUID) -> Response:
     by, now = caller().named, service().now()

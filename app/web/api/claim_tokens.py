@@ -13,7 +13,13 @@ from itsdangerous import BadData, TimestampSigner, URLSafeTimedSerializer
 from pydantic import Field, ValidationError
 
 from app.domain.clock import new_id
-from app.schemas.fields import ChallengeId, CustomerId, Email, Mobile, Schema
+from app.schemas.fields import (
+    ChallengeId,
+    CustomerId,
+    Email,
+    Mobile,
+    Schema,
+)
 from app.web.auth import WWW_AUTHENTICATE
 from app.web.problems import Problem
 

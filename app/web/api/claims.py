@@ -11,7 +11,16 @@ from pydantic import Field
 from app.domain.attempts import State
 from app.domain.rules import ClaimHints, rule_for_claim
 from app.metrics import CLAIMS
-from app.schemas.fields import ChallengeId, CustomerId, Email, Mobile, Schema, Statement
+from app.schemas.fields import (
+    ChallengeId,
+    CustomerId,
+    Email,
+    Id,
+    Mobile,
+    Schema,
+    Statement,
+    example,
+)
 from app.steps import proxies
 from app.steps.claims import Claim, by_token, claim
 from app.steps.keys import Role
@@ -37,6 +46,8 @@ blueprint.record_once(lambda state: state.app.extensions.setdefault("vouch-limit
 class TokenRequest(Schema):
     """Which claim to allow, of which customer."""
 
+    model_config = example(customerId="customer-42", challengeId=11664, ttlSeconds=900)
+
     customer_id: CustomerId
     challenge_id: ChallengeId
     email: Email | None = None
@@ -56,6 +67,11 @@ class MintedToken(Schema):
 class ClaimRequest(Schema):
     """A claim: the token that allows it, and what the customer adds."""
 
+    model_config = example(
+        token="the token that your backend was given",  # noqa: S106
+        evidence={"platform": "instagram", "action": "follow"},
+    )
+
     token: str
     evidence: Statement | None = None
 
@@ -63,14 +79,20 @@ class ClaimRequest(Schema):
 class ClaimReceipt(Schema):
     """The attempt that the token made, now or before."""
 
-    attempt_id: str
+    attempt_id: Id
     state: State
+
+
+class ClaimPath(Schema):
+    """The attempt that the claim made, as the path names it."""
+
+    attempt_id: Id
 
 
 class ClaimView(Schema):
     """What a customer may know of a claim: never why."""
 
-    attempt_id: str
+    attempt_id: Id
     challenge_id: int
     state: State
     created_at: datetime
@@ -79,7 +101,10 @@ class ClaimView(Schema):
 
 @blueprint.post("/v1/claim-tokens")
 @operation(
+    operation_id="createClaimToken",
     summary="Allow one customer one claim",
+    description="For the shop's backend. Hand the token to the customer's page; it allows this one "
+    "claim.",
     answers={201: MintedToken},
     body=TokenRequest,
     problems=("malformed", "too-large", "media-type", "no-rule", "invalid"),
@@ -106,7 +131,10 @@ def mint_claim_token() -> Response:
 
 @blueprint.post("/v1/claims", provide_automatic_options=False)
 @operation(
+    operation_id="makeClaim",
     summary="Make the claim that a token allows",
+    description="For the shop's page; the token in the body is all it needs. The same token again "
+    "gives the same attempt.",
     answers={202: ClaimReceipt},
     body=ClaimRequest,
     problems=(
@@ -135,8 +163,11 @@ def make_claim() -> Response:
 
 @blueprint.get("/v1/claims/<attempt_id>", provide_automatic_options=False)
 @operation(
+    operation_id="getClaim",
     summary="What became of the claim that the bearer token made",
+    description="Send the claim token as the bearer. It never says why a check refused.",
     answers={200: ClaimView},
+    path=ClaimPath,
     problems=("token-invalid", "token-expired", "unknown", "too-many"),
     tag="claims",
     security="claimToken",
@@ -163,7 +194,13 @@ def read_claim(attempt_id: str) -> Response:
 
 @blueprint.route("/v1/claims", methods=["OPTIONS"])
 @blueprint.route("/v1/claims/<attempt_id>", methods=["OPTIONS"])
-@operation(summary="A browser's preflight", answers={204: "See the headers."}, tag="claims")
+@operation(
+    operation_id="preflight",
+    summary="A browser's preflight",
+    description="What a page of a configured origin may send.",
+    answers={204: "See the headers."},
+    tag="claims",
+)
 def preflight(attempt_id: str = "") -> Response:  # noqa: ARG001 -- part of the path
     """Tell a browser what a page may send."""
     return preflight_answer()

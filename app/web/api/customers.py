@@ -9,7 +9,7 @@ from flask import Blueprint, Response
 from pydantic import Field, ValidationError
 from sqlalchemy import Row
 
-from app.schemas.fields import CustomerId, Schema
+from app.schemas.fields import CustomerId, Id, Schema
 from app.steps import erasure
 from app.steps.keys import Role
 from app.web.api.openapi import operation
@@ -39,7 +39,7 @@ class Erasing(StrEnum):
 class Erasure(Schema):
     """What was forgotten of a customer. Nothing in it says of whom."""
 
-    id: str
+    id: Id
     state: Erasing = Field(
         description="`erasing`: a submission is in flight, or there is much. It goes on by itself, "
         "and within a minute of the last submission it is `erased`; ask again to see."
@@ -55,7 +55,10 @@ class Erasure(Schema):
 @blueprint.delete("/v1/customers/<path:customer_id>")
 @requires(Role.ADMIN)
 @operation(
+    operation_id="eraseCustomer",
     summary="Forget a customer",
+    description="Erases whatever names the customer. The ledger keeps keyed hashes, so that "
+    "nothing is earned twice. Asked again, it goes on.",
     answers={200: Erasure, 202: Erasure},
     path=Customer,
     problems=("malformed", "invalid", "unknown"),

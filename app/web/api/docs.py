@@ -27,7 +27,9 @@ _PAGE_HEADERS = {
 
 @blueprint.get("/openapi.json")
 @operation(
+    operation_id="getOpenapi",
     summary="Read this API as OpenAPI 3.1",
+    description="The document that this API is described by, written from the code that serves it.",
     answers={200: "application/json"},
     tag="developers",
     uses_storage=False,
@@ -38,7 +40,9 @@ def document() -> Response:
 
 @blueprint.get("/docs")
 @operation(
+    operation_id="getDocs",
     summary="Read this API as a page",
+    description="The same document for people. It needs no script.",
     answers={200: "text/html"},
     tag="developers",
     uses_storage=False,
@@ -50,7 +54,9 @@ def page() -> Response:
 
 @blueprint.get("/docs/style.css")
 @operation(
+    operation_id="getDocsStyle",
     summary="How the page looks",
+    description="The style sheet of `/docs`.",
     answers={200: "text/css"},
     tag="developers",
     uses_storage=False,
@@ -70,7 +76,7 @@ def _once(written: Callable[[Flask], str]) -> str:
 @lru_cache(maxsize=1)
 def _text_of(app: Flask) -> str:
     # Not jsonify: it would sort what was written in an order for readers.
-    return json.dumps(_document_of(app), indent=1)
+    return json.dumps(_document_of(app), separators=(",", ":"))
 
 
 @lru_cache(maxsize=1)

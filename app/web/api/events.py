@@ -79,12 +79,13 @@ class EventQuery(Schema):
 @blueprint.get("/v1/events")
 @requires(Role.VIEWER)
 @operation(
+    operation_id="listEvents",
     summary="Search what platforms sent, newest first",
     description="Also what fitted no rule, with the reason. Kinds of events that no rule can name "
     "are counted in `GET /v1/sources` and not kept.",
     query=EventQuery,
     answers={200: EventPage},
-    tag="history",
+    tag="events",
 )
 @takes_slot
 def listing() -> Response:
@@ -94,10 +95,12 @@ def listing() -> Response:
 @blueprint.get("/v1/events/<uuid:event_id>")
 @requires(Role.VIEWER)
 @operation(
+    operation_id="getEvent",
     summary="Read one event",
+    description="The event with what the platform sent, as long as that is kept.",
     answers={200: EventInFull},
     problems=("unknown",),
-    tag="history",
+    tag="events",
 )
 @takes_slot
 def whole_event(event_id: UUID) -> Response:

@@ -17,6 +17,7 @@ from app.schemas.fields import (
     Mobile,
     PlatformName,
     Schema,
+    example,
 )
 from app.steps import identities
 from app.steps.identities import Identity, Linked
@@ -47,6 +48,8 @@ class Account(Schema):
 class IdentityRequest(Schema):
     """The customer who has the account, and how to reach them. It replaces what was known."""
 
+    model_config = example(customerId="customer-42", handle="ada", email="ada@example.com")
+
     customer_id: CustomerId
     handle: Handle | None = None
     email: Email | None = None
@@ -74,7 +77,10 @@ class LinkedIdentity(IdentityView):
 
 @blueprint.put(_PATH)
 @operation(
+    operation_id="linkIdentity",
     summary="Link a platform account to a customer",
+    description="Releases the attempts that waited for it. 201: it was not linked before. An "
+    "account of another customer is not taken over.",
     answers={200: LinkedIdentity, 201: LinkedIdentity},
     path=Account,
     body=IdentityRequest,
@@ -104,7 +110,9 @@ def link_identity(platform: str, account_id: str) -> Response:
 
 @blueprint.get(_PATH)
 @operation(
+    operation_id="getIdentity",
     summary="Which customer an account is linked to",
+    description="Also the handle and the addresses that were sent with the link.",
     answers={200: IdentityView},
     path=Account,
     problems=_PATH_PROBLEMS,
@@ -123,7 +131,9 @@ def read_identity(platform: str, account_id: str) -> Response:
 
 @blueprint.delete(_PATH)
 @operation(
+    operation_id="unlinkIdentity",
     summary="Unlink an account",
+    description="What the account earned stays in the ledger, and is not earned again.",
     answers={204: "It is linked to nobody now."},
     path=Account,
     problems=_PATH_PROBLEMS,

@@ -1,5 +1,6 @@
 """What does our API look like, written from the code that serves it? OpenAPI 3.1."""
 
+import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -7,7 +8,7 @@ from typing import Any, Literal, TypeVar
 
 from flask import Flask
 from pydantic.alias_generators import to_camel
-from pydantic.json_schema import models_json_schema
+from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 
 from app import __version__
 from app.schemas.fields import Schema
@@ -27,8 +28,14 @@ TAGS: Mapping[str, str] = {
     "claims": "What a shop's page and its backend call when a customer says: I did this.",
     "identities": "Whose account is this? What a shop's backend calls.",
     "customers": "What a customer may ask of you: to be forgotten.",
-    "history": "What happened to whose attempt, and what a person may do about it.",
-    "operations": "What machines ask that watch. Without a key, and without a word on anybody.",
+    "attempts": "What happened to whose attempt, and what a person may do about it.",
+    "bulk": "Acts on many attempts at once, and how far they are.",
+    "events": "What platforms sent, and what it earned.",
+    "stats": "Attempts counted over time.",
+    "sources": "What was last seen of each configured source.",
+    "alerts": "What is wrong, and what was.",
+    "audit": "Who changed what.",
+    "health": "What monitoring asks. Without a key, and without a word on anybody.",
     "developers": "This document.",
 }
 
@@ -37,15 +44,17 @@ TAGS: Mapping[str, str] = {
 class Operation:
     """What a view says of itself.
 
-    ``summary``: one, or one for each method. ``answers``: by status, a shape, media types with |
+    ``operation_id``, which generated clients name their methods after, and ``summary``: one, or one
+    for each method. ``answers``: by status, a shape, media types with |
     between them, or a sentence on an answer without a body. ``problems``: kinds, or a kind and the
     status it is sent with instead of its own; what the key, the query, the body and the storage
     may come to is added to them. ``path``: what its parts may be, where that is not any text.
     """
 
+    operation_id: str | Mapping[str, str]
     summary: str | Mapping[str, str]
     answers: Mapping[int, type[Schema] | str]
-    description: str = ""
+    description: str | Mapping[str, str]
     body: type[Schema] | None = None
     query: type[Schema] | None = None
     path: type[Schema] | None = None
@@ -93,6 +102,7 @@ def document(app: Flask) -> Json:
             "version": __version__,
             "description": "Turns social actions into Gameball rewards.",
         },
+        "servers": [{"url": "/", "description": "Where this document was read."}],
         "tags": [{"name": tag, "description": TAGS.get(tag, "")} for tag in tags],
         "paths": dict(sorted(paths.items())),
         "components": {
@@ -116,24 +126,41 @@ _PROBLEM: Json = {
     "properties": {
         "type": {"type": "string", "enum": [f"/docs#{kind}" for kind in PROBLEM_TYPES]},
         "title": {"type": "string"},
-        "status": {"type": "integer"},
+        "status": {"type": "integer", "minimum": 400, "maximum": 599},
         "detail": {"type": "string", "description": "What was wrong with this request."},
         "errors": {
             "type": "array",
             "description": "Where a value is wrong: which, and why.",
             "items": {
                 "type": "object",
+                "required": ["field", "problem"],
                 "properties": {"field": {"type": "string"}, "problem": {"type": "string"}},
             },
         },
     },
+    "examples": [
+        {
+            "type": "/docs#invalid",
+            "title": PROBLEM_TYPES["invalid"].title,
+            "status": 422,
+            "detail": "See errors.",
+            "errors": [{"field": "customerId", "problem": "Field required"}],
+        }
+    ],
 }
 
 
 _RETRY_AFTER: Json = {
     "description": "Seconds to wait before it is sent again.",
-    "schema": {"type": "integer"},
+    "schema": {"type": "integer", "minimum": 0},
 }
+
+
+class _Untitled(GenerateJsonSchema):
+    """Without titles of members: they repeat the names, and generators make class names of them."""
+
+    def field_title_should_be_set(self, _schema: Any) -> bool:
+        return False
 
 
 class _Schemas:
@@ -142,7 +169,9 @@ class _Schemas:
     def __init__(self, operations: Iterable[Operation]) -> None:
         uses = {use for told in operations for use in _uses(told)}
         inputs = sorted(uses, key=lambda use: (use[0].__name__, use[1]))
-        refs, schemas = models_json_schema(inputs, by_alias=True, ref_template=_REF)
+        refs, schemas = models_json_schema(
+            inputs, by_alias=True, ref_template=_REF, schema_generator=_Untitled
+        )
         self._refs = {use: str(ref["$ref"]) for use, ref in refs.items()}
         self.components: dict[str, Json] = schemas.get("$defs", {})
         # These are spread over parameters; nothing refers to one as a whole.
@@ -151,6 +180,9 @@ class _Schemas:
             shape: self.components.pop(self._refs[shape, "validation"].split("/")[-1])
             for shape in spread
         }
+        for component in self.components.values():
+            for member in component.get("properties", {}).values():
+                _say_default(member)
 
     def ref(self, shape: type[Schema], mode: Mode) -> Json:
         return {"$ref": self._refs[shape, mode]}
@@ -166,7 +198,18 @@ class _Schemas:
     def in_path(self, path: type[Schema] | None, name: str) -> Json:
         """What a part of the path may be, and what it is."""
         parts: Json = self._spread[path]["properties"] if path else {}
-        return {key: value for key, value in parts.get(name, {}).items() if key != "title"}
+        return dict(parts.get(name, {}))
+
+
+def _say_default(member: Json) -> None:
+    """Say in words what is meant when a member of a body is left out.
+
+    openapi-typescript takes a member with a default for one that must be sent.
+    """
+    default = member.pop("default", None)
+    if default is not None:
+        said = f"If left out: `{json.dumps(default)}`."
+        member["description"] = f"{member.get('description', '')} {said}".strip()
 
 
 def _uses(told: Operation) -> Iterator[tuple[type[Schema], Mode]]:
@@ -182,12 +225,16 @@ def _routes(app: Flask) -> Iterator[Route]:
             continue
         parts = re.findall(r"<(?:([^:>]+):)?([^>]+)>", rule.rule)
         path = re.sub(r"<(?:[^:>]+:)?([^>]+)>", lambda m: f"{{{to_camel(m[1])}}}", rule.rule)
-        methods = sorted((rule.methods or set()) - {"HEAD", "OPTIONS"})
+        methods = sorted(m.lower() for m in (rule.methods or set()) - {"HEAD", "OPTIONS"})
         for method in methods:
-            name = rule.endpoint.replace(".", "_") + (f"_{method.lower()}" * (len(methods) > 1))
+            name = _of_method(told.operation_id, method)
             types = {to_camel(part): kind for kind, part in parts}
             role, reads = getattr(view, "role", None), getattr(view, "reads_history", False)
-            yield Route(path, method.lower(), name, told, role, types, reads)
+            yield Route(path, method, name, told, role, types, reads)
+
+
+def _of_method(said: str | Mapping[str, str], method: str) -> str:
+    return said if isinstance(said, str) else said[method]
 
 
 def _described(route: Route, schemas: _Schemas) -> Json:
@@ -196,8 +243,8 @@ def _described(route: Route, schemas: _Schemas) -> Json:
     security = "key" if route.role else told.security
     described: Json = {
         "operationId": route.name,
-        "summary": told.summary if isinstance(told.summary, str) else told.summary[route.method],
-        "description": " ".join(filter(None, [told.description, needs])),
+        "summary": _of_method(told.summary, route.method),
+        "description": " ".join(filter(None, [_of_method(told.description, route.method), needs])),
         "tags": [told.tag],
         "parameters": _path_parameters(route, schemas) + schemas.parameters(told.query),
         "responses": _responses(route, schemas),
@@ -231,7 +278,9 @@ def _problems(route: Route) -> dict[tuple[str, int], None]:
         *(("malformed", "too-large", "media-type", "invalid") if told.body else ()),
         *(("unauthenticated", "forbidden") if route.role else ()),
         *(("storage",) if told.uses_storage else ()),
-        *(("busy", "too-slow") if route.reads_history else ()),
+        *(("busy",) if told.tag != "webhooks" else ()),
+        *(("too-slow",) if route.reads_history else ()),
+        "fault",
     ]
     found = [
         (kind, PROBLEM_TYPES[kind].status) if isinstance(kind, str) else kind for kind in kinds
@@ -251,9 +300,15 @@ def _answer(answer: type[Schema] | str, schemas: _Schemas) -> Json:
         return {"description": text, "content": {"application/json": {"schema": schema}}}
     if "/" in answer and " " not in answer:
         types = answer.split("|")
-        content = {media_type: {"schema": {"type": "string"}} for media_type in types}
+        content = {media_type: {"schema": _schema_of(media_type)} for media_type in types}
         return {"description": " or ".join(types), "content": content}
     return {"description": answer}
+
+
+def _schema_of(media_type: str) -> Json:
+    if media_type == "application/json":
+        return {"type": "object", "additionalProperties": True}
+    return {"type": "string"}
 
 
 def _path_parameters(route: Route, schemas: _Schemas) -> list[Json]:
@@ -273,8 +328,8 @@ def _path_parameter(name: str, kind: str, schema: Json) -> Json:
 
 
 def _query_parameter(name: str, schema: Json, *, is_required: bool) -> Json:
-    """One parameter. It is left out rather than null; of several values, commas stand between."""
-    schema = {key: value for key, value in schema.items() if key != "title"}
+    """One parameter. It is left out rather than null, and repeated for several values."""
+    schema = dict(schema)
     told = schema.pop("description", None)
     if schema.get("default", ...) is None:
         del schema["default"]
@@ -283,8 +338,9 @@ def _query_parameter(name: str, schema: Json, *, is_required: bool) -> Json:
         schema = {**part, **schema}
     described: Json = {"name": name, "in": "query", "required": is_required, "schema": schema}
     told = told or schema.pop("description", None)
+    if schema.get("type") == "array":
+        described.update(style="form", explode=True)
+        told = " ".join(filter(None, [told, "Repeat it for several, or put commas between."]))
     if told:
         described["description"] = told
-    if schema.get("type") == "array":
-        described.update(style="form", explode=False)
     return described

@@ -3,13 +3,14 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
+from typing import Annotated
 
 from flask import Blueprint, Response, url_for
 from pydantic import Field
 
 from app.domain.sources import Expected, IssueKind, Seen, Subscription, issues
 from app.platforms.kit.adapter import Adapter
-from app.schemas.fields import Schema
+from app.schemas.fields import Documented, Schema
 from app.steps import proxies
 from app.steps.keys import Role
 from app.steps.sources import Unrewarded, judged_seen, reasons_of, secrets_fitted
@@ -40,7 +41,7 @@ class LastRefusal(Schema):
     """The last callback or handshake that was refused; anyone can cause one."""
 
     at: datetime
-    kind: str = Field(description="forged, malformed or too-large.")
+    kind: Annotated[str, Documented({"enum": ["forged", "malformed", "too-large"]})]
     reason: str = Field(description="Why, without anything that was sent.")
     in_a_row: int = Field(description="How many were refused since the last that was believed.")
 
@@ -132,10 +133,11 @@ class Sources(Schema):
 @blueprint.get("/v1/sources")
 @requires(Role.VIEWER)
 @operation(
+    operation_id="listSources",
     summary="List the configured sources, what was last seen of each, and what is wrong",
     description="What came in the last second or two may be missing: it is written down together.",
     answers={200: Sources},
-    tag="history",
+    tag="sources",
 )
 @takes_slot
 def sources() -> Response:

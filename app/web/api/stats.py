@@ -25,6 +25,8 @@ blueprint = Blueprint("stats", __name__)
 MAX_POINTS = 1_000
 _USUAL_POINTS = {Per.HOUR: 48, Per.DAY: 30}
 
+_NOT_SPLIT = {"state": None, "challenge_id": None, "source": None}
+
 Dimensions = Annotated[tuple[By, ...], Field(min_length=1), BeforeValidator(comma_separated)]
 
 
@@ -32,9 +34,7 @@ class StatsQuery(Schema):
     """Which span to count, how finely, and split by what."""
 
     per: Per = Field(default=Per.DAY, description="How long a point in time is, in UTC.")
-    by: Dimensions = Field(
-        default=tuple(By), description="What the counts are split by, with commas between."
-    )
+    by: Dimensions = Field(default=tuple(By), description="What the counts are split by.")
     from_at: Moment | None = Field(
         default=None, alias="from", description="Made then or later; else 30 days or 48 hours."
     )
@@ -55,10 +55,10 @@ class Count(Schema):
     """How many attempts of one kind were made in one hour or on one day."""
 
     at: datetime = Field(description="When the hour or day begins.")
-    state: State | None = Field(default=None, description="If asked for: the state they are in.")
-    challenge_id: int | None = Field(default=None, description="If asked for.")
+    state: State | None = Field(description="Null unless `by` has `state`.")
+    challenge_id: int | None = Field(description="Null unless `by` has `challenge`.")
     source: str | None = Field(
-        default=None, description="If asked for; null for claims that no source confirmed."
+        description="Null unless `by` has `source`, and for claims that no source confirmed."
     )
     count: int
 
@@ -75,10 +75,13 @@ class Stats(Schema):
 @blueprint.get("/v1/stats")
 @requires(Role.VIEWER)
 @operation(
+    operation_id="getStats",
     summary="Count attempts over time",
+    description="By hour or by day, at most 1000 of them. Hours and days without attempts are left "
+    "out.",
     query=StatsQuery,
     answers={200: Stats},
-    tag="history",
+    tag="stats",
 )
 @takes_slot
 def counts() -> Response:
@@ -87,7 +90,9 @@ def counts() -> Response:
     by = tuple(dict.fromkeys(query.by))
     with service().people.read() as connection:
         found = stats.counts(connection, from_at, to_at, query.per, by)
-    items = [Count(**{**row._asdict(), "at": stats.starts_at(row.at)}) for row in found]
+    items = [
+        Count(**{**_NOT_SPLIT, **row._asdict(), "at": stats.starts_at(row.at)}) for row in found
+    ]
     return reply(Stats(per=query.per, from_at=from_at, to_at=to_at, items=items))
 
 
