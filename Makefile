@@ -18,6 +18,14 @@ ON_LOWEST := tests/packaging/test_private_names.py tests/packaging/test_bounds.p
 	tests/server/test_gunicorn_insides.py tests/storage/test_database.py tests/storage/test_timeouts.py \
 	tests/storage/test_pipeline.py tests/storage/test_failures.py
 
+# A worker keeps to the files it began with: what the tests of a module share is made once.
+PYTEST := $(BIN)/python -m pytest -n 2 -q
+# Counting lines takes as long again, so that it is asked for, as CI does.
+QUICK  := $(PYTEST) --dist worksteal -m 'not hard' $(if $(COVERAGE),--cov --cov-report=term)
+
+# Compiled once, whatever the environment says: hundreds of the tests' processes import the same.
+export PYTHONDONTWRITEBYTECODE :=
+
 .DEFAULT_GOAL := help
 .PHONY: help setup demo serve test quick hard clients oldest lowest sdk payloads check format bench wheel clean
 
@@ -37,16 +45,16 @@ demo: setup ## Everything on this machine, no account needed (ONCE=1: exit by it
 serve: setup ## The service with config/vouch.toml
 	$(BIN)/vouch serve
 
-test: setup ## Every test, on SQLite and PostgreSQL: the hard ones by themselves, then the rest
+test: setup ## Every test, on SQLite and PostgreSQL: the hard ones, then the rest (COVERAGE=1: count)
 	@hard=0; \
-	$(BIN)/python -m pytest -n 2 -q -m hard || { hard=1; export FAILED_BEFORE="$$FAILED_BEFORE the hard tests;"; }; \
-	$(BIN)/python -m pytest -n 2 -q -m 'not hard' --cov --cov-report=term && exit $$hard
+	$(PYTEST) -m hard || { hard=1; export FAILED_BEFORE="$$FAILED_BEFORE the hard tests;"; }; \
+	$(QUICK) && exit $$hard
 
-quick: setup ## The tests without the hard ones
-	$(BIN)/python -m pytest -n 2 -q -m 'not hard'
+quick: setup ## The tests without the hard ones (COVERAGE=1: count what they run)
+	$(QUICK)
 
 hard: setup ## Only the hard ones: real processes, real kills
-	$(BIN)/python -m pytest -n 2 -q -m hard
+	$(PYTEST) -m hard
 
 clients: setup ## Only the clients: generated from the OpenAPI document, compiled and used
 	$(BIN)/python -m pytest -n 2 -q tests/clients

@@ -18,7 +18,7 @@ from app.steps import keys
 from app.steps.keys import Role
 from app.web import create_app
 from tests.conftest import MakeService
-from tests.history.conftest import SECRET, Past, follow
+from tests.web.history.conftest import SECRET, Past, follow
 
 # Each makes a few hundred requests.
 pytestmark = pytest.mark.timeout(400)

@@ -1,7 +1,8 @@
 """Does a receiver read what was meant, and can it tell that it was us?"""
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
+from typing import Self
 
 import pytest
 from pydantic import SecretStr
@@ -16,9 +17,21 @@ WEBHOOK = Receiver(
     name="on-call", url=SecretStr("https://alerts.example/"), secret=SecretStr(SECRET)
 )
 SLACK = Receiver(name="chat", kind=ReceiverKind.SLACK, url=SecretStr("https://hooks.example/T0/B0"))
-# The library believes only what was signed just now.
-NOW = datetime.now(UTC)
+NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 TOLD = AlertText("id-1", "raised", "source_silent", "x", "it is <silent> & ü", NOW, None)
+
+
+class _At(datetime):
+    """What the library takes for the time: it believes only what was signed just now."""
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> Self:
+        return cls.fromtimestamp(NOW.timestamp(), tz)
+
+
+@pytest.fixture(autouse=True)
+def _now(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("standardwebhooks.webhooks.datetime", _At)
 
 
 def test_a_webhook_is_signed_so_that_the_specifications_own_library_believes_it() -> None:

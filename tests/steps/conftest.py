@@ -13,6 +13,9 @@ from tests.conftest import NewDatabase
 from tests.keys import KEYS
 from tests.steps.world import World
 
+# For a matrix of what no database has a say in.
+on_sqlite = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+
 
 @pytest.fixture(scope="session")
 def shared_postgres(new_postgres: NewDatabase) -> Iterator[Database]:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from app.steps import keys
 from app.steps.keys import INCLUDES, KeyHolder, Role
 from app.storage.tables import KeyRow
+from tests.steps.conftest import on_sqlite
 from tests.steps.world import World
 
 
@@ -89,6 +90,7 @@ def test_a_key_with_one_letter_changed_opens_nothing(world: World) -> None:
         assert held(world, key[:position] + letter + key[position + 1 :]) is None
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     "junk",
     [

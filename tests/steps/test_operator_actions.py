@@ -10,6 +10,7 @@ from app.domain.attempts import CANCELLABLE, REPLAYABLE, State
 from app.domain.clock import new_id
 from app.steps.forwarding import StartedSubmission, must_look_first
 from app.steps.operator_actions import NotAllowed
+from tests.steps.conftest import on_sqlite
 from tests.steps.world import AT_LEAST, FOLLOW, LEASE, World
 
 NOBODY = "00000000-0000-7000-8000-000000000000"
@@ -61,6 +62,7 @@ def test_what_may_be_replayed_is_owed_again(world: World, state: State) -> None:
     assert len(world.awards()) == 1
 
 
+@on_sqlite
 @pytest.mark.parametrize("state", sorted(set(State) - REPLAYABLE))
 def test_nothing_else_may_be_replayed(world: World, state: State) -> None:
     attempt_id = put_into(world, state)
@@ -200,6 +202,7 @@ def test_what_is_held_may_be_cancelled_and_earned_anew(world: World) -> None:
     assert again[0].states == (State.HELD,)
 
 
+@on_sqlite
 @pytest.mark.parametrize("state", sorted(set(State) - CANCELLABLE))
 def test_nothing_else_may_be_cancelled(world: World, state: State) -> None:
     attempt_id = put_into(world, state)

@@ -6,10 +6,10 @@ import pytest
 
 from app.service import Service
 from app.steps.keys import Role
-from app.web import create_app
 from app.web.limits import Buckets, Limits
 from tests.clock import Clock
 from tests.conftest import MakeService
+from tests.web.applications import app_over
 from tests.web.shop import Shop, new_key
 
 SECRETS = {"VOUCH_SECRET_KEYS": "newest-key-of-the-tests", "TWITCH_SECRET": "a-twitch-secret"}
@@ -88,7 +88,7 @@ def open_shop(make_service: MakeService, clock: Clock) -> OpenShop:
 
     def open_one(config: str | Service = CONFIG, **env: str) -> Shop:
         service = make_service(config, **SECRETS | env) if isinstance(config, str) else config
-        app = create_app(service)
+        app = app_over(service)
         app.extensions["vouch-limits"] = Limits(
             Buckets(clock.nanoseconds), Buckets(clock.nanoseconds)
         )

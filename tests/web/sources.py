@@ -14,7 +14,6 @@ from app.storage.tables import AttemptRow, AwardRow, EventRow, TransitionRow
 from tests.cli.conftest import is_secret
 from tests.conftest import MakeService
 
-EXAMPLES = [(name, example) for name in sorted(adapters()) for example in templates(name)]
 SOURCES = {name: example_source(name)["name"] for name in sorted(adapters())}
 
 

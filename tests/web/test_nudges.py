@@ -15,10 +15,10 @@ from app.platforms.kit.callback import Example
 from app.platforms.kit.examples import templates
 from app.service import Service
 from app.storage.errors import StorageUnavailable
-from app.web import create_app
 from tests.clock import Clock
 from tests.conftest import MakeService
 from tests.steps.world import World
+from tests.web.applications import app_over
 from tests.web.sources import kept
 
 CONFIG = """
@@ -72,7 +72,7 @@ def desk(make_service: MakeService, database_url: str, clock: Clock) -> Desk:
     attempt_id = world.owed()
     world.submit(attempt_id, Outcome.ACCEPTED)
     clock.advance(5)
-    made = Desk(service, create_app(service).test_client(), world, attempt_id)
+    made = Desk(service, app_over(service).test_client(), world, attempt_id)
     service.wake_confirmer = lambda: made.woken.append("woken")
     return made
 

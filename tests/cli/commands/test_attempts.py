@@ -5,7 +5,7 @@ import io
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import Connection, insert, update
 
 from app.domain.attempts import State
-from app.domain.clock import new_id, utc_now
+from app.domain.clock import new_id
 from app.domain.events import Event
 from app.domain.evidence import Evidence
 from app.domain.rules import Rule
@@ -27,7 +27,7 @@ from app.storage.tables import AttemptRow, SubmissionRow
 from tests.cli.conftest import Vouch
 from tests.keys import KEYS
 
-NOW = utc_now()
+NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 RULE = Rule(challenge_id=7, platform="somewhere", action="follow")
 EVENT = Event(
     source="here",

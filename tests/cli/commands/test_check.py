@@ -33,18 +33,29 @@ evidence = "claimed"
 """
 
 
-@pytest.fixture
-def sandbox() -> Iterator[SandboxServer]:
-    settings = SandboxSettings(campaigns=(Campaign(1), Campaign(2), Campaign(3)))
-    with SandboxServer(settings) as server:
+CAMPAIGNS = SandboxSettings(campaigns=(Campaign(1), Campaign(2), Campaign(3)))
+
+
+@pytest.fixture(scope="module")
+def gameball() -> Iterator[SandboxServer]:
+    """For tests that only let it be asked."""
+    with SandboxServer(CAMPAIGNS) as server:
         yield server
 
 
 @pytest.fixture
-def _ready(monkeypatch: pytest.MonkeyPatch, sandbox: SandboxServer, sqlite_url: str) -> None:
+def sandbox(monkeypatch: pytest.MonkeyPatch, _ready: None) -> Iterator[SandboxServer]:
+    """For tests that change it, or count its calls."""
+    with SandboxServer(CAMPAIGNS) as server:
+        monkeypatch.setenv("GAMEBALL_BASE_URL", server.url)
+        yield server
+
+
+@pytest.fixture
+def _ready(monkeypatch: pytest.MonkeyPatch, gameball: SandboxServer, sqlite_url: str) -> None:
     """An environment in which nothing is wrong."""
     for name, value in {
-        "GAMEBALL_BASE_URL": sandbox.url,
+        "GAMEBALL_BASE_URL": gameball.url,
         "GAMEBALL_API_KEY": "sandbox-api-key",
         "GAMEBALL_SECRET_KEY": "sandbox-secret-key",
         "VOUCH_SECRET_KEYS": "a-key-of-more-than-sixteen",

@@ -439,11 +439,10 @@ def test_a_secret_is_never_printed(run: Vouch, platform: str) -> None:
         (("--set", "tolerance_seconds=-1", "--method", "GET"), "tolerance_seconds: "),
     ],
 )
-@any_platform
 def test_what_is_asked_wrongly_is_a_usage_error(
-    run: Vouch, platform: str, arguments: tuple[str, ...], told: str
+    run: Vouch, arguments: tuple[str, ...], told: str
 ) -> None:
-    result = run("verify", platform, *arguments)
+    result = run("verify", PLATFORMS[0], *arguments)
 
     assert result.exit_code == 2
     assert told in result.stderr

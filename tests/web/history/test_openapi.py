@@ -21,8 +21,8 @@ from app.steps.keys import Role
 from app.web import create_app
 from app.web.api import audit, openapi
 from app.web.problems import PROBLEM_TYPES
-from tests.history.conftest import Caller, MakeService, Past
-from tests.history.test_attempts import NO_ATTEMPT, QUERIES, READS, WRITES, CallAs
+from tests.web.history.conftest import Caller, MakeService, Past
+from tests.web.history.test_attempts import NO_ATTEMPT, QUERIES, READS, WRITES, CallAs
 
 OTHERS = (
     "/healthz",

@@ -12,8 +12,9 @@ from app.steps import bulk
 from app.steps.keys import Role
 from app.storage.errors import StorageUnavailable
 from app.worker.chores import Chores
-from tests.history.conftest import Caller, Past
-from tests.history.test_attempts import NO_ATTEMPT, ids, problem
+from tests.conftest import on_sqlite
+from tests.web.history.conftest import Caller, Past
+from tests.web.history.test_attempts import NO_ATTEMPT, ids, problem
 
 ACTS = ("replay", "cancel")
 ALLOWED = {"replay": REPLAYABLE, "cancel": CANCELLABLE}
@@ -90,6 +91,7 @@ def test_everything_must_be_said(operator: Caller, past: Past, act: str) -> None
     assert said.json["done"] == 1  # type: ignore[index]
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     ("act", "state"), [(a, s) for a in ACTS for s in sorted(set(State) - ALLOWED[a])]
 )
@@ -115,6 +117,7 @@ def test_states_in_a_body_are_a_list_or_have_commas_between(
     assert answer.json == {"matched": 2, "byState": {"dead": 1, "unconfirmed": 1}}
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -135,6 +138,7 @@ def test_what_a_body_only_seems_to_say_is_refused(
     assert json.loads(answer.text)["errors"][0]["field"].split(".")[0] == name
 
 
+@on_sqlite
 @pytest.mark.parametrize("act", ACTS)
 @pytest.mark.parametrize(
     "body",
@@ -170,6 +174,7 @@ def test_a_body_that_is_no_json_is_refused(operator: Caller) -> None:
     assert problem(huge) == (413, "too-large")
 
 
+@on_sqlite
 @pytest.mark.parametrize("role", [Role.VIEWER, Role.BACKEND])
 @pytest.mark.parametrize(
     "path", ["/v1/attempts/replay", "/v1/attempts/cancel", f"/v1/bulk/{NO_ATTEMPT}/stop"]

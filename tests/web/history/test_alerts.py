@@ -13,8 +13,8 @@ from app.settings.receivers import Receiver, ReceiverKind
 from app.steps import alerts
 from app.steps.keys import Role
 from app.storage.tables import NoticeRow
-from tests.history.conftest import Caller
-from tests.history.test_attempts import problem
+from tests.web.history.conftest import Caller
+from tests.web.history.test_attempts import problem
 
 CHAT = Receiver(name="chat", kind=ReceiverKind.SLACK, url=SecretStr("https://hooks.example/T0"))
 

@@ -22,8 +22,9 @@ from app.steps.identities import Identity, link
 from app.steps.keys import Role
 from app.steps.ledger import Award, enter
 from app.storage.tables import BarRow
-from tests.history.conftest import NOW, Caller, Past
-from tests.history.test_history import CRITERIA, receive_follow, submit
+from tests.conftest import on_sqlite
+from tests.web.history.conftest import NOW, Caller, Past
+from tests.web.history.test_history import CRITERIA, receive_follow, submit
 
 CallAs = Callable[[Role], Caller]
 NO_ATTEMPT = "01a20846-fe00-7673-add3-699c3cdd6958"
@@ -60,6 +61,7 @@ def problem(answer: TestResponse) -> tuple[int, str]:
 # Who may
 
 
+@on_sqlite
 @pytest.mark.parametrize("path", READS)
 @pytest.mark.parametrize(
     ("role", "may"),
@@ -75,6 +77,7 @@ def test_history_is_read_by_viewers_and_those_above(
         assert problem(answer) == (403, "forbidden")
 
 
+@on_sqlite
 @pytest.mark.parametrize("path", WRITES)
 @pytest.mark.parametrize(
     ("role", "may"),
@@ -88,6 +91,7 @@ def test_attempts_are_changed_by_operators_and_those_above(
     assert (answer.status_code == 403) is not may
 
 
+@on_sqlite
 @pytest.mark.parametrize("key", ["", "junk", "vouch_000000000000_x", "ünï", "a b"])
 @pytest.mark.parametrize("path", READS)
 def test_nobody_reads_without_a_key_of_ours(
@@ -268,6 +272,7 @@ JUNK_CURSORS = (
 )
 
 
+@on_sqlite
 @pytest.mark.parametrize("cursor", JUNK_CURSORS)
 def test_a_cursor_that_we_did_not_give_is_refused(viewer: Caller, cursor: str) -> None:
     answer = viewer.get("/v1/attempts", cursor=cursor)
@@ -276,6 +281,7 @@ def test_a_cursor_that_we_did_not_give_is_refused(viewer: Caller, cursor: str) -
     assert json.loads(answer.text)["errors"][0]["field"] == "cursor"
 
 
+@on_sqlite
 @settings(
     max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -291,6 +297,7 @@ def test_no_query_makes_a_fault(viewer: Caller, query: dict[str, str]) -> None:
     assert viewer.get("/v1/attempts", **query).status_code in (200, 400)
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -342,6 +349,7 @@ def test_a_value_that_cannot_be_is_refused_by_its_name(
     assert json.loads(answer.text)["errors"][0]["field"].split(".")[0] == name
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     "name", ["customer", "customer_id", "from_at", "fromAt", "wanted", "sort", "email"]
 )
@@ -375,6 +383,7 @@ def test_a_list_with_a_value_that_is_none_is_refused(viewer: Caller, query: str)
     assert problem(viewer.get(f"/v1/attempts?{query}")) == (400, "invalid")
 
 
+@on_sqlite
 @pytest.mark.parametrize("query", ["accountId=%ff", "q=a%C3%28", "%ff=1"])
 def test_a_query_that_is_not_utf_8_is_refused(viewer: Caller, query: str) -> None:
     answer = viewer.get(f"/v1/attempts?{query}")
@@ -444,6 +453,7 @@ def test_what_is_no_attempt_is_not_found(viewer: Caller, attempt_id: str) -> Non
 # What a person may do
 
 
+@on_sqlite
 @pytest.mark.parametrize("state", State)
 def test_what_has_no_hope_or_no_proof_of_a_reward_can_be_replayed(
     service: Service, operator: Caller, past: Past, state: State
@@ -464,6 +474,7 @@ def test_what_has_no_hope_or_no_proof_of_a_reward_can_be_replayed(
     assert woken
 
 
+@on_sqlite
 @pytest.mark.parametrize("state", State)
 def test_what_is_not_paid_can_be_cancelled(operator: Caller, past: Past, state: State) -> None:
     attempt_id = past.attempt(state)

@@ -10,10 +10,10 @@ from app.domain.attempts import State
 from app.service import Service
 from app.steps.keys import Role
 from tests.clock import Clock
-from tests.history.conftest import NOW, Caller, Past
-from tests.history.test_attempts import CallAs
-from tests.history.test_history import receive_follow
 from tests.steps.world import World
+from tests.web.history.conftest import NOW, Caller, Past
+from tests.web.history.test_attempts import CallAs
+from tests.web.history.test_history import receive_follow
 
 STATEMENT, COUPON, HANDLE = "i did it, jane", "SUMMER-OF-JANE", "jane_doe"
 

@@ -12,7 +12,7 @@ from app.domain.confirmation import Proof
 from app.service import Service
 from app.steps import confirmation
 from app.storage.tables import GRANTS
-from tests.history.conftest import NOW, Caller, Past
+from tests.web.history.conftest import NOW, Caller, Past
 
 
 @pytest.fixture

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from app.domain.attempts import State
-from tests.history.conftest import NOW, Caller, Clock, Past
-from tests.history.test_attempts import problem
+from tests.conftest import on_sqlite
+from tests.web.history.conftest import NOW, Caller, Clock, Past
+from tests.web.history.test_attempts import problem
 
 
 def test_counts_are_per_day_and_split_by_state_challenge_and_source(
@@ -93,6 +94,7 @@ def test_the_usual_span_ends_now(
     assert sum(item["count"] for item in stats["items"]) == 1
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     "query",
     [

@@ -12,8 +12,9 @@ from app.domain.attempts import State
 from app.schemas.export import Format, chunks
 from app.service import Service
 from app.steps.keys import Role
-from tests.history.conftest import NOW, Caller, Past
-from tests.history.test_attempts import problem
+from tests.conftest import on_sqlite
+from tests.web.history.conftest import NOW, Caller, Past
+from tests.web.history.test_attempts import problem
 
 HEADER = (
     "id,state,reason,customerId,challengeId,source,platform,action,accountId,target,evidence,"
@@ -77,6 +78,7 @@ def test_an_export_of_nothing_is_a_header(viewer: Caller) -> None:
     assert viewer.get("/v1/attempts/export", format="ndjson").text == ""
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     "start",
     [
@@ -93,6 +95,7 @@ def test_a_cell_is_never_a_formula(viewer: Caller, past: Past, start: str) -> No
     assert row["target"] == f"safe{start}"
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     ("text", "cell"),
     [
@@ -115,6 +118,7 @@ def test_no_formula_begins_where_another_language_begins_a_cell(
     assert row["reason"] == cell
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     "number", ["+447911123456", "+44 (0)20 7946 0958", "+1-415-555-2671", "-1001234567890", "-1.5"]
 )
@@ -126,6 +130,7 @@ def test_a_number_stays_as_it_is(viewer: Caller, past: Past, number: str) -> Non
     assert (row["customerId"], row["reason"]) == (number, f"x;{number};{number}")
 
 
+@on_sqlite
 @pytest.mark.parametrize("number", ["-1+1", "+4479|x", "+x", "-2-3", "+1=2", "+" + "1" * 40])
 def test_what_only_begins_like_a_number_does_not(viewer: Caller, past: Past, number: str) -> None:
     past.attempt(customer_id=number)
@@ -157,6 +162,7 @@ def test_separators_quotes_and_lines_stay_inside_their_cell(viewer: Caller, past
     assert row["reason"] == told
 
 
+@on_sqlite
 @pytest.mark.parametrize("query", [{}, {"format": "xlsx"}, {"format": "csv", "limit": "1"}])
 def test_a_query_that_cannot_be_is_refused(viewer: Caller, query: dict[str, str]) -> None:
     assert problem(viewer.get("/v1/attempts/export", **query)) == (400, "invalid")

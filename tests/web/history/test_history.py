@@ -21,7 +21,7 @@ from app.steps.history import Filter
 from app.steps.identities import Identity, link
 from app.storage.hashes import hashes_of
 from app.storage.tables import EventRow
-from tests.history.conftest import NOW, Clock, Past, follow
+from tests.web.history.conftest import NOW, Clock, Past, follow
 
 # One attempt for each criterion that differs from the plain one in this and nothing else.
 CRITERIA: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {

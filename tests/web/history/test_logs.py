@@ -15,7 +15,7 @@ from app import logs
 from app.service import Service
 from app.steps.keys import Role
 from app.web import create_app
-from tests.history.conftest import Caller, follow
+from tests.web.history.conftest import Caller, follow
 
 Lines = Callable[[], list[dict[str, Any]]]
 

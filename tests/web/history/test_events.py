@@ -12,8 +12,9 @@ from app.service import Service
 from app.steps.keys import Role
 from app.steps.sources import MOST_REASONS, OTHER_REASON
 from app.storage.database import Database
-from tests.history.conftest import Caller, Clock, follow
-from tests.history.test_history import receive_follow
+from tests.conftest import on_sqlite
+from tests.web.history.conftest import Caller, Clock, follow
+from tests.web.history.test_history import receive_follow
 
 EVENT = Event(
     source="twitch",
@@ -163,6 +164,7 @@ def test_no_such_event_is_a_404(viewer: Caller) -> None:
     assert answer.status_code == 404
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     "query", [{"matched": "perhaps"}, {"cursor": "x"}, {"limit": "0"}, {"state": "due"}]
 )

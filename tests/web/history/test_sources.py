@@ -12,9 +12,10 @@ from app.platforms.kit.callback import Example, SubscriptionLease
 from app.service import Service
 from app.settings.sections import AlertsSection
 from app.steps import health, proxies
-from tests.history.conftest import Caller, Clock, follow
-from tests.history.test_history import explain, receive_follow
-from tests.history.test_metrics import anyone, scraped
+from tests.conftest import on_sqlite
+from tests.web.history.conftest import Caller, Clock, follow
+from tests.web.history.test_history import explain, receive_follow
+from tests.web.history.test_metrics import anyone, scraped
 
 __all__ = ["anyone"]
 
@@ -28,6 +29,7 @@ def listed(service: Service, viewer: Caller) -> list[Any]:
     return list(answer["items"])
 
 
+@on_sqlite
 @pytest.mark.parametrize("header", proxies.HEADERS)
 def test_a_proxy_of_which_nobody_told_us_is_told(
     service: Service, viewer: Caller, header: str

@@ -15,9 +15,10 @@ from app.steps import health
 from app.steps.health import say_alive
 from app.storage.tables import ForwardingRow
 from app.web import create_app
-from tests.history.conftest import NOW, Caller, Clock, MakeService, Past
-from tests.history.test_attempts import problem
+from tests.conftest import on_sqlite
 from tests.storage.test_writability import refusing
+from tests.web.history.conftest import NOW, Caller, Clock, MakeService, Past
+from tests.web.history.test_attempts import problem
 
 MINUTE = timedelta(minutes=1)
 PERSONAL = ("customer-1", "account-1", "jane@example.com", "+20100")
@@ -39,6 +40,7 @@ def forwarder(anyone: Caller) -> dict[str, Any]:
     return told
 
 
+@on_sqlite
 @pytest.mark.parametrize("path", ["/healthz/", "/readyz/", "/metrics/"])
 def test_what_needs_no_key_is_served_under_no_other_spelling(anyone: Caller, path: str) -> None:
     """A proxy that refuses a path from outside may not know that another one means the same."""

@@ -10,8 +10,9 @@ from app.steps import audit
 from app.steps.audit import Change
 from app.steps.keys import Role
 from app.web.api.audit import cursor_after
-from tests.history.conftest import Caller, Past
-from tests.history.test_attempts import problem
+from tests.conftest import on_sqlite
+from tests.web.history.conftest import Caller, Past
+from tests.web.history.test_attempts import problem
 
 
 def noted(service: Service, count: int) -> None:
@@ -86,6 +87,7 @@ def test_every_filter_is_a_filter_of_the_search(
     assert subjects(operator.get("/v1/audit", **query)) == expected
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     "query",
     [

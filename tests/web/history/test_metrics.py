@@ -15,9 +15,10 @@ from app.domain.attempts import State
 from app.service import Service
 from app.storage.tables import SubmissionRow
 from app.web import create_app, metrics_collector
-from tests.history.conftest import NOW, Caller, Clock, Past, follow
-from tests.history.test_health import forwarding
-from tests.history.test_history import submit
+from tests.conftest import on_sqlite
+from tests.web.history.conftest import NOW, Caller, Clock, Past, follow
+from tests.web.history.test_health import forwarding
+from tests.web.history.test_history import submit
 
 Samples = dict[tuple[str, tuple[str, ...]], float]
 
@@ -137,6 +138,7 @@ def test_events_are_counted_by_source_and_outcome(service: Service, anyone: Call
     assert scraped(anyone)[key] == before + 1
 
 
+@on_sqlite
 @pytest.mark.parametrize("accept", ["application/openmetrics-text; version=junk", "\x7f", "*/*"])
 def test_no_accept_header_makes_a_fault(anyone: Caller, accept: str) -> None:
     assert anyone.client.get("/metrics", headers={"Accept": accept}).status_code == 200

@@ -24,9 +24,9 @@ from app.steps.intake import new_attempt
 from app.steps.keys import Role
 from app.storage.database import Database
 from app.storage.tables import AttemptRow
-from app.web import create_app
 from tests.conftest import NewDatabase, empty
 from tests.keys import KEYS
+from tests.web.applications import app_over
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 SECRET = "a-secret-that-only-twitch-knows"
@@ -174,7 +174,7 @@ def service(make_service: MakeService, database_url: str) -> Service:
 
 @pytest.fixture
 def client(service: Service) -> FlaskClient:
-    return create_app(service).test_client()
+    return app_over(service).test_client()
 
 
 @pytest.fixture

@@ -17,7 +17,8 @@ from app.steps.keys import Role
 from app.storage.errors import StorageUnavailable, TooSlow
 from app.web import create_app
 from app.web.reading_slots import EXTENSION, ReadingSlots, ShortSwitches
-from tests.history.conftest import Caller, Past
+from tests.conftest import on_sqlite
+from tests.web.history.conftest import Caller, Past
 from tests.web.shop import problem
 
 READS = ["/v1/attempts", "/v1/stats", "/v1/sources", "/v1/bulk", "/v1/alerts"]
@@ -55,6 +56,7 @@ def test_whatever_a_viewer_reads_takes_a_turn(service: Service) -> None:
     assert all(getattr(view, "reads_history", False) for view in read_by_viewers)
 
 
+@on_sqlite
 @pytest.mark.usefixtures("hasty")
 @pytest.mark.parametrize("path", [*READS, EXPORT])
 def test_whoever_finds_no_turn_is_told_to_come_again(
