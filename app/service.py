@@ -12,6 +12,7 @@ from pathlib import Path
 import structlog
 
 from app.domain.clock import utc_now
+from app.domain.confirmation import ConfirmationPolicy
 from app.domain.events import Event
 from app.domain.nudges import Nudge
 from app.domain.rules import earned_by
@@ -29,7 +30,6 @@ from app.settings.environment import (
 from app.settings.errors import ConfigurationError, Mistake
 from app.steps import nudging
 from app.steps.audit import Change, record
-from app.steps.confirmation import ConfirmationPolicy
 from app.steps.forwarding import ForwardingPolicy
 from app.steps.intake import Arrival, Receipt, receive
 from app.steps.joining import Joining

@@ -4,6 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from itertools import accumulate, chain, repeat
+
+# The default of `window_at_least`.
+_CLOCKS_DIFFER_SECONDS = 30.0
+# How long after a nudge to look once more: Gameball may say what its reads do not show yet.
+_AFTER_A_NUDGE_SECONDS = (3.0, 15.0)
 
 
 class Proof(StrEnum):
@@ -308,3 +314,55 @@ _HOW = {
     Proof.ACTIVITY: "Gameball shows the reward among the customer's activities",
     Proof.PUSH: "Gameball's webhook said so, and what it lets us read neither shows nor denies it",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class ConfirmationPolicy:
+    """When to look at what became of an accepted attempt; the last delay repeats.
+
+    ``settle_seconds``: after a submission's end, a grant is surely visible by then.
+    """
+
+    delays: Sequence[float]
+    give_up_seconds: float
+    settle_seconds: float
+    lease_seconds: float
+
+    def next_look(
+        self, accepted_at: datetime, now: datetime, nudged_at: datetime | None = None
+    ) -> datetime:
+        """The first time of the schedule that is still to come, and one at the very end.
+
+        Sooner after a nudge, a few times.
+        """
+        end = accepted_at + timedelta(seconds=self.give_up_seconds)
+        times = accumulate(chain(self.delays, repeat(self.delays[-1])))
+        following = (accepted_at + timedelta(seconds=seconds) for seconds in times)
+        at = next(at for at in following if at > now)
+        at = min(at, end) if end > now else at
+        return min([at, *(soon for soon in _after_a_nudge(nudged_at) if soon > now)])
+
+    @property
+    def clocks_differ(self) -> timedelta:
+        """So much earlier than we sent it, by its own clock, Gameball may have rewarded something.
+
+        Far less than attempts at one challenge are kept apart. A reward of before that is not ours
+        would have made ours an echo.
+        """
+        return timedelta(seconds=min(_CLOCKS_DIFFER_SECONDS, self.settle_seconds / 4))
+
+    @property
+    def together_seconds(self) -> float:
+        """So much earlier, an attempt is looked at with another of its customer."""
+        return self.delays[0] / 5
+
+    @property
+    def again_seconds(self) -> float:
+        """So soon again, and never sooner, where the pace or the account kept us from reading."""
+        return self.delays[0] / 20
+
+
+def _after_a_nudge(nudged_at: datetime | None) -> list[datetime]:
+    if nudged_at is None:
+        return []
+    return [nudged_at + timedelta(seconds=seconds) for seconds in _AFTER_A_NUDGE_SECONDS]

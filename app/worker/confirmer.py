@@ -10,10 +10,11 @@ import structlog
 from sqlalchemy import Connection
 
 from app.domain.attempts import State
+from app.domain.confirmation import ConfirmationPolicy
 from app.gameball.client import GameballClient
 from app.metrics import CONFIRMATIONS
 from app.steps import confirmation, read_rate_limit
-from app.steps.confirmation import ConfirmationPolicy, Followed
+from app.steps.confirmation import Followed
 from app.steps.read_rate_limit import ReadKind
 from app.storage.errors import StorageUnavailable
 from app.storage.listening import LOOK, Listener

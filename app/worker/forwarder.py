@@ -11,7 +11,8 @@ from app.domain.answers import Answer, Outcome, discreet
 from app.domain.confirmation import has_landed
 from app.gameball.client import GameballClient
 from app.metrics import SUBMISSION_SECONDS, SUBMISSIONS
-from app.steps import confirmation, forwarding
+from app.steps import forwarding
+from app.steps.cases import case_of
 from app.steps.confirmation import Followed
 from app.steps.forwarding import Deferred, ForwardingPolicy, StartedSubmission
 from app.steps.read_rate_limit import DOCUMENTED, ReadRateLimit
@@ -104,7 +105,7 @@ class Forwarder:
         """What Gameball shows of it; None: it cannot be known, yet or at all."""
         settle_seconds = self.policy.retries.window_at_most_seconds
         with self.database.read() as connection:
-            case = confirmation.case_of(connection, made.attempt_id, settle_seconds)
+            case = case_of(connection, made.attempt_id, settle_seconds)
         reader = Reader(
             self.database, self.read_pace, self.now, self.client.account.longest_call_seconds
         )

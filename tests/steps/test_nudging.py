@@ -9,11 +9,11 @@ import pytest
 
 from app.domain.answers import Outcome
 from app.domain.attempts import State
-from app.domain.confirmation import Grant, Look, Progress, Proof, Seen
+from app.domain.confirmation import ConfirmationPolicy, Grant, Look, Progress, Proof, Seen
 from app.domain.nudges import Nudge
 from app.domain.rules import Repeat
 from app.steps import confirmation, nudging
-from app.steps.confirmation import ConfirmationPolicy, Followed
+from app.steps.confirmation import Followed
 from app.steps.nudging import QUIET_SECONDS
 from tests.steps.world import AT_MOST, FOLLOW, World
 

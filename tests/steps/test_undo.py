@@ -17,7 +17,7 @@ from app.domain.clock import new_id
 from app.domain.events import Event
 from app.domain.evidence import Evidence
 from app.domain.rules import Repeat, Rule
-from app.steps import confirmation, operator_actions
+from app.steps import cases, operator_actions
 from app.steps.accounts import Known
 from app.steps.operator_actions import NotAllowed
 from app.steps.undo import UNDONE_BEFORE, undone_before
@@ -236,7 +236,7 @@ def test_an_undoing_makes_an_acceptance_no_younger(world: World) -> None:
 
     world.receive(undoing(world))
 
-    found = world.do(lambda c: confirmation._accepted_at(c, [attempt_id]))
+    found = world.do(lambda c: cases._accepted_at(c, [attempt_id]))
     assert found == {attempt_id: accepted_at}
 
 

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Connection, insert, select, update
 
 from app.domain.attempts import State
-from app.domain.confirmation import Progress, Proof, Seen
+from app.domain.confirmation import ConfirmationPolicy, Progress, Proof, Seen
 from app.domain.rules import Repeat
 from app.gameball.client import GameballAccount, GameballClient, Reply
 from app.sandbox.calls import SOCIAL_CHALLENGES
@@ -20,7 +20,6 @@ from app.sandbox.server import SandboxServer
 from app.sandbox.settings import Campaign, Limit
 from app.settings.sections import ReadBefore
 from app.steps import confirmation, read_rate_limit
-from app.steps.confirmation import ConfirmationPolicy
 from app.steps.forwarding import StartedSubmission
 from app.steps.read_rate_limit import ReadKind, ReadRateLimit
 from app.storage.database import Database

@@ -21,10 +21,10 @@ from hypothesis.stateful import (
 )
 
 from app.domain.attempts import TRAITS, State
+from app.domain.confirmation import ConfirmationPolicy
 from app.domain.events import Event
 from app.domain.rules import Repeat, Rule
 from app.steps import bulk, confirmation
-from app.steps.confirmation import ConfirmationPolicy
 from app.steps.forwarding import StartedSubmission
 from app.steps.history import Filter
 from app.steps.operator_actions import NotAllowed, OperatorAction
