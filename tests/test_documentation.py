@@ -13,6 +13,7 @@ from app.domain.alerts import AlertKind
 from app.platforms import adapters
 from app.platforms.kit.examples import example_source, templates
 from app.platforms.kit.options import SourceConfig
+from app.sandbox.scripts import SCRIPTS
 from app.settings.configuration import load_configuration
 from app.settings.environment import VARIABLES
 from app.settings.receivers import Receiver
@@ -137,6 +138,16 @@ def test_every_variable_is_documented(variable: str) -> None:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_is_documented(command: str) -> None:
     assert f"`vouch {command}" in read("README.md")
+
+
+@pytest.mark.parametrize("kind", SCRIPTS)
+def test_every_fault_of_the_sandbox_is_documented(kind: str) -> None:
+    assert f"`{kind}`" in read("docs/sandbox.md")
+
+
+@pytest.mark.parametrize("variable", ["VOUCH_URL", "VOUCH_KEY", "VOUCH_KEY_FILE"])
+def test_every_variable_of_a_client_is_documented(variable: str) -> None:
+    assert variable in read("docs/command-line.md")
 
 
 def test_every_link_between_our_pages_leads_somewhere() -> None:

@@ -31,6 +31,11 @@ def is_still_to_come(at: datetime | None, now: datetime, seconds_ahead: float) -
     return at is not None and now < at <= latest(now, seconds_ahead)
 
 
+def format_time(moment: datetime) -> str:
+    """Always in UTC and with microseconds, so that times sort as texts."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
 def new_id(now: datetime) -> str:
     """A version 7 UUID (RFC 9562, section 5.7): later ones sort after earlier ones."""
     milliseconds = _milliseconds(now)

@@ -1,9 +1,10 @@
 """Writes schemas as JSON: the one spelling of the API, its exports and the command line."""
 
 import json
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
+from app.domain.clock import format_time as format_time
 from app.schemas.fields import Schema
 
 
@@ -17,11 +18,6 @@ def as_json(schema: Schema) -> str:
     """The schema as compact JSON."""
     # pydantic's own writer raises on half a surrogate pair, which platforms do send.
     return json.dumps(as_object(schema), separators=(",", ":"))
-
-
-def format_time(moment: datetime) -> str:
-    """Always in UTC and with microseconds, so that times sort as texts."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def _plain(value: Any) -> Any:

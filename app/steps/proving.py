@@ -6,7 +6,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, Executable, Row, bindparam, or_, select, update
-from sqlalchemy.orm import aliased
 
 from app.domain.attempts import State
 from app.domain.clock import least_id
@@ -15,7 +14,7 @@ from app.steps.awards import earn
 from app.steps.holders import holders_of
 from app.steps.ledger import Award, award_of, enter, release
 from app.steps.transitions import record_transitions, transition
-from app.storage.tables import AttemptRow
+from app.storage.tables import AttemptRow, aliased
 
 # A claim and an event that are further apart are two actions. Decision 0020 has the reasons.
 ONE_ACTION_WITHIN = timedelta(days=7)

@@ -117,7 +117,8 @@ def test_every_parameter_is_whole(document: dict[str, Any]) -> None:
         assert in_path == set(re.findall(r"\{(\w+)\}", path))
         for one in operation["parameters"]:
             assert one["in"] in ("path", "query")
-            assert one["required"] is (one["in"] == "path" or one["name"] == "format")
+            is_needed = one["name"] == "format" or path == "/v1/identities"
+            assert one["required"] is (one["in"] == "path" or is_needed)
             assert one["schema"]
             assert {"type": "null"} not in one["schema"].get("anyOf", [])
 
