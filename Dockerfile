@@ -52,5 +52,5 @@ ENTRYPOINT ["vouch"]
 CMD ["serve", "--bind", "0.0.0.0:8000"]
 # Secrets come at run time, as files (<NAME>_FILE); none is in a layer, an argument or the environment. It runs with
 # nothing but its volume writable:
-#   docker run --read-only --tmpfs /tmp --cap-drop ALL --security-opt no-new-privileges \
+#   docker run -p 127.0.0.1:8000:8000 -e TWITCH_SECRET --read-only --tmpfs /tmp --cap-drop ALL --security-opt no-new-privileges \
 #     -v vouch-data:/var/lib/vouch -v ./config:/etc/vouch:ro …

@@ -7,6 +7,8 @@ BIN    := $(VENV)/bin
 OLDEST ?= /usr/bin/python3
 CONSTRAINTS ?= constraints.txt
 READY  := $(VENV)/.ready
+RUNS   := $(VENV)/.runs
+PIP    := $(BIN)/python -m pip --disable-pip-version-check
 
 # Tests that start processes, unpack files or read times: there one Python differs from the next.
 ON_OLDEST := tests/domain tests/settings tests/packaging tests/storage/test_migrate.py \
@@ -36,13 +38,20 @@ setup: $(READY) ## Make the virtual environment with everything in it
 
 $(READY): pyproject.toml $(CONSTRAINTS)
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint $(CONSTRAINTS) --editable '.[postgres,test]'
+	$(PIP) install --quiet --constraint $(CONSTRAINTS) --editable '.[postgres,test]'
+	@touch $@ $(RUNS)
+
+# Only what runs: no type checker, no PostgreSQL to test with.
+$(RUNS): pyproject.toml $(CONSTRAINTS)
+	@echo "Making $(VENV) with what Vouch runs with: about a minute the first time …"
+	@$(PYTHON) -m venv $(VENV)
+	@$(PIP) install --constraint $(CONSTRAINTS) --editable .
 	@touch $@
 
-demo: setup ## Everything on this machine, no account needed (ONCE=1: exit by itself)
+demo: $(RUNS) ## Everything on this machine, no account needed (ONCE=1: exit by itself)
 	$(BIN)/vouch demo $(if $(ONCE),--once)
 
-serve: setup ## The service with config/vouch.toml
+serve: $(RUNS) ## The service with config/vouch.toml
 	$(BIN)/vouch serve
 
 test: setup ## Every test, on SQLite and PostgreSQL: the hard ones, then the rest (COVERAGE=1: count)
@@ -61,11 +70,11 @@ clients: setup ## Only the clients: generated from the OpenAPI document, compile
 
 oldest: ## The demo and a part of the tests on the oldest Python that is promised (OLDEST=...)
 	$(OLDEST) --version
-	$(MAKE) demo ONCE=1 PYTHON=$(OLDEST) VENV=.venv-oldest
+	$(MAKE) setup demo ONCE=1 PYTHON=$(OLDEST) VENV=.venv-oldest
 	.venv-oldest/bin/python -m pytest -n 2 -q $(ON_OLDEST)
 
 lowest: ## The demo and a part of the tests with the lowest versions of what we depend on
-	$(MAKE) demo ONCE=1 VENV=.venv-lowest CONSTRAINTS=constraints-lowest.txt
+	$(MAKE) setup demo ONCE=1 VENV=.venv-lowest CONSTRAINTS=constraints-lowest.txt
 	.venv-lowest/bin/python -m pytest -n 2 -q $(ON_LOWEST)
 
 sdk: setup ## The platforms' own SDKs, fetched into a temporary folder, read our examples

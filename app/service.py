@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from pathlib import Path
 
 import structlog
 
@@ -22,12 +21,8 @@ from app.platforms.kit.callback import KeysUnavailable
 from app.platforms.kit.published import Fetcher
 from app.settings.changes import changes
 from app.settings.configuration import Configuration, load_configuration
-from app.settings.environment import (
-    Environment,
-    embedded_secret_keys,
-    secret_keys_path,
-)
-from app.settings.errors import ConfigurationError, Mistake
+from app.settings.environment import Environment
+from app.settings.errors import ConfigurationError
 from app.steps import nudging
 from app.steps.audit import Change, record
 from app.steps.forwarding import ForwardingPolicy
@@ -38,8 +33,8 @@ from app.steps.read_rate_limit import ReadKind, ReadRateLimit
 from app.steps.retention import Kept
 from app.steps.sightings import SightingsBuffer
 from app.storage.database import Database
-from app.storage.engines import sqlite_path
 from app.storage.errors import StatementFailed, StorageUnavailable
+from app.storage.opening import build_database, secret_keys
 from app.storage.reading import PeoplesReads
 
 log = structlog.get_logger(__name__)
@@ -258,38 +253,5 @@ def build_service(environment: Environment, now: Callable[[], datetime] = utc_no
     )
 
 
-def build_database(environment: Environment) -> Database:
-    """Without secret keys, which a shared database must be told, it can do what needs none."""
-    keys = secret_keys(environment) if environment.is_embedded else environment.secret_keys
-    return Database(environment.database_url, secret_keys=keys)
-
-
 def worker_name() -> str:
     return f"{socket.gethostname()}:{os.getpid()}"
-
-
-def secret_keys(environment: Environment) -> tuple[str, ...]:
-    """The keys in use; beside an embedded database they are made. Raises `ConfigurationError`."""
-    if environment.secret_keys:
-        return environment.secret_keys
-    if environment.is_embedded:
-        path = _embedded_path(environment)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return embedded_secret_keys(path)
-    problem = "must be set when the database is shared: every machine needs the same keys"
-    raise ConfigurationError([Mistake("VOUCH_SECRET_KEYS", problem)])
-
-
-def known_secret_keys(environment: Environment) -> tuple[str, ...]:
-    """As `secret_keys`, but nothing is made and nothing missing is a mistake."""
-    if environment.secret_keys or not environment.is_embedded:
-        return environment.secret_keys
-    path = _embedded_path(environment)
-    return embedded_secret_keys(path) if secret_keys_path(path).is_file() else ()
-
-
-def _embedded_path(environment: Environment) -> Path:
-    try:
-        return sqlite_path(environment.database_url)
-    except ValueError as error:
-        raise ConfigurationError([Mistake("DATABASE_URL", str(error))]) from None

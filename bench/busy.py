@@ -21,10 +21,10 @@ from multiprocessing.queues import SimpleQueue
 from multiprocessing.synchronize import Event
 
 from app.domain.clock import utc_now
-from app.service import build_database
 from app.settings.environment import read_environment
 from app.steps import keys
 from app.steps.keys import Role
+from app.storage.opening import build_database
 from bench.history import build
 from bench.intake import environment_of, fresh_database, intake_requests, served
 from bench.load import answer_of

@@ -31,10 +31,10 @@ from app.sandbox.books import Books
 from app.sandbox.calls import SOCIAL_CHALLENGES
 from app.sandbox.server import SandboxServer
 from app.sandbox.settings import Limit, SandboxSettings
-from app.service import build_database
 from app.settings.environment import Environment, read_environment
 from app.steps.intake import Arrival, receive
 from app.storage.database import Database
+from app.storage.opening import build_database
 from app.storage.tables import AttemptRow
 from bench.intake import environment_of, fresh_database, prepare
 from bench.processes import family, processor_seconds

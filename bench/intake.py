@@ -35,10 +35,10 @@ from sqlalchemy import Connection, create_engine, make_url, text
 from app.domain.clock import utc_now
 from app.platforms import adapters
 from app.platforms.kit.examples import templates
-from app.service import build_database
 from app.settings.environment import read_environment
 from app.steps.identities import Identity, link
 from app.storage import migrate
+from app.storage.opening import build_database
 from bench.baselines import SECRET, webhook_command
 from bench.load import Measured, http_request, measure
 from bench.processes import family, processor_seconds, resident_mb

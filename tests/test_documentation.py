@@ -14,6 +14,7 @@ from app.domain.attempts import State
 from app.platforms import adapters
 from app.platforms.kit.examples import example_source, templates
 from app.platforms.kit.options import SourceConfig
+from app.sandbox.scripts import SCRIPTS
 from app.settings.configuration import load_configuration
 from app.settings.environment import VARIABLES
 from app.settings.receivers import Receiver
@@ -141,6 +142,16 @@ def test_every_command_is_documented(command: str) -> None:
 
 
 PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("bench/*.md")]
+
+
+@pytest.mark.parametrize("kind", SCRIPTS)
+def test_every_fault_of_the_sandbox_is_documented(kind: str) -> None:
+    assert f"`{kind}`" in read("docs/sandbox.md")
+
+
+@pytest.mark.parametrize("variable", ["VOUCH_URL", "VOUCH_KEY", "VOUCH_KEY_FILE"])
+def test_every_variable_of_a_client_is_documented(variable: str) -> None:
+    assert variable in read("docs/command-line.md")
 
 
 def test_every_link_between_our_pages_leads_somewhere() -> None:

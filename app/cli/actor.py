@@ -2,7 +2,7 @@
 
 import getpass
 
-from app.steps.keys import Role
+from app.domain.roles import Role
 
 # Whoever has the database and its keys at hand sees everything.
 AT_THE_DATABASE = Role.ADMIN

@@ -55,6 +55,18 @@ def require_free_path(bind: str) -> None:
             raise OSError(errno.EADDRINUSE, "another process listens there")
 
 
+def require_free_port(bind: str) -> None:
+    """Raise where gunicorn could not listen at ``HOST:PORT``: it would try for seconds."""
+    host, _, port = bind.rpartition(":")
+    if not port.isdecimal() or int(port) == 0:
+        return
+    with listening(bind):
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        with socket.socket(family) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host.strip("[]") or "0.0.0.0", int(port)))  # noqa: S104 -- as gunicorn does
+
+
 @contextmanager
 def listening(bind: str) -> Iterator[None]:
     """Tell of an address that cannot be had. Only around what takes it."""

@@ -1,27 +1,34 @@
 """How does a command reach the database that the environment names?"""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import click
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.service import build_database, secret_keys
-from app.settings.environment import Environment, read_environment
+from app.settings.environment import DATABASE, Environment, read_environment
 from app.storage import migrate
 from app.storage.database import Database
+from app.storage.engines import sqlite_path
 from app.storage.errors import StorageUnavailable
 from app.storage.failures import failure, is_outage
 from app.storage.hashes import hashes_if_any
+from app.storage.opening import build_database, secret_keys
 from app.storage.vault import CannotOpen
 
 _OUTDATED = "the database is not at this version: run `vouch db upgrade`"
 
 
 @contextmanager
-def open_database(environment: Environment | None = None) -> Iterator[Database]:
-    """The database, an embedded one brought up to date first."""
+def open_database(
+    environment: Environment | None = None, *, must_exist: bool = False
+) -> Iterator[Database]:
+    """The database, an embedded one brought up to date first; ``must_exist``: none is made."""
     environment = environment or read_environment()
+    if must_exist:
+        require_there(environment)
     database = build_database(environment)
     try:
         prepare(environment)
@@ -32,6 +39,23 @@ def open_database(environment: Environment | None = None) -> Iterator[Database]:
         raise click.ClickException(str(error)) from None
     finally:
         database.close()
+
+
+def require_there(environment: Environment) -> None:
+    """Refuse to look into an embedded database that nothing has made yet."""
+    if not environment.is_embedded:
+        return
+    with suppress(ValueError):
+        path = sqlite_path(environment.database_url)
+        if not path.exists():
+            raise click.ClickException(no_database(path))
+
+
+def no_database(path: Path) -> str:
+    return (
+        f"there is no database at {path.absolute()}: DATABASE_URL says where it is (now"
+        f" {'set' if os.environ.get(DATABASE) else 'not set'}); `vouch serve` makes one"
+    )
 
 
 def unanswered(error: Exception) -> click.ClickException:

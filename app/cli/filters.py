@@ -1,20 +1,17 @@
-"""Which attempts does a command mean?"""
+"""Which attempts, events or entries does a command mean? One reader of criteria for all."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
 import click
-from pydantic import ValidationError
 
-from app.cli.actor import AT_THE_DATABASE
+from app.cli.groups import Words
 from app.cli.times import FORMS, moment
 from app.domain.attempts import State
 from app.domain.evidence import Evidence
-from app.schemas.filters import AttemptFilter, AttemptQuery
-from app.steps.history import Filter
 
-_STATES = ", ".join(State)
+MAX_LIMIT = 200
 
 # An option, and the name that the API has for the same criterion.
 OPTIONS: Mapping[str, tuple[str, str]] = {
@@ -23,7 +20,7 @@ OPTIONS: Mapping[str, tuple[str, str]] = {
     "--source": ("source", "The source's name."),
     "--platform": ("platform", "Whose accounts they are."),
     "--action": ("action", "Our word for the action."),
-    "--state": ("state", f"One state, or several with commas between: {_STATES}."),
+    "--state": ("state", f"One state, or several with commas between: {', '.join(State)}."),
     "--evidence": ("evidence", f"How we know: {', '.join(Evidence)}."),
     "--account": ("accountId", "The platform account that acted."),
     "--undone": ("undone", "true: the account took the action back. false: it did not."),
@@ -35,42 +32,55 @@ OPTIONS: Mapping[str, tuple[str, str]] = {
     ),
 }
 _MOMENTS = frozenset({"from", "to"})
+_TYPES: Mapping[str, Words] = {
+    "state": Words(State),
+    "evidence": Words(Evidence),
+    "undone": Words(("true", "false")),
+}
+
+
+class InvalidValues(click.UsageError):
+    """Values that the service or a schema refused; the message names each one's option."""
+
+    def __init__(self, errors: Iterable[tuple[str, str]]) -> None:
+        super().__init__("\n".join(f"{_option(name)}: {problem}" for name, problem in errors))
 
 
 def filter_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command an option for every criterion; they arrive under the API's names."""
     for option, (name, told) in reversed(list(OPTIONS.items())):
         reads = moment if name in _MOMENTS else None
-        command = click.option(option, name, callback=reads, help=told)(command)
+        kind = _TYPES.get(name)
+        command = click.option(option, name, callback=reads, type=kind, help=told)(command)
     return command
 
 
-def wanted_filter(criteria: Mapping[str, Any]) -> Filter:
-    """Raises `click.UsageError` that names every option whose value is wrong."""
-    given: AttemptFilter = _validated(AttemptFilter, criteria)
-    return given.wanted(AT_THE_DATABASE)
+def page_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options of a page."""
+    limit = click.option(
+        "--limit",
+        type=click.IntRange(1, MAX_LIMIT),
+        default=20,
+        show_default=True,
+        help="How many.",
+    )
+    cursor = click.option("--cursor", help="The cursor that an earlier page ended with.")
+    return limit(cursor(command))
 
 
-def wanted_page(criteria: Mapping[str, Any]) -> AttemptQuery:
-    """As `wanted_filter`, with the page's limit and cursor."""
-    page: AttemptQuery = _validated(AttemptQuery, criteria)
-    return page
+def given(criteria: Mapping[str, Any]) -> dict[str, str]:
+    """The criteria that were given, as a query of the API has them."""
+    return {name: _text(value) for name, value in criteria.items() if value is not None}
 
 
-def _validated(shape: type[Any], criteria: Mapping[str, Any]) -> Any:
-    given = {name: _plain(value) for name, value in criteria.items() if value is not None}
-    try:
-        return shape.model_validate(given, by_alias=True, by_name=False)
-    except ValidationError as error:
-        details = error.errors(include_input=False, include_url=False, include_context=False)
-        raise click.UsageError("\n".join(map(_mistake, details))) from None
+def _text(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return value.isoformat() if isinstance(value, datetime) else str(value)
 
 
-def _plain(value: object) -> object:
-    return value.isoformat() if isinstance(value, datetime) else value
-
-
-def _mistake(detail: Any) -> str:
-    name = str(detail["loc"][0])
-    option = next((o for o, (other, _) in OPTIONS.items() if other == name), f"--{name}")
-    return f"{option}: {detail['msg'].removeprefix('Value error, ')}"
+def _option(name: str) -> str:
+    """The option or argument of the running command that has the API's name."""
+    context = click.get_current_context(silent=True)
+    named = [p for p in context.command.params if p.name == name] if context else []
+    return named[0].opts[0] if named else name

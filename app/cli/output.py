@@ -24,11 +24,17 @@ def print_json(value: object) -> None:
 
 def print_table(columns: Sequence[str], rows: Sequence[Mapping[str, Any]], indent: int = 0) -> None:
     """Rows under their columns' names, as wide as they need."""
+    for line in table_lines(columns, rows):
+        click.echo(" " * indent + line)
+
+
+def table_lines(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> list[str]:
     cells = [[_cell(row.get(column)) for column in columns] for row in rows]
     widths = [max(map(len, column)) for column in zip(columns, *cells, strict=True)]
-    for line in [list(columns), *cells]:
-        padded = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
-        click.echo(" " * indent + "  ".join(padded).rstrip())
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in [list(columns), *cells]
+    ]
 
 
 def print_labelled(label: str, text: str, indent: int = 2, label_width: int = 10) -> None:
@@ -47,6 +53,16 @@ def wrapped(text: str, width: int) -> list[str]:
 
 def iso(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def clock(text: str) -> str:
+    """A time of the API as a column shows it: ``2026-12-01 15:32:51Z``."""
+    return f"{text[:10]} {text[11:19]}Z"
+
+
+def to_milliseconds(text: str) -> str:
+    """A time of the API, as `iso` writes it."""
+    return f"{text[:23]}Z" if len(text) > 24 else text
 
 
 def _cell(value: object) -> str:

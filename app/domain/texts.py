@@ -3,6 +3,9 @@
 import re
 import unicodedata
 
+# Of sources and platforms: they stand in paths, tables and logs.
+NAME_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?$"
+
 # Control characters, the line and paragraph separators, halves of surrogate pairs, and what
 # Unicode calls noncharacters: they break lines and terminals, or cannot be stored. Everything else
 # is somebody's name: joiners, spaces of all scripts, marks of direction, letters and emoji that

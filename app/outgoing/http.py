@@ -5,6 +5,9 @@ Errors never name the address, which may hold a secret.
 
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
@@ -55,6 +58,19 @@ class Client:
         A redirect is returned as it is: only the operator decides where we call.
         """
         deadline = time.monotonic() + total_seconds
+        with self.stream(request, read_seconds=min(read_seconds, total_seconds)) as (head, chunks):
+            if not reads_body:
+                return head
+            return replace(head, body=_whole(chunks, most_bytes, deadline))
+
+    @contextmanager
+    def stream(
+        self, request: Request, *, read_seconds: float = READ_SECONDS
+    ) -> Iterator[tuple[Response, Iterator[bytes]]]:
+        """Send a request; the response without its body, and the body in chunks.
+
+        Raises `NoResponse`, also while the chunks are read. The caller bounds them.
+        """
         try:
             with self._session.request(
                 request.method,
@@ -62,15 +78,17 @@ class Client:
                 params=request.query or None,
                 data=request.body or None,
                 headers={"User-Agent": USER_AGENT, **request.headers},
-                timeout=(CONNECT_SECONDS, min(read_seconds, total_seconds)),
+                timeout=(CONNECT_SECONDS, read_seconds),
                 allow_redirects=False,
                 stream=True,
                 proxies=get_environ_proxies(request.url) if self._uses_proxies else None,
                 verify=self._verify or True,
             ) as response:
-                body = _body(response, most_bytes, deadline) if reads_body else b""
                 headers = {name.lower(): value for name, value in response.headers.items()}
-                return Response(response.status_code, headers, body)
+                yield (
+                    Response(response.status_code, headers, b""),
+                    response.iter_content(_CHUNK_BYTES),
+                )
         except requests.ConnectionError as error:
             raise NoResponse(_kind(error)) from None
         except (requests.RequestException, ValueError) as error:
@@ -110,10 +128,10 @@ def send(
         )
 
 
-def _body(response: requests.Response, most_bytes: int, deadline: float) -> bytes:
+def _whole(chunks: Iterator[bytes], most_bytes: int, deadline: float) -> bytes:
     body = bytearray()
     # By chunks: a server that sends a byte now and then is not within the read time-out alone.
-    for chunk in response.iter_content(_CHUNK_BYTES):
+    for chunk in chunks:
         body += chunk
         if len(body) > most_bytes:
             raise NoResponse(f"more than {most_bytes} bytes")

@@ -15,11 +15,12 @@ from app.domain.answers import Outcome
 from app.domain.attempts import State
 from app.domain.confirmation import Proof
 from app.domain.evidence import Evidence
+from app.domain.roles import INCLUDES, Role
+from app.schemas.attempt_lines import plain_number
 from app.schemas.fields import Id, Schema
 from app.steps.events import Made
 from app.steps.history import Whole
 from app.steps.holders import HeldAs
-from app.steps.keys import INCLUDES, Role
 
 MAX_DEPTH = 100
 # The role that sees what is personal; and how a field says so, also in the OpenAPI document.
@@ -305,7 +306,7 @@ def _is_within(content: object, depth: int) -> bool:
 def _attempt_fields(row: Any) -> dict[str, Any]:
     return {
         **_fields(row, Attempt, but=("claimed", "in_flight", "granted_points")),
-        "granted_points": _plain(row.granted_points),
+        "granted_points": plain_number(row.granted_points),
         "claimed": None if row.claimed is None else json.loads(row.claimed),
         "in_flight": row.lease_until is not None,
     }
@@ -319,16 +320,11 @@ def _confirmation(whole: Whole) -> Confirmation:
         granted=grant
         and Granted(
             at=grant.granted_at,
-            points=_plain(grant.points),
+            points=plain_number(grant.points),
             coupon=grant.coupon_code,
             **_fields(grant, Granted, but=("at", "points", "coupon")),
         ),
     )
-
-
-def _plain(amount: float | None) -> float | int | None:
-    """Without a fraction that is none."""
-    return int(amount) if amount is not None and amount.is_integer() else amount
 
 
 def _event(row: Any) -> Event:

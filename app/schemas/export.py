@@ -12,9 +12,9 @@ from typing import Any
 from sqlalchemy import Row
 
 from app.domain.clock import iso_utc
+from app.domain.roles import Role
 from app.schemas.attempts import Attempt, attempt
 from app.schemas.serialise import as_json, as_object
-from app.steps.keys import Role
 
 
 class Format(StrEnum):

@@ -19,8 +19,7 @@ from pydantic.alias_generators import to_camel
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from app.domain.texts import is_blank, is_written
-from app.platforms.kit.options import NAME_PATTERN
+from app.domain.texts import NAME_PATTERN, is_blank, is_written
 
 MAX_STATEMENT_BYTES = 4_000
 _WHOLE = re.compile(r"-?[0-9]{1,19}")

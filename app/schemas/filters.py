@@ -10,6 +10,8 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from app.domain.attempts import State
 from app.domain.evidence import Evidence
+from app.domain.roles import Role
+from app.schemas.attempt_lines import cursor_after as cursor_after
 from app.schemas.attempts import sees_personal
 from app.schemas.fields import (
     AccountId,
@@ -23,7 +25,6 @@ from app.schemas.fields import (
     Whole,
 )
 from app.steps.history import Filter
-from app.steps.keys import Role
 
 MAX_LIMIT = 200
 _HOW = "write an ISO 8601 date or time; a + in a URL is written %2B, and no offset means UTC"
@@ -111,11 +112,6 @@ class AttemptFilter(Schema):
             undone=self.undone,
             finds_handles=sees_personal(to),
         )
-
-
-def cursor_after(attempt_id: str) -> str:
-    """Where the page after this attempt begins. It is a position only, and gives no rights."""
-    return base64.urlsafe_b64encode(uuid.UUID(attempt_id).bytes).rstrip(b"=").decode("ascii")
 
 
 def _position(value: Any) -> str:

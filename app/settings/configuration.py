@@ -66,6 +66,17 @@ class Configuration:
             for name, adapter in self.sources.items()
         }
 
+    @property
+    def account_platforms(self) -> frozenset[str]:
+        """Every word for a platform that an event or a claim can carry."""
+        return frozenset(
+            {
+                *adapters(),
+                *(adapter.source.accounts for adapter in self.sources.values()),
+                *(rule.platform for rule in self.rules),
+            }
+        )
+
     def _named_ids(self, adapter: Adapter) -> frozenset[str]:
         """What a source and the rules that it may fulfil name by an id of its platform."""
         name, accounts = adapter.source.name, adapter.source.accounts or adapter.name
@@ -241,7 +252,13 @@ class _Validation:
         raise ValueError("write a secret as env:NAME or file:PATH, never the secret itself")
 
     def _from_environment(self, name: str) -> str:
+        """As our own secrets: the variable itself, or the file that ``<NAME>_FILE`` names."""
         secret = self.variables.get(name, "").strip()
+        path = self.variables.get(f"{name}_FILE", "").strip()
+        if secret and path:
+            raise ValueError(f"both {name} and {name}_FILE are set")
+        if path:
+            return self._from_file(path)
         if not secret:
             raise ValueError(f"the environment variable {name} is not set or empty")
         return secret

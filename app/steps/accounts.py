@@ -9,10 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Connection, and_, bindparam, delete, exists, null, or_, select, union_all
-from sqlalchemy.orm import aliased
 
 from app.steps.locks import lock_accounts
-from app.storage.tables import AccountKeyRow, AttemptRow, EventRow, IdentityRow
+from app.storage.tables import AccountKeyRow, AttemptRow, EventRow, IdentityRow, aliased
 
 Id = tuple[str, str]
 """A platform, and an id of one of its accounts."""

@@ -7,7 +7,6 @@ from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, exists, func, insert, or_, select, text, update
-from sqlalchemy.orm import aliased
 
 from app.domain.alerts import AlertKind, Judgement, Situation
 from app.domain.attempts import OUTCOMES, State
@@ -16,7 +15,7 @@ from app.domain.sources import Expected, issues
 from app.steps import health
 from app.steps.ledger import insert_new
 from app.steps.sources import judged_seen
-from app.storage.tables import AlertRow, AlertWatchRow, NoticeRow, TransitionRow
+from app.storage.tables import AlertRow, AlertWatchRow, NoticeRow, TransitionRow, aliased
 
 MAX_TEXT = 500
 # From one try to the next; then the notice is given up.

@@ -15,12 +15,11 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.orm import aliased
 
 from app.domain.answers import TREATMENTS, Outcome
 from app.domain.attempts import State
 from app.domain.clock import latest
-from app.storage.tables import AttemptRow, SubmissionRow
+from app.storage.tables import AttemptRow, SubmissionRow, aliased
 from app.storage.types import UtcDateTime
 
 # No lease is as long. Clocks of machines that are at work may differ by some of it.

@@ -83,6 +83,14 @@ def find(connection: Connection, platform: str, account_id: str) -> Any:
     return row and vault_of(connection).open_row(IDENTITIES, row)
 
 
+def of_customer(connection: Connection, customer_id: str) -> list[Any]:
+    """The links of a customer, with their contacts opened."""
+    statement = select(IdentityRow.__table__).where(IdentityRow.customer_id == customer_id)
+    vault = vault_of(connection)
+    rows = connection.execute(statement.order_by(IdentityRow.platform, IdentityRow.account_id))
+    return [vault.open_row(IDENTITIES, row) for row in rows]
+
+
 def unlink(
     connection: Connection, platform: str, account_id: str, caused_by: str, now: datetime
 ) -> bool:

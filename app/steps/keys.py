@@ -5,29 +5,14 @@ import hmac
 import secrets
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import Connection, Row, insert, select, update
 
+from app.domain.roles import INCLUDES as INCLUDES
+from app.domain.roles import Role as Role
 from app.steps.audit import Change, record
 from app.storage.tables import KeyRow
-
-
-class Role(StrEnum):
-    BACKEND = "backend"
-    VIEWER = "viewer"
-    OPERATOR = "operator"
-    ADMIN = "admin"
-
-
-# Which roles a key's role includes. A backend mints tokens and links accounts; it reads no history.
-INCLUDES: dict[Role, frozenset[Role]] = {
-    Role.BACKEND: frozenset({Role.BACKEND}),
-    Role.VIEWER: frozenset({Role.VIEWER}),
-    Role.OPERATOR: frozenset({Role.OPERATOR, Role.VIEWER}),
-    Role.ADMIN: frozenset(Role),
-}
 
 
 @dataclass(frozen=True, slots=True)

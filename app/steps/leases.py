@@ -8,11 +8,10 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, exists, select, update
-from sqlalchemy.orm import aliased
 
 from app.domain.attempts import State
 from app.steps.clock_skew import ran_out, times
-from app.storage.tables import AttemptRow
+from app.storage.tables import AttemptRow, aliased
 
 _OTHER = aliased(AttemptRow)
 # Whether a worker holds any attempt of the attempt's customer, itself included.

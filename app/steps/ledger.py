@@ -7,10 +7,10 @@ from functools import cache
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, delete, exists, literal, or_, select, true
-from sqlalchemy.dialects import postgresql, sqlite
 
 from app.domain.attempts import State
 from app.steps.accounts import accounts_of
+from app.storage import dialects
 from app.storage.bulk import insert_rows
 from app.storage.hashes import Hashes, hashes_of
 from app.storage.tables import AwardRow, BarRow
@@ -61,8 +61,7 @@ def insert_new(connection: Connection, table: Any, *returning: Any) -> Any:
 @cache
 def _insert_new(dialect_name: str, table: Any, *returning: Any) -> Any:
     """Made once each: SQLAlchemy takes as long to prepare a statement as SQLite to run it."""
-    dialect = postgresql if dialect_name == "postgresql" else sqlite
-    return dialect.insert(table).on_conflict_do_nothing().returning(*returning)
+    return dialects.insert(dialect_name, table).on_conflict_do_nothing().returning(*returning)
 
 
 def enter(connection: Connection, awards: Sequence[Award], now: datetime) -> set[str]:

@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, Executable, Row, bindparam, or_, select, text, update
-from sqlalchemy.orm import aliased
 
 from app.domain.attempts import EARNED, State
 from app.domain.clock import least_id
@@ -16,7 +15,7 @@ from app.steps.awards import earn
 from app.steps.holders import holders_of
 from app.steps.ledger import Award, award_of, enter, release
 from app.steps.transitions import record_transitions, transition
-from app.storage.tables import AttemptRow
+from app.storage.tables import AttemptRow, aliased
 from app.storage.types import UtcDateTime
 
 # A claim and an event that are further apart are two actions. Decision 0020 has the reasons.

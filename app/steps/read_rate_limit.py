@@ -8,10 +8,10 @@ from functools import cache
 from typing import Any
 
 from sqlalchemy import Connection, Row, delete, func, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from app.domain.clock import latest
 from app.steps.rate_limit import GUARD_SECONDS, is_slow_beyond, slow_step
+from app.storage import dialects
 from app.storage.tables import ReadingRow, ReadRow
 
 _WINDOWS = (1.0, 30.0)
@@ -155,8 +155,7 @@ def _locked(connection: Connection, kind: ReadKind) -> Row[Any]:
 
 @cache
 def _lock(dialect_name: str) -> Any:
-    dialect: Any = postgresql if dialect_name == "postgresql" else sqlite
-    made = dialect.insert(ReadingRow).values(slow_count=0)
+    made = dialects.insert(dialect_name, ReadingRow).values(slow_count=0)
     return made.on_conflict_do_update(
         index_elements=[ReadingRow.kind], set_={"slow_count": ReadingRow.slow_count}
     ).returning(ReadingRow.__table__)

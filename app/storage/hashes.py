@@ -7,9 +7,9 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from app.domain.texts import folded
+from app.storage.dialects import insert
 from app.storage.tables import HASH_KEYS, HashKeyRow
 from app.storage.vault import CannotOpen, derive, vault_of
 
@@ -110,9 +110,8 @@ def make_hash_key(connection: Connection, now: datetime) -> None:
     if _sealed_key(connection) is not None:
         return
     row = {"id": 1, "value": os.urandom(32), "created_at": now}
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    insert = dialect.insert(HashKeyRow).on_conflict_do_nothing()
-    connection.execute(insert, vault_of(connection).seal_row(HASH_KEYS, row))
+    statement = insert(connection.dialect.name, HashKeyRow).on_conflict_do_nothing()
+    connection.execute(statement, vault_of(connection).seal_row(HASH_KEYS, row))
 
 
 def _sealed_key(connection: Connection) -> Any:

@@ -1,7 +1,7 @@
 """What do we remember?"""
 
 from datetime import datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from sqlalchemy import (
     BigInteger,
@@ -16,10 +16,16 @@ from sqlalchemy import (
     false,
     text,
 )
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from app.domain.attempts import OUTCOMES, State
 from app.storage.types import Sealed, SealedBytes, SealedText, UtcDateTime
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+    from sqlalchemy.orm import aliased as aliased
+else:
+    from app.storage.declared import DeclarativeBase, Mapped, mapped_column
+    from app.storage.declared import aliased as aliased
 
 NAMING = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",

@@ -6,7 +6,8 @@ from typing import Any, TypeVar
 
 from flask import g, request
 
-from app.steps.keys import KeyHolder, Role, holder
+from app.domain.roles import Role
+from app.steps.keys import KeyHolder, holder
 from app.web.context import service
 from app.web.problems import Problem
 
@@ -15,19 +16,20 @@ View = TypeVar("View", bound=Callable[..., Any])
 WWW_AUTHENTICATE = {"WWW-Authenticate": 'Bearer realm="vouch"'}
 
 
-def requires(role: Role) -> Callable[[View], View]:
-    """Let only keys whose role includes ``role`` call a view."""
+def requires(*roles: Role) -> Callable[[View], View]:
+    """Let only keys whose role includes one of ``roles`` call a view."""
+    named = " or ".join(roles)
 
     def decorate(view: View) -> View:
         @wraps(view)
         def checked(*args: Any, **kwargs: Any) -> Any:
             g.caller = _caller()
-            if not g.caller.may(role):
-                raise Problem("forbidden", f"This needs a key with the role {role}.")
+            if not any(g.caller.may(role) for role in roles):
+                raise Problem("forbidden", f"This needs a key with the role {named}.")
             return view(*args, **kwargs)
 
         # Read by the OpenAPI document.
-        checked.role = role  # type: ignore[attr-defined]
+        checked.role = named  # type: ignore[attr-defined]
         return checked  # type: ignore[return-value]
 
     return decorate

@@ -15,9 +15,10 @@ import click
 import pytest
 import requests
 
-from app.cli.demo import scenario, wait
+from app.cli.demo import scenario
 from app.cli.demo.actors import Stage
 from app.cli.demo.installation import Installation, install
+from app.cli.demo.performance import wait
 from app.cli.demo.process import ServiceProcess
 from app.cli.demo.shop import Shop
 from app.cli.sources import secrets_in
@@ -92,7 +93,12 @@ def running(*options: str, until: str) -> Iterator[tuple[subprocess.Popen[str], 
 @pytest.fixture(scope="module")
 def once() -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        demo("--once"), capture_output=True, text=True, timeout=110, env=environment(), check=False
+        demo("--once", "--verbose"),
+        capture_output=True,
+        text=True,
+        timeout=110,
+        env=environment(),
+        check=False,
     )
 
 
@@ -123,6 +129,19 @@ def test_once_shows_what_was_sent_what_became_of_it_and_what_gameball_received(
     assert f"each of the {len(submissions)} awards is granted exactly once" in told
 
 
+def test_without_verbose_it_fits_a_screen_and_names_every_platform() -> None:
+    told = subprocess.run(
+        demo("--once"), capture_output=True, text=True, timeout=110, env=environment(), check=True
+    ).stdout
+
+    assert len(told.splitlines()) <= 55
+    assert all(len(line) <= 100 for line in told.splitlines())
+    assert "12 of 12 promises were kept" in told
+    assert "WebSub wants a 2xx also for a forged delivery" in told
+    for platform in PLATFORMS:
+        assert re.search(rf"\b{platform} +\d{{3}} +\d{{3}} +\d{{3}}", told)
+
+
 def test_once_is_readable_in_a_terminal(once: subprocess.CompletedProcess[str]) -> None:
     assert all(len(line) <= 100 for line in once.stdout.splitlines())
     assert "\x1b" not in once.stdout
@@ -140,7 +159,7 @@ def test_it_keeps_running_for_whoever_wants_to_try_more_until_ctrl_c(
     folder = tmp_path / "kept"
     with running("--dir", str(folder), until="--count 500") as (child, told):
         url = address(told, "Vouch")
-        for name in ("VOUCH_CONFIG", "DATABASE_URL"):
+        for name in ("VOUCH_CONFIG", "VOUCH_URL", "VOUCH_KEY"):
             monkeypatch.setenv(name, match(rf"export {name}=(\S+)", told))
         command = match(r"vouch (send \S+ \S+ --url \S+) --actor ann-1", told)
         sent = run(*command.split(), "--actor", "somebody-new")

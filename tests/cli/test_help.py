@@ -53,6 +53,33 @@ def test_the_list_names_every_command(run: Vouch) -> None:
     assert all(f"\n  {name} " in listed for name in COMMANDS)
 
 
+def test_the_list_says_of_each_command_what_its_help_says_or_less(run: Vouch) -> None:
+    for name, lazy in COMMANDS.items():
+        full = (EVERY[f"vouch {name}"].help or "").split("\n\n")[0]
+
+        assert len(lazy.summary) <= 70
+        assert lazy.summary.split()[0].strip(",:") == full.split()[0].strip(",:")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "meant"),
+    [
+        (["atempts"], "attempts"),
+        (["attempts", "lst"], "list"),
+        (["attempts", "list", "--stat", "dead"], "--state"),
+        (["attempts", "list", "--state", "grantd"], "granted"),
+        (["verify", "twich"], "twitch"),
+        (["keys", "create", "--name", "x", "--role", "admn"], "admin"),
+    ],
+)
+def test_what_was_probably_meant_is_said(run: Vouch, arguments: list[str], meant: str) -> None:
+    result = run(*arguments)
+
+    assert result.exit_code == 2
+    assert "did you mean" in result.stderr.lower()
+    assert meant in result.stderr.lower().split("did you mean")[1]
+
+
 def test_an_unknown_command_is_a_usage_error(run: Vouch) -> None:
     assert run("nonsense").exit_code == 2
 

@@ -74,3 +74,17 @@ def test_what_cannot_leave_this_machine_is_known(url: str, expected: bool) -> No
 @pytest.mark.parametrize("url", ["", "example.com", "ftp://x", "http://", "http://x:y", "http://["])
 def test_what_is_no_web_address_is_known(url: str) -> None:
     assert not is_web_address(url)
+
+
+@pytest.mark.parametrize("word", ["today", "Yesterday", "monday", "sunday"])
+def test_a_day_by_its_name_is_when_it_last_began(word: str) -> None:
+    found = moment(None, None, word)
+
+    assert found is not None
+    assert (found.hour, found.minute, found.second, found.microsecond) == (0, 0, 0, 0)
+    days = (utc_now() - found).days
+    assert 0 <= days < 7
+    if word.endswith("sunday"):
+        assert found.weekday() == 6
+    if word == "Yesterday":
+        assert days == 1

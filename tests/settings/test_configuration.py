@@ -146,6 +146,22 @@ def test_a_secret_in_a_file_is_found_beside_the_configuration(
     assert configuration.sources["twitch"].source.keys_of() == (SECRET.encode(),)
 
 
+def test_a_secret_of_the_environment_may_be_in_the_file_that_its_file_variable_names(
+    write_config: WriteConfig, tmp_path: Path
+) -> None:
+    (tmp_path / "elsewhere").write_text("a-secret-of-tests\n", "utf-8")
+    path = write_config(
+        '[[sources]]\nname = "twitch"\nplatform = "twitch"\nsecrets = ["env:TWITCH_SECRET"]\n'
+    )
+    variables = {"TWITCH_SECRET_FILE": str(tmp_path / "elsewhere")}
+
+    configuration = load_configuration(path, variables)
+
+    assert list(configuration.sources) == ["twitch"]
+    with pytest.raises(ConfigurationError, match="both TWITCH_SECRET and TWITCH_SECRET_FILE"):
+        load_configuration(path, {**variables, "TWITCH_SECRET": "another-one"})
+
+
 @pytest.mark.parametrize(
     ("written", "problem"),
     [

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import insert
 
-from app.storage.backup import CannotBackUp, back_up
+from app.storage.backup import CannotBackUp, back_up, made_at, note_moment
 from app.storage.database import Database
 from app.storage.engines import sqlite_path
 from app.storage.tables import IdentityRow
@@ -22,17 +22,30 @@ def test_the_copy_is_the_database(sqlite_url: str, tmp_path: Path) -> None:
     filled = fill(sqlite_url)
     copy = tmp_path / "copy.db"
 
-    size = back_up(sqlite_path(sqlite_url), copy)
+    size = back_up(sqlite_path(sqlite_url), copy, START)
 
     assert contents(f"sqlite:///{copy}") == filled
     assert size > 0
+
+
+def test_the_copy_carries_its_moment_until_that_is_taken_away(
+    sqlite_url: str, tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy.db"
+
+    back_up(sqlite_path(sqlite_url), copy, START)
+
+    assert made_at(copy) == START.replace(microsecond=0)
+    assert made_at(sqlite_path(sqlite_url)) is None
+    note_moment(copy, None)
+    assert made_at(copy) is None
 
 
 def test_only_its_owner_may_read_it(sqlite_url: str, tmp_path: Path) -> None:
     before = os.umask(0)
     sqlite_path(sqlite_url).chmod(0o644)
     try:
-        back_up(sqlite_path(sqlite_url), tmp_path / "copy.db")
+        back_up(sqlite_path(sqlite_url), tmp_path / "copy.db", START)
     finally:
         os.umask(before)
 
@@ -65,7 +78,7 @@ def test_a_service_may_write_meanwhile_and_the_copy_is_of_one_moment(
     writer = threading.Thread(target=write)
     writer.start()
     for number in range(5):
-        back_up(sqlite_path(sqlite_url), tmp_path / f"copy-{number}.db")
+        back_up(sqlite_path(sqlite_url), tmp_path / f"copy-{number}.db", START)
     stopping.set()
     writer.join()
     database.close()
@@ -82,14 +95,14 @@ def test_a_file_that_is_there_is_never_replaced(sqlite_url: str, tmp_path: Path)
     copy.write_text("yesterday's")
 
     with pytest.raises(CannotBackUp, match="is there already"):
-        back_up(sqlite_path(sqlite_url), copy)
+        back_up(sqlite_path(sqlite_url), copy, START)
 
     assert copy.read_text() == "yesterday's"
 
 
 def test_a_database_that_is_not_there_is_not_made(tmp_path: Path) -> None:
     with pytest.raises(CannotBackUp, match="is not there"):
-        back_up(tmp_path / "typo.db", tmp_path / "copy.db")
+        back_up(tmp_path / "typo.db", tmp_path / "copy.db", START)
 
     assert list(tmp_path.iterdir()) == []
 
@@ -99,11 +112,11 @@ def test_a_damaged_database_makes_no_copy(tmp_path: Path) -> None:
     damaged.write_bytes(b"SQLite format 3\x00" + bytes(range(256)) * 100)
 
     with pytest.raises(CannotBackUp):
-        back_up(damaged, tmp_path / "copy.db")
+        back_up(damaged, tmp_path / "copy.db", START)
 
     assert [path.name for path in tmp_path.iterdir()] == ["damaged.db"]
 
 
 def test_a_folder_that_cannot_be_written_to_is_told(sqlite_url: str, tmp_path: Path) -> None:
     with pytest.raises(CannotBackUp, match="No such file"):
-        back_up(sqlite_path(sqlite_url), tmp_path / "nowhere" / "copy.db")
+        back_up(sqlite_path(sqlite_url), tmp_path / "nowhere" / "copy.db", START)

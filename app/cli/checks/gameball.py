@@ -14,7 +14,7 @@ PLACE = "GAMEBALL_API_KEY"
 
 def check_gameball(environment: Environment, configured: Configured | None) -> Iterator[Finding]:
     """Read the campaigns; nothing is changed there."""
-    client = GameballClient(_account(environment))
+    client = GameballClient(account_of(environment))
     try:
         campaigns = list_campaigns(client)
     except Unreadable as failure:
@@ -27,7 +27,7 @@ def check_gameball(environment: Environment, configured: Configured | None) -> I
         yield from _challenges(configured, campaigns)
 
 
-def _account(environment: Environment) -> GameballAccount:
+def account_of(environment: Environment) -> GameballAccount:
     return GameballAccount(
         environment.gameball_base_url,
         environment.gameball_api_version,

@@ -4,13 +4,13 @@ from collections import Counter
 from collections.abc import Iterator
 
 from app.cli.checks.findings import Finding, error, ok, warning
-from app.service import known_secret_keys
 from app.settings.environment import Environment
 from app.settings.errors import ConfigurationError
 from app.storage.database import Database
 from app.storage.engines import sqlite_path
 from app.storage.errors import StorageUnavailable
 from app.storage.migrate import is_current
+from app.storage.opening import known_secret_keys
 from app.storage.rotation import keys_needed
 from app.storage.vault import Vault, key_name
 

@@ -1,28 +1,19 @@
 """`vouch alerts`: is anything wrong, and does it reach whom it should?"""
 
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
-from app.cli.actor import caused_by
-from app.cli.database import open_database
-from app.cli.output import json_option, print_json, print_table
-from app.domain.alerts import AlertKind
-from app.domain.clock import new_id, utc_now
-from app.outgoing.alert_messages import AlertText, message_for
-from app.outgoing.alert_receivers import post
-from app.settings.configuration import load_configuration
-from app.settings.environment import read_environment
-from app.settings.receivers import Receiver
-from app.steps import alerts, audit
-from app.steps.alerts import What
-from app.steps.audit import Change
-from app.web.api.alerts import shown
+from app.cli.access import Listing, access, wanted_service
+from app.cli.groups import Group
+from app.cli.output import clock, json_option, print_json, print_table
 
-_MOST_LISTED = 100
+if TYPE_CHECKING:
+    from app.settings.receivers import Receiver
 
 
-@click.group()
+@click.group(cls=Group)
 def command() -> None:
     """Alerts: what is wrong, and whom the configuration's [[receivers]] wake."""
 
@@ -30,17 +21,13 @@ def command() -> None:
 @command.command()
 @json_option
 def test(as_json: bool) -> None:
-    """Send every receiver a test, now, and tell what each answered. Exits 1 if one did not."""
-    environment = read_environment()
-    receivers = load_configuration(environment.config_path).receivers
-    if not receivers:
-        raise click.ClickException("the configuration has no [[receivers]]: nobody is ever woken")
-    by, names = caused_by(), [receiver.name for receiver in receivers]
-    with open_database(environment) as database:
-        database.write(
-            lambda c: audit.record(c, Change.ALERTS_TESTED, by=by, now=utc_now(), receivers=names)
-        )
-    answers = {receiver.name: _tested(receiver) for receiver in receivers}
+    """Send every receiver a test, now, and tell what each answered. Exits 1 if one did not.
+
+    From this machine, with its configuration; not over --url.
+    """
+    if wanted_service() is not None:
+        raise click.UsageError("the receivers are tested where the configuration is, not by --url")
+    answers = _test_all()
     if as_json:
         print_json({name: problem or "sent" for name, problem in answers.items()})
     else:
@@ -53,21 +40,56 @@ def test(as_json: bool) -> None:
 @json_option
 def list_alerts(as_json: bool) -> None:
     """List what is wrong, then what was, each newest first."""
-    with open_database() as database, database.read_at_one_moment() as connection:
-        found = alerts.listing(connection, _MOST_LISTED)
-    items = [shown(row) for row in found]
+    with access() as history:
+        page = history.page(Listing.ALERTS, {})
     if as_json:
-        print_json({"items": [item.model_dump(by_alias=True) for item in items]})
+        print_json({"items": page["items"]})
         return
-    if not items:
+    if not page["items"]:
         click.echo("Nothing was ever wrong, or nobody looked.")
         return
-    columns = ("kind", "subject", "raised_at", "cleared_at", "text")
-    print_table(columns, [{name: getattr(item, name) for name in columns} for item in items])
+    rows = [
+        {
+            "kind": one["kind"],
+            "subject": one["subject"],
+            "raised": clock(one["raisedAt"]),
+            "cleared": one["clearedAt"] and clock(one["clearedAt"]),
+            "text": one["text"],
+        }
+        for one in page["items"]
+    ]
+    print_table(list(rows[0]), rows)
 
 
-def _tested(receiver: Receiver) -> str | None:
-    """What went wrong, or None."""
+def _test_all() -> dict[str, str | None]:
+    """What went wrong with each receiver, or None."""
+    from app.cli.actor import caused_by
+    from app.cli.database import open_database
+    from app.domain.clock import utc_now
+    from app.settings.configuration import load_configuration
+    from app.settings.environment import read_environment
+    from app.steps import audit
+    from app.steps.audit import Change
+
+    environment = read_environment()
+    receivers = load_configuration(environment.config_path).receivers
+    if not receivers:
+        raise click.ClickException("the configuration has no [[receivers]]: nobody is ever woken")
+    by, names = caused_by(), [receiver.name for receiver in receivers]
+    with open_database(environment) as database:
+        database.write(
+            lambda c: audit.record(c, Change.ALERTS_TESTED, by=by, now=utc_now(), receivers=names)
+        )
+    return {receiver.name: _test_one(receiver) for receiver in receivers}
+
+
+def _test_one(receiver: "Receiver") -> str | None:
+    from app.domain.alerts import AlertKind
+    from app.domain.clock import new_id, utc_now
+    from app.outgoing.alert_messages import AlertText, message_for
+    from app.outgoing.alert_receivers import post
+    from app.steps.alerts import What
+
     now = utc_now()
     told = AlertText(
         new_id(now),

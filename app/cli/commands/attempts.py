@@ -1,49 +1,38 @@
 """`vouch attempts`: the history from a terminal."""
 
+import json
 from collections.abc import Callable
 from typing import Any, TextIO
 
 import click
 
-from app.cli.actor import AT_THE_DATABASE
+from app.cli.access import Listing, access
 from app.cli.attempts_bulk import act_on_many, whole_id
 from app.cli.attempts_output import print_attempt, print_attempts
-from app.cli.database import open_database
-from app.cli.filters import filter_options, wanted_filter, wanted_page
+from app.cli.filters import filter_options, given, page_options
+from app.cli.groups import Choice, Group
 from app.cli.output import json_option, print_json
-from app.schemas import attempts
-from app.schemas.export import Format, chunks
-from app.schemas.fields import Schema
-from app.schemas.filters import MAX_LIMIT, cursor_after
-from app.steps import history
-from app.steps.operator_actions import OperatorAction
 
 
-@click.group()
+@click.group(cls=Group)
 def command() -> None:
-    """List, show, replay, cancel and export the history."""
+    """List, show, follow, replay, cancel and export the history."""
 
 
 @command.command("list")
 @filter_options
-@click.option(
-    "--limit", type=click.IntRange(1, MAX_LIMIT), default=20, show_default=True, help="How many."
-)
-@click.option("--cursor", help="The cursor that an earlier page ended with.")
+@page_options
 @json_option
 def list_attempts(as_json: bool, **criteria: Any) -> None:
     """List attempts, newest first."""
-    page = wanted_page(criteria)
-    with open_database() as database, database.read() as connection:
-        found = history.page(connection, page.wanted(AT_THE_DATABASE), page.limit + 1, page.cursor)
-    items = [attempts.attempt(row, AT_THE_DATABASE) for row in found[: page.limit]]
-    cursor = cursor_after(items[-1].id) if len(found) > page.limit else None
+    with access() as history:
+        page = history.page(Listing.ATTEMPTS, given(criteria))
     if as_json:
-        print_json({"items": [_json(item) for item in items], "nextCursor": cursor})
-    else:
-        print_attempts(items)
-        if cursor:
-            click.echo(f"There are older ones: --cursor {cursor}")
+        print_json(page)
+        return
+    print_attempts(page["items"])
+    if page["nextCursor"]:
+        click.echo(f"There are older ones: --cursor {page['nextCursor']}")
 
 
 @command.command()
@@ -54,17 +43,42 @@ def show(attempt_id: str, as_json: bool) -> None:
 
     The beginning of ID is enough where only one attempt has it.
     """
-    with open_database() as database:
-        found_id = whole_id(database, attempt_id)
-        with database.read_at_one_moment() as connection:
-            whole = history.in_full(connection, found_id)
-    if whole is None:
+    with access() as history:
+        found = history.one(Listing.ATTEMPTS, whole_id(history, attempt_id))
+    if found is None:
         raise click.ClickException(f"no attempt has the id {attempt_id}")
-    found = attempts.attempt_in_full(whole, AT_THE_DATABASE)
     if as_json:
-        print_json(_json(found))
+        print_json(found)
     else:
         print_attempt(found)
+
+
+@command.command()
+@filter_options
+@click.option(
+    "--every",
+    type=click.FloatRange(0.1, 3600),
+    default=1.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How often to look.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print a line of JSON for each.")
+def tail(every: float, as_json: bool, **criteria: Any) -> None:
+    """Follow new attempts and the newest ones' changes of state, one line for each.
+
+    Ctrl-C ends it.
+    """
+    from app.cli import following
+
+    with access() as history:
+        following.say_that_it_follows()
+        try:
+            for attempt, step in following.follow(history, given(criteria), every):
+                told = json.dumps(following.as_json(attempt, step), default=str)
+                click.echo(told if as_json else following.line(attempt, step))
+        except KeyboardInterrupt:
+            return
 
 
 def _many(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -89,7 +103,7 @@ def replay(**asked: Any) -> None:
     Only dead, not granted and unconfirmed ones can be replayed. Exits 1 when one that was named
     cannot.
     """
-    act_on_many(OperatorAction.REPLAY, **asked)
+    act_on_many("replay", **asked)
 
 
 @command.command()
@@ -99,7 +113,7 @@ def cancel(**asked: Any) -> None:
 
     Exits 1 when one that was named cannot be cancelled.
     """
-    act_on_many(OperatorAction.CANCEL, **asked)
+    act_on_many("cancel", **asked)
 
 
 @command.command()
@@ -107,8 +121,8 @@ def cancel(**asked: Any) -> None:
 @click.option(
     "--format",
     "written_as",
-    type=click.Choice([each.value for each in Format]),
-    default=Format.CSV.value,
+    type=Choice(["csv", "ndjson"]),
+    default="csv",
     show_default=True,
     help="The kind of file.",
 )
@@ -116,12 +130,7 @@ def cancel(**asked: Any) -> None:
 @click.option("--output", type=click.File("w", "utf-8"), default="-", help="Default: the screen.")
 def export(written_as: str, bom: bool, output: TextIO, **criteria: Any) -> None:
     """Write attempts to a file, newest first, however many there are."""
-    wanted = wanted_filter(criteria)
-    with open_database() as database:
-        pages = history.pages(database, wanted)
-        for chunk in chunks(Format(written_as), pages, AT_THE_DATABASE, for_excel=bom):
+    wanted = {**given(criteria), "format": written_as, **({"bom": "true"} if bom else {})}
+    with access() as history:
+        for chunk in history.export(wanted):
             output.write(chunk)
-
-
-def _json(shape: Schema) -> dict[str, Any]:
-    return shape.model_dump(by_alias=True)

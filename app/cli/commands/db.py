@@ -10,6 +10,7 @@ from sqlalchemy import make_url
 
 from app.cli.actor import caused_by
 from app.cli.database import open_database, upgrade_database
+from app.cli.groups import Group
 from app.cli.output import iso, json_option, print_json, print_table
 from app.cli.times import FORMS, moment
 from app.domain.clock import utc_now
@@ -17,13 +18,13 @@ from app.settings.environment import DATABASE, read_environment, secret_keys_pat
 from app.settings.errors import ConfigurationError
 from app.steps.restore import mark_possibly_sent
 from app.storage import migrate
-from app.storage.backup import CannotBackUp, back_up
+from app.storage.backup import CannotBackUp, back_up, made_at, note_moment
 from app.storage.copy import CannotCopy, Copied, copy
 from app.storage.engines import is_sqlite, sqlite_path
 from app.storage.rotation import reseal
 
 
-@click.group()
+@click.group(cls=Group)
 def command() -> None:
     """The database."""
 
@@ -53,7 +54,7 @@ def backup(file: Path) -> None:
         raise click.ClickException("this is for SQLite; take pg_dump for PostgreSQL")
     database = sqlite_path(environment.database_url)
     try:
-        size = back_up(database, file)
+        size = back_up(database, file, utc_now())
     except CannotBackUp as error:
         raise click.ClickException(str(error)) from None
     click.echo(f"{file}: {size} bytes, checked.")
@@ -126,28 +127,44 @@ def copy_all(source: str, target: str, while_in_use: bool, as_json: bool) -> Non
     "--to",
     "since",
     metavar="TIME",
-    required=True,
     callback=moment,
-    help=f"The moment that it is at now, rather too early than too late: {FORMS}.",
+    help="The moment that it is at now, rather too early than too late. Default: when"
+    f" `vouch db backup` made it. {FORMS}.",
 )
-def restored(since: datetime) -> None:
+def restored(since: datetime | None) -> None:
     """After restoring an older backup: look at Gameball before sending what was still owed.
 
     Run it before the service starts. Gameball may have granted rewards that the older
     database does not know of; see docs/operations.md for what else was lost.
     """
+    environment = read_environment()
+    backup_of = sqlite_path(environment.database_url) if environment.is_embedded else None
+    since = since or _moment_of(backup_of)
     # What was granted before it is not taken for an attempt's: a later moment pays again.
     if since > utc_now():
         raise click.BadParameter(f"{iso(since)} is yet to come", param_hint="--to")
-    with open_database() as database:
+    with open_database(environment, must_exist=True) as database:
         by = caused_by()
         count = database.write(
             lambda connection: mark_possibly_sent(connection, since, by, utc_now())
         )
+    if backup_of is not None:
+        # A later copy of these files by other means would still carry it.
+        note_moment(backup_of, None)
     click.echo(
         f"{count} attempts may have been sent since {iso(since)}: they will be looked up at "
         "Gameball before they are sent."
     )
+
+
+def _moment_of(backup: Path | None) -> datetime:
+    if backup is None:
+        raise click.UsageError("--to: say when the dump was made; only `vouch db backup` notes it")
+    found = made_at(backup) if backup.is_file() else None
+    if found is None:
+        told = "this database is not from `vouch db backup`, or was marked already"
+        raise click.UsageError(f"--to: say when the copy was made: {told}")
+    return found
 
 
 def _url(argument: str) -> str:

@@ -1,17 +1,22 @@
 """`vouch keys`: who may call the API."""
 
+from typing import Any
+
 import click
 
 from app.cli.actor import caused_by
-from app.cli.database import open_database
+from app.cli.groups import Choice, Group, did_you_mean
 from app.cli.output import json_option, print_json, print_table
 from app.domain.clock import utc_now
+from app.domain.roles import Role
 from app.domain.texts import is_blank, is_written
-from app.steps import keys
-from app.steps.keys import Role
+from app.settings.environment import read_environment
+from app.storage import plain
 
 # What PostgreSQL has room for: SQLite takes more, and what it took cannot be moved from there.
 _LONGEST_NAME = 255
+# As `app.steps.keys.listing` asks.
+_STATEMENT = "SELECT id, name, role, created_at, revoked_at FROM api_keys ORDER BY created_at, id"
 
 
 def _one_line(_context: click.Context, _option: click.Parameter, name: str) -> str:
@@ -20,7 +25,7 @@ def _one_line(_context: click.Context, _option: click.Parameter, name: str) -> s
     return name
 
 
-@click.group()
+@click.group(cls=Group)
 def command() -> None:
     """API keys: created, listed, revoked. Only a digest of a key is kept."""
 
@@ -28,7 +33,7 @@ def command() -> None:
 @command.command()
 @click.option(
     "--role",
-    type=click.Choice([role.value for role in Role]),
+    type=Choice([role.value for role in Role]),
     required=True,
     help="What it may do: link and mint, read, act, or everything.",
 )
@@ -38,6 +43,9 @@ def command() -> None:
 @json_option
 def create(role: str, name: str, as_json: bool) -> None:
     """Create a key and print it, this once."""
+    from app.cli.database import open_database
+    from app.steps import keys
+
     with open_database() as database:
         by = caused_by()
         key_id, key = database.write(lambda c: keys.create(c, Role(role), name, utc_now(), by))
@@ -52,8 +60,7 @@ def create(role: str, name: str, as_json: bool) -> None:
 @json_option
 def list_keys(as_json: bool) -> None:
     """List the keys, the revoked ones included."""
-    with open_database() as database, database.read() as connection:
-        rows = [dict(row._mapping) for row in keys.listing(connection)]
+    rows = _listed()
     if as_json:
         names = {"created_at": "createdAt", "revoked_at": "revokedAt"}
         print_json([{names.get(key, key): row[key] for key in row} for row in rows])
@@ -65,8 +72,30 @@ def list_keys(as_json: bool) -> None:
 @click.argument("key_id")
 def revoke(key_id: str) -> None:
     """Refuse a key from now on."""
-    with open_database() as database:
+    from app.cli.database import open_database
+    from app.steps import keys
+
+    with open_database(must_exist=True) as database:
         by = caused_by()
         if not database.write(lambda c: keys.revoke(c, key_id, utc_now(), by)):
-            raise click.ClickException(f"no key in use has the id {key_id}")
+            in_use = [row["id"] for row in _listed() if row["revoked_at"] is None]
+            hint = did_you_mean(key_id, in_use)
+            raise click.ClickException(f"no key in use has the id {key_id}.{hint}")
     click.echo(f"The key {key_id} is revoked.")
+
+
+def _listed() -> list[dict[str, Any]]:
+    """The keys, oldest first; of an embedded database without what it takes to write to one."""
+    environment = read_environment()
+    path = plain.plain_path(environment.database_url)
+    if path is not None and path.is_file():
+        found = plain.rows(path, _STATEMENT)
+        if found is not None:
+            times = ("created_at", "revoked_at")
+            return [{**row, **{name: plain.moment(row[name]) for name in times}} for row in found]
+
+    from app.cli.database import open_database
+    from app.steps import keys
+
+    with open_database(environment, must_exist=True) as database, database.read() as connection:
+        return [dict(row._mapping) for row in keys.listing(connection)]

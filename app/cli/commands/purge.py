@@ -26,7 +26,7 @@ _BREATH_SECONDS = 0.01
 @click.option("--dry-run", is_flag=True, help="Only count.")
 @json_option
 def command(dry_run: bool, as_json: bool) -> None:
-    """Let go of what is older than [retention] keeps it, now and wholly.
+    """Delete what is older than [retention] keeps it, now and wholly.
 
     The worker does the same by itself, slowly. It can be cut off and called again at any time,
     while the service runs. The ledger and the keys of events stay known for ever, as hashes.

@@ -8,6 +8,7 @@ import click
 
 from app.cli.address import is_web_address
 from app.cli.callbacks import Answered
+from app.cli.groups import Choice
 from app.cli.output import json_option, print_json, print_labelled, print_table
 from app.cli.sending import NUMBER, Order, Outcome, send
 from app.cli.sources import Source, configured_source, described_source
@@ -20,7 +21,7 @@ ANY_TARGET = "example"
 
 
 @click.command()
-@click.argument("platform", type=click.Choice(sorted(adapters())))
+@click.argument("platform", type=Choice(sorted(adapters())))
 @click.argument("action", required=False)
 @click.option("--list", "is_list", is_flag=True, help="List the actions there are examples of.")
 @click.option("--url", default="http://127.0.0.1:8000", show_default=True, help="The service.")

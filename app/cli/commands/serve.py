@@ -14,7 +14,7 @@ import click
 import structlog
 
 from app import logs
-from app.cli.address import UNIX, require_free_path, web_address
+from app.cli.address import UNIX, require_free_path, require_free_port, web_address
 from app.cli.streams import log_somewhere
 from app.server.metrics_folder import VARIABLE, make_folder, remove_abandoned
 from app.settings.environment import Environment, read_environment
@@ -44,6 +44,8 @@ def command(bind: tuple[str, ...], no_worker: bool) -> None:
     for address in addresses_in(settings):
         if address.startswith(UNIX):
             require_free_path(address)
+        elif not _has_listener(settings):
+            require_free_port(address)
     metrics_folder = _share_metrics() if settings["workers"] > 1 else None
     our_pid = os.getpid()
     _raise_file_limit()
@@ -53,6 +55,12 @@ def command(bind: tuple[str, ...], no_worker: bool) -> None:
         # A web process that ends comes by here too; the others still count in that folder.
         if metrics_folder and os.getpid() == our_pid:
             shutil.rmtree(metrics_folder, ignore_errors=True)
+
+
+def _has_listener(settings: Mapping[str, Any]) -> bool:
+    """Whether a socket is handed to us, or shared: by systemd, or while gunicorn is replaced."""
+    handed_over = ("GUNICORN_FD", "LISTEN_FDS")
+    return bool(settings.get("reuse_port")) or any(name in os.environ for name in handed_over)
 
 
 def gunicorn_settings(environment: Environment, bind: Sequence[str] | None) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl
 
 import click
 
+from app.cli.groups import Choice
 from app.cli.output import iso, json_option, print_json, print_labelled
 from app.cli.sources import Source, described_source
 from app.cli.suspicions import is_mismatch, suspicions
@@ -29,7 +30,7 @@ NOTHING_FOUND = (
 
 
 @click.command()
-@click.argument("platform", type=click.Choice(sorted(adapters())))
+@click.argument("platform", type=Choice(sorted(adapters())))
 @click.option("--secret", "secrets", multiple=True, help="A signing secret; repeat for several.")
 @click.option("--header", "headers", multiple=True, metavar="'NAME: VALUE'", help="As it came.")
 @click.option("--body-file", type=click.File("rb"), help="The raw body; - is standard input.")

@@ -22,6 +22,8 @@ class Stage:
     books: Books
     teller: Output
     promises: dict[str, bool] = field(default_factory=dict)
+    statuses: dict[str, list[int | None]] = field(default_factory=dict)
+    """What each source's callbacks were answered, in their order."""
 
     @property
     def offers(self) -> tuple[Offer, ...]:
@@ -50,6 +52,7 @@ class Stage:
 
     def send(self, offer: Offer, signed: Signed) -> Answered:
         answered = self.shop.callback(offer.source, signed)
+        self.statuses.setdefault(offer.source, []).append(answered.status)
         words = f"{offer.rule.action} by {signed.events[0]['actor']}"
         self.teller.call("POST", f"/webhooks/{offer.source}", answered.status, words)
         return answered

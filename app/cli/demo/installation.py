@@ -9,6 +9,7 @@ from pathlib import Path
 from app.cli.database import open_database
 from app.cli.demo.configuration import configuration_text
 from app.domain.clock import utc_now
+from app.domain.roles import Role
 from app.domain.rules import Rule
 from app.platforms import adapters
 from app.platforms.kit.adapter import Adapter
@@ -16,7 +17,6 @@ from app.platforms.kit.examples import Template, templates
 from app.settings.configuration import load_configuration
 from app.settings.environment import VARIABLES, read_environment
 from app.steps import keys
-from app.steps.keys import Role
 
 # The first of these that a platform has an example of, else its first one.
 PREFERRED_EXAMPLE = "follow"

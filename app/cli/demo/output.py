@@ -1,19 +1,21 @@
 """How is the demo told, in lines that fit a terminal?"""
 
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 
 import click
 
-from app.cli.output import print_table
+from app.cli.output import print_table, table_lines
 
 _PATH_WIDTH = 40
 _NAME_WIDTH = 18
 
 
 class Output:
-    """Prints the demo as it happens: numbered scenes, and in them each call with its answer."""
+    """Prints the demo as it happens: numbered scenes, and if it is verbose each call in them."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_verbose: bool = False) -> None:
+        self.is_verbose = is_verbose
         self._scenes = 0
 
     def title(self, text: str, facts: Mapping[str, str]) -> None:
@@ -24,10 +26,13 @@ class Output:
 
     def scene(self, text: str) -> None:
         self._scenes += 1
-        click.echo()
+        if self.is_verbose or self._scenes == 1:
+            click.echo()
         click.secho(f"{self._scenes}  {text}", bold=True)
 
     def call(self, method: str, path: str, status: int | None, words: str) -> None:
+        if not self.is_verbose:
+            return
         colour = "green" if status is not None and status < 300 else "yellow"
         shown = click.style(str(status or "-").rjust(3), fg=colour)
         click.echo(f"   {method:<4} {path:<{_PATH_WIDTH}} {shown}  {words}".rstrip())
@@ -44,6 +49,19 @@ class Output:
     ) -> None:
         self.heading(title)
         print_table(columns, rows, indent=3)
+
+    def grid(self, columns: Sequence[str], rows: Sequence[Mapping[str, object]]) -> None:
+        """A long narrow table as two halves side by side."""
+        half = (len(rows) + 1) // 2
+        lines = table_lines(columns, rows)
+        head, left, right = lines[0], lines[1 : half + 1], lines[half + 1 :]
+        width = max(map(len, lines)) + 6
+        for first, second in zip_longest([head, *left], [head, *right], fillvalue=""):
+            click.echo(f"   {first:<{width}}{second}".rstrip())
+
+    def command(self, text: str) -> None:
+        """What can be copied as it stands."""
+        click.echo(f"   {text}")
 
     def promise(self, text: str, *, is_kept: bool) -> None:
         mark = click.style("kept", fg="green") if is_kept else click.style("BROKEN", fg="red")

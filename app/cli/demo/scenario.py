@@ -43,9 +43,27 @@ def somebody_forges(stage: Stage) -> None:
         == offer.adapter.forged_status
         for offer in stage.offers
     ]
+    _tell_platforms(stage)
     stage.teller.note(f"{before} attempts before, {stage.count()} after")
     is_kept = all(refused) and stage.count() == before
     stage.promise("a forged callback is refused and leaves no trace", is_kept=is_kept)
+
+
+def _tell_platforms(stage: Stage) -> None:
+    """What each platform was answered: to its callback, to the same again, to a forged one."""
+    columns = ("platform", "sent", "again", "forged")
+    rows = []
+    for offer in stage.offers:
+        statuses = (str(status or "-") for status in stage.statuses[offer.source])
+        told = (offer.adapter.name, *statuses)
+        rows.append(dict(zip(columns, told, strict=True)))
+    if not stage.teller.is_verbose:
+        stage.teller.grid(columns, rows)
+    quiet = [o.adapter.name for o in stage.offers if o.adapter.forged_status < 300]
+    if quiet:
+        stage.teller.note(
+            f"{', '.join(quiet)}: WebSub wants a 2xx also for a forged delivery; it is dropped"
+        )
 
 
 def a_stranger_acts(stage: Stage) -> None:

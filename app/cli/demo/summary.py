@@ -1,6 +1,10 @@
 """What is there to see at the end of the demo, and what may be tried next?"""
 
+import shlex
+import shutil
+import sys
 from datetime import UTC, datetime
+from pathlib import Path
 
 from app.cli.demo.actors import Stage
 from app.sandbox.calls import SOCIAL_CHALLENGES
@@ -9,6 +13,8 @@ PAGES = {"the API": "/docs", "metrics": "/metrics", "the admin's page": "/admin"
 
 
 def show_attempts(stage: Stage) -> None:
+    if not stage.teller.is_verbose:
+        return
     attempts = reversed(stage.shop.attempts(limit="200"))
     columns = {
         "state": "state",
@@ -25,6 +31,8 @@ def show_attempts(stage: Stage) -> None:
 
 def show_submissions(stage: Stage) -> None:
     """What arrived at the sandbox and what it granted: its own books, not ours."""
+    if not stage.teller.is_verbose:
+        return
     granted = {(grant.customer_id, grant.challenge_id): grant for grant in stage.books.grants()}
     rows = []
     for call in reversed(stage.books.calls()):
@@ -47,9 +55,10 @@ def show_submissions(stage: Stage) -> None:
 
 def show_promises(stage: Stage) -> bool:
     """Whether every promise was kept."""
-    stage.teller.heading("What was promised")
-    for text, is_kept in stage.promises.items():
-        stage.teller.promise(text, is_kept=is_kept)
+    if stage.teller.is_verbose or not all(stage.promises.values()):
+        stage.teller.heading("What was promised")
+        for text, is_kept in stage.promises.items():
+            stage.teller.promise(text, is_kept=is_kept)
     kept = sum(stage.promises.values())
     stage.teller.note(f"{kept} of {len(stage.promises)} promises were kept")
     return kept == len(stage.promises)
@@ -59,28 +68,42 @@ def show_what_next(stage: Stage, sandbox_url: str) -> None:
     """While everything runs. Of the pages, only what answers."""
     stage.teller.heading("What to try next (Ctrl-C ends everything)")
     url, offer = stage.shop.url, stage.offers[0]
-    send = f"vouch send {offer.adapter.name} {offer.template.name} --url {url}"
     for name, path in PAGES.items():
         if stage.shop.has(path):
             stage.teller.fact(name, url + path)
-    stage.teller.fact("the history", f"export KEY={stage.installation.key}")
-    stage.teller.fact("", f'curl -H "Authorization: Bearer $KEY" {url}/v1/attempts')
-    stage.teller.fact("Gameball's books", f"curl {sandbox_url}/_sandbox/books")
-    for name, variable in (("from a terminal", "VOUCH_CONFIG"), ("", "DATABASE_URL")):
-        stage.teller.fact(name, f"export {variable}={stage.installation.variables[variable]}")
-    stage.teller.fact("", "vouch attempts list")
-    stage.teller.fact("", f"{send} --actor ann-1")
-    stage.teller.fact("", f"{send} --count 500")
+    stage.teller.fact("Gameball's books", f"{sandbox_url}/_sandbox/books")
+    stage.teller.heading("In another terminal")
+    variables = {
+        "VOUCH_CONFIG": stage.installation.variables["VOUCH_CONFIG"],
+        "VOUCH_URL": url,
+        "VOUCH_KEY": stage.installation.key,
+    }
+    for name, value in variables.items():
+        stage.teller.command(f"export {name}={shlex.quote(value)}")
+    vouch, send = program(), f"send {offer.adapter.name} {offer.template.name} --url {url}"
+    stage.teller.command(f"{vouch} attempts list")
+    stage.teller.command(f"{vouch} attempts tail &")
+    stage.teller.command(f"{vouch} {send} --actor ann-1")
+    stage.teller.command(f"{vouch} {send} --count 500")
 
 
 def show_how_to_stay(stage: Stage) -> None:
     """After --once, when nothing runs any more."""
+    vouch = program()
     stage.teller.heading("What to try next")
-    stage.teller.fact(
-        "vouch demo", "the same without --once: it keeps running, and tells what to send"
-    )
-    stage.teller.fact("vouch sandbox", "the same Gameball alone, for a configuration of your own")
-    stage.teller.fact("vouch check", "whether such a configuration is right")
+    stage.teller.command("# The same, but it keeps running, and says what to send:")
+    stage.teller.command(f"{vouch} demo")
+    stage.teller.command("# A first configuration of your own, and whether it is right:")
+    stage.teller.command(f"{vouch} init")
+    stage.teller.command(f"{vouch} check")
+
+
+def program() -> str:
+    """How this `vouch` is called from another terminal."""
+    ours = Path(sys.argv[0]).absolute()
+    found = shutil.which("vouch")
+    is_found = found is not None and Path(found).absolute() == ours
+    return "vouch" if is_found or ours.name != "vouch" else shlex.quote(str(ours))
 
 
 def _time(at: float) -> str:

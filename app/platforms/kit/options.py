@@ -14,7 +14,7 @@ from pydantic import (
     ValidationInfo,
 )
 
-NAME_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?$"
+from app.domain.texts import NAME_PATTERN as NAME_PATTERN
 
 
 def _resolve(value: object, info: ValidationInfo) -> object:

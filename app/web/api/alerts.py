@@ -1,17 +1,14 @@
 """Is anything wrong, and does it reach whom it should?"""
 
-from datetime import datetime
-from typing import Any
-
 from flask import Blueprint, Response
 from pydantic import Field
-from sqlalchemy import Connection, Row
+from sqlalchemy import Connection
 
-from app.domain.alerts import AlertKind
+from app.domain.roles import Role
+from app.schemas.alerts import MOST_LISTED, Alerts, shown
 from app.schemas.fields import Schema
 from app.steps import alerts, audit
 from app.steps.audit import Change
-from app.steps.keys import Role
 from app.web.api.openapi import operation
 from app.web.auth import caller, requires
 from app.web.context import service
@@ -19,24 +16,6 @@ from app.web.reading_slots import takes_slot
 from app.web.responses import reply
 
 blueprint = Blueprint("alerts", __name__)
-
-_MOST_LISTED = 100
-
-
-class Alert(Schema):
-    """Something that is or was wrong."""
-
-    kind: AlertKind
-    subject: str | None = Field(description="Of what: a source's name, where it is one.")
-    text: str
-    raised_at: datetime
-    cleared_at: datetime | None = Field(description="Null while it is wrong.")
-
-
-class Alerts(Schema):
-    """What is wrong, then what was; each the newest first."""
-
-    items: list[Alert]
 
 
 class AlertTest(Schema):
@@ -57,7 +36,7 @@ class AlertTest(Schema):
 @takes_slot
 def listing() -> Response:
     with service().people.read_at_one_moment() as connection:
-        found = alerts.listing(connection, _MOST_LISTED)
+        found = alerts.listing(connection, MOST_LISTED)
     return reply(Alerts(items=[shown(row) for row in found]))
 
 
@@ -81,13 +60,3 @@ def test() -> Response:
 
     service().database.write(step)
     return reply(AlertTest(receivers=names), 202)
-
-
-def shown(row: Row[Any]) -> Alert:
-    return Alert(
-        kind=row.kind,
-        subject=row.subject or None,
-        text=row.text,
-        raised_at=row.raised_at,
-        cleared_at=row.cleared_at,
-    )

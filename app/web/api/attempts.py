@@ -15,12 +15,12 @@ from pydantic import Field
 from sqlalchemy import Connection, Row
 
 from app.domain.attempts import State
+from app.domain.roles import Role
 from app.schemas import attempts
 from app.schemas.attempts import Attempt, AttemptInFull, AttemptPage
 from app.schemas.export import MEDIA_TYPES, Format, broken_off, chunks
 from app.schemas.filters import AttemptFilter, AttemptQuery, cursor_after
 from app.steps import history, operator_actions
-from app.steps.keys import Role
 from app.storage.errors import TooSlow
 from app.web.api.openapi import operation
 from app.web.auth import caller, requires

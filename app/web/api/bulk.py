@@ -10,6 +10,7 @@ from flask import Blueprint, Response
 from pydantic import Field
 
 from app.domain.attempts import State
+from app.domain.roles import Role
 from app.schemas.attempts import sees_personal
 from app.schemas.fields import Id, Schema, example
 from app.schemas.filters import AttemptFilter
@@ -17,7 +18,6 @@ from app.service import Service
 from app.steps import bulk, history
 from app.steps.bulk import Progress
 from app.steps.history import Filter
-from app.steps.keys import Role
 from app.steps.operator_actions import OperatorAction
 from app.storage.errors import StorageUnavailable, TooSlow
 from app.web.api.openapi import operation

@@ -9,6 +9,7 @@ from flask import Blueprint, Response, current_app, request
 from pydantic import Field
 
 from app.domain.attempts import State
+from app.domain.roles import Role
 from app.domain.rules import ClaimHints, rule_for_claim
 from app.metrics import CLAIMS
 from app.schemas.fields import (
@@ -23,7 +24,6 @@ from app.schemas.fields import (
 )
 from app.steps import proxies
 from app.steps.claims import Claim, by_token, claim
-from app.steps.keys import Role
 from app.web.api.claim_tokens import ClaimToken, believe, expired, mint
 from app.web.api.cors import let_origin_read, preflight_answer
 from app.web.api.openapi import operation

@@ -9,9 +9,9 @@ from flask import Blueprint, Response
 from pydantic import Field, ValidationError
 from sqlalchemy import Row
 
+from app.domain.roles import Role
 from app.schemas.fields import CustomerId, Id, Schema
 from app.steps import erasure
-from app.steps.keys import Role
 from app.web.api.openapi import operation
 from app.web.auth import caller, requires
 from app.web.context import service

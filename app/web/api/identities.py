@@ -1,31 +1,28 @@
 """Whose account is this? The shop's backend says."""
 
-from datetime import datetime
-from typing import Any
-
 import structlog
 from flask import Blueprint, Response
 from pydantic import ValidationError
-from sqlalchemy import Connection, Row
 
-from app.platforms import adapters
-from app.schemas.fields import (
-    AccountId,
-    CustomerId,
-    Email,
-    Handle,
-    Mobile,
-    PlatformName,
-    Schema,
-    example,
+from app.domain.roles import Role
+from app.schemas.identities import (
+    UNKNOWN_PLATFORM,
+    Account,
+    Identities,
+    IdentityQuery,
+    IdentityRequest,
+    IdentityView,
+    LinkedIdentity,
+    identity,
+    link_and_read,
+    members,
 )
 from app.steps import identities
 from app.steps.identities import Identity, Linked
-from app.steps.keys import Role
 from app.web.api.openapi import operation
 from app.web.auth import caller, requires
 from app.web.context import service
-from app.web.parsing import body_as, id_in_path, refusal
+from app.web.parsing import body_as, id_in_path, query_as, refusal
 from app.web.problems import Problem
 from app.web.responses import reply
 
@@ -38,41 +35,22 @@ _PATH = "/v1/identities/<platform>/<path:account_id>"
 _PATH_PROBLEMS = ("malformed", "invalid", "unknown")
 
 
-class Account(Schema):
-    """A platform account, as the path names it."""
-
-    platform: PlatformName
-    account_id: AccountId
-
-
-class IdentityRequest(Schema):
-    """The customer who has the account, and how to reach them. It replaces what was known."""
-
-    model_config = example(customerId="customer-42", handle="ada", email="ada@example.com")
-
-    customer_id: CustomerId
-    handle: Handle | None = None
-    email: Email | None = None
-    mobile: Mobile | None = None
-
-
-class IdentityView(Schema):
-    """The link between a platform account and a customer."""
-
-    platform: str
-    account_id: str
-    customer_id: str
-    handle: str | None
-    email: str | None
-    mobile: str | None
-    created_at: datetime
-    updated_at: datetime
-
-
-class LinkedIdentity(IdentityView):
-    """The link, and how many attempts had waited for it."""
-
-    released_attempts: int
+@blueprint.get("/v1/identities")
+@operation(
+    operation_id="listIdentities",
+    summary="List the accounts of a customer",
+    description="By platform and account id. A viewer sees neither handles nor addresses.",
+    query=IdentityQuery,
+    answers={200: Identities},
+    tag="identities",
+)
+@requires(Role.BACKEND, Role.VIEWER)
+def list_identities() -> Response:
+    """To a viewer, without handle, email and mobile."""
+    wanted = query_as(IdentityQuery)
+    with service().people.read() as connection:
+        rows = identities.of_customer(connection, wanted.customer_id)
+    return reply(Identities(items=[identity(row, caller()) for row in rows]))
 
 
 @blueprint.put(_PATH)
@@ -87,24 +65,24 @@ class LinkedIdentity(IdentityView):
     problems=(*_PATH_PROBLEMS, "taken", "too-large", "media-type"),
     tag="identities",
 )
-@requires(Role.BACKEND)
+@requires(Role.BACKEND, Role.OPERATOR)
 def link_identity(platform: str, account_id: str) -> Response:
     """Link an account and release what waited for it; 201 when it was not linked before."""
     account = _account(platform, account_id)
     _refuse_unknown_platform(account.platform)
     sent = body_as(IdentityRequest)
-    identity = Identity(
+    wanted = Identity(
         account.platform, account.account_id, sent.customer_id, sent.handle, sent.email, sent.mobile
     )
     by, now = caller().named, service().now()
-    outcome, released, row = service().database.write(lambda c: _link(c, identity, by, now))
+    outcome, released, row = service().database.write(lambda c: link_and_read(c, wanted, by, now))
     if outcome is Linked.TAKEN:
         log.warning("identity.taken", platform=account.platform)
         raise Problem("taken", "Unlink it there first.")
     if released:
         service().wake_worker()
     log.info("identity.linked", platform=account.platform, outcome=outcome.value, released=released)
-    view = LinkedIdentity(**_members(row), released_attempts=released)
+    view = LinkedIdentity(**members(row), released_attempts=released)
     return reply(view, 201 if outcome is Linked.CREATED else 200)
 
 
@@ -118,7 +96,7 @@ def link_identity(platform: str, account_id: str) -> Response:
     problems=_PATH_PROBLEMS,
     tag="identities",
 )
-@requires(Role.BACKEND)
+@requires(Role.BACKEND, Role.OPERATOR)
 def read_identity(platform: str, account_id: str) -> Response:
     """Answer one link."""
     account = _account(platform, account_id)
@@ -126,7 +104,7 @@ def read_identity(platform: str, account_id: str) -> Response:
         row = identities.find(connection, account.platform, account.account_id)
     if row is None:
         raise _not_linked()
-    return reply(IdentityView(**_members(row)))
+    return reply(IdentityView(**members(row)))
 
 
 @blueprint.delete(_PATH)
@@ -139,7 +117,7 @@ def read_identity(platform: str, account_id: str) -> Response:
     problems=_PATH_PROBLEMS,
     tag="identities",
 )
-@requires(Role.BACKEND)
+@requires(Role.BACKEND, Role.OPERATOR)
 def unlink_identity(platform: str, account_id: str) -> Response:
     """Forget one link. What the account earned stays in the ledger and is not earned again."""
     account = _account(platform, account_id)
@@ -162,30 +140,9 @@ def _account(platform: str, account_id: str) -> Account:
 
 def _refuse_unknown_platform(platform: str) -> None:
     """Refuse a word that no event and no claim will ever carry: it is a typo."""
-    configuration = service().configuration
-    known = {
-        *adapters(),
-        *(adapter.source.accounts for adapter in configuration.sources.values()),
-        *(rule.platform for rule in configuration.rules),
-    }
-    if platform not in known:
-        problem = "is no platform of ours, of a source's accounts, or of a rule"
-        errors = [{"field": "platform", "problem": problem}]
+    if platform not in service().configuration.account_platforms:
+        errors = [{"field": "platform", "problem": UNKNOWN_PLATFORM}]
         raise Problem("invalid", "See errors.", errors=errors)
-
-
-def _link(
-    connection: Connection, identity: Identity, caused_by: str, now: datetime
-) -> tuple[Linked, int, Row[Any]]:
-    outcome, released = identities.link(connection, identity, caused_by, now)
-    row = identities.find(connection, identity.platform, identity.account_id)
-    if row is None:
-        raise LookupError("the account is neither linked now nor to somebody else")
-    return outcome, released, row
-
-
-def _members(row: Row[Any]) -> dict[str, Any]:
-    return {name: getattr(row, name) for name in IdentityView.model_fields}
 
 
 def _not_linked() -> Problem:

@@ -8,11 +8,11 @@ from typing import Annotated
 from flask import Blueprint, Response, url_for
 from pydantic import Field
 
+from app.domain.roles import Role
 from app.domain.sources import Expected, IssueKind, Seen, Subscription, issues
 from app.platforms.kit.adapter import Adapter
 from app.schemas.fields import Documented, Schema
 from app.steps import proxies
-from app.steps.keys import Role
 from app.steps.sources import Unrewarded, judged_seen, reasons_of, secrets_fitted
 from app.web.api.openapi import operation
 from app.web.auth import requires

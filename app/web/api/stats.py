@@ -7,10 +7,10 @@ from flask import Blueprint, Response
 from pydantic import BeforeValidator, Field
 
 from app.domain.attempts import State
+from app.domain.roles import Role
 from app.schemas.fields import Schema
 from app.schemas.filters import Moment, comma_separated
 from app.steps import stats
-from app.steps.keys import Role
 from app.steps.stats import LENGTHS, By, Per
 from app.web.api.openapi import operation
 from app.web.auth import requires

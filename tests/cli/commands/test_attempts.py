@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from sqlalchemy import Connection, insert, update
@@ -16,8 +17,12 @@ from app.domain.attempts import State
 from app.domain.clock import new_id
 from app.domain.events import Event
 from app.domain.evidence import Evidence
+from app.domain.roles import Role
 from app.domain.rules import Rule
-from app.steps import bulk
+from app.schemas.attempt_lines import line
+from app.schemas.attempts import attempt
+from app.schemas.serialise import as_object
+from app.steps import bulk, history
 from app.steps.claims import Claim, claim
 from app.steps.identities import Identity, link
 from app.steps.intake import Arrival, receive
@@ -106,11 +111,49 @@ def test_the_list_for_people_fits_a_terminal(run: Vouch, past: History) -> None:
     lines = run("attempts", "list").stdout.splitlines()
 
     assert len(lines) == 5
-    assert all(len(line) <= 100 for line in lines)
+    # Six more than a hundred: the year and the zone of a time.
+    assert all(len(line) <= 106 for line in lines)
     assert lines[1].startswith(past.ids["dead"][:18])
     assert lines[2].split()[3:] == [
         "unlinked", "-", "7", "somewhere", "follow", "account-2",
     ]  # fmt: skip
+
+
+def test_lines_say_what_the_api_says(past: History) -> None:
+    with past.database.read() as connection:
+        rows = history.page(connection, history.Filter(), 10)
+    granted = SimpleNamespace(
+        **{
+            **vars(rows[0]),
+            "granted_points": 50.0,
+            "granted_coupon": "C-1",
+            "claimed": '{"a": 1}',
+            "lease_until": NOW,
+        }
+    )
+
+    for row in (*rows, granted):
+        assert line(row) == as_object(attempt(row, Role.ADMIN))
+
+
+def test_a_list_without_a_database_makes_none_and_says_where_it_looked(
+    run: Vouch, tmp_path: Path
+) -> None:
+    for arguments in (
+        ("attempts", "list"),
+        ("attempts", "list", "--state", "dead"),
+        ("events", "list"),
+        ("audit",),
+        ("alerts", "list"),
+        ("identities", "list", "--customer", "ann"),
+        ("keys", "list"),
+        ("keys", "revoke", "x"),
+    ):
+        result = run(*arguments)
+
+        assert result.exit_code == 1
+        assert f"there is no database at {tmp_path}/var/vouch.db" in result.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_empty_list_says_so(run: Vouch, past: History) -> None:
@@ -317,7 +360,7 @@ def test_a_replay_of_more_than_a_page_takes_all(
         _receive(past, f"n{number}", replace(EVENT, key=f"n{number}"), challenge_id=100 + number)
         _move(past, f"n{number}", State.DEAD)
     # Each is made a minute after the one before.
-    monkeypatch.setattr("app.cli.attempts_bulk.utc_now", lambda: NOW + timedelta(hours=1))
+    monkeypatch.setattr("app.cli.local.utc_now", lambda: NOW + timedelta(hours=1))
 
     result = run("attempts", "replay", "--all", "--yes")
 
@@ -346,7 +389,7 @@ def test_whoever_interrupts_a_replay_stops_it_for_every_process(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(bulk, "advance", lambda *_: False)
-    monkeypatch.setattr("app.cli.attempts_bulk.time.sleep", interrupted)
+    monkeypatch.setattr("app.cli.local.time.sleep", interrupted)
 
     result = run("attempts", "replay", "--all", "--yes")
 

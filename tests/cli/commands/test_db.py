@@ -219,5 +219,22 @@ def test_restored_to_a_moment_that_is_yet_to_come_would_pay_again_and_is_refused
     assert contents(sqlite_url) == before
 
 
+def test_restored_knows_when_the_backup_was_made_and_forgets_it(
+    run: Vouch, monkeypatch: pytest.MonkeyPatch, sqlite_url: str, tmp_path: Path
+) -> None:
+    fill(sqlite_url)
+    execute(sqlite_url, delete(HashKeyRow))
+    monkeypatch.setenv("DATABASE_URL", sqlite_url)
+    run("db", "backup", str(tmp_path / "copy.db"))
+    monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path / 'copy.db'}")
+
+    result, again = run("db", "restored"), run("db", "restored")
+
+    assert result.exit_code == 0, result.output
+    assert f"may have been sent since {utc_now():%Y-%m-%dT%H}" in result.stdout
+    assert again.exit_code == 2
+    assert "was marked already" in again.stderr
+
+
 def test_restored_wants_to_know_to_when(run: Vouch) -> None:
     assert run("db", "restored").exit_code == 2

@@ -9,6 +9,7 @@ import pytest
 from app.cli.address import require_free_path, web_address
 from app.cli.commands.serve import gunicorn_settings, shipped_file
 from app.settings.environment import Environment
+from tests.cli.conftest import Vouch
 
 
 def settings_with(text: str) -> dict[str, object]:
@@ -99,3 +100,15 @@ def test_a_path_that_cannot_be_had_is_told_in_a_line(tmp_path: Path) -> None:
         ):
             with pytest.raises(click.ClickException, match=told):
                 require_free_path(f"unix:{path}")
+
+
+def test_a_port_that_is_taken_is_told_in_a_line(run: Vouch) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        address = f"127.0.0.1:{other.getsockname()[1]}"
+
+        result = run("serve", "--bind", address)
+
+    assert result.exit_code == 1
+    assert result.stderr == f"Error: cannot listen at {address}: Address already in use\n"

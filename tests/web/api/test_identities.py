@@ -323,12 +323,32 @@ def test_a_customers_second_account_does_not_earn_again(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("method", ["PUT", "GET", "DELETE"])
-def test_only_backends_link(shop: Shop, method: str) -> None:
+def test_backends_and_operators_link_and_viewers_do_not(shop: Shop, method: str) -> None:
     path, body = identity_path("twitch", "1"), {"customerId": "ada"}
 
     assert problem(shop.call(method, path, json=body)) == "unauthenticated"
-    for role in (Role.VIEWER, Role.OPERATOR):
-        assert problem(shop.call(method, path, shop.key(role), json=body)) == "forbidden"
+    assert problem(shop.call(method, path, shop.key(Role.VIEWER), json=body)) == "forbidden"
+    for role in (Role.BACKEND, Role.OPERATOR, Role.ADMIN):
+        assert shop.call("PUT", path, shop.key(role), json=body).status_code in (200, 201)
+        assert shop.call(method, path, shop.key(role), json=body).status_code in (200, 204)
+
+
+def test_the_accounts_of_a_customer_are_listed_without_contacts_to_a_viewer(shop: Shop) -> None:
+    body = {"customerId": "ada", "email": "ada@example.com"}
+    shop.call("PUT", identity_path("twitch", "1"), shop.key(Role.BACKEND), json=body)
+
+    told = {
+        role: shop.call("GET", "/v1/identities?customerId=ada", shop.key(role)).get_json()["items"]
+        for role in Role
+    }
+
+    assert {role: items[0]["email"] for role, items in told.items()} == {
+        Role.BACKEND: "ada@example.com",
+        Role.VIEWER: None,
+        Role.OPERATOR: "ada@example.com",
+        Role.ADMIN: "ada@example.com",
+    }
+    assert all(items[0]["accountId"] == "1" for items in told.values())
 
 
 def test_the_api_describes_identities(shop: Shop) -> None:

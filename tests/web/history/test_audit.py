@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 
 from app.domain.attempts import State
+from app.schemas.audit import cursor_after
 from app.service import Service
 from app.steps import audit
 from app.steps.audit import Change
 from app.steps.keys import Role
-from app.web.api.audit import cursor_after
 from tests.conftest import on_sqlite
 from tests.web.history.conftest import Caller, Past
 from tests.web.history.test_attempts import problem
