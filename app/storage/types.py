@@ -1,4 +1,4 @@
-"""How are times and sealed values kept, so that both databases hand back what they were given?"""
+"""Column types for UTC times and sealed values that behave the same on both databases."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -8,7 +8,7 @@ from sqlalchemy.types import TypeDecorator
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """An aware UTC time. SQLite keeps no zone and would hand back a naive one."""
+    """An aware UTC time. SQLite stores no zone and would return a naive one."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
@@ -20,7 +20,7 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
 
     def bind_processor(self, dialect: Dialect) -> Any:
-        """SQLAlchemy's own way to the same text takes a callback five times as long."""
+        """Convert faster: SQLAlchemy's own conversion takes five times as long for a callback."""
         return _text if dialect.name == "sqlite" else super().bind_processor(dialect)
 
     def process_result_value(self, value: datetime | None, _dialect: Dialect) -> datetime | None:
@@ -36,18 +36,18 @@ def _in_utc(value: datetime) -> datetime:
 
 
 def _text(value: datetime | None) -> str | None:
-    """A time as SQLAlchemy's DateTime keeps it in SQLite."""
+    """Format a time as SQLAlchemy's DateTime does for SQLite."""
     return None if value is None else _in_utc(value).isoformat(" ", "microseconds")[:26]
 
 
 class Sealed(bytes):
-    """A value as `app.storage.vault` sealed it."""
+    """A value that `app.storage.vault` sealed."""
 
     __slots__ = ()
 
 
 class _SealedColumn(TypeDecorator[Sealed]):
-    """Takes nothing but sealed values: what somebody forgot to seal is refused, not stored."""
+    """Accepts only sealed values: an unsealed value is refused instead of stored."""
 
     impl = LargeBinary
     cache_ok = True
@@ -68,6 +68,6 @@ class SealedText(_SealedColumn):
 
 
 class SealedBytes(_SealedColumn):
-    """Sealed bytes, as they came."""
+    """Sealed bytes."""
 
     cache_ok = True
