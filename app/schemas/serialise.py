@@ -1,4 +1,4 @@
-"""Writes schemas as JSON: the one spelling of the API, its exports and the command line."""
+"""Serialise schemas as JSON, in the one form of the API, its exports and the command line."""
 
 import json
 from datetime import UTC, datetime
@@ -8,19 +8,19 @@ from app.schemas.fields import Schema
 
 
 def as_object(schema: Schema) -> dict[str, Any]:
-    """The schema as what `json` can write: camelCase names, times as texts, null for no value."""
+    """Return the schema as JSON types: camelCase names, times as text, null for missing values."""
     written: dict[str, Any] = _plain(schema.model_dump(by_alias=True))
     return written
 
 
 def as_json(schema: Schema) -> str:
-    """The schema as compact JSON."""
+    """Return the schema as compact JSON."""
     # pydantic's own writer raises on half a surrogate pair, which platforms do send.
     return json.dumps(as_object(schema), separators=(",", ":"))
 
 
 def format_time(moment: datetime) -> str:
-    """Always in UTC and with microseconds, so that times sort as texts."""
+    """Format a time in UTC with microseconds, so that texts sort by time."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 

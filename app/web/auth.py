@@ -1,4 +1,4 @@
-"""May this caller do this?"""
+"""Check API keys and their roles."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -16,7 +16,7 @@ WWW_AUTHENTICATE = {"WWW-Authenticate": 'Bearer realm="vouch"'}
 
 
 def requires(role: Role) -> Callable[[View], View]:
-    """Let only keys whose role includes ``role`` call a view."""
+    """Allow only keys whose role includes ``role`` to call a view."""
 
     def decorate(view: View) -> View:
         @wraps(view)
@@ -26,7 +26,7 @@ def requires(role: Role) -> Callable[[View], View]:
                 raise Problem("forbidden", f"This needs a key with the role {role}.")
             return view(*args, **kwargs)
 
-        # Read by the OpenAPI document.
+        # The OpenAPI document reads it.
         checked.role = role  # type: ignore[attr-defined]
         return checked  # type: ignore[return-value]
 
@@ -34,13 +34,13 @@ def requires(role: Role) -> Callable[[View], View]:
 
 
 def caller() -> KeyHolder:
-    """The holder of the key, inside a view that `requires` one."""
+    """Return the key's holder, inside a view that `requires` one."""
     found: KeyHolder = g.caller
     return found
 
 
 def bearer() -> str:
-    """The bearer token of the request, or an empty string."""
+    """Return the bearer token of the request, or an empty string."""
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" else ""
 
