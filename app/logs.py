@@ -1,4 +1,4 @@
-"""How do we log? Events with fields, one JSON line each, on stderr; for a person, readably."""
+"""Logging: events with fields, as JSON lines on stderr, or readable on a terminal."""
 
 import contextlib
 import json
@@ -13,10 +13,10 @@ from typing import Any
 import structlog
 from structlog.typing import Processor
 
-# Loggers of others that would write by themselves, past our form and our redaction.
+# Loggers of libraries that would write by themselves, without our format and redaction.
 _FOREIGN = ("gunicorn.error", "gunicorn.access", "werkzeug", "alembic", "py.warnings")
 REDACTED = "[redacted]"
-# What our code must never log. This is the second net, for the day on which it does.
+# Our code must never log these. This second net is for the day when it does.
 _SECRET_WORDS = frozenset(
     {
         "apikey",
@@ -48,9 +48,9 @@ _ENCODER = json.JSONEncoder(default=repr)
 
 
 def configure(level: str = "info", pretty: bool | None = None) -> None:
-    """Log from ``level`` up. ``pretty``: for a person; None: when stderr is a terminal.
+    """Log from ``level`` up. ``pretty``: for people; None: when stderr is a terminal.
 
-    Libraries' own messages go the same way. Call it again when one has set up its loggers since.
+    Libraries' messages go the same way. Call it again after a library has set up its loggers.
     """
     number = logging.getLevelNamesMapping()[level.upper()]
     is_pretty = sys.stderr.isatty() if pretty is None else pretty
@@ -63,14 +63,14 @@ def configure(level: str = "info", pretty: bool | None = None) -> None:
 
 
 def redact(_logger: object, _method: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
-    """Replace what is named like a secret, and what looks like one inside a text."""
+    """Replace values of fields with secret names, and texts that look like secrets."""
     return {name: _redacted(name, value) for name, value in event.items()}
 
 
 class _Stderr:
-    """Whole lines to stderr, from any thread; to wherever stderr leads at that moment.
+    """Writes whole lines to the current stderr, from any thread.
 
-    A line that cannot be written is lost: no request and no thread may fail for its log.
+    A line that cannot be written is lost: no request and no thread may fail because of its log.
     """
 
     _lock = Lock()
@@ -106,7 +106,7 @@ def _written(is_pretty: bool) -> list[Processor]:
 
 
 def _in_order(_logger: object, _method: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
-    """Time, level and event first: lines below one another are read from the left."""
+    """Put time, level and event first: lines are read from the left."""
     first = {name: event.pop(name) for name in ("time", "level", "event") if name in event}
     return {**first, **event}
 

@@ -1,28 +1,28 @@
-"""What do we count? In each process; what the database knows is read at the scrape instead."""
+"""Counters of each process. A scrape reads the rest from the database."""
 
 from prometheus_client import Counter, Histogram
 
 EVENTS = Counter(
     "vouch_events",
-    "Callbacks' events by source and what became of them.",
+    "Events of callbacks by source and outcome.",
     ["source", "outcome"],
 )
 CALLBACK_SECONDS = Histogram(
     "vouch_callback_seconds",
-    "Time to answer a callback, the commit included.",
+    "Time to answer a callback, including the commit.",
     ["source"],
     buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
 SUBMISSIONS = Counter(
-    "vouch_submissions", "Submissions to Gameball by what its answer meant.", ["outcome"]
+    "vouch_submissions", "Submissions to Gameball by the meaning of its answer.", ["outcome"]
 )
 SUBMISSION_SECONDS = Histogram(
     "vouch_submission_seconds",
     "Time of one call to Gameball.",
     buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
 )
-CLAIMS = Counter("vouch_claims", "Claims by what became of them.", ["outcome"])
+CLAIMS = Counter("vouch_claims", "Claims by outcome.", ["outcome"])
 CONFIRMATIONS = Counter(
-    "vouch_confirmations", "Accepted attempts by what became of their reward.", ["outcome"]
+    "vouch_confirmations", "Accepted attempts by the outcome of their reward.", ["outcome"]
 )
 READS = Counter("vouch_reads", "Reads of Gameball by kind and outcome.", ["kind", "outcome"])

@@ -1,4 +1,4 @@
-"""How do the parts become one service? The only place that builds them."""
+"""Build the service from its parts. No other module does."""
 
 import math
 import os
@@ -39,23 +39,23 @@ from app.storage.reading import PeoplesReads
 
 log = structlog.get_logger(__name__)
 
-# What a call may take beyond its own time-outs before its lease runs out.
+# How long a call may exceed its own time-outs before its lease expires.
 _LEASE_MARGIN_SECONDS = 5.0
-# What a write may take of the time in which a platform wants its answer.
+# The share of a platform's deadline that a write may take.
 _SHARE_OF_A_DEADLINE = 0.8
-# A read before a submission; with time to spare in that margin.
+# The time-out of a read before a submission, well within that margin.
 _HASTY_SECONDS = 2.0
 
 
 def _nobody() -> None:
-    """Nobody waits for work in this process."""
+    """The default of ``notify``: no worker runs in this process."""
 
 
 @dataclass(slots=True)
 class Service:
-    """One installation: its environment, configuration and database, and what they make.
+    """One installation: its environment, configuration and database, and the parts built on them.
 
-    Made before a web server forks; connections and threads begin at first use, after it.
+    It is made before a web server forks; connections and threads start at first use, after it.
     """
 
     environment: Environment
@@ -65,12 +65,12 @@ class Service:
     now: Callable[[], datetime] = utc_now
     wake_worker: Callable[[], None] = _nobody
     is_worker_alive: Callable[[], bool] | None = None
-    """Of the worker inside this process; None: there is none."""
+    """The worker in this process, if there is one."""
     wake_confirmer: Callable[[], None] = _nobody
     published_keys: Fetcher = field(default_factory=PublishedKeys)
     watch: SightingsBuffer = field(init=False, repr=False)
     people: PeoplesReads = field(init=False, repr=False)
-    """Reads for whoever has a key; `database` is for the intake and the worker."""
+    """Reads for API users; `database` is for the intake and the worker."""
 
     def __post_init__(self) -> None:
         self.watch = SightingsBuffer(self.database)
@@ -82,7 +82,7 @@ class Service:
         self._equip_adapters()
 
     def close(self) -> None:
-        """Write down what is still in memory, and let go of the database."""
+        """Write what is still in memory, and close the database."""
         self.watch.close()
         self.people.close()
         self.database.close()
@@ -93,10 +93,10 @@ class Service:
         deadline_seconds: float = math.inf,
         joinings: Sequence[Joining] = (),
     ) -> Sequence[Receipt]:
-        """Make events history; when this returns, they are on disk. Raises `StorageUnavailable`.
+        """Store events, and return once they are on disk. Raises `StorageUnavailable`.
 
-        ``joinings``: which ids are of one account, remembered in the same transaction.
-        ``deadline_seconds``: when the platform gives up; it is told before that to send again.
+        ``joinings``: ids of the same account, stored in the same transaction. ``deadline_seconds``:
+        the platform's deadline. It gets an error before that, and sends again.
         """
         rules = self.configuration.rules
         wait = timedelta(seconds=self.configuration.attempts.unlinked_for)
@@ -115,7 +115,7 @@ class Service:
         return receipts[len(joinings) :]
 
     def hear(self, nudges: Sequence[Nudge], deadline_seconds: float = math.inf) -> Sequence[bool]:
-        """Let what Gameball tells of be looked at now; of each, whether anything waits for it.
+        """Request a lookup now for each nudge; return for each whether an attempt waits for it.
 
         When this returns, that is on disk. Raises `StorageUnavailable`.
         """
@@ -127,7 +127,7 @@ class Service:
         return heard
 
     def reload(self) -> bool:
-        """Read the configuration again; a broken one is logged, and the old one stays."""
+        """Read the configuration again. An invalid one is logged, and the old one stays."""
         before = self.configuration
         try:
             self.configuration = load_configuration(before.path)
@@ -144,7 +144,7 @@ class Service:
         return True
 
     def fetch_keys(self) -> None:
-        """Begin to fetch what sources need, before the first callback does: it would be lost."""
+        """Start fetching published keys before the first callback, which would otherwise fail."""
         for adapter in self.configuration.sources.values():
             if adapter.fetches is not None:
                 with suppress(KeysUnavailable):
@@ -154,8 +154,8 @@ class Service:
         for adapter in self.configuration.sources.values():
             adapter.fetch = self.published_keys
 
-    def _note_reload(self, told: list[str]) -> None:
-        """Into the audit log, by a connection of its own: the web server forks after this."""
+    def _note_reload(self, changed: list[str]) -> None:
+        """Write the changes to the audit log on a separate connection, as a fork may follow."""
         database = build_database(self.environment)
         try:
             database.write(
@@ -165,14 +165,14 @@ class Service:
                     by=f"signal:{worker_name()}",
                     now=self.now(),
                     subject=str(self.configuration.path)[:330],
-                    changes=told,
+                    changes=changed,
                 )
             )
         except StorageUnavailable as error:
-            log.error("configuration.not_audited", changes=told, problem=str(error))
+            log.error("configuration.not_audited", changes=changed, problem=str(error))
         except StatementFailed:
-            # The web server's own process is here; it must go on.
-            log.exception("configuration.not_audited", changes=told)
+            # The web server's main process runs this, and must go on.
+            log.exception("configuration.not_audited", changes=changed)
         finally:
             database.close()
 
@@ -191,7 +191,7 @@ class Service:
         return GameballClient(self.account(), self.configuration.worker.threads)
 
     def impatient_client(self) -> GameballClient:
-        """For reads before a submission, whose lease runs on meanwhile."""
+        """Return a client for reads before a submission, whose lease is running."""
         account = self.account()
         hasty = replace(
             account,
@@ -202,7 +202,7 @@ class Service:
 
     def confirmation_policy(self) -> ConfirmationPolicy:
         settings = self.configuration.confirmation
-        # Three places to look at and the campaigns' names, each in up to three tries or pages.
+        # Three lists and the campaigns' names, each with up to three tries or pages.
         lease_seconds = 12 * self.account().longest_call_seconds + _LEASE_MARGIN_SECONDS
         return ConfirmationPolicy(
             settings.delays,
@@ -226,8 +226,8 @@ class Service:
         settings = self.configuration.gameball
         longest = self.account().longest_call_seconds
         retries = settings.policy()
-        # A repeat must reach Gameball inside the window. Whether it still may is asked when its
-        # connection stands; how much longer it takes from there is bounded by a call's time-outs.
+        # A repeat must reach Gameball inside the window. We check that once the connection is open;
+        # from there the time-outs of a call bound the time that is left.
         inside = max(0.0, retries.window_at_least_seconds - longest)
         return ForwardingPolicy(
             RateLimit(settings.per_second, settings.per_30_seconds, settings.probe_every),
@@ -237,12 +237,12 @@ class Service:
         )
 
     def kept_seconds(self) -> dict[Kept, float]:
-        """How long each kind of data is kept."""
+        """Return how long each kind of data is kept."""
         return {kind: getattr(self.configuration.retention, kind) for kind in Kept}
 
 
 def build_service(environment: Environment, now: Callable[[], datetime] = utc_now) -> Service:
-    """Raises `ConfigurationError` with every mistake."""
+    """Build the service. Raises `ConfigurationError` with every mistake."""
     configuration = load_configuration(environment.config_path)
     return Service(
         environment,

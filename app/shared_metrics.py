@@ -1,7 +1,6 @@
-"""How do the web processes of one service count together, also after some of them have ended?
+"""Sum up the counters of all web processes of one service, including ended ones."""
 
-Each keeps its counters in files of a shared folder, which a scrape adds up.
-"""
+# Each process keeps its counters in files of a shared folder, which a scrape sums up.
 
 import contextlib
 import fcntl
@@ -15,16 +14,16 @@ from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
-# Kinds that add up. A gauge of a process that ended says nothing any more.
+# Metric types that can be summed up. A gauge of an ended process is meaningless.
 _SUMMED = ("counter", "histogram")
-# In place of a process's number.
+# In place of a process id.
 _ENDED = "ended"
 _LOCK = "lock"
 _PATIENCE_SECONDS = 2.0
 
 
 def end_process(folder: Path, pid: int) -> None:
-    """Add what a process that has ended counted to what others did before, and remove its files."""
+    """Add the counters of an ended process to those of earlier ones, and remove its files."""
     with _locked(folder / _LOCK, fcntl.LOCK_EX):
         for kind in _SUMMED:
             left = folder / f"{kind}_{pid}.db"
@@ -36,20 +35,20 @@ def end_process(folder: Path, pid: int) -> None:
 
 
 class Counted(Collector):
-    """What all processes of a folder counted, those that have ended included."""
+    """The counters of all processes of a folder, including those that have ended."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._inner = MultiProcessCollector(None, str(folder))  # type: ignore[no-untyped-call]
 
     def collect(self) -> list[Metric]:
-        # Not between a process's counters being added and its files being removed.
+        # Not between adding a process's counters and removing its files.
         with _locked(self._folder / _LOCK, fcntl.LOCK_SH):
             return list(self._inner.collect())  # type: ignore[no-untyped-call]
 
 
 def _add(left: Path, ended: Path) -> None:
-    """Whole or not at all: a disk may be full."""
+    """Write completely or not at all: the disk may be full."""
     values = _values(ended) if ended.is_file() else {}
     for key, value in _values(left).items():
         values[key] = values.get(key, 0.0) + value
@@ -71,7 +70,7 @@ def _values(file: Path) -> dict[str, float]:
 
 @contextlib.contextmanager
 def _locked(file: Path, how: int) -> Iterator[None]:
-    """Raises BlockingIOError when somebody keeps it: gunicorn must not wait for long."""
+    """Lock a file. Raises BlockingIOError when it stays locked: gunicorn must not wait for long."""
     descriptor = os.open(file, os.O_CREAT | os.O_RDWR, 0o600)
     give_up = time.monotonic() + _PATIENCE_SECONDS
     try:

@@ -1,1 +1,1 @@
-"""Whom do we tell? Gameball's HTTP API, and nothing of what we do about its answers."""
+"""Gameball's HTTP API. What follows from its answers is decided elsewhere."""

@@ -1,4 +1,4 @@
-"""Which rewards do a customer's activities show? They name the campaign, never its id."""
+"""Read the rewards in a customer's activities, which name a campaign without its id."""
 
 from collections.abc import Iterable
 
@@ -12,7 +12,7 @@ REWARDED = "CampaignRewarded"
 
 
 def read_activities(client: GameballClient, customer_id: str, after: int = 0) -> Page:
-    """A page of the rewards among a customer's activities, by name. Raises `NotReadable`.
+    """Return a page of the rewards in a customer's activities, by name. Raises `NotReadable`.
 
     Source: GET /api/{version}/integrations/customers/{customerId}/activities.
     """

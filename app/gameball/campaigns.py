@@ -1,4 +1,4 @@
-"""Which campaigns does the account have?"""
+"""List the campaigns of the account."""
 
 import json
 from collections.abc import Mapping
@@ -24,14 +24,14 @@ class Unreadable(Exception):  # noqa: N818 -- reads as the claim it makes
 
 @dataclass(frozen=True, slots=True)
 class Campaign:
-    """One reward campaign. ``most`` achievements by one customer; -1: any number, None: unknown."""
+    """A reward campaign. ``most``: achievements by one customer; -1: any number, None: unknown."""
 
     id: int
     name: str
     type: str
     is_active: bool = True
     most: int | None = None
-    points: float | None = None  # that each achievement gives; None: unknown
+    points: float | None = None  # for each achievement; None: unknown
 
     @property
     def is_social(self) -> bool:
@@ -39,7 +39,7 @@ class Campaign:
 
 
 def list_campaigns(client: GameballClient) -> dict[int, Campaign]:
-    """Every campaign by its id. Raises `Unreadable`.
+    """Return every campaign by its id. Raises `Unreadable`.
 
     Source: GET /api/{version}/integrations/configurations/reward-campaigns.
     """
@@ -61,14 +61,14 @@ def list_campaigns(client: GameballClient) -> dict[int, Campaign]:
 
 
 def points_of(campaign: Mapping[str, Any]) -> float | None:
-    """What each achievement gives, as far as it is points alone; None: the rewards are not told."""
+    """Return what each achievement gives, if only points; None when the rewards are not shown."""
     rewards = list(reading.rows(reading.field(campaign, "rewards")))
-    given = [reading.number(reading.field(one, "walletReward")) for one in rewards]
+    given = [reading.number(reading.field(reward, "walletReward")) for reward in rewards]
     return sum(amount for amount in given if amount is not None) if rewards else None
 
 
 def _campaign(item: Mapping[str, Any]) -> Campaign | None:
-    """Read what is documented; `isActive` is not, but comes."""
+    """Read the documented fields, and `isActive`, which is undocumented but present."""
     number = reading.whole(reading.field(item, "id"))
     most = reading.whole(reading.field(item, "maxAchievement"))
     if number is None:

@@ -1,4 +1,4 @@
-"""How do we call Gameball?"""
+"""The HTTP client for Gameball."""
 
 import json
 import ssl
@@ -36,7 +36,7 @@ _NO_ADDRESS = (
 
 @dataclass(frozen=True, slots=True)
 class GameballAccount:
-    """One Gameball program: where it is, and what opens it. Times are in seconds."""
+    """One Gameball program: its address and keys. Times are in seconds."""
 
     base_url: str
     api_version: str
@@ -47,13 +47,13 @@ class GameballAccount:
 
     @property
     def longest_call_seconds(self) -> float:
-        """How long a call may take before its answer is given up."""
+        """Return the longest time until a call is given up."""
         return self.connect_timeout + self.read_timeout
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An HTTP answer as it came, cut off at `MAX_ANSWER_BYTES`."""
+    """An HTTP answer as received, cut off at `MAX_ANSWER_BYTES`."""
 
     status: int
     body: bytes
@@ -61,11 +61,11 @@ class Reply:
 
 
 class NotSent(Exception):  # noqa: N818 -- reads as the claim it makes
-    """Gameball cannot have acted on the call: no connection came about, or it was withheld."""
+    """Gameball cannot have acted on the call: no connection was made, or we withheld the body."""
 
 
 class NoAnswer(Exception):  # noqa: N818 -- reads as the claim it makes
-    """The call may have been seen, but no whole answer came back."""
+    """The call may have been received, but no complete answer arrived."""
 
 
 def _at_any_time() -> bool:
@@ -74,10 +74,10 @@ def _at_any_time() -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _LateBody:
-    """A body that decides when the connection stands whether it is still to be sent.
+    """A body that decides, once the connection is open, whether it should still be sent.
 
-    Nothing bounds what comes before: names are resolved, processes are frozen. A call without the
-    body that its head announces is none.
+    Nothing bounds the time before: names are resolved, processes are frozen. Gameball ignores a
+    call without its announced body.
     """
 
     content: bytes
@@ -88,14 +88,14 @@ class _LateBody:
 
     def __iter__(self) -> Iterator[bytes]:
         if not self.may_send():
-            raise NotSent("not sent: it took too long to get there")
+            raise NotSent("not sent: the connection took too long")
         yield self.content
 
 
 class GameballClient:
-    """Calls to one Gameball account, over pooled connections; safe to share between threads.
+    """Calls to one Gameball account, over pooled connections. Safe to share between threads.
 
-    No call is repeated here and no redirect is followed: the attempt's row decides about retries.
+    It repeats no call and follows no redirect: the attempt's row decides about retries.
     """
 
     def __init__(self, account: GameballAccount, pool_size: int = 8) -> None:
@@ -112,9 +112,9 @@ class GameballClient:
         mobile: str | None,
         may_send: Callable[[], bool] = _at_any_time,
     ) -> Answer:
-        """Tell Gameball of an achievement; every way this can end is an `Answer`.
+        """Submit an achievement. Every outcome is an `Answer`.
 
-        ``may_send`` is asked when the connection stands; if not, nothing is sent.
+        ``may_send`` is called when the connection is open; if it returns false, nothing is sent.
         Source: POST /api/{version}/integrations/customers/social-challenges.
         """
         body: dict[str, Any] = {"customerId": customer_id, "challengeId": challenge_id}
@@ -128,7 +128,7 @@ class GameballClient:
         return read_answer(reply.status, reply.body, reply.retry_after_seconds)
 
     def create_customer(self, customer_id: str, email: str | None, mobile: str | None) -> bool:
-        """Create the customer, or leave as is; whether Gameball said so.
+        """Create the customer unless there is one; return whether Gameball confirmed it.
 
         Danger: a new profile can trigger a welcome bonus. Source: POST …/integrations/customers.
         """
@@ -148,7 +148,7 @@ class GameballClient:
         params: dict[str, str] | None = None,
         may_send: Callable[[], bool] = _at_any_time,
     ) -> Reply:
-        """One call under the account's base. Raises `NotSent` or `NoAnswer`."""
+        """Make one call below the account's base address. Raises `NotSent` or `NoAnswer`."""
         account = self.account
         url = f"{account.base_url}/api/{account.api_version}/integrations/{path}"
         deadline = time.monotonic() + account.longest_call_seconds
@@ -173,7 +173,7 @@ class GameballClient:
             session.close()
 
     def _session(self) -> requests.Session:
-        """This thread's session: requests' sessions are not promised to be thread-safe."""
+        """Return this thread's session: requests does not promise that sessions are thread-safe."""
         session: requests.Session | None = getattr(self._local, "session", None)
         if session is None:
             session = self._local.session = self._new_session()
@@ -182,7 +182,7 @@ class GameballClient:
 
     def _new_session(self) -> requests.Session:
         session = _Session()
-        # No retry below us: urllib3 would sleep on Retry-After with the attempt leased.
+        # No retries in urllib3: it would sleep for Retry-After while the attempt is leased.
         retries = Retry(total=0, respect_retry_after_header=False)
         adapter = HTTPAdapter(pool_maxsize=self._pool_size, max_retries=retries)
         session.mount("https://", adapter)
@@ -200,10 +200,10 @@ class GameballClient:
 
 
 class _Session(requests.Session):
-    """A session that does not even look where a redirect leads.
+    """A session that ignores redirects entirely.
 
-    requests would parse the address and read the whole body, of any length, to prepare the call
-    that we never make.
+    requests would parse the address and read a body of any length to prepare a call that we never
+    make.
     """
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:  # noqa: ARG002
@@ -211,26 +211,26 @@ class _Session(requests.Session):
 
 
 def _content(body: object, may_send: Callable[[], bool]) -> dict[str, Any]:
-    """What `requests` needs to send a body as JSON."""
+    """Return the arguments with which `requests` sends a body as JSON."""
     late = _LateBody(json.dumps(body).encode(), may_send)
     return {"data": late, "headers": {"Content-Type": "application/json"}}
 
 
 def path_of(value: str) -> str:
-    """A value as one segment of a path."""
+    """Quote a value as one segment of a path."""
     return quote(value, safe="")
 
 
 def _no_netrc(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    """Stand in for requests' habit of adding credentials from ~/.netrc."""
+    """Replaces requests' default of adding credentials from ~/.netrc."""
     return request
 
 
 def _read(response: requests.Response, deadline: float) -> bytes:
-    """The whole body. Whatever goes wrong here, the call had reached somebody."""
+    """Read the whole body. The call was received, whatever fails here."""
     body = bytearray()
     try:
-        # read1 gives what has come. A plain read waits for all it asked for, however slow.
+        # read1 returns the available bytes. A plain read waits for all it asked for, however slow.
         while chunk := response.raw.read1(16_384, decode_content=True):
             body += chunk
             if len(body) > MAX_ANSWER_BYTES:
@@ -238,12 +238,12 @@ def _read(response: requests.Response, deadline: float) -> bytes:
             if time.monotonic() > deadline:
                 raise NoAnswer("the answer took too long")
     except HTTPError as error:
-        raise NoAnswer(f"no whole answer: {type(error).__name__}") from None
+        raise NoAnswer(f"no complete answer: {type(error).__name__}") from None
     return bytes(body)
 
 
 def _retry_after(response: requests.Response) -> float | None:
-    """Seconds from ``Retry-After``, which is a number of them or a date (RFC 9110, 10.2.3)."""
+    """Return the seconds of ``Retry-After``, a number or a date (RFC 9110, 10.2.3)."""
     raw = response.headers.get("Retry-After", "").strip()
     if raw.isascii() and raw.isdigit():
         return float(raw[:9])
@@ -254,13 +254,13 @@ def _retry_after(response: requests.Response) -> float | None:
 
 
 def _classified(error: Exception) -> NotSent | NoAnswer:
-    """Tell what cannot have reached Gameball from what may have. The text names no address."""
+    """Tell errors before anything reached Gameball from others. The text names no address."""
     cause = error.args[0] if error.args else None
     reason = getattr(cause, "reason", cause)
     kind = type(reason if isinstance(reason, Exception) else error).__name__
     if isinstance(reason, _NEVER_SENT) or isinstance(error, _NO_ADDRESS) or _is_stranger(reason):
         return NotSent(f"no connection: {kind}")
-    return NoAnswer(f"no whole answer: {kind}")
+    return NoAnswer(f"no complete answer: {kind}")
 
 
 def _is_stranger(reason: object) -> bool:

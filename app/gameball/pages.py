@@ -1,4 +1,4 @@
-"""How is a list of a customer's records read, page by page?"""
+"""Read the paged lists of a customer's records."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -8,19 +8,19 @@ from app.domain.confirmation import Grant
 from app.gameball import reading
 from app.gameball.reading import Failure, Json, NotReadable
 
-# Both lists' documented maximum.
+# The documented maximum of both lists.
 PAGE = 200
 
-# What a row says: campaigns by id or name, each with its reward; None: it could not be made out.
+# A row's campaigns by id or name, each with its reward; None: the reward was unreadable.
 ReadRow = Callable[[Json], "Iterable[tuple[str, Grant | None]]"]
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page of a customer's records. ``next_after`` is where the next one begins.
+    """One page of a customer's records. ``next_after`` is the start of the next page.
 
-    ``by_key``: the rewards it shows, by campaign id or name. Keys in ``unclear`` have a record
-    that could not be read, so that nobody can say what is not there.
+    ``by_key``: its rewards by campaign id or name. Keys in ``unclear`` have an unreadable record,
+    so that nobody can know what is missing.
     """
 
     by_key: dict[str, list[Grant]] = field(default_factory=dict)
@@ -29,7 +29,7 @@ class Page:
 
 
 def page_of(answer: object, name: str, id_name: str, after: int, read: ReadRow) -> Page:
-    """A page out of the documented envelope of a list, its count and ``hasMore``."""
+    """Read a page from a list's documented envelope with its count and ``hasMore``."""
     listed = reading.field(answer, name) if isinstance(answer, dict) else None
     if not isinstance(answer, dict) or not isinstance(listed, list):
         raise NotReadable(Failure.JUNK)
@@ -50,9 +50,10 @@ def page_of(answer: object, name: str, id_name: str, after: int, read: ReadRow) 
 
 
 def reference_of(value: object, at: tuple[datetime, timedelta] | None) -> str:
-    """An id, the same text whether it came as a number or as a string; without one, the time.
+    """Return an id as the same text for a number or a string; without an id, the time.
 
-    Two rewards of one moment are one then: better one unconfirmed than one credited twice.
+    Two rewards at the same moment then count as one: an unconfirmed reward is better than one that
+    is credited twice.
     """
     number = reading.whole(value)
     named = str(number) if number is not None else reading.text(value, 100)

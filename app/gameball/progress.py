@@ -1,4 +1,4 @@
-"""How often has a customer achieved a campaign, and could they once more?"""
+"""Read how often a customer has achieved a campaign, and whether they can again."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -13,7 +13,7 @@ from app.gameball.reading import Failure, Json, NotReadable
 def read_progress(
     client: GameballClient, customer_id: str, challenge_id: int | None = None
 ) -> Mapping[int, Progress]:
-    """A customer's progress by campaign: in one of them, or in all that Gameball shows.
+    """Return a customer's progress by campaign: in one of them, or in all that Gameball shows.
 
     Raises `NotReadable`. Source: GET customers/{customerId}/reward-campaigns-progress.
     """

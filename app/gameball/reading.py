@@ -1,4 +1,4 @@
-"""How is Gameball read, whatever it writes?"""
+"""Read Gameball's answers, tolerating its inconsistent forms."""
 
 import json
 import re
@@ -18,22 +18,22 @@ _MONTHS = (
     *("january", "february", "march", "april", "may", "june"),
     *("july", "august", "september", "october", "november", "december"),
 )
-# "October 20, 2024", says https://docs.gameball.co/api-reference/openapi.json
+# "October 20, 2024" in https://docs.gameball.co/api-reference/openapi.json
 _DAY = re.compile(r"([A-Za-z]+)\s+([0-9]{1,2}),?\s+([0-9]{4})", re.ASCII)
 
 
 class Failure(StrEnum):
-    """Why a read told nothing. Stored nowhere; counted under these words."""
+    """Why a read returned nothing. Not stored; counted under these words."""
 
     NO_ANSWER = "no_answer"
     TOO_FAST = "too_fast"
     BLOCKED = "blocked"  # our credentials, plan or program
-    REFUSED = "refused"  # any other no, such as an unknown customer
-    JUNK = "junk"  # 200, and not what is documented
+    REFUSED = "refused"  # any other refusal, such as an unknown customer
+    JUNK = "junk"  # a 200 with an undocumented body
 
 
 class NotReadable(Exception):  # noqa: N818 -- reads as the claim it makes
-    """A read that told nothing."""
+    """A read returned nothing usable."""
 
     def __init__(self, failure: Failure, retry_after_seconds: float | None = None) -> None:
         super().__init__(failure)
@@ -54,7 +54,7 @@ def customer_path(customer_id: str, rest: str) -> str:
 
 
 def get(client: GameballClient, path: str, params: dict[str, str]) -> Any:
-    """What a GET answers, as JSON. Raises `NotReadable`."""
+    """Return the JSON of a GET. Raises `NotReadable`."""
     try:
         reply = client.call("GET", path, params=params)
     except (NotSent, NoAnswer):
@@ -70,19 +70,19 @@ def get(client: GameballClient, path: str, params: dict[str, str]) -> Any:
 
 
 def rows(value: object) -> Iterator[Json]:
-    """The objects of a list; whatever else is in it is left out."""
+    """Yield the objects of a list; other items are left out."""
     return (row for row in value if isinstance(row, dict)) if isinstance(value, list) else iter(())
 
 
 def field(row: Json, name: str) -> Any:
-    """A member by its documented name, or by one that swaps letters or case.
+    """Return a member by its documented name, or by one with swapped letters or other case.
 
     Real answers say `avaliablePointsBalance` where the documentation says `available…`.
     """
     if name in row:
         return row[name]
-    wanted = _letters(name)
-    return next((value for key, value in row.items() if _letters(key) == wanted), None)
+    letters = _letters(name)
+    return next((value for key, value in row.items() if _letters(key) == letters), None)
 
 
 def _letters(name: str) -> str:
@@ -90,7 +90,7 @@ def _letters(name: str) -> str:
 
 
 def whole(value: object) -> int | None:
-    """Gameball writes the same number as a number here and as a string there."""
+    """Return an integer: Gameball writes the same one as a number or as a string."""
     amount = number(value)
     return int(amount) if amount is not None and amount == int(amount) else None
 
@@ -102,7 +102,7 @@ def number(value: object) -> float | int | None:
         amount = _parsed(value) if isinstance(value, str) else value
     except ValueError:
         return None
-    # Of the infinite and of what is no number neither is true.
+    # Infinity and NaN fail both comparisons.
     return amount if -_LARGEST < amount < _LARGEST else None
 
 
@@ -113,7 +113,7 @@ def _parsed(value: str) -> float | int:
 
 
 def truth(value: object) -> bool | None:
-    """True, false, or nothing that says either. Seen as `number|null`, too."""
+    """Return true, false, or None for anything else. `number|null` occurs too."""
     if isinstance(value, str):
         return {"true": True, "false": False}.get(value.strip().lower())
     if isinstance(value, bool | int):
@@ -128,7 +128,7 @@ def text(value: object, most: int = 255) -> str | None:
 
 
 def moment(value: object) -> tuple[datetime, timedelta] | None:
-    """A time in UTC, and how much later it may have been: what its writing left out."""
+    """Return a time in UTC, and by how much its format may understate it."""
     if not isinstance(value, str):
         return None
     try:
@@ -147,7 +147,7 @@ def _left_open(written: str) -> timedelta:
 
 
 def day_and_time(day: object, time: object) -> tuple[datetime, timedelta] | None:
-    """As activities write it: "October 20, 2024" and "19:27:33", without a zone; UTC."""
+    """Parse an activity's "October 20, 2024" and "19:27:33", without a zone, as UTC."""
     if not isinstance(day, str) or not isinstance(time, str):
         return None
     found = _DAY.fullmatch(day.strip())

@@ -1,4 +1,4 @@
-"""Which rewards do a customer's points transactions show?"""
+"""Read the rewards in a customer's points transactions."""
 
 from collections.abc import Iterable
 
@@ -12,7 +12,7 @@ REWARD = "AchievementReward"
 
 
 def read_transactions(client: GameballClient, customer_id: str, after: int = 0) -> Page:
-    """A page of the rewards that gave points, by campaign id. Raises `NotReadable`.
+    """Return a page of the rewards that gave points, by campaign id. Raises `NotReadable`.
 
     Source: GET /api/{version}/integrations/transactions.
     """

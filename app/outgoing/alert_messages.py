@@ -1,4 +1,4 @@
-"""What does a receiver of alerts read?"""
+"""The messages that receivers of alerts get."""
 
 import json
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ _SIGNATURE = "webhook-signature"
 
 @dataclass(frozen=True, slots=True)
 class AlertText:
-    """One notice: what happened to which alert. ``id`` stays the same however often it is sent."""
+    """A notification about an alert. ``id`` stays the same in every repeat."""
 
     id: str
     what: str
@@ -28,51 +28,51 @@ class AlertText:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What is posted."""
+    """The body and headers of a POST."""
 
     body: bytes
     headers: Mapping[str, str]
 
 
-def message_for(receiver: Receiver, told: AlertText, now: datetime) -> Message:
+def message_for(receiver: Receiver, alert: AlertText, now: datetime) -> Message:
     if receiver.kind is ReceiverKind.SLACK:
-        return Message(_json({"text": _line(told)}), {"Content-Type": "application/json"})
+        return Message(_json({"text": _line(alert)}), {"Content-Type": "application/json"})
     secret = receiver.secret.get_secret_value() if receiver.secret else ""
-    return _signed(secret, told, now)
+    return _signed(secret, alert, now)
 
 
-def _signed(secret: str, told: AlertText, now: datetime) -> Message:
+def _signed(secret: str, alert: AlertText, now: datetime) -> Message:
     """https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md"""
     body = _json(
         {
-            "type": f"alert.{told.what}",
+            "type": f"alert.{alert.what}",
             "timestamp": iso_utc(now),
             "data": {
-                "kind": told.kind,
-                "subject": told.subject or None,
-                "text": told.text,
-                "raisedAt": iso_utc(told.raised_at),
-                "clearedAt": told.cleared_at and iso_utc(told.cleared_at),
+                "kind": alert.kind,
+                "subject": alert.subject or None,
+                "text": alert.text,
+                "raisedAt": iso_utc(alert.raised_at),
+                "clearedAt": alert.cleared_at and iso_utc(alert.cleared_at),
             },
         }
     )
     key = unb64(secret.removeprefix("whsec_")) or b""
     seconds = str(int(now.timestamp()))
-    content = b".".join((told.id.encode(), seconds.encode(), body))
+    content = b".".join((alert.id.encode(), seconds.encode(), body))
     headers = {
         "Content-Type": "application/json",
-        ID: told.id,
+        ID: alert.id,
         TIMESTAMP: seconds,
         _SIGNATURE: V1.signature(content, key),
     }
     return Message(body, headers)
 
 
-def _line(told: AlertText) -> str:
-    """For people. Slack reads < > & as markup, and what we quote may hold them."""
+def _line(alert: AlertText) -> str:
+    """Return a line for people. Slack reads < > & as markup, and our text may contain them."""
     words = {"raised": "ALERT", "cleared": "over"}
-    about = f" ({told.subject})" if told.subject else ""
-    text = f"Vouch, {words.get(told.what, told.what)}: {told.kind}{about}: {told.text}"
+    about = f" ({alert.subject})" if alert.subject else ""
+    text = f"Vouch, {words.get(alert.what, alert.what)}: {alert.kind}{about}: {alert.text}"
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 

@@ -1,7 +1,6 @@
-"""The one door for HTTP calls to others: bounded in time and size, without redirects.
+"""The only way to make HTTP calls to others: bounded in time and size, without redirects."""
 
-Errors never name the address, which may hold a secret.
-"""
+# Errors never name the address, which may hold a secret.
 
 import os
 import time
@@ -40,7 +39,7 @@ class Client:
     def __init__(self, *, uses_proxies: bool = True) -> None:
         self._uses_proxies = uses_proxies
         self._session = requests.Session()
-        # Else a .netrc file would replace the Authorization header.
+        # Otherwise a .netrc file would replace the Authorization header.
         self._session.trust_env = False
         self._verify = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
 
@@ -130,7 +129,7 @@ def send(
 
 def _whole(chunks: Iterator[bytes], most_bytes: int, deadline: float) -> bytes:
     body = bytearray()
-    # By chunks: a server that sends a byte now and then is not within the read time-out alone.
+    # In chunks: the read time-out alone does not stop a server that sends single bytes slowly.
     for chunk in chunks:
         body += chunk
         if len(body) > most_bytes:

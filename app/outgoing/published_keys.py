@@ -15,8 +15,8 @@ log = structlog.get_logger(__name__)
 
 READ_SECONDS = 5.0
 LONGEST_ANSWER = 65_536
-# What strangers send must not make us ask the platform at every forgery.
-ANEW_AT_MOST_EVERY_SECONDS = 60.0
+# A stranger's forgeries must not make us call the platform each time.
+REFRESH_AT_MOST_EVERY_SECONDS = 60.0
 FIRST_AT_MOST_EVERY_SECONDS = 5.0
 TRUSTED_FOR_SECONDS = 86_400.0
 
@@ -24,12 +24,12 @@ Task = Callable[[], None]
 
 
 def in_background(task: Task) -> None:
-    """A request waits for nobody: others may share its thread, and platforms are impatient."""
+    """Run a task in a thread: a request must not wait, as it may share its thread."""
     threading.Thread(target=task, name="published-keys", daemon=True).start()
 
 
-def fetched_now(url: str, *, anew: bool = False) -> bytes:  # noqa: ARG001 -- as a Fetcher
-    """For commands, that a person waits for. Raises `KeysUnavailable`."""
+def fetched_now(url: str, *, refresh: bool = False) -> bytes:  # noqa: ARG001 -- as a Fetcher
+    """Fetch for a command, while a person waits. Raises `KeysUnavailable`."""
     try:
         return _get(url)
     except NoResponse as error:
@@ -48,8 +48,8 @@ class _Kept:
 class PublishedKeys:
     """Answers of addresses, kept in memory; a `Fetcher` for adapters.
 
-    While the first answer, or one that is wanted anew, is on its way the keys are unavailable.
-    What was had once stays good while the platform does not answer.
+    Keys are unavailable during the first fetch, and during a refresh for callers that require it.
+    The last answer is used for as long as the platform does not answer.
     """
 
     begin: Callable[[Task], None] = in_background
@@ -57,22 +57,22 @@ class PublishedKeys:
     _kept: dict[str, _Kept] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def __call__(self, url: str, *, anew: bool = False) -> bytes:
+    def __call__(self, url: str, *, refresh: bool = False) -> bytes:
         kept = self._kept.setdefault(url, _Kept())
-        if self._is_to_ask(kept, anew=anew):
+        if self._claim_fetch(kept, refresh=refresh):
             self.begin(lambda: self._ask(url, kept))
         if kept.answer is None:
             raise KeysUnavailable(f"{url} has not answered")
-        if anew and kept.is_asking:
-            raise KeysUnavailable(f"{url} is being asked anew")
+        if refresh and kept.is_asking:
+            raise KeysUnavailable(f"{url} is being fetched again")
         return kept.answer
 
-    def _is_to_ask(self, kept: _Kept, *, anew: bool) -> bool:
+    def _claim_fetch(self, kept: _Kept, *, refresh: bool) -> bool:
         with self._lock:
             now = self.monotonic()
-            is_wanted = anew or now - kept.answered_at > TRUSTED_FOR_SECONDS
-            pause = ANEW_AT_MOST_EVERY_SECONDS if kept.answer else FIRST_AT_MOST_EVERY_SECONDS
-            if kept.is_asking or not is_wanted or now - kept.asked_at < pause:
+            is_due = refresh or now - kept.answered_at > TRUSTED_FOR_SECONDS
+            pause = REFRESH_AT_MOST_EVERY_SECONDS if kept.answer else FIRST_AT_MOST_EVERY_SECONDS
+            if kept.is_asking or not is_due or now - kept.asked_at < pause:
                 return False
             kept.is_asking, kept.asked_at = True, now
             return True
@@ -89,7 +89,7 @@ class PublishedKeys:
 
 
 def _get(url: str) -> bytes:
-    """Raises `NoResponse`, also for any status but 200."""
+    """Raise `NoResponse`, also for any status other than 200."""
     request = Request(method="GET", url=url)
     response = send(request, read_seconds=READ_SECONDS, most_bytes=LONGEST_ANSWER)
     if response.status != 200:

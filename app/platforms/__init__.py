@@ -1,4 +1,4 @@
-"""Whom do we believe? One module here for each platform; what they share is in `kit`."""
+"""Adapters: one module for each platform, and their common parts in `kit`."""
 
 import importlib
 import pkgutil
@@ -9,7 +9,7 @@ from app.platforms.kit.adapter import Adapter
 
 @cache
 def adapters() -> dict[str, type[Adapter]]:
-    """Every adapter by its platform's name, found by listing this folder."""
+    """Return every adapter by its platform's name, found by listing this folder."""
     found: dict[str, type[Adapter]] = {}
     for module in pkgutil.iter_modules(__path__):
         if not module.ispkg:

@@ -40,7 +40,7 @@ BOUGHT = EventMapping(
 # https://docs.discord.com/developers/interactions/receiving-and-responding#interaction-object-interaction-type
 INTERACTIONS = {2: "command", 3: "component", 5: "modal"}
 # https://docs.discord.com/developers/resources/entitlement#entitlement-object-entitlement-types
-# Of the others somebody else paid for it, or nobody: gifts, tests, what was free.
+# The others were paid for by somebody else or not at all: gifts, tests, free ones.
 PAID_FOR = (1, 8)
 
 
@@ -50,19 +50,19 @@ class DiscordSource(SourceConfig):
     )
     guilds: tuple[str, ...] = Field(
         default=(),
-        description="Only interactions in these servers are read; none named: in any, and in DMs. "
-        "Danger: whoever adds a public app to a server of theirs can use it there.",
+        description="Only interactions in these servers count; by default in any, and in DMs. "
+        "Danger: anyone can add a public app to their own server and use it there.",
     )
     thanks: str = Field(
         default="Thank you, we have noted it.",
         min_length=1,
         max_length=2000,
-        description="What somebody who uses a command is told; nobody else sees it.",
+        description="The reply to somebody who uses a command; nobody else sees it.",
     )
 
 
 class Discord(Adapter):
-    """Bad signatures come on purpose, and Discord removes an address that does not refuse them."""
+    """Discord sends bad signatures on purpose, and removes an address that accepts them."""
 
     name = "discord"
     docs = "https://docs.discord.com/developers/events/webhook-events"
@@ -74,7 +74,7 @@ class Discord(Adapter):
             time=SignedTime(SIGNED_AT, "unix"),
         ),
     )
-    # A callback that was not answered comes again for ten minutes; how it is signed then is not
+    # Discord repeats an unanswered callback for ten minutes; how it signs the repeats is not
     # documented.
     tolerance_seconds = 900
     forged_status = 401
@@ -96,7 +96,7 @@ class Discord(Adapter):
         "APPLICATION_AUTHORIZED": AUTHORIZED,
         "APPLICATION_DEAUTHORIZED": replace(AUTHORIZED, undone=True),
         "ENTITLEMENT_CREATE": BOUGHT,
-        # A refund. Nothing is deleted because it ran out: that is an ENTITLEMENT_UPDATE.
+        # A refund. An expired entitlement is not deleted: that is an ENTITLEMENT_UPDATE.
         "ENTITLEMENT_DELETE": replace(BOUGHT, undone=True, undoes="ENTITLEMENT_CREATE"),
     }
 
@@ -107,7 +107,8 @@ class Discord(Adapter):
             if word.startswith("ENTITLEMENT_") and dig(body, "event.data.type") not in PAID_FOR:
                 return Reading(ignored=(f"{word} of what the account did not pay for",))
             return Reading.of(self.read_word(word, callback, body))
-        # On one of the two addresses 1 is an event, on the other a ping; only events carry one.
+        # Type 1 is an event on one of the two addresses and a ping on the other; only events carry
+        # one.
         if body.get("type") == PING:
             return Reading(reply=self.accepted, handshake=True)
         if body.get("type") == EVENT:
@@ -118,7 +119,7 @@ class Discord(Adapter):
         sort = body.get("type")
         word = INTERACTIONS.get(sort if isinstance(sort, int) else 0, "another interaction")
         reply = _json(type=NO_CHANGE)
-        # A form may stand alone: without a message of ours there is nothing to leave unchanged.
+        # A form may have no message of ours to leave unchanged.
         if word in ("command", "modal"):
             reply = _json(
                 type=MESSAGE, data={"content": self.source.thanks, "flags": ONLY_FOR_THEM}

@@ -1,4 +1,4 @@
-"""Gameball itself: what became of rewards, told before anybody asks."""
+"""Gameball: its webhooks about rewards, which cause lookups."""
 
 import json
 from dataclasses import replace
@@ -19,7 +19,7 @@ from app.platforms.kit.signing import lowered, sign
 
 # https://docs.gameball.co/api-reference/webhooks/webhook-topics
 TOPICS = ("customer.notification.push", "customer.profile.updated")
-# Our own word: the body of an automation's webhook is what docs/gameball-webhooks.md says.
+# Our own word: docs/gameball-webhooks.md says what the body of an automation's webhook must be.
 # https://docs.gameball.co/product-documentation/automation-campaigns/webhooks-in-automation
 ACHIEVED = "reward_campaign.achieved"
 LONGEST_CUSTOMER_ID, LAST_CAMPAIGN_ID = 100, 2_147_483_647
@@ -29,10 +29,10 @@ AS_TAKEN = matching(
 
 
 class Signature(HashScheme):
-    """A SHA-1 of the body, a colon and the Secret Key. It covers no time, and no id of its own.
+    """A SHA-1 of the body, a colon and the Secret Key. It covers neither a time nor an id.
 
-    Gameball's sample hashes what its JavaScript writes of the parsed body, which may differ from
-    what is sent in white space and in how a number is written.
+    Gameball's sample hashes the parsed body as JavaScript serialises it, which may differ from the
+    body in white space and in the form of numbers.
     https://docs.gameball.co/api-reference/webhooks/subscribing
     """
 
@@ -48,20 +48,20 @@ class GameballSource(SourceConfig):
         min_length=1, description="Gameball's Secret Key, which signs the two topics."
     )
     automation_secrets: tuple[Annotated[SecretRef, AS_TAKEN], ...] = Field(
-        default=(), description="What an automation's webhook carries in X-Vouch-Secret."
+        default=(), description="The X-Vouch-Secret header of an automation's webhook."
     )
     proves_grants: bool = Field(
         default=False,
-        description="Believe an automation's webhook about a reward that Gameball's reads cannot "
-        "tell of. Danger: whoever learns an automation secret makes rewards `granted`.",
+        description="Trust an automation's webhook about a reward that Gameball's reads cannot "
+        "show. Danger: anyone with an automation secret can make rewards `granted`.",
     )
-    accounts: Literal[""] = Field(default="", description="Nothing: it tells of no accounts.")
+    accounts: Literal[""] = Field(default="", description="Not used: Gameball names no accounts.")
 
 
 class Gameball(Adapter):
-    """What it says makes us look; by itself it proves a reward only where that is configured.
+    """Gameball's webhooks cause a lookup; they prove a reward only where that is configured.
 
-    Nothing of a body is kept but whose reward it is about. The profile in it is personal data.
+    Only the owner of the reward is kept of a body. The profile in it is personal data.
     """
 
     name = "gameball"
@@ -72,7 +72,7 @@ class Gameball(Adapter):
         TokenScheme(Header("X-Vouch-Secret"), secrets="automation_secrets"),
     )
     reports_rewards = True
-    # Where the body as it came does not fit, it is parsed to be written again.
+    # When the signature does not match the raw body, try the body serialised again.
     unproven_bytes = 65_536
 
     def read(self, callback: Callback) -> Reading:
@@ -91,7 +91,7 @@ class Gameball(Adapter):
         return Reading(nudges=(replace(nudge, challenge_id=campaign, is_proof=proves),))
 
     def sign(self, example: Example, now: datetime) -> Example:
-        """A topic by the Secret Key, an automation's webhook by the secret in its header."""
+        """Sign a topic with the Secret Key, or set the secret header of an automation's webhook."""
         filled = lowered(example)
         is_topic = "x-gb-webhook-version" in filled.headers
         schemes = self.schemes if is_topic else self.schemes[1:]
@@ -99,14 +99,14 @@ class Gameball(Adapter):
 
 
 def _campaign(value: object) -> int | None:
-    """Its number, which is typed into a template by hand."""
+    """Read the campaign's number, which people type into a template."""
     digits = str(value) if isinstance(value, int | str) and not isinstance(value, bool) else ""
     is_number = digits.isascii() and digits.isdigit() and len(digits) <= len(str(LAST_CAMPAIGN_ID))
     return int(digits) if is_number and 1 <= int(digits) <= LAST_CAMPAIGN_ID else None
 
 
 def _written_again(body: bytes) -> bytes:
-    """A JSON body as ``JSON.stringify`` writes it; what is none stays as it is."""
+    """Return a JSON body as ``JSON.stringify`` writes it; other bodies are unchanged."""
     try:
         value = json.loads(body, parse_float=_as_javascript, parse_constant=str)
         return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()

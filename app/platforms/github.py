@@ -20,10 +20,10 @@ IN_REPOSITORY = partial(
 )
 # The header with the delivery's id is not signed: a replay could carry another.
 BY_SENDER = partial(IN_REPOSITORY, actor="sender.id", identity=("digest",), handle="sender.login")
-# One star is told by each webhook that hears of it: the repository's, and the organization's.
+# Each webhook reports a star separately: the repository's and the organization's.
 STAR = BY_SENDER("star", identity=("sender.id", "repository.id", "starred_at"),
                  time=iso("starred_at"), former_identities=(("digest",),))  # fmt: skip
-# Whoever deletes it may be a moderator: it is always the author's.
+# A moderator may have deleted it; the action always belongs to the author.
 COMMENT = EventMapping(
     "comment",
     "comment.user.id",
@@ -63,14 +63,14 @@ COMMENTED = {
     "discussion": "discussion_comment",
     "pull_request": "pull_request_review_comment",
 }
-# Of an account's types; a person's is User.
+# The account type of people.
 NO_PEOPLE = ("Bot", "Organization", "Mannequin")
-# What is deleted carries the time when it was made, not when it was deleted.
+# A deleted object carries the time of its creation, not of its deletion.
 GONE = partial(replace, time=None, undone=True)
 
 
 class GitHub(Adapter):
-    """The event's name stands in a header that is not signed: only the body's shape is believed."""
+    """The event's name is in an unsigned header, so only the body's shape is trusted."""
 
     name = "github"
     docs = "https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries"
@@ -93,7 +93,7 @@ class GitHub(Adapter):
         "watch.started": BY_SENDER("watch"),
         "comment.created": COMMENT,
         "comment.deleted": GONE(COMMENT, undoes="comment.created"),
-        # Numbered apart from those on issues.
+        # Their ids are separate from those of comments on issues.
         "discussion_comment.created": COMMENT,
         "discussion_comment.deleted": GONE(COMMENT, undoes="discussion_comment.created"),
         "discussion.created": POST,
@@ -124,7 +124,7 @@ class GitHub(Adapter):
 
 
 def _names(body: dict[str, Any]) -> dict[str, Any]:
-    """A thread's name, and all names in lower case: GitHub's do not differ by case."""
+    """Return a thread's name, with all names in lower case: GitHub ignores their case."""
     number = dig(body, "issue.number") or dig(body, "discussion.number")
     thread = joined("#", dig(body, "repository.full_name"), number)
     named = {
@@ -139,7 +139,7 @@ def _names(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def _word(body: dict[str, Any]) -> str:
-    """What the event is called: what it is about, told by what it carries, and the action."""
+    """Return our name for the event: the object that the body contains, and the action."""
     about = next((word for key, word in SHAPES.items() if key in body), "watch")
     if about == "comment":
         about = next((word for key, word in COMMENTED.items() if key in body), "commit_comment")

@@ -1,4 +1,4 @@
-"""Any partner that signs with an HMAC, known from the configuration alone."""
+"""Any partner that signs with an HMAC, described by the configuration alone."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -38,12 +38,12 @@ class Hmac(Adapter):
         if action is None:
             return Reading(ignored=(f"{word} earns nothing",))
         kind = replace(self._kind(body), action=action, undone=is_undone)
-        root = {**body, "the id": self._id(callback, body)}  # which no path can name
+        root = {**body, "the id": self._id(callback, body)}  # no configured path can name it
         return Reading.of(self.read_as(kind, callback, word=word, root=root))
 
     def _kind(self, body: Mapping[str, Any]) -> EventMapping:
         it = self.source
-        # Not each of a partner's actions need have a target.
+        # A partner's action may have no target.
         target = it.target if it.target and dig(body, it.target) is not None else None
         time: At | None = TIMES[it.time_format](it.time) if it.time else None
         return EventMapping("", it.actor, target, ("the id",), time, it.handle or None)
@@ -56,16 +56,26 @@ class Hmac(Adapter):
         return dig(body, path) if path else fingerprint(callback.body.hex())
 
     def prepared(self, example: Example, now: datetime) -> Example:
-        """An example, which is in our words, in the partner's."""
-        it, told = self.source, json_object(example.body)
-        words = it.undone if told.get("undone") else it.actions
-        word = next((theirs for theirs, ours in words.items() if ours == told["action"]), None)
+        """Translate an example from our words to the partner's."""
+        it, example_body = self.source, json_object(example.body)
+        words = it.undone if example_body.get("undone") else it.actions
+        action = example_body["action"]
+        word = next((theirs for theirs, ours in words.items() if ours == action), None)
         if word is None:
-            raise CannotSign(f"the partner has no word for {told['action']} in {it.name}")
-        time = written(iso_time(told["time"], "time"), it.time_format)
-        values = {it.action: word, it.actor: told["actor"], it.handle: told.get("handle")}
-        values |= {it.target: told["target"], it.time: int(time) if time.isdigit() else time}
-        values |= {} if it.event_id_place else {it.event_id: told["id"]}
+            raise CannotSign(f"{it.name} configures no word for {action}")
+        time = written(iso_time(example_body["time"], "time"), it.time_format)
+        values = {
+            it.action: word,
+            it.actor: example_body["actor"],
+            it.handle: example_body.get("handle"),
+        }
+        values |= {
+            it.target: example_body["target"],
+            it.time: int(time) if time.isdigit() else time,
+        }
+        values |= {} if it.event_id_place else {it.event_id: example_body["id"]}
         body = compact_json(nested({path: value for path, value in values.items() if path}))
         example = replace(super().prepared(example, now), body=body)
-        return it.event_id_place.write(example, told["id"]) if it.event_id_place else example
+        return (
+            it.event_id_place.write(example, example_body["id"]) if it.event_id_place else example
+        )

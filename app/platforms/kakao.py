@@ -1,4 +1,4 @@
-"""KakaoTalk: who adds your channel, and who blocks it."""
+"""KakaoTalk: people who add or block your channel."""
 
 from dataclasses import replace
 from functools import partial
@@ -23,8 +23,10 @@ ADDED = TOLD()
 
 
 class Kakao(Adapter):
-    """``secrets`` are the app's primary admin keys. Nothing is signed: every callback carries the
-    key itself, and whoever learns it can forge and more.
+    """``secrets`` are the app's primary admin keys.
+
+    Nothing is signed: every callback carries the key itself, and anyone who learns it can forge
+    callbacks and more.
     """
 
     name = "kakao"
@@ -43,7 +45,7 @@ class Kakao(Adapter):
     def read(self, callback: Callback) -> Reading:
         body = json_object(callback.body)
         word, sort = text(body.get("event"), "event"), body.get("id_type", "app_user_id")
-        # Who did not consent is told by an id of another numbering.
+        # People who did not consent have an id of another type.
         is_ours = sort == "app_user_id" or body.get("id") is None
         person = body.get("id") if is_ours else f"{text(sort, 'id_type')}:{text(body['id'], 'id')}"
         return Reading.of(self.read_word(word, callback, {**body, "person": person}))

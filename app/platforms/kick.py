@@ -1,4 +1,4 @@
-"""Kick: what happens in the channels of broadcasters that you name."""
+"""Kick: events in the channels of broadcasters that you name."""
 
 from functools import partial
 from typing import Any, ClassVar
@@ -31,7 +31,7 @@ BY_SUBSCRIBER = partial(
     IN_CHANNEL,
     actor="subscriber.user_id",
     handle="subscriber.username",
-    # When a renewal's subscription was created is when it began.
+    # A renewal's `created_at` is when its subscription began.
     identity=(*MONTH, "broadcaster.user_id", "told_at", "expires_at"),
 )
 BY_SENDER = partial(IN_CHANNEL, actor="sender.user_id", handle="sender.username")
@@ -42,12 +42,12 @@ class KickSource(PublishedSource):
     broadcasters: tuple[str, ...] = Field(
         min_length=1,
         description="User ids of the broadcasters whose events count. Kick signs for every app "
-        "with one key: whoever runs another can pass on what it was sent, under another id.",
+        "with one key: other apps' owners could replay events to us, under another id.",
     )
 
 
 class Kick(Adapter):
-    """Type and version stand in headers that are not signed: only the body's shape is believed."""
+    """Type and version are in unsigned headers, so only the body's shape is trusted."""
 
     name = "kick"
     docs = "https://docs.kick.com/events/webhook-security"
@@ -57,7 +57,8 @@ class Kick(Adapter):
     key_path = "data.public_key"
     accepted = Reply(200)
     # https://docs.kick.com/events/event-types
-    # Kick may tell one action under several ids: https://github.com/KickEngineering/KickDevDocs/issues/246
+    # Kick may report one action under several ids:
+    # https://github.com/KickEngineering/KickDevDocs/issues/246
     kinds: ClassVar[dict[str, EventMapping]] = {
         "follow": IN_CHANNEL(
             "follow",
@@ -78,7 +79,7 @@ class Kick(Adapter):
             "cheer",
             identity=("sender.user_id", "broadcaster.user_id", "told_at", "gift.name"),
         ),
-        # As every app is told it.
+        # Every app gets the same message_id.
         "chat": BY_SENDER("comment", identity=("message_id",), former_identities=()),
         "redemption.accepted": EventMapping(
             "redeem", "redeemer.user_id", "reward.id", ("id",), SENT
@@ -94,8 +95,8 @@ class Kick(Adapter):
         if any(dig(body, f"{actor}.is_anonymous") is True for actor in ACTORS):
             return Reading(ignored=(f"{word} by an anonymous account",))
         sent_at, delivery = (callback.header(at.name) for at in (SENT_AT, MESSAGE_ID))
-        given_to = fingerprint(*(dig(one, "user_id") for one in listed(body.get("giftees"))))
-        # Without a time of its own, an action is what one delivery tells.
+        given_to = fingerprint(*(dig(user, "user_id") for user in listed(body.get("giftees"))))
+        # An action without a time of its own is identified by its delivery.
         root = {**body, "told_at": body.get("created_at") or delivery, "given_to": given_to}
         root |= {"sent_at": sent_at, ID: delivery, **days(iso_time(sent_at, SENT_AT.name))}
         return Reading.of(self.read_word(word, callback, root, own=broadcaster))

@@ -31,20 +31,20 @@ FOLLOW = BY_USER("follow")
 JOIN = EventMapping("join", "member.userId", "place", (*ID, "member.userId"), AT)
 MEMBERSHIP = BY_USER("subscribe", target="membership.membershipId")
 WRITTEN = partial(BY_USER, thing="message.id")
-# It names the message, and not whether that mentioned the account.
+# The message's id is known, but not whether the message mentioned the account.
 UNSENT = {"message": "message", "message.group": "comment", "message.mention": "mention"}
 
 
 class LineSource(SourceConfig):
     groups: tuple[str, ...] = Field(
         default=(),
-        description="Only what happens in these groups and rooms counts, by their ids; none named: "
-        "in any. Danger: strangers can invite the account into groups of their own.",
+        description="Only events in the groups and rooms with these ids count; by default in "
+        "any. Danger: strangers can invite the account into groups of their own.",
     )
 
 
 class Line(Adapter):
-    """A callback is a batch that may be empty; redelivered events keep their id."""
+    """A callback is a batch, which may be empty; redelivered events keep their id."""
 
     name = "line"
     docs = "https://developers.line.biz/en/docs/messaging-api/receiving-messages/"
@@ -56,7 +56,7 @@ class Line(Adapter):
     # https://developers.line.biz/en/reference/messaging-api/#webhook-event-objects
     kinds: ClassVar[dict[str, EventMapping]] = {
         "follow": FOLLOW,
-        # Whoever blocks and unblocks has not become a friend by it.
+        # A person who unblocks the account has not become a friend by it.
         "follow.unblocked": replace(FOLLOW, action="unblock"),
         "unfollow": replace(FOLLOW, undone=True),
         "memberJoined": JOIN,
@@ -85,7 +85,7 @@ class Line(Adapter):
         return read_each(_items(events), lambda item: self._event(callback, to, *item))
 
     def _event(self, callback: Callback, to: object, event: Any, item: object) -> Event | str:
-        # The reply token lets its holder write to the person.
+        # The reply token allows its holder to write to the person.
         kept = {key: v for key, v in obj(event, "an event").items() if key != "replyToken"}
         place, groups = _place(event), self.source.groups
         root = {**kept, "destination": to, "place": place}
@@ -98,7 +98,7 @@ class Line(Adapter):
 
 
 def _items(events: list[Any]) -> Iterator[tuple[object, object]]:
-    """Each event, once for each member in it, or for each word that an unsent message had."""
+    """Yield each event, once for each member in it, or for each word that an unsent message had."""
     for event in events:
         members = dig(event, "joined.members") or dig(event, "left.members")
         if dig(event, "type") == "unsend":
@@ -109,7 +109,7 @@ def _items(events: list[Any]) -> Iterator[tuple[object, object]]:
 
 
 def _place(event: object) -> Any:
-    """The group or room in which it happened."""
+    """Return the group or room of the event."""
     return dig(event, "source.groupId") or dig(event, "source.roomId")
 
 
@@ -122,9 +122,9 @@ def _word(event: dict[str, Any]) -> str:
     if sort != "message" or event["place"] is None:
         return sort
     mentioned = listed(dig(event, "message.mention.mentionees"))
-    # Ids are there of people who consented; the account itself is marked besides.
+    # Only people who consented have ids; the account itself is marked with `isSelf`.
     is_us = (
-        dig(one, "isSelf") is True or dig(one, "userId") == event["destination"]
-        for one in mentioned
+        dig(user, "isSelf") is True or dig(user, "userId") == event["destination"]
+        for user in mentioned
     )
     return "message.mention" if any(is_us) else "message.group"

@@ -19,11 +19,11 @@ from app.platforms.kit.schemes import HmacScheme
 SIGNATURE = HmacScheme(Header("X-LI-Signature"), (b"hmacsha256=", Body()))
 
 NOTIFICATIONS = "ORGANIZATION_SOCIAL_ACTION_NOTIFICATIONS"
-# `subscriber` is the administrator who subscribed the page, never who did it.
+# `subscriber` is the administrator who subscribed the page, not the person who acted.
 DONE_BY = "decoratedGeneratedActivity.{}.owner"
 SOCIAL = partial(
     EventMapping,
-    # Each administrator who subscribed is told of one comment under a number of its own.
+    # Each subscribed administrator gets the same comment under a notification id of its own.
     identity=("done",),
     time=unix_ms("lastModifiedAt"),
     aliases=("person",),
@@ -31,14 +31,14 @@ SOCIAL = partial(
     former_identities=(("notificationId",),),
 )
 COMMENT = SOCIAL("comment", DONE_BY.format("comment"), "sourcePost")
-# Signing in with LinkedIn tells a person's id without the words before it.
+# Sign in with LinkedIn returns a person's id without this prefix.
 PERSON = "urn:li:person:"
-# The post has other numbers as an activity, as its address shows it, and as a share.
+# A post has different numbers as an activity (in its address) and as a share.
 COMMENT_URN = re.compile(r"urn:li:comment:\(((?:urn:li:)?activity:\d+),\d+\)")
 
 
 class LinkedIn(Adapter):
-    """``secrets`` are the app's client secrets. LinkedIn numbers people apart for each app."""
+    """``secrets`` are the app's client secrets. LinkedIn's person ids differ for each app."""
 
     name = "linkedin"
     docs = "https://learn.microsoft.com/linkedin/shared/api-guide/webhook-validation"
@@ -46,7 +46,7 @@ class LinkedIn(Adapter):
     accepted = Reply(200)
     forged_status = 401
     deadline_seconds = 3
-    # Every two hours; three that fail in a row block the endpoint.
+    # Every two hours; three failures in a row block the endpoint.
     handshake_within_seconds = 3 * 3_600
     kinds: ClassVar[dict[str, EventMapping]] = {
         # https://learn.microsoft.com/linkedin/marketing/community-management/organizations/organization-social-action-notifications
@@ -61,7 +61,7 @@ class LinkedIn(Adapter):
     def handshake(self, callback: Callback) -> Reply | None:
         if callback.method != "GET" or "challengeCode" not in callback.query:
             return None
-        # The key that answers signs events as well: whatever is answered must be no event.
+        # The key that signs this answer also signs events, so the answer must not be an event.
         code = safe_to_answer(callback.query["challengeCode"])
         response = SIGNATURE.signature(code.encode(), self.source.keys_of()[0])
         answer = json.dumps({"challengeCode": code, "challengeResponse": response})
@@ -76,24 +76,24 @@ class LinkedIn(Adapter):
         return read_each(items, lambda item: self._event(callback, item))
 
     def _event(self, callback: Callback, item: Any) -> Event | str:
-        told = obj(item, "a notification")
-        word = text(told.get("action"), "action")
+        notification = obj(item, "a notification")
+        word = text(notification.get("action"), "action")
         if word not in self.kinds:
             return f"{word} earns nothing"
-        payload = compact_json({"type": NOTIFICATIONS, "notifications": [told]})
-        done = told.get("generatedActivity")
+        payload = compact_json({"type": NOTIFICATIONS, "notifications": [notification]})
+        done = notification.get("generatedActivity")
         if done is None and self.kinds[word].undone:
             return f"{word} names no comment"
-        person = dig(told, self.kinds[word].actor)
+        person = dig(notification, self.kinds[word].actor)
         is_person = isinstance(person, str) and person.startswith(PERSON)
         post = COMMENT_URN.fullmatch(done) if isinstance(done, str) else None
         more = {"person": person.removeprefix(PERSON) if is_person else None}
         more["activity"] = post and f"urn:li:{post[1].removeprefix('urn:li:')}"
-        own = told.get("organizationalEntity")
+        own = notification.get("organizationalEntity")
         return self.read_word(
             word,
             callback,
-            {**told, **more, "done": done or told.get("notificationId")},
+            {**notification, **more, "done": done or notification.get("notificationId")},
             payload=payload,
             own=own,
         )

@@ -1,4 +1,4 @@
-"""Mastodon: what the people of a server that you run publish."""
+"""Mastodon: posts by the people of a server that you run."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -21,7 +21,7 @@ SAID = partial(
     identity=("id",),
     time=iso("created_at"),
     handle="account.acct",
-    # With its @, which no id has: a name may consist of digits, as ids do.
+    # With its @, so that a name of digits differs from an id.
     aliases=("at_acct",),
 )
 PUBLIC = ("public", "unlisted")
@@ -30,13 +30,13 @@ PUBLIC = ("public", "unlisted")
 class MastodonSource(SourceConfig):
     names: tuple[str, ...] = Field(
         default=(),
-        description="Your accounts as the server writes them, in any case: who mentions "
-        "one has mentioned you, and what they publish themselves earns nothing.",
+        description="Your accounts as the server writes them, in any case: mentions of them "
+        "count as mentions of you, and their own posts earn nothing.",
     )
 
 
 class Mastodon(Adapter):
-    """An administrator's webhook, with its default body: a template of your own is not read."""
+    """An administrator's webhook, with its default body; a body template is not supported."""
 
     name = "mastodon"
     docs = "https://docs.joinmastodon.org/admin/webhooks/"
@@ -45,7 +45,7 @@ class Mastodon(Adapter):
     schemes = (HmacScheme(Header("X-Hub-Signature"), prefix="sha256="),)
     accepted = Reply(200)
     kinds: ClassVar[dict[str, EventMapping]] = {
-        # Sent once an address is confirmed and, where the server asks for it, approved.
+        # Sent once an address is confirmed and, where the server requires it, approved.
         "account.approved": EventMapping("join", "id", None, ("id",), TIME, "username"),
         # https://docs.joinmastodon.org/entities/Status/
         "post": SAID("post", target="id"),
@@ -64,27 +64,30 @@ class Mastodon(Adapter):
         word = text(body.get("event", "a body by a template"), "event")
         if word not in ("status.created", *self.kinds):
             return Reading(ignored=(f"{word} earns nothing",))
-        told = obj(body.get("object"), "object")
+        status = obj(body.get("object"), "object")
         if word != "status.created":
             return Reading.of(
-                self.read_word(word, callback, {**told, "at": body.get("created_at")})
+                self.read_word(word, callback, {**status, "at": body.get("created_at")})
             )
-        if told.get("visibility", "public") not in PUBLIC:
+        if status.get("visibility", "public") not in PUBLIC:
             return Reading(ignored=("a status that is not public",))
-        if self._is_ours(told.get("account")):
+        if self._is_ours(status.get("account")):
             return Reading(ignored=("a status of an account of ours",))
-        if dig(told, "account.bot") is True or dig(told, "account.group") is True:
+        if dig(status, "account.bot") is True or dig(status, "account.group") is True:
             return Reading(ignored=("a status by a bot or a group",))
-        acct = optional_text(dig(told, "account.acct"), "account.acct")
-        told |= {"at_acct": acct and f"@{acct}"}
-        return read_each(self._said(told), lambda one: self.read_word(one[0], callback, one[1]))
+        acct = optional_text(dig(status, "account.acct"), "account.acct")
+        status |= {"at_acct": acct and f"@{acct}"}
+        return read_each(
+            self._events(status), lambda item: self.read_word(item[0], callback, item[1])
+        )
 
-    def _said(self, told: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-        """What a status is, and whom of us it mentions."""
+    def _events(self, status: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Yield what a status is, and its mentions of our accounts."""
         shapes = {"reblog": "repost", "in_reply_to_id": "reply"}
-        yield next((word for key, word in shapes.items() if told.get(key)), "post"), told
-        for one in filter(self._is_ours, listed(told.get("mentions"))):
-            yield "mention", {**told, "mentioned": dig(one, "acct"), "mentioned_id": dig(one, "id")}
+        yield next((word for key, word in shapes.items() if status.get(key)), "post"), status
+        for account in filter(self._is_ours, listed(status.get("mentions"))):
+            name, number = dig(account, "acct"), dig(account, "id")
+            yield "mention", {**status, "mentioned": name, "mentioned_id": number}
 
     def _is_ours(self, account: object) -> bool:
         acct = dig(account, "acct")

@@ -1,4 +1,4 @@
-"""Meta: Facebook Pages and Instagram, which share one mechanism."""
+"""Meta: Facebook Pages and Instagram, which use the same webhooks."""
 
 from dataclasses import replace
 from typing import Any, ClassVar
@@ -45,13 +45,13 @@ KINDS = {
 class MetaSource(HubSource):
     pages: tuple[str, ...] = Field(
         default=(),
-        description="Only what happens on these counts, by the ids of Pages and of Instagram "
-        "accounts; none named: on any that the app is subscribed to.",
+        description="Only events on the Pages and Instagram accounts with these ids count; by "
+        "default on any that the app is subscribed to.",
     )
 
 
 class Meta(HubAdapter):
-    """A person has another id on each Page: sources of several want ``accounts`` of their own."""
+    """A person's id differs on each Page: sources for several Pages need their own ``accounts``."""
 
     name = "meta"
     docs = "https://developers.facebook.com/docs/graph-api/webhooks/getting-started"
@@ -70,7 +70,7 @@ class Meta(HubAdapter):
 
     def _update(self, callback: Callback, sort: str, *update: Any) -> Event | str:
         entry, field, value = update
-        attached = [dig(one, "type") for one in listed(dig(value, "message.attachments"))]
+        attached = [dig(item, "type") for item in listed(dig(value, "message.attachments"))]
         mention = "story_mention" if "story_mention" in attached else None
         details = [dig(value, "item"), dig(value, "verb"), mention]
         word = ".".join([sort, text(field, "field"), *(w for w in details if isinstance(w, str))])
@@ -80,8 +80,8 @@ class Meta(HubAdapter):
         if word.startswith("page.feed.reaction") and dig(value, "comment_id"):
             # The reaction is to that comment, not to the post above it.
             kind = replace(kind, target="comment_id")
-        # An Instagram comment has no time of its own, and its id has either of two names. A post
-        # that is boosted is an ad with a media id of its own, beside that of the post.
+        # An Instagram comment has no time, and its id has either of two names. A boosted post is an
+        # ad with a media id of its own beside the post's.
         root = {"id": dig(value, "comment_id"), **obj(value, "value"), "sent_at": entry.get("time")}
         root["post"] = dig(value, "media.original_media_id") or dig(value, "media.id")
         payload = compact_json({"object": sort, "entry": [entry]})

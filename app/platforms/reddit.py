@@ -1,10 +1,8 @@
-"""Reddit: posts and comments, passed on by a small Devvit app in your subreddit.
+"""Reddit: posts and comments, sent by a small Devvit app in your subreddit."""
 
-Reddit sends no webhooks. docs/reddit.md has the app, which signs and sends::
-
-    {"type": "CommentCreate", "id": "t1_c", "author": {"id": "t2_a", "name": "ann"},
-     "on": "t3_p", "subreddit": "brand", "at": "2026-01-01T00:00:00Z"}
-"""
+# Reddit sends no webhooks. The app in docs/reddit.md signs and sends:
+# {"type": "CommentCreate", "id": "t1_c", "author": {"id": "t2_a", "name": "ann"},
+# "on": "t3_p", "subreddit": "brand", "at": "2026-01-01T00:00:00Z"}
 
 import re
 from dataclasses import replace
@@ -33,7 +31,7 @@ ACCOUNT_ID, POST_ID, COMMENT_ID = "t2_", "t3_", "t1_"
 
 
 class Reddit(Adapter):
-    """``secrets`` stand in the app's settings as well."""
+    """``secrets`` are in the app's settings as well."""
 
     name = "reddit"
     docs = "https://developers.reddit.com/docs/capabilities/server/triggers"
@@ -51,7 +49,7 @@ class Reddit(Adapter):
         "PostDelete": replace(POST, undone=True, undoes="PostCreate"),
         "CommentCreate": COMMENT,
         "CommentDelete": replace(COMMENT, undone=True, undoes="CommentCreate"),
-        # A moderator looked at it: it is there, or there again.
+        # A moderator reviewed it, and it is visible, perhaps again.
         "PostApprove": replace(POST, same_as="PostCreate"),
         "CommentApprove": replace(COMMENT, same_as="CommentCreate"),
     }
@@ -74,12 +72,12 @@ class Reddit(Adapter):
 
 
 def _full(prefix: str, value: object) -> str | None:
-    """An id as Reddit writes it in full; some of its interfaces leave the prefix out."""
-    told = optional_text(value, "an id")
-    return told if told is None or re.match(r"t\d_", told) else f"{prefix}{told}"
+    """Return an id in full, as Reddit writes it; some of its interfaces omit the prefix."""
+    name = optional_text(value, "an id")
+    return name if name is None or re.match(r"t\d_", name) else f"{prefix}{name}"
 
 
 def _other(prefix: str, value: object) -> str | None:
-    """The same id without its prefix, or with it."""
+    """Return the same id without its prefix, or with it."""
     full = _full(prefix, value)
     return full.removeprefix(prefix) if full == value and full is not None else full

@@ -1,4 +1,4 @@
-"""Slack: what the members of your workspaces do where your app is."""
+"""Slack: actions by the members of your workspaces, where your app is installed."""
 
 import re
 from dataclasses import replace
@@ -26,28 +26,28 @@ EVENT = partial(BY_MEMBER, time=unix("event_time"), former_identities=(("event_i
 JOIN = EVENT("join", target="event.channel", identity=("actor", "event.channel", "when"))
 LIKE = EVENT("like", target="post", thing="event.reaction",
              identity=("post", "event.reaction", "actor", "when"))  # fmt: skip
-# A message's ts is its id in the channel: each edit tells the message again, with the same one.
+# A message's ts is its id in the channel: edits repeat the message with the same ts.
 POSTED = partial(EVENT, target="event.channel", identity=("event.ts", "event.channel"),
                  time=unix_decimal("event.ts"))  # fmt: skip
 COMMENT, MENTION = POSTED("comment"), POSTED("mention")
 GONE = partial(replace, undone=True, time=unix("event_time"), former_identities=())
-# With these their holder acts as the app for a while.
+# These tokens allow their holder to act as the app for a while.
 LIVING = ("token", "response_url", "trigger_id")
 NOTICES = ("app_uninstalled", "tokens_revoked", "app_rate_limited")
-# Whose member it is. Where a channel is shared, the last two may be the other side's.
+# The member's workspace. In a shared channel, the last two may be the other side's.
 HOMES = ("event.user_team", "event.user.team_id", "event.source_team", "event.team",
          "user.team_id", "team_id", "team.id")  # fmt: skip
-# Joining, leaving and editing come as messages too; these are what people write.
+# Joining, leaving and editing are messages too; these subtypes are written by people.
 WRITTEN = (None, "file_share", "thread_broadcast")
-# It looks at our certificate: https://docs.slack.dev/interactivity/implementing-slash-commands
+# Slack checks our certificate: https://docs.slack.dev/interactivity/implementing-slash-commands
 CERTIFICATE_CHECK = re.compile(rb"(token=[\w-]{0,99}&)?ssl_check=1(&token=[\w-]{0,99})?")
 
 
 class SlackSource(SourceConfig):
     teams: tuple[str, ...] = Field(
         default=(),
-        description="Only members of these workspaces count; none named: all, those of others "
-        "than the app's as TEAM:USER. Danger: whoever installs a public app elsewhere could act.",
+        description="Only members of these workspaces count; by default all, with ids TEAM:USER "
+        "outside the app's own. Danger: anyone can install a public app elsewhere.",
     )
 
 
@@ -85,7 +85,7 @@ class Slack(Adapter):
             return Reading(reply=Reply(200, challenge), handshake=True)
         if "ssl_check" in body and "command" not in body:
             return Reading(handshake=True)
-        words, root = _told(body)
+        words, root = _parse(body)
         if words[0] in NOTICES:
             return Reading(notice=f"Slack says {words[0]}")
         if words[0] not in self.kinds:
@@ -94,14 +94,14 @@ class Slack(Adapter):
             return Reading(ignored=(f"{words[0]} by a member of another workspace",))
         root |= {**who, "digest": fingerprint(callback.body.hex())}
         kept = fields.compact_json({key: v for key, v in body.items() if key not in LIVING})
-        return read_each(words, lambda one: self.read_word(one, callback, root, payload=kept))
+        return read_each(words, lambda word: self.read_word(word, callback, root, payload=kept))
 
     def _account(self, root: dict[str, Any]) -> dict[str, Any] | None:
-        """A member of a workspace, by the user's id alone where the workspace is ours."""
+        """Return a member's account, by the user's id alone where the workspace is ours."""
         teams, apps, person = self.source.teams, listed(root.get("authorizations")), root["person"]
-        told = HOMES[:-2] if root.get("is_ext_shared_channel") is True else HOMES
-        home = next((one for at in told if (one := dig(root, at))), None)
-        of = [(dig(one, "enterprise_id"), dig(one, "team_id")) for one in (root, *apps)]
+        homes = HOMES[:-2] if root.get("is_ext_shared_channel") is True else HOMES
+        home = next((team for path in homes if (team := dig(root, path))), None)
+        of = [(dig(item, "enterprise_id"), dig(item, "team_id")) for item in (root, *apps)]
         of += [(root.get("context_enterprise_id"), root.get("context_team_id"))]
         home = next(
             (team for grid, team in of if grid and grid == home and home not in teams), home
@@ -113,7 +113,7 @@ class Slack(Adapter):
 
 
 def _body(raw: bytes) -> dict[str, Any]:
-    """JSON or a form. Only the beginning tells: what is further in, people may have written."""
+    """Parse JSON or a form. Only its beginning decides: people may have written the rest."""
     if raw.lstrip().startswith((b"{", b"payload=")):
         return fields.json_or_payload(raw)
     filled = fields.form(raw)
@@ -121,8 +121,8 @@ def _body(raw: bytes) -> dict[str, Any]:
     return filled
 
 
-def _told(body: dict[str, Any]) -> tuple[list[str], dict[str, Any]]:
-    """What happened, and where the kinds look for it."""
+def _parse(body: dict[str, Any]) -> tuple[list[str], dict[str, Any]]:
+    """Return what happened, and the object for the mappings' paths."""
     if "command" in body:
         return ["command"], {**body, "person": body.get("user_id")}
     if "event" not in body:
@@ -138,7 +138,7 @@ def _told(body: dict[str, Any]) -> tuple[list[str], dict[str, Any]]:
         event = {**event, "subtype": None, **gone, "ts": event.get("deleted_ts")}
         mentions = any(f"<@{bot}>" in str(gone.get("text")) for bot in bots)
         words = ["message_deleted", "app_mention_deleted"][: 1 + mentions]
-    # Who joins the workspace is told with the whole profile.
+    # A team_join event carries the whole profile.
     person = dig(event, "user.id") or event.get("user")
     is_bot = event.get("bot_id") or dig(event, "user.is_bot") or person in (*bots, "USLACKBOT")
     if is_bot or event.get("subtype") not in WRITTEN:

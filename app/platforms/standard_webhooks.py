@@ -1,16 +1,11 @@
-"""Standard Webhooks, for any partner that can sign by the published specification.
+"""Standard Webhooks: any partner that signs by the published specification."""
 
-The body is ours. Only ``action`` and ``actor`` must be there; a missing time is the signed one::
-
-    {"action": "follow", "actor": "42", "target": "1337", "time": "2026-01-01T00:00:00Z",
-     "handle": "jo", "undone": false}
-
-The specification's own envelope does as well, with ``action`` as its type::
-
-    {"type": "follow", "timestamp": "2026-01-01T00:00:00Z", "data": {"actor": "42"}}
-
-A partner's own types, such as ``contact.created``, are translated by ``actions``.
-"""
+# The body is ours. Only ``action`` and ``actor`` are required; the default time is the signed one:
+# {"action": "follow", "actor": "42", "target": "1337", "time": "2026-01-01T00:00:00Z",
+# "handle": "jo", "undone": false}
+# The specification's own envelope works as well, with ``action`` as its type:
+# {"type": "follow", "timestamp": "2026-01-01T00:00:00Z", "data": {"actor": "42"}}
+# ``actions`` translates a partner's own types, such as ``contact.created``.
 
 import re
 from typing import Annotated, ClassVar, NamedTuple, Self
@@ -38,11 +33,13 @@ def _key(secret: SecretStr) -> bytes | Ed25519PublicKey:
         raise ValueError("a secret starts with whsec_, or whpk_ for the public key of a pair")
     raw = unb64(rest)
     if raw is None:
-        raise ValueError("what follows whsec_ or whpk_ is not base64")
+        raise ValueError("the text after whsec_ or whpk_ is not base64")
     if kind == "whpk":
         return Ed25519PublicKey.from_public_bytes(raw)
     if not 16 <= len(raw) <= 128:
-        raise ValueError(f"a key has 24 to 64 bytes (16 to 128 are taken), this one {len(raw)}")
+        raise ValueError(
+            f"a key has 24 to 64 bytes (16 to 128 are accepted), this one has {len(raw)}"
+        )
     return raw
 
 
@@ -60,10 +57,10 @@ class StandardWebhooksSource(SourceConfig):
 
     actions: Words = Field(
         default={},
-        description="The partner's words, which may have full stops, and ours for them. None "
-        "named: its words are ours, and others are ignored.",
+        description="The partner's words, which may have full stops, and ours for them. By "
+        "default its words are ours, and others are ignored.",
     )
-    undone: Words = Field(default={}, description="The same, of actions taken back.")
+    undone: Words = Field(default={}, description="The same, for actions taken back.")
 
     @model_validator(mode="after")
     def _words_mean_one_thing(self) -> Self:
@@ -92,7 +89,7 @@ class StandardWebhooks(Adapter):
             )
         content = scheme.content(callback)
         ours = [scheme.signature(content, key) for key in self.source.keys_of()]
-        if not any(matches_any(one, ours) or self._by_a_pair(one, content) for one in claimed):
+        if not any(matches_any(text, ours) or self._by_a_pair(text, content) for text in claimed):
             raise Mismatch(f"{scheme.proof} has no signature of the body by any configured key")
         scheme.check_time(callback, self.tolerance)
 
@@ -121,10 +118,10 @@ class StandardWebhooks(Adapter):
                 return Reading(ignored=(f"{word} earns nothing",))
             action = word
         time = body.get("time")
-        signed_at = fields.unix_time(_told(names.timestamp, callback), str(names.timestamp))
+        signed_at = fields.unix_time(_value(names.timestamp, callback), str(names.timestamp))
         event = self.event(
             callback,
-            key=_told(names.id, callback),
+            key=_value(names.id, callback),
             action=action,
             actor=fields.text(body.get("actor"), "actor"),
             actor_handle=fields.label(body.get("handle")),
@@ -135,20 +132,20 @@ class StandardWebhooks(Adapter):
         return Reading((event,))
 
 
-def _told(place: Header, callback: Callback) -> str:
-    """What stands in a header of a callback that is believed. Raises `Malformed`."""
+def _value(place: Header, callback: Callback) -> str:
+    """Return the value of a verified callback's header. Raises `Malformed`."""
     return fields.text(next(iter(place.found(callback)), None), str(place))
 
 
 class _Names(NamedTuple):
-    """The headers that one sender uses."""
+    """The header names of one sender."""
 
     id: Header
     timestamp: Header
 
 
 def _as_sent(callback: Callback) -> tuple[HmacScheme, _Names]:
-    """The scheme by the names of its headers: never one header of each sort."""
+    """Return the scheme for the headers that were sent, of either all or none of a prefix."""
     is_svix = not V1.proof.found(callback) and bool(SVIX.proof.found(callback))
     prefix = "svix" if is_svix else "webhook"
     names = _Names(Header(f"{prefix}-id"), Header(f"{prefix}-timestamp"))

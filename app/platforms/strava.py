@@ -21,17 +21,17 @@ SIGNATURE = HmacScheme(
     (SIGNED_AT, b".", Body()),
     time=SignedTime(SIGNED_AT, "unix"),
 )
-# Whether every app is sent signatures could not be settled: an address only Strava knows will do.
+# It is unclear whether Strava signs for every app; an address that only Strava knows also works.
 ADDRESS = TokenScheme(Query("token"), secrets="address_tokens")
 ACTIVITY = EventMapping("post", "owner_id", "object_id", ("object_id",), unix("event_time"))
 
 
 class StravaSource(HubSource):
-    secrets: tuple[SecretRef, ...] = Field(default=(), description="Keys of its signatures.")
+    secrets: tuple[SecretRef, ...] = Field(default=(), description="Keys of Strava's signatures.")
     address_tokens: tuple[SecretRef, ...] = Field(
-        default=(), description="Believe unsigned callbacks whose address carries one, as ?token=…"
+        default=(), description="Accept unsigned callbacks whose address carries one, as ?token=…"
     )
-    subscription_id: str = Field(default="", description="Take only this subscription's events.")
+    subscription_id: str = Field(default="", description="Accept only this subscription's events.")
 
     @model_validator(mode="after")
     def _one_is_there(self) -> Self:
@@ -62,7 +62,7 @@ class Strava(Adapter):
 
     def __init__(self, source: Any) -> None:
         super().__init__(source)
-        # Without a key for it, a signature is no proof, but no fault of the callback's either.
+        # Without a key we cannot check a signature, which is not the callback's fault.
         usable = (SIGNATURE, source.secrets), (ADDRESS, source.address_tokens)
         self.schemes = tuple(scheme for scheme, keys in usable if keys)
 

@@ -1,4 +1,4 @@
-"""Telegram: what people do in chats where your bot is an administrator, and to the bot itself."""
+"""Telegram: actions in chats where your bot is an administrator, and with the bot itself."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -23,7 +23,7 @@ START_COMMAND = re.compile(r"/start ([A-Za-z0-9_-]{1,64})")
 AS_TAKEN = matching(
     r"[A-Za-z0-9_-]{1,256}", "a secret token has 1 to 256 of the characters A-Z, a-z, 0-9, _ and -"
 )
-# With its time: after a quiet week Telegram goes on from another number, which may be a known one.
+# With its time: after a quiet week Telegram restarts update ids, perhaps at a used number.
 ID, AT = ("update_id", "date"), unix("date")
 BY_SENDER = partial(EventMapping, actor="from.id", identity=ID, time=AT, handle="from.username")
 MEMBER = "new_chat_member.user"
@@ -38,29 +38,29 @@ BOOST = EventMapping(
 
 class TelegramSource(SourceConfig):
     secrets: tuple[Annotated[SecretRef, AS_TAKEN], ...] = Field(
-        min_length=1, description="The secret_token that setWebhook was given."
+        min_length=1, description="The secret_token of your setWebhook call."
     )
     names: tuple[Annotated[str, Field(pattern=r"^@\w{4,32}$")], ...] = Field(
         default=(), description="Names, such as @brand, that groups may mention."
     )
     chats: tuple[str, ...] = Field(
         default=(),
-        description="Only what happens in these chats counts, by their ids; none named: in any. "
-        "Danger: strangers can take the bot into groups of their own.",
+        description="Only events in the chats with these ids count; by default in any. "
+        "Danger: strangers can add the bot to their own groups.",
     )
 
 
 class Telegram(Adapter):
-    """Nothing is signed: whoever learns the token can forge. Make it long, and send it nowhere."""
+    """Nothing is signed: anyone who learns the token can forge. Make it long."""
 
     name = "telegram"
     docs = "https://core.telegram.org/bots/api#setwebhook"
     config: ClassVar[type[SourceConfig]] = TelegramSource
     schemes = (TokenScheme(Header("X-Telegram-Bot-Api-Secret-Token")),)
     accepted = Reply(200)
-    # Anything else is repeated, and holds up what comes after it.
+    # Telegram repeats an update after any other answer, and delays all later ones.
     malformed_status = 200
-    # <field of the update>.<what it says>
+    # <field of the update>.<what happened>
     kinds: ClassVar[dict[str, EventMapping]] = {
         "chat_member.in": JOIN,
         "chat_member.out": replace(JOIN, undone=True),
@@ -87,52 +87,52 @@ class Telegram(Adapter):
         field = next((field for field in FIELDS if field in update), None)
         if field is None:
             return Reading(ignored=("an update of another kind",))
-        told = obj(update[field], field)
-        chat, chats = obj(told.get("chat", {}), "chat"), self.source.chats
-        change = _upgrade(told, chat)
+        content = obj(update[field], field)
+        chat, chats = obj(content.get("chat", {}), "chat"), self.source.chats
+        change = _upgrade(content, chat)
         if change is not None:
             return Reading(ignored=(f"{field} that a group became a supergroup",), change=change)
-        word, more = FIELDS[field](told, self.source.names)
-        root = {**told, **more, "update_id": update.get("update_id")}
+        word, more = FIELDS[field](content, self.source.names)
+        root = {**content, **more, "update_id": update.get("update_id")}
         result = self.read_word(f"{field}.{word}", callback, root)
         if chats and chat and chat.get("type") != "private" and str(chat.get("id")) not in chats:
             result = self.excluded(result, f"{field} in a chat that is not configured")
         return Reading.of(result)
 
 
-Told = tuple[str, dict[str, Any]]
+Parsed = tuple[str, dict[str, Any]]
 
 
 # https://core.telegram.org/bots/api#message
-def _upgrade(told: dict[str, Any], chat: dict[str, Any]) -> Change | None:
-    """A group that becomes a supergroup has another id from then on."""
-    old, new = chat.get("id"), told.get("migrate_to_chat_id")
+def _upgrade(content: dict[str, Any], chat: dict[str, Any]) -> Change | None:
+    """Return the new id of a group that became a supergroup, if this says so."""
+    old, new = chat.get("id"), content.get("migrate_to_chat_id")
     if new is None:
-        old, new = told.get("migrate_from_chat_id"), chat.get("id")
+        old, new = content.get("migrate_from_chat_id"), chat.get("id")
     if old is None or new is None:
         return None
     return Change(text(old, "the group's id"), text(new, "the supergroup's id"))
 
 
-def _vote(told: dict[str, Any], _: Sequence[str]) -> Told:
+def _vote(content: dict[str, Any], _: Sequence[str]) -> Parsed:
     """A vote in the name of a channel names one account, the same for all channels."""
-    if "voter_chat" in told:
+    if "voter_chat" in content:
         return "channel", {}
-    return "in" if told.get("option_ids") else "out", {}
+    return "in" if content.get("option_ids") else "out", {}
 
 
 def _turn(before: object, after: object) -> str:
     return "changed" if bool(before) == bool(after) else "in" if after else "out"
 
 
-def _membership(told: dict[str, Any], _: Sequence[str]) -> Told:
-    """A promotion is told in the same way as a join: only who was out before has come in."""
-    return _turn(*(_is_in(dig(told, f"{when}_chat_member")) for when in ("old", "new"))), {}
+def _membership(content: dict[str, Any], _: Sequence[str]) -> Parsed:
+    """A promotion looks like a join: only people who were out before have come in."""
+    return _turn(*(_is_in(dig(content, f"{when}_chat_member")) for when in ("old", "new"))), {}
 
 
-def _member(told: dict[str, Any], names: Sequence[str]) -> Told:
-    is_bot = dig(told, f"{MEMBER}.is_bot") is True
-    return ("bot", {}) if is_bot else _membership(told, names)
+def _member(content: dict[str, Any], names: Sequence[str]) -> Parsed:
+    is_bot = dig(content, f"{MEMBER}.is_bot") is True
+    return ("bot", {}) if is_bot else _membership(content, names)
 
 
 def _is_in(member: object) -> bool:
@@ -140,37 +140,43 @@ def _is_in(member: object) -> bool:
     return status in IS_IN or (status == "restricted" and dig(member, "is_member") is True)
 
 
-def _with_the_bot(told: dict[str, Any], names: Sequence[str]) -> Told:
-    return _membership(told, names) if dig(told, "chat.type") == "private" else ("elsewhere", {})
+def _with_the_bot(content: dict[str, Any], names: Sequence[str]) -> Parsed:
+    return (
+        _membership(content, names) if dig(content, "chat.type") == "private" else ("elsewhere", {})
+    )
 
 
-def _reaction(told: dict[str, Any], _: Sequence[str]) -> Told:
-    post = joined("_", dig(told, "chat.id"), told.get("message_id"))
-    return _turn(told.get("old_reaction"), told.get("new_reaction")), {"post": post}
+def _reaction(content: dict[str, Any], _: Sequence[str]) -> Parsed:
+    post = joined("_", dig(content, "chat.id"), content.get("message_id"))
+    return _turn(content.get("old_reaction"), content.get("new_reaction")), {"post": post}
 
 
-def _boost(told: dict[str, Any], _: Sequence[str]) -> Told:
-    boost = obj(told.get("boost", told), "boost")
-    # Others were given away: the chat's own act, not the person's.
+def _boost(content: dict[str, Any], _: Sequence[str]) -> Parsed:
+    boost = obj(content.get("boost", content), "boost")
+    # The other sources are gifts: an action of the chat, not of the person.
     word = "told" if dig(boost, "source.source") == "premium" else "gift"
     return word, {**boost, "date": boost.get("add_date") or boost.get("remove_date")}
 
 
-def _message(told: dict[str, Any], names: Sequence[str]) -> Told:
-    said, sort = told.get("text") or told.get("caption"), dig(told, "chat.type")
+def _message(content: dict[str, Any], names: Sequence[str]) -> Parsed:
+    written, sort = content.get("text") or content.get("caption"), dig(content, "chat.type")
     # Anonymous administrators and channels write in the name of a chat, not of a person.
-    if not isinstance(said, str) or dig(told, "from.is_bot") is True or "sender_chat" in told:
+    if (
+        not isinstance(written, str)
+        or dig(content, "from.is_bot") is True
+        or "sender_chat" in content
+    ):
         return "other", {}
-    start = START_COMMAND.fullmatch(said)
+    start = START_COMMAND.fullmatch(written)
     if sort not in ("group", "supergroup"):
         return ("start", {"payload": start[1]}) if start and sort == "private" else ("other", {})
-    words = re.findall(r"@\w+", said.lower())
+    words = re.findall(r"@\w+", written.lower())
     name = next((name for name in names if name.lower() in words), None)
     return ("mention", {"name": name}) if name else ("comment", {})
 
 
 # https://core.telegram.org/bots/api#update
-FIELDS: dict[str, Callable[[dict[str, Any], Sequence[str]], Told]] = {
+FIELDS: dict[str, Callable[[dict[str, Any], Sequence[str]], Parsed]] = {
     "chat_member": _member,
     "my_chat_member": _with_the_bot,
     "chat_join_request": lambda *_: ("told", {}),

@@ -12,7 +12,7 @@ TIME = iso("value.timestamp")
 
 
 class Threads(HubAdapter):
-    """People are told by their handles only: an account is a handle, which its owner may change."""
+    """People are known only by their handles, which their owners may change."""
 
     name = "threads"
     docs = "https://developers.facebook.com/docs/threads/webhooks"
@@ -22,7 +22,7 @@ class Threads(HubAdapter):
         "moderate.replies": EventMapping(
             "reply", "value.username", "value.root_post.id", ("value.id",), TIME, "value.username"
         ),
-        # It names the reply. No sample of it was found: who deleted it may be missing.
+        # It names the reply. No sample was found: the person who deleted it may be missing.
         "moderate.delete": EventMapping(
             "reply",
             "value.username",
@@ -44,13 +44,13 @@ class Threads(HubAdapter):
         body = json_object(callback.body)
         topic = text(body.get("topic"), "topic")
         values = listed(body.get("values"))
-        return read_each(values, lambda one: self._event(callback, body, topic, one))
+        return read_each(values, lambda item: self._event(callback, body, topic, item))
 
-    def _event(self, callback: Callback, body: Any, topic: str, one: Any) -> Event | str:
-        word = f"{topic}.{text(dig(one, 'field'), 'field')}"
-        if dig(one, "value.is_quote_post") is True and f"{word}.quote" in self.kinds:
+    def _event(self, callback: Callback, body: Any, topic: str, item: Any) -> Event | str:
+        word = f"{topic}.{text(dig(item, 'field'), 'field')}"
+        if dig(item, "value.is_quote_post") is True and f"{word}.quote" in self.kinds:
             word = f"{word}.quote"
-        root = {"target_id": body.get("target_id"), "value": dig(one, "value")}
-        own = dig(one, "value.root_post.username") if topic == "moderate" else None
-        payload = compact_json({**body, "values": one})
+        root = {"target_id": body.get("target_id"), "value": dig(item, "value")}
+        own = dig(item, "value.root_post.username") if topic == "moderate" else None
+        payload = compact_json({**body, "values": item})
         return self.read_word(word, callback, root, payload=payload, own=own)

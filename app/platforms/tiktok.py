@@ -1,4 +1,4 @@
-"""TikTok: what people who authorised your app publish; comments on the brand's own videos."""
+"""TikTok: publications by people who authorised your app; comments on the brand's own videos."""
 
 from dataclasses import replace
 from functools import partial
@@ -13,10 +13,10 @@ from app.platforms.kit.schemes import HmacScheme
 
 SIGNED_AT = Item("TikTok-Signature", "t")
 POST = partial(EventMapping, "post", "user_openid", time=unix("create_time"))
-# Its owner may hide it and show it again as often as they like: it is one post.
+# Its owner may hide and show it as often as they like: it is one post.
 PUBLIC = POST(target="content.post_id", identity=("content.post_id",))
 COMMENTED = "comment.update"
-# API for Business: nothing official was found of this shape. There, `user_openid` is the brand.
+# API for Business: no official sample of this shape was found. There, `user_openid` is the brand.
 COMMENT = EventMapping(
     "comment",
     "content.unique_identifier",
@@ -24,14 +24,14 @@ COMMENT = EventMapping(
     ("content.comment_id",),
     unix("content.timestamp"),
 )
-# What becomes of it later; `content.timestamp` may still be when it was written.
+# A later change of a comment; `content.timestamp` may still be the time of writing.
 LATER = partial(replace, COMMENT, time=unix("create_time"))
 HIDDEN = replace(PUBLIC, undone=True, undoes="post.publish.publicly_available")
 GONE = LATER(undone=True, undoes="comment.update.insert")
 
 
 class TikTok(Adapter):
-    """``secrets`` are the app's client secrets. TikTok numbers people apart for each app."""
+    """``secrets`` are the app's client secrets. TikTok's person ids differ for each app."""
 
     name = "tiktok"
     docs = "https://developers.tiktok.com/doc/webhooks-verification"
@@ -60,7 +60,7 @@ class TikTok(Adapter):
         body = json_object(callback.body)
         word = text(body.get("event", "an event of another kind"), "event")
         if word != COMMENTED and word not in self.kinds:
-            # Its content may be anything, and is not always JSON.
+            # Its content may have any form, and is not always JSON.
             return Reading(ignored=(f"{word} earns nothing",))
         content, own = _content(body), None
         if word == COMMENTED:
@@ -70,7 +70,7 @@ class TikTok(Adapter):
 
 
 def _content(body: dict[str, Any]) -> dict[str, Any]:
-    """JSON within JSON."""
+    """Parse the JSON text within the JSON body."""
     written = body.get("content")
     if isinstance(written, dict):
         return written

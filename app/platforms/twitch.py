@@ -27,7 +27,7 @@ IN_CHANNEL = partial(
 WHO = ("event.user_id", "event.broadcaster_user_id")
 TIER = (*WHO, "event.tier")
 AS_TAKEN = matching(r"[\x00-\x7f]{10,100}", "a Twitch secret has 10 to 100 ASCII characters")
-# Of a subscription to events that still stands; anything else is its end.
+# Statuses of an active subscription to events; any other status is its end.
 # https://dev.twitch.tv/docs/api/reference/#get-eventsub-subscriptions
 STANDING = (None, "enabled", "webhook_callback_verification_pending")
 
@@ -43,7 +43,7 @@ class Twitch(Adapter):
     docs = "https://dev.twitch.tv/docs/eventsub/handling-webhook-events/"
     config: ClassVar[type[SourceConfig]] = TwitchSource
     tolerance_seconds = 600
-    # Message-Type, Subscription-Type and Retry are not signed: only the body is believed.
+    # Message-Type, Subscription-Type and Retry are not signed, so only the body is trusted.
     schemes = (
         HmacScheme(
             Header("Twitch-Eventsub-Message-Signature"),
@@ -53,13 +53,14 @@ class Twitch(Adapter):
         ),
     )
     # https://dev.twitch.tv/docs/eventsub/eventsub-subscription-types/
-    # Twitch may tell one action under two message ids: https://github.com/twitchdev/issues/issues/918
+    # Twitch may send one action under two message ids:
+    # https://github.com/twitchdev/issues/issues/918
     kinds: ClassVar[dict[str, EventMapping]] = {
         "channel.follow": IN_CHANNEL("follow", identity=(*WHO, "at")),
         "channel.subscribe": IN_CHANNEL(
             "subscribe", identity=(*TIER, "day"), former_identities=((*TIER, "day_before"),)
         ),
-        # Two alike are two cheers: only the message's id tells them apart.
+        # Two identical cheers are two actions: only the message's id distinguishes them.
         "channel.cheer": IN_CHANNEL("cheer", identity=("message",)),
     }
 
@@ -81,12 +82,12 @@ class Twitch(Adapter):
         if event.get("is_anonymous") is True:
             return f"{kind} by an anonymous account"
         if event.get("is_gift") is True:
-            # The account named here received the subscription; somebody else paid for it.
+            # This account received the subscription as a gift; somebody else paid for it.
             return f"{kind} was a gift to the account"
         message, sent_at = text(callback.header(ID), ID), callback.header(SENT_AT)
-        # Only follows carry a time of their own; the message's is signed as well.
+        # Only follows carry a time of their own; the message's time is signed as well.
         root = {"event": event, "message": message, "at": event.get("followed_at") or sent_at}
         if kind == "channel.subscribe":
             root |= days(iso_time(sent_at, SENT_AT))
-        # Earlier versions took the message's id as it is for the key.
+        # Earlier versions used the plain message id as the key.
         return self.read_word(kind, callback, root, former_keys=(message,))

@@ -1,4 +1,4 @@
-"""Viber: what people do with your bot."""
+"""Viber: people's actions with your bot."""
 
 from dataclasses import replace
 from typing import ClassVar
@@ -10,15 +10,16 @@ from app.platforms.kit.fields import json_object, text
 from app.platforms.kit.places import Header
 from app.platforms.kit.schemes import HmacScheme
 
-# What is done is done to the bot whose token signs: the payload does not name it.
+# The target is the bot whose token signs: the payload does not name it.
 SUBSCRIBE = EventMapping(
     "subscribe", "user.id", None, ("message_token",), unix_ms("timestamp"), "user.name"
 )
 
 
 class Viber(Adapter):
-    """``secrets`` are the bot's authentication tokens. A person has another id with each bot, so
-    that sources of several bots want ``accounts`` of their own.
+    """``secrets`` are the bot's authentication tokens.
+
+    A person's id differs with each bot: sources for several bots need their own ``accounts``.
     """
 
     name = "viber"
@@ -30,7 +31,7 @@ class Viber(Adapter):
         "subscribed": SUBSCRIBE,
         "unsubscribed": replace(SUBSCRIBE, actor="user_id", handle=None, undone=True),
         "message": replace(SUBSCRIBE, action="message", actor="sender.id", handle="sender.name"),
-        # Opening the chat subscribes nobody; the link that opened it may carry a word of ours.
+        # Opening the chat is not a subscription; the link that opened it may carry a context.
         "conversation_started": replace(SUBSCRIBE, action="start", target="context"),
     }
 

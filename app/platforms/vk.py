@@ -1,4 +1,4 @@
-"""VK: what people do in a community, by its Callback API."""
+"""VK: people's actions in a community, by its Callback API."""
 
 from dataclasses import replace
 from functools import partial
@@ -26,7 +26,7 @@ COMMENT = OF_EVENT(
 )
 DONATION = OF_EVENT("donate", target="group_id")
 
-# What it is done to: what VK calls it in addresses, and the fields of its owner and number.
+# The target: VK's word for it in addresses, and the fields of its owner and number.
 # https://dev.vk.com/ru/api/community-events/json-schema
 COMMENTED = {
     "wall_reply_new": ("post", "post_owner_id", "post_id"),
@@ -35,17 +35,19 @@ COMMENTED = {
     "market_comment_new": ("market", "market_owner_id", "item_id"),
     "board_post_new": ("topic", "topic_owner_id", "topic_id"),
 }
-# Whoever deletes a comment may be an administrator, and its author is not told.
+# An administrator may have deleted the comment, and its author is not named.
 DELETED = {word.removesuffix("_new") + "_delete": word for word in COMMENTED}
-# It comes without the time at which it was restored.
+# The event lacks the time of the restoration.
 RESTORED = {word.removesuffix("_new") + "_restore": word for word in COMMENTED}
 TARGETS = {**COMMENTED, "poll_vote_new": ("poll", "owner_id", "poll_id")}
-# Who asked to join, or "may come" to a meeting, is no member yet.
+# People who asked to join, or who "may come" to an event, are not members yet.
 JOINED = ("join", "accepted", "approved")
 
 
 class VkSource(SourceConfig):
-    group_id: str = Option(pattern=r"^\d{1,20}$", description="The community, without a minus.")
+    group_id: str = Option(
+        pattern=r"^\d{1,20}$", description="The community's id, without a minus."
+    )
     confirmation: TokenRef = Option(
         description="The string that VK shows beside the server's address, to prove that it is "
         "yours. Another one for every server, and after a change of its settings."
@@ -53,7 +55,7 @@ class VkSource(SourceConfig):
 
 
 class Vk(Adapter):
-    """Nothing is signed: whoever learns the secret can forge. Make it long, and send it nowhere."""
+    """Nothing is signed: anyone who learns the secret can forge. Make it long."""
 
     name = "vk"
     docs = "https://dev.vk.com/ru/api/callback/getting-started"
@@ -61,9 +63,9 @@ class Vk(Adapter):
     schemes = (TokenScheme(Field("secret")),)
     secret_fields = ("secret",)
     public_options = ("confirmation",)
-    unproven_bytes = 262_144  # a message may bring many others that it passes on
+    unproven_bytes = 262_144  # a message may contain many forwarded ones
     accepted = Reply(200, "ok")
-    # Anything else is repeated, and after some of them VK stops calling.
+    # VK repeats the event after any other answer, and stops calling after several of them.
     malformed_status = 200
     kinds: ClassVar[dict[str, EventMapping]] = {
         "group_join": JOIN,
@@ -85,7 +87,7 @@ class Vk(Adapter):
         if b'"confirmation"' not in callback.body:
             return None
         body = callback.parsed(json_object)
-        # It comes without the secret. What is answered proves nothing to anybody but VK.
+        # This callback has no secret. The answer proves something only to VK.
         is_ours = body.get("type") == "confirmation" and self._is_ours(body)
         return Reply(200, self.source.confirmation.get_secret_value()) if is_ours else None
 
@@ -104,43 +106,43 @@ class Vk(Adapter):
         word = RESTORED.get(sort, sort)
         if word not in self.kinds:
             return Reading(ignored=(f"{word} earns nothing",))
-        told = obj(body.get("object"), "object")
-        if word == "group_join" and told.get("join_type", "join") not in JOINED:
+        content = obj(body.get("object"), "object")
+        if word == "group_join" and content.get("join_type", "join") not in JOINED:
             return Reading(ignored=(f"{word} without being a member yet",))
         envelope = {"group_id": self.source.group_id, "event_id": body.get("event_id")}
-        root = {**told, **envelope, "person": _person(told), "on": _target(word, told)}
-        root["comment"] = _comment(word, told)
+        root = {**content, **envelope, "person": _person(content), "on": _target(word, content)}
+        root["comment"] = _comment(word, content)
         if sort in RESTORED:
             root.pop("date", None)
         return Reading.of(self.read_word(word, callback, root))
 
 
-def _person(told: dict[str, Any]) -> object:
-    """Who acted; None for a community, whose number is negative."""
-    ids = (told.get(name) for name in ("from_id", "liker_id", "user_id"))
-    person = next((one for one in ids if one is not None), None)
+def _person(content: dict[str, Any]) -> object:
+    """Return the person who acted; None for a community, whose number is negative."""
+    ids = (content.get(name) for name in ("from_id", "liker_id", "user_id"))
+    person = next((number for number in ids if number is not None), None)
     return None if str(person).startswith("-") else person
 
 
-def _comment(word: str, told: dict[str, Any]) -> str | None:
-    """A comment's own name: those of one kind are numbered for each owner."""
+def _comment(word: str, content: dict[str, Any]) -> str | None:
+    """Return a comment's unique name: comments of one kind are numbered for each owner."""
     _, owner, _ = COMMENTED.get(DELETED.get(word, word), ("", "", ""))
-    number = told.get("id")
+    number = content.get("id")
     if not owner or number is None:
         return None
-    return joined("_", told.get(owner, told.get("owner_id")), number)
+    return joined("_", content.get(owner, content.get("owner_id")), number)
 
 
-def _target(word: str, told: dict[str, Any]) -> str | None:
-    """What it was done to, as VK writes it in addresses: ``post-123456_77``."""
+def _target(word: str, content: dict[str, Any]) -> str | None:
+    """Return the target as VK writes it in addresses: ``post-123456_77``."""
     if word.startswith("like_"):
-        sort = text(told.get("object_type"), "object_type", 30)
-        return _address(sort, told.get("object_owner_id"), told.get("object_id"))
+        sort = text(content.get("object_type"), "object_type", 30)
+        return _address(sort, content.get("object_owner_id"), content.get("object_id"))
     if word == "wall_repost":
-        original = next(iter(listed(told.get("copy_history"))), None)
+        original = next(iter(listed(content.get("copy_history"))), None)
         return _address("post", dig(original, "owner_id"), dig(original, "id"))
     sort, owner, number = TARGETS.get(word, ("", "", ""))
-    return _address(sort, told.get(owner), told.get(number)) if sort else None
+    return _address(sort, content.get(owner), content.get(number)) if sort else None
 
 
 def _address(sort: str, owner: object, number: object) -> str:

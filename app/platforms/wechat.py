@@ -1,4 +1,4 @@
-"""WeChat: who follows your Official Account, scans its codes, and writes to it."""
+"""WeChat: people who follow your Official Account, scan its codes, and write to it."""
 
 import secrets
 from collections.abc import Iterator
@@ -36,29 +36,33 @@ BY_PERSON = partial(
     time=unix("CreateTime"),
 )
 FOLLOW = BY_PERSON("follow", target="ToUserName")
-# The code with which somebody came, before the first scan and after it.
+# The code that a person scanned, with the prefix of a first scan.
 SCENE = "qrscene_"
 
 
 class WeChatSource(SourceConfig):
-    app_id: str = Option(min_length=1, description="The account's AppID; stands in each envelope.")
+    app_id: str = Option(
+        min_length=1, description="The account's AppID, which is in each envelope."
+    )
     aes_keys: tuple[Annotated[SecretRef, AES_KEY], ...] = Option(
         default=(),
-        description="EncodingAESKeys: then only encrypted callbacks are believed. Without any, "
-        "plaintext ones are, and their body is not signed.",
+        description="EncodingAESKeys: with them only encrypted callbacks are accepted. Without "
+        "any, plaintext ones are, and their body is not signed.",
     )
 
 
 class WeChat(Adapter):
-    """``secrets`` are the tokens. A person has another OpenID with each Official Account, so that
-    sources of several want ``accounts`` of their own.
+    """``secrets`` are the tokens.
+
+    A person's OpenID differs for each Official Account: sources for several of them need their own
+    ``accounts``.
     """
 
     name = "wechat"
     docs = "https://developers.weixin.qq.com/doc/offiaccount/Message_Management/Receiving_event_pushes.html"
     config: ClassVar[type[SourceConfig]] = WeChatSource
     unproven_bytes = 65_536
-    # Empty, or people are told in the chat that the account is out of order.
+    # An empty answer: otherwise people see in the chat that the account is out of order.
     accepted = Reply(200)
     malformed_status = 200
     terms = (
@@ -85,7 +89,7 @@ class WeChat(Adapter):
     def handshake(self, callback: Callback) -> Reply | None:
         if callback.method != "GET" or "echostr" not in callback.query:
             return None
-        # Whoever sends an old one again hears his own word, and learns nothing.
+        # A replay only returns the sender's own text, and reveals nothing.
         replace(PLAIN, time=None).verify(callback, self.source.keys_of(), self.tolerance)
         return Reply(200, text(callback.query["echostr"], "echostr"))
 
@@ -114,18 +118,18 @@ class WeChat(Adapter):
 
     def read(self, callback: Callback) -> Reading:
         payload = self._opened(callback)
-        told = obj(dig(xml_object(payload), "xml"), "xml")
-        words = _words(told)
+        message = obj(dig(xml_object(payload), "xml"), "xml")
+        words = _words(message)
         return read_each(
-            words, lambda one: self.read_word(one[0], callback, one[1], payload=payload)
+            words, lambda item: self.read_word(item[0], callback, item[1], payload=payload)
         )
 
 
-def _words(told: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """What happened: a message, or an event, which for a follow by a code is a scan as well."""
-    sort = text(told.get("MsgType"), "MsgType")
-    word = text(told.get("Event"), "Event") if sort == "event" else "message"
-    scene = told.get("EventKey")
-    yield word, {**told, "scene": scene}
+def _words(message: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield what happened: a message or an event; a follow by a code is a scan as well."""
+    sort = text(message.get("MsgType"), "MsgType")
+    word = text(message.get("Event"), "Event") if sort == "event" else "message"
+    scene = message.get("EventKey")
+    yield word, {**message, "scene": scene}
     if word == "subscribe" and isinstance(scene, str) and scene.startswith(SCENE):
-        yield "SCAN", {**told, "scene": scene.removeprefix(SCENE)}
+        yield "SCAN", {**message, "scene": scene.removeprefix(SCENE)}

@@ -1,4 +1,4 @@
-"""WhatsApp Business: who writes to you, and who joins and leaves your groups."""
+"""WhatsApp Business: people who write to you, and who join and leave your groups."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,7 +14,7 @@ from app.platforms.kit.meta_family import HubAdapter, HubSource, updates
 from app.platforms.kit.options import SourceConfig
 
 OBJECT = "whatsapp_business_account"
-# One account by three ids: `from` and `wa_id` write some countries' numbers differently.
+# One account has three ids: `from` and `wa_id` write some countries' numbers differently.
 ALIASES = ("from", "wa_id", "user_id")
 JOIN = EventMapping(
     "join", "account", "group_id", ("group_id", "account", "timestamp"), unix("timestamp"),
@@ -23,15 +23,16 @@ JOIN = EventMapping(
 WRITTEN = EventMapping(
     "message", "account", "to", ("id",), unix("timestamp"), "name", aliases=ALIASES
 )
-# What people write. Answers of the system, edits and what could not be read are nothing new.
+# Types that people write. System answers, edits and unreadable messages are not new messages.
 MESSAGES = frozenset(
     {"text", "image", "video", "audio", "document", "sticker", "location", "contacts", "order",
      "button"}
 )  # fmt: skip
-# The others are written by the phone: a permission to call is granted or refused, say.
+# The phone writes the others, when a permission to call is granted or refused, for example.
+# https://developers.facebook.com/documentation/business-messaging/whatsapp/webhooks/reference/messages/system
 INTERACTIONS = frozenset({"button_reply", "list_reply", "nfm_reply"})
 # https://developers.facebook.com/documentation/business-messaging/whatsapp/webhooks/reference/messages/system
-# The names of the id before and after, in the versions that were seen.
+# The fields of the old and the new id, in the versions that we have seen.
 CHANGES = {
     "user_changed_number": (("from",), ("wa_id", "new_wa_id")),
     "customer_changed_number": (("from",), ("wa_id", "new_wa_id")),
@@ -42,14 +43,15 @@ CHANGES = {
 class WhatsAppSource(HubSource):
     phone_numbers: tuple[str, ...] = Field(
         default=(),
-        description="Only what happens to these numbers counts, by their phone number ids; none "
-        "named: to any of the account.",
+        description="Only events of the numbers with these phone number ids count; by default "
+        "of any number of the account.",
     )
 
 
 class WhatsApp(HubAdapter):
-    """An account is its phone number (``wa_id``), or, of somebody who hides it, the ``user_id``.
-    Where a callback shows both, they are one account.
+    """An account is its phone number (``wa_id``), or its ``user_id`` when the number is hidden.
+
+    When a callback shows both, they are one account.
     """
 
     name = "whatsapp"
@@ -72,57 +74,57 @@ class WhatsApp(HubAdapter):
         if sort != OBJECT:
             return Reading(ignored=(f"{sort} earns nothing",))
         items = [
-            (self._is_ours(value), *one)
+            (self._is_ours(value), *parsed)
             for entry, field, value in updates(body)
-            for one in _told(entry, field, value)
+            for parsed in _parse(entry, field, value)
         ]
-        reading = read_each(items, lambda one: self._event(callback, *one))
+        reading = read_each(items, lambda item: self._event(callback, *item))
         moves = (_move(root) for _, _, root, _ in items)
-        return replace(reading, same_accounts=tuple(one for one in moves if one is not None))
+        return replace(reading, same_accounts=tuple(move for move in moves if move is not None))
 
     def _is_ours(self, value: object) -> bool:
         numbers = self.source.phone_numbers
         return not numbers or str(dig(value, "metadata.phone_number_id")) in numbers
 
     def _event(
-        self, callback: Callback, is_ours: bool, told: Any, root: Any, entry: Any
+        self, callback: Callback, is_ours: bool, name: Any, root: Any, entry: Any
     ) -> Event | str:
-        word = text(told, "what happened")
+        word = text(name, "what happened")
         payload = compact_json({"object": OBJECT, "entry": [entry]})
         result = self.read_word(word, callback, obj(root, word), payload=payload)
         why = f"{word} of a phone number that is not configured"
         return result if is_ours else self.excluded(result, why)
 
 
-def _told(entry: Any, field: object, value: Any) -> Iterator[tuple[object, object, object]]:
-    """Everything that one update tells, one by one: its word, its root, and what is kept of it."""
+def _parse(entry: Any, field: object, value: Any) -> Iterator[tuple[object, object, object]]:
+    """Yield the word, the root and the stored payload of each action in one update."""
     if field == "messages":
         contacts, written = listed(dig(value, "contacts")), listed(dig(value, "messages"))
-        for one in written:
-            person = _sender(one, contacts, is_alone=len(written) == 1)
-            told = {
+        for message in written:
+            person = _sender(message, contacts, is_alone=len(written) == 1)
+            more = {
                 "to": dig(value, "metadata.phone_number_id"),
-                "account": dig(one, "from") or dig(one, "from_user_id"),
+                "account": dig(message, "from") or dig(message, "from_user_id"),
                 "name": dig(person, "profile.name"),
                 "wa_id": dig(person, "wa_id"),
-                "user_id": dig(person, "user_id") or dig(one, "from_user_id"),
+                "user_id": dig(person, "user_id") or dig(message, "from_user_id"),
             }
-            word, root = _word(one), _joined(one, told)
-            alone = {**value, "contacts": [person] if person else [], "messages": [one]}
+            word, root = _word(message), _joined(message, more)
+            alone = {**value, "contacts": [person] if person else [], "messages": [message]}
             yield word, root, _with(entry, field, alone)
     elif field == "group_participants_update":
         for group in listed(dig(value, "groups")):
             people = ("added_participants", "removed_participants")
-            for one in (one for key in people for one in listed(dig(group, key))):
-                account = dig(one, "wa_id") or dig(one, "user_id")
-                root = _joined(one, {**group, "account": account})
-                alone = {**group, **{key: [one] for key in people if key in group}}
+            for person in (person for key in people for person in listed(dig(group, key))):
+                account = dig(person, "wa_id") or dig(person, "user_id")
+                root = _joined(person, {**group, "account": account})
+                alone = {**group, **{key: [person] for key in people if key in group}}
                 yield dig(group, "type"), root, _with(entry, field, {"groups": [alone]})
     elif field == "user_id_update":
-        for one in listed(dig(value, "user_id_update")):
+        for update in listed(dig(value, "user_id_update")):
             ids = {
-                "from_user_id": dig(one, "user_id.previous"),
-                "user_id": dig(one, "user_id.current"),
+                "from_user_id": dig(update, "user_id.previous"),
+                "user_id": dig(update, "user_id.current"),
             }
             yield field, {"system": {"type": "user_changed_user_id", **ids}}, entry
     else:
@@ -130,9 +132,9 @@ def _told(entry: Any, field: object, value: Any) -> Iterator[tuple[object, objec
 
 
 def _sender(message: object, people: list[Any], *, is_alone: bool) -> object:
-    """Whose message it is, of the people of a callback; a number may be written in two ways."""
-    ids = [one for one in (dig(message, "from"), dig(message, "from_user_id")) if one]
-    found = (one for one in people if dig(one, "wa_id") in ids or dig(one, "user_id") in ids)
+    """Return the message's sender; a phone number may be written in two ways."""
+    ids = [sender for name in ("from", "from_user_id") if (sender := dig(message, name))]
+    found = (who for who in people if dig(who, "wa_id") in ids or dig(who, "user_id") in ids)
     only = people[0] if is_alone and len(people) == 1 else None
     return next(found, only)
 
@@ -148,7 +150,7 @@ def _word(message: object) -> str:
 
 
 def _move(root: object) -> SameAccount | None:
-    """The system's word that somebody has another id from now on."""
+    """Read a system message that somebody's id has changed."""
     before, after = CHANGES.get(str(dig(root, "system.type")), ((), ()))
     if not before or not isinstance(root, dict):
         return None
@@ -164,10 +166,10 @@ def _first(known: dict[str, Any], names: tuple[str, ...]) -> object:
 
 
 def _with(entry: Any, field: object, value: object) -> dict[str, Any]:
-    """The entry as if it told of one person only: what others did is not this event's to keep."""
+    """Return the entry with one person's action only: events must not store those of others."""
     head = {name: dig(entry, name) for name in ("id", "time")}
     return {**head, "changes": [{"field": field, "value": value}]}
 
 
-def _joined(one: object, more: dict[str, Any]) -> object:
-    return {**one, **more} if isinstance(one, dict) else one
+def _joined(item: object, more: dict[str, Any]) -> object:
+    return {**item, **more} if isinstance(item, dict) else item

@@ -1,4 +1,4 @@
-"""X: the Activity API and the old Account Activity API, which number what they tell apart."""
+"""X: the Activity API and the old Account Activity API, which use different ids."""
 
 import json
 from dataclasses import replace
@@ -30,7 +30,7 @@ CRC_KEYS = {"consumer": CONSUMER.secrets, "oauth2": OAUTH2.secrets}
 FOLLOW = partial(EventMapping, "follow", "payload.source.data.id", "payload.target.data.id",
                  ("event_uuid",), handle="payload.source.data.username")  # fmt: skip
 MENTION = ("payload.id", "filter.user_id")
-# The post is the thing done; event_uuid numbers what one subscription is told of it.
+# The post is the action; event_uuid differs for each subscription.
 POST = partial(EventMapping, actor="payload.author_id", identity=("payload.id",),
                time=iso("payload.created_at"),
                former_identities=(("event_uuid", "filter.user_id"),))  # fmt: skip
@@ -64,7 +64,7 @@ KINDS = {
     "tweet_create_events.mention": OLD_POST("mention", target="for_user_id"),
 }
 ARRAYS = ("data", "follow_events", "favorite_events", "tweet_create_events")
-# Other people's conversations come as well: whose is what a post refers to?
+# Conversations of others arrive as well, so these fields show who owns the referenced post.
 OWNERS = {
     "repost": "retweeted_status.user.id_str",
     "quote": "quoted_status.user.id_str",
@@ -78,7 +78,7 @@ class XSource(SourceConfig):
         default=(), description="OAuth 2.0 client secrets; X prefers them where the app has one."
     )
     crc_key: Literal["consumer", "oauth2"] = Field(
-        default="consumer", description="Which of the two answers X's challenge."
+        default="consumer", description="The option whose secret answers X's challenge."
     )
 
     @model_validator(mode="after")
@@ -94,14 +94,16 @@ class X(Adapter):
     config: ClassVar[type[SourceConfig]] = XSource
     schemes = (OAUTH2, CONSUMER)
     accepted = Reply(200)
-    handshake_within_seconds = 25 * 3_600  # hourly or daily, by different pages; 28 h end it
+    handshake_within_seconds = (
+        25 * 3_600
+    )  # hourly or daily, depending on the page; after 28 h X disables us
     kinds = KINDS
     terms = (Terms(PAY, f"{DOCS}/developer-terms/policy"),)
 
     def handshake(self, callback: Callback) -> Reply | None:
         if callback.method != "GET" or "crc_token" not in callback.query:
             return None
-        # The key that answers signs events as well: whatever is answered must be no event.
+        # The key that signs this answer also signs events, so the answer must not be an event.
         token = safe_to_answer(callback.query["crc_token"])
         key = self.source.keys_of(CRC_KEYS[self.source.crc_key])[0]
         answer = json.dumps({"response_token": CONSUMER.signature(token.encode(), key)})
@@ -111,7 +113,7 @@ class X(Adapter):
         body = fields.json_object(callback.body)
         if "user_event" in body or dig(body, "data.event_type") == "oauth.revoke":
             return Reading(notice="an account revoked its permission")
-        items = [(key, one) for key in ARRAYS for one in listed(body.get(key))] or [("data", {})]
+        items = [(key, item) for key in ARRAYS for item in listed(body.get(key))] or [("data", {})]
         return fields.read_each(items, lambda item: self._event(callback, body, *item))
 
     def _event(self, callback: Callback, body: dict[str, Any], array: str, of: Any) -> Event | str:
@@ -126,10 +128,10 @@ class X(Adapter):
 
 
 def _activity(data: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    """What the event is called, and what the paths in `KINDS` lead into."""
+    """Return the event's name, and the object for the paths in `KINDS`."""
     subscriber = fields.optional_text(dig(data, "filter.user_id"), "filter.user_id")
     author = fields.optional_text(dig(data, "payload.liked_tweet_author_id"), "the liked author")
-    # A like of the subscriber's own post, or of nobody knows whose, does not tell who likes it.
+    # A like of the subscriber's own post, or with an unknown author, does not say who liked it.
     inbound = dig(data, "filter.direction") == "inbound"
     liker = None if inbound or author in (None, subscriber) else subscriber
     posts = [post for post in listed(dig(data, "payload.referenced_tweets")) if dig(post, "type")]
@@ -150,5 +152,5 @@ def _old(array: str, item: dict[str, Any], own: str) -> tuple[str, dict[str, Any
             return f"{array}.{word}", item
     entities = (item.get("entities"), dig(item, "extended_tweet.entities"))
     mentions = [dig(user, "id_str") for of in entities for user in listed(dig(of, "user_mentions"))]
-    # A repost mentions whomever the original mentions.
+    # A repost mentions everybody that the original mentions.
     return f"{array}.{'mention' if own in mentions and not reposted else 'other'}", item

@@ -1,4 +1,4 @@
-"""YouTube: what linked creators upload, by the hub through which YouTube publishes its feeds."""
+"""YouTube: uploads by linked creators, through the hub that publishes YouTube's feeds."""
 
 import re
 from dataclasses import replace
@@ -17,17 +17,17 @@ from app.platforms.kit.websub import WebSubAdapter, WebSubSource
 from app.platforms.kit.xml import xml_object
 
 TOPIC = "https://www.youtube.com/xml/feeds/videos.xml?channel_id="
-# Google's guide names it without /xml; the hub knows both, and tells a feed under either.
+# Google's guide omits /xml; the hub knows both addresses, and delivers a feed under either.
 ADDRESS = re.compile(r"https?://www\.youtube\.com/(?:xml/)?feeds/videos\.xml\?channel_id=(.+)")
-# An edit, and a video that is shown again, are told like an upload, with a later `updated`.
+# An edit, and a video that is shown again, look like an upload with a later `updated`.
 UPLOAD = EventMapping("post", "channelId", "videoId", ("videoId",), iso("at"), "author.name")
-# Only `published` says that the video is an old one.
+# Only `published` shows that the video is an old one.
 NEW_FOR = timedelta(days=2)
 
 
 class YouTubeSource(WebSubSource):
     channels: tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")], ...] = Field(
-        min_length=1, description="The creators' channel ids; nothing else is heard or counts."
+        min_length=1, description="The creators' channel ids; no others count."
     )
 
 
@@ -60,8 +60,8 @@ class YouTube(WebSubAdapter):
         feed = dig(xml_object(callback.body), "feed")
         if not self.is_of_a_topic(feed):
             return Reading(ignored=("a feed of a channel that is not configured",))
-        told = ((word, one) for word in self.kinds for one in listed(dig(feed, word)))
-        return read_each(told, lambda item: self._event(callback, *item))
+        entries = ((word, entry) for word in self.kinds for entry in listed(dig(feed, word)))
+        return read_each(entries, lambda item: self._event(callback, *item))
 
     def _event(self, callback: Callback, word: str, entry: Any) -> Event | str:
         if word != "entry":
@@ -75,7 +75,7 @@ class YouTube(WebSubAdapter):
 
 
 def _deleted(entry: Any) -> dict[str, Any]:
-    """The same paths as an upload's; of a deletion the hub tells no more than addresses."""
+    """Return the paths of an upload for a deletion, which contains only addresses."""
     video = text(dig(entry, "@ref"), "ref").removeprefix("yt:video:")
     channel = optional_text(dig(entry, "by.uri"), "by.uri") or ""
     return {"videoId": video, "channelId": channel.rpartition("/")[2], "at": dig(entry, "@when")}

@@ -1,4 +1,4 @@
-"""Zalo: who follows your Official Account, and who writes to it."""
+"""Zalo: people who follow your Official Account or write to it."""
 
 from dataclasses import replace
 from typing import ClassVar
@@ -11,7 +11,7 @@ from app.platforms.kit.places import Body, Field, Item, Key
 from app.platforms.kit.schemes import HashScheme
 
 TIME = unix_ms("timestamp")
-# The id that the same person has when logging in with the app.
+# The id of the same person when logging in with the app.
 ALIASES = ("user_id_by_app",)
 FOLLOW = EventMapping(
     "follow", "follower.id", "oa_id", ("timestamp", "follower.id"), TIME, aliases=ALIASES
@@ -19,13 +19,14 @@ FOLLOW = EventMapping(
 
 
 class Zalo(Adapter):
-    """``secrets`` are the Official Account's secret keys, which are not the app's secret. Zalo
-    numbers people apart for each Official Account.
+    """``secrets`` are the Official Account's secret keys, which are not the app's secret.
+
+    Zalo's person ids differ for each Official Account.
     """
 
     name = "zalo"
     docs = "https://developers.zalo.me/docs/official-account/webhook/tong-quan"
-    # No tolerance: what it signs is the event's time, and it sends again for twelve hours.
+    # No tolerance: Zalo signs the event's time, and repeats a callback for twelve hours.
     schemes = (
         HashScheme(
             Item("X-ZEvent-Signature", "mac"), (Field("app_id"), Body(), Field("timestamp"), Key())

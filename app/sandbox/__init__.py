@@ -1,1 +1,1 @@
-"""What would Gameball have said? A stand-in that shares no code with what it stands in for."""
+"""A stand-in for Gameball that shares no code with the rest of Vouch."""

@@ -1,4 +1,4 @@
-"""Which fault strikes this call?"""
+"""The armed faults, and which of them applies to a call."""
 
 import threading
 from dataclasses import dataclass, replace
@@ -9,7 +9,7 @@ from app.sandbox.faults import Fault
 
 @dataclass
 class Armed:
-    """A fault with how often it will still strike (None: until it is cleared)."""
+    """A fault and how often it will still apply (None: until it is cleared)."""
 
     fault: Fault
     left: int | None
@@ -20,7 +20,7 @@ class Armed:
 
 
 class ArmedFaults:
-    """The armed faults, oldest first; the first that fits and strikes is used."""
+    """The armed faults, oldest first; the first that matches and is drawn is used."""
 
     def __init__(self, rng: Random) -> None:
         self._rng = rng
@@ -40,7 +40,7 @@ class ArmedFaults:
             return [replace(armed) for armed in self._armed]
 
     def draw(self, path: str, customer_id: str | None = None) -> Fault | None:
-        """The fault that strikes this call, if any; drawing it uses it up."""
+        """Return the fault that applies to this call, if any, and count its use."""
         with self._lock:
             for armed in self._armed:
                 if armed.fits(path, customer_id) and self._is_struck(armed.fault):

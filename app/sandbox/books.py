@@ -1,4 +1,4 @@
-"""What does this Gameball know? The whole state, safe to use from any thread."""
+"""The whole state of the sandbox, safe to use from any thread."""
 
 import threading
 import time
@@ -19,7 +19,7 @@ from app.sandbox.windows import RateWindows
 
 
 class Books:
-    """`now` gives seconds since 1970; grants fall due by that clock alone, whoever looks when."""
+    """`now` gives seconds since 1970. Grants fall due by that clock alone, not by calls."""
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class Books:
         return self.reconfigure(lambda settings: replace(settings, **changes))
 
     def reconfigure(self, change: Callable[[SandboxSettings], SandboxSettings]) -> SandboxSettings:
-        # What fell due before the change is decided by the settings of its time.
+        # Grants that fell due before the change are decided by the old settings.
         with self._settled():
             self._settings = change(self._settings)
             return self._settings
@@ -69,18 +69,18 @@ class Books:
             return call
 
     def finish(
-        self, call: Call, told: Reply | None, fault: str | None, *, has_landed: bool
+        self, call: Call, reply: Reply | None, fault: str | None, *, has_landed: bool
     ) -> None:
-        """Note what a call was told (None: nothing) and whether its achievement is registered."""
+        """Record a call's reply (None: none), and whether its achievement is registered."""
         with self._lock:
             call.fault, call.has_landed = fault, has_landed
-            if told is not None:
-                call.status, call.code = told.status, told.code
+            if reply is not None:
+                call.status, call.code = reply.status, reply.code
             self._log.rate_limited += call.status == 429
 
     @contextmanager
     def processing(self, customer_id: str | None) -> Iterator[None]:
-        """Hold the customer while a write is processed; refuses while another one does (2001)."""
+        """Hold the customer while a write is processed, and refuse other writes (2001)."""
         if customer_id is None:
             yield
             return
@@ -126,19 +126,19 @@ class Books:
             return self._rewards.count(customer_id, challenge_id)
 
     def grants(self, customer_id: str | None = None) -> list[Grant]:
-        """What landed until now, oldest first."""
+        """Return the grants that landed until now, oldest first."""
         with self._settled():
             if customer_id is None:
                 return list(self._rewards.grants)
             return self._rewards.of(customer_id)
 
     def grants_after(self, number: int) -> list[Grant]:
-        """What landed since the grant of that number."""
+        """Return the grants that landed after the grant with that number."""
         with self._settled():
             return self._rewards.grants[number:]
 
     def calls(self, limit: int = 100) -> list[Call]:
-        """The newest calls, newest first."""
+        """Return the newest calls, newest first."""
         with self._lock:
             return self._log.newest(limit)
 

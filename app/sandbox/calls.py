@@ -1,4 +1,4 @@
-"""Which calls arrived, when, how fast, and what were they told?"""
+"""The log of received calls and their replies."""
 
 import uuid
 from collections import Counter, deque
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from app.sandbox.windows import Peak
 
 SOCIAL_CHALLENGES = "social-challenges"
-# What a fault's `path` may be.
+# The values of a fault's `path`.
 ENDPOINT_NAMES = (
     SOCIAL_CHALLENGES,
     "customers",
@@ -23,7 +23,7 @@ CALLS_KEPT = 100_000
 
 @dataclass
 class Call:
-    """One received call; `status` stays None while it is open and when no answer was sent."""
+    """A received call; `status` is None while it is open, and when no answer was sent."""
 
     at: float
     endpoint: str
@@ -40,7 +40,7 @@ class Call:
 
 
 class CallLog:
-    """The newest calls, and the figures of all of them; the caller holds the lock."""
+    """The newest calls, and statistics of all; the caller holds the lock."""
 
     def __init__(self) -> None:
         self._calls: deque[Call] = deque(maxlen=CALLS_KEPT)
@@ -60,7 +60,7 @@ class CallLog:
 
 
 class InFlight:
-    """Which customers have a request in processing; the caller holds the lock."""
+    """The customers that have a request in processing; the caller holds the lock."""
 
     def __init__(self) -> None:
         self._open: Counter[str] = Counter()

@@ -1,4 +1,4 @@
-"""How do tests and demos look into the sandbox and steer it?"""
+"""The control API, with which tests and demos inspect and steer the sandbox."""
 
 import json
 
@@ -13,7 +13,7 @@ Json = dict[str, object]
 
 WHAT_IT_IS: Json = {
     "name": "sandbox Gameball",
-    "what": "A stand-in that keeps Gameball's documented contract; nothing here is real.",
+    "what": "A stand-in that follows Gameball's documentation; nothing here is real.",
     "api": ["/api/v4.0/integrations/", "/api/v4.1/integrations/"],
     "control": ["/_sandbox/books", "/_sandbox/calls", "/_sandbox/settings", "/_sandbox/faults"],
     "faults": list(SCRIPTS),
@@ -36,7 +36,7 @@ def add_control(app: Flask, books: Books) -> None:
 
 
 class Control:
-    """The control side: no keys, for loopback only."""
+    """The control API. It has no keys, and is for loopback only."""
 
     def __init__(self, books: Books) -> None:
         self._books = books
@@ -59,7 +59,7 @@ class Control:
         return {"faults": [shown.fault(each) for each in self._books.faults.listed()]}
 
     def add_faults(self) -> tuple[Json, int]:
-        """One fault or a list of them; with a mistake in any, none is armed."""
+        """Arm one fault or a list of faults; a mistake in any of them arms none."""
         document = _document()
         documents = document if isinstance(document, list) else [document]
         self._books.faults.add(*[shown.fault_in(each) for each in documents])

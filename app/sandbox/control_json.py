@@ -1,4 +1,4 @@
-"""How are the books, the calls and the faults written as JSON?"""
+"""The JSON of the control API: books, calls and faults."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -44,7 +44,7 @@ def fault_in(document: object) -> Fault:
 
 
 def fault(armed: Armed) -> Json:
-    """`left` is how often it will still strike, null: until it is cleared."""
+    """`left` is how often the fault will still apply; null: until it is cleared."""
     return {
         "kind": armed.fault.kind,
         "path": armed.fault.path,
@@ -76,7 +76,7 @@ def report(given: Report) -> Json:
 
 
 def call(given: Call) -> Json:
-    """`status` is null while the call is open and when nothing was answered."""
+    """`status` is null while the call is open, and when no answer was sent."""
     return {
         "at": _moment(given.at),
         "requestId": given.request_id,

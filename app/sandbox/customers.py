@@ -1,4 +1,4 @@
-"""Who exists in this Gameball, and who can earn?"""
+"""The sandbox's customers, and which of them can earn."""
 
 import zlib
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ class Customer:
 
 
 class Customers:
-    """Those the settings presume, and those created by a call; the caller holds the lock."""
+    """Customers by the settings, and those created by calls; the caller holds the lock."""
 
     def __init__(self) -> None:
         self._created: dict[str, Customer] = {}
@@ -42,7 +42,7 @@ class Customers:
         return customer
 
     def can_earn(self, customer_id: str, settings: SandboxSettings) -> bool:
-        """Guests and opted-out customers are accepted, but earn nothing in social campaigns."""
+        """Guests and customers who opted out are accepted, but earn nothing in social campaigns."""
         customer = self.find(customer_id, settings)
         is_inactive = customer_id in settings.inactive_customers
         return customer is not None and not customer.is_guest and not is_inactive

@@ -1,4 +1,4 @@
-"""Which calls does Gameball document?"""
+"""The calls that Gameball documents."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from app.sandbox.replies import Reply
 
 @dataclass(frozen=True)
 class Endpoint:
-    """One documented call: `name` is what a fault's `path` means, `resource` whose limit counts."""
+    """A documented call. A fault's `path` is its `name`; the rate limit is by `resource`."""
 
     name: str
     resource: str
@@ -31,7 +31,7 @@ def _post(name: str, path: str, answer: Callable[..., Reply], **more: bool) -> E
 
 
 ENDPOINTS = (
-    # No row of the limits' table names social-challenges; by its path it is a customers POST.
+    # The table of limits does not list social-challenges; its path makes it a customers POST.
     _post(SOCIAL_CHALLENGES, "/social-challenges", writes.achieve_social_challenge),
     _post("customers", "", writes.upsert_customer, needs_secret=False),
     _get("customer", "", reads.get_customer, needs_secret=False),

@@ -1,4 +1,4 @@
-"""What goes wrong, and what is said because of it?"""
+"""Faults that the sandbox injects, and the replies that they cause."""
 
 import math
 from collections.abc import Mapping
@@ -16,9 +16,9 @@ LONG_SECONDS = 10.0
 class Fault:
     """A fault for the calls to `path` (an endpoint's name; None: any) and `customer_id` (or any).
 
-    It strikes `count` times, or with `probability` each time until it is cleared; with neither,
-    once. `seconds` is how long to hang or to be slow, or the Retry-After of a rate limit.
-    `status` and `body` are for the kinds answer; `headers` are added to whatever is said.
+    It applies `count` times, or with `probability` each time until it is cleared; with neither,
+    once. `seconds` is how long to hang or to be slow, or the Retry-After of a rate limit. `status`
+    and `body` are for the kinds answer; `headers` are added to any reply.
     """
 
     kind: str
@@ -37,9 +37,9 @@ class Fault:
         if self.path not in (None, *ENDPOINT_NAMES):
             raise ValueError(f"unknown path {self.path!r}, expected {', '.join(ENDPOINT_NAMES)}")
         if self.is_answer != (self.status is not None):
-            raise ValueError("a status belongs to answer and answer-after, and only there")
+            raise ValueError("answer and answer-after need a status; other kinds must not have one")
         if (self.count is not None and self.count < 1) or (self.seconds or 0) < 0:
-            raise ValueError("a fault strikes once or more, and no time is below zero")
+            raise ValueError("a fault applies at least once, and seconds must not be negative")
 
     @property
     def script(self) -> Script:
@@ -58,14 +58,14 @@ class Fault:
         return self.wait_seconds if self.kind == "slow" else 0.0
 
     def reply(self, request_id: str) -> Reply | None:
-        """What is said instead of Gameball's own answer; None leaves that one as it is."""
-        said = self._said(request_id)
-        if said is None:
+        """Return the reply that replaces Gameball's own, or None to keep that."""
+        reply = self._reply(request_id)
+        if reply is None:
             return None
-        headers = {**said.headers, **self._retry_after(), **self.headers}
-        return Reply(said.status, said.body, headers, said.code)
+        headers = {**reply.headers, **self._retry_after(), **self.headers}
+        return Reply(reply.status, reply.body, headers, reply.code)
 
-    def _said(self, request_id: str) -> Reply | None:
+    def _reply(self, request_id: str) -> Reply | None:
         if self.status is not None:
             return _verbatim(self.status, self.body)
         says = self.script.says

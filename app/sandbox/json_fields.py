@@ -1,4 +1,4 @@
-"""How is a JSON object read field by field, so that every mistake in it is named?"""
+"""Read a JSON object field by field, and report every mistake in it."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -12,7 +12,7 @@ def camel(name: str) -> str:
 
 
 def read_fields(document: object, readers: Mapping[str, Reader]) -> dict[str, Any]:
-    """The document's values under our names; the ValueError names every mistake in it."""
+    """Return the document's values under our names. A ValueError names every mistake in it."""
     if not isinstance(document, dict):
         raise ValueError("expected a JSON object")
     names = {camel(name): name for name in readers}

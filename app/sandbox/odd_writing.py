@@ -1,8 +1,7 @@
-"""How does Gameball write when it does not keep to its own documentation?
+"""Imitates Gameball's undocumented ways of writing answers."""
 
-Seen in real answers: `avaliablePointsBalance` for `available…`, a number where a text is documented
-and the other way round, members that are documented nowhere.
-"""
+# Seen in real answers: `avaliablePointsBalance` for `available…`, a number where a text is
+# documented and vice versa, and undocumented members.
 
 _SWAPPED = (("chie", "chei"), ("ailable", "aliable"))
 _UNHEARD_OF = {"x-internal": {"shard": 7, "flags": [None, True]}}

@@ -1,4 +1,4 @@
-"""What does the caller want, and is it well formed?"""
+"""Parse and validate the requests of callers."""
 
 import json
 import re
@@ -17,7 +17,7 @@ from app.sandbox.replies import (
 
 CUSTOMER_ID_LENGTH = 100
 PAGE_LENGTH, LONGEST_PAGE = 50, 200
-# int() also takes "1_0", " 7 " and other scripts' digits.
+# int() also accepts "1_0", " 7 " and digits of other scripts.
 WHOLE_NUMBER = re.compile(r"-?[0-9]{1,18}", re.ASCII)
 
 
@@ -31,7 +31,7 @@ def json_object(mimetype: str, body: bytes) -> dict[str, object]:
 
 
 def peek(body: bytes) -> dict[str, object] | None:
-    """The JSON object in the body, None if there is none."""
+    """Return the JSON object in the body, or None."""
     try:
         payload = json.loads(body)
     except (ValueError, RecursionError):
@@ -77,7 +77,7 @@ def one_of(query: Mapping[str, str], name: str, choices: tuple[str, ...]) -> str
 
 
 def page_of(query: Mapping[str, str]) -> tuple[int, int]:
-    """(startAfter, limit) of a paged read."""
+    """Return (startAfter, limit) of a paged read."""
     start_after = whole_number(query.get("startAfter", "0"))
     limit = whole_number(query.get("limit", str(PAGE_LENGTH)))
     if start_after < 0 or limit < 1:

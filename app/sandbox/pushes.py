@@ -1,4 +1,4 @@
-"""Whom does this Gameball tell of its grants? As an automation and as its two topics would."""
+"""Webhooks about grants, as Gameball's automations and its two topics send them."""
 
 import hashlib
 import heapq
@@ -26,7 +26,7 @@ _TOPICS: Mapping[str, Callable[[Grant], shapes.Json]] = {
 
 @dataclass(frozen=True, order=True)
 class Delivery:
-    """A webhook that is to be posted at a time by the books' clock, after so many that failed."""
+    """A webhook to be posted at a time of the books' clock, and its number of failures."""
 
     at: float
     order: int
@@ -37,7 +37,7 @@ class Delivery:
 
 
 class Pusher:
-    """A thread that posts webhooks of what was granted since it began."""
+    """A thread that posts webhooks about grants since its start."""
 
     def __init__(self, books: Books, now: Callable[[], float]) -> None:
         self._books = books
@@ -54,7 +54,7 @@ class Pusher:
         self._thread.start()
 
     def stop(self) -> None:
-        """End after the webhook that is under way."""
+        """Stop after the webhook that is being posted."""
         self._stopping.set()
         self._thread.join()
         self._session.close()
@@ -83,19 +83,21 @@ class Pusher:
         self._order += 1
         heapq.heappush(self._waiting, delivery)
 
-    def _post(self, one: Delivery) -> None:
-        if self._is_taken(one) or one.failed == len(_RETRY_AFTER_SECONDS):
+    def _post(self, delivery: Delivery) -> None:
+        if self._is_taken(delivery) or delivery.failed == len(_RETRY_AFTER_SECONDS):
             return
-        at = self._now() + _RETRY_AFTER_SECONDS[one.failed]
-        again = Delivery(at, self._order, one.url, one.body, one.headers, one.failed + 1)
+        at = self._now() + _RETRY_AFTER_SECONDS[delivery.failed]
+        again = Delivery(
+            at, self._order, delivery.url, delivery.body, delivery.headers, delivery.failed + 1
+        )
         self._enter(again)
 
-    def _is_taken(self, one: Delivery) -> bool:
+    def _is_taken(self, delivery: Delivery) -> bool:
         try:
             answer = self._session.post(
-                one.url,
-                data=one.body,
-                headers=dict(one.headers),
+                delivery.url,
+                data=delivery.body,
+                headers=dict(delivery.headers),
                 timeout=_SECONDS_TO_ANSWER,
                 allow_redirects=False,
             )
@@ -107,7 +109,7 @@ class Pusher:
 def webhooks(
     grant: Grant, push: Push, secret_key: str
 ) -> Iterator[tuple[bytes, Mapping[str, str]]]:
-    """What is posted of a grant: each form, as often as it is to be sent."""
+    """Yield the webhooks about a grant: each form, as often as it is to be sent."""
     for form in push.forms:
         is_topic = form in _TOPICS
         body = _written(_TOPICS[form](grant) if is_topic else shapes.achieved(grant))

@@ -1,4 +1,4 @@
-"""What do the calls that read answer?"""
+"""The endpoints that read."""
 
 from collections.abc import Callable, Sequence
 

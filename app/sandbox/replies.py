@@ -1,11 +1,11 @@
-"""What does Gameball say, word for word?"""
+"""Gameball's replies and error table, word for word."""
 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 DOCUMENTATION_URL = "https://docs.gameball.co/api-reference/overview/status-error-codes"
-# The first digit of a code is its category; 429 is not in the table and has none.
+# The first digit of a code is its category; 429 is not in the table and has no category.
 CATEGORIES = {
     0: "REQUEST_ERROR",
     1: "AUTHENTICATION_ERROR",
@@ -47,7 +47,7 @@ NOT_JSON = Row(400, 3016, "invalid payload")
 NOT_A_NUMBER = Row(400, 3016, "invalid payload: expected a whole number")
 GAMEBALL_DISABLED = Row(422, 6000, "gameball is disabled")
 CUSTOMER_NOT_FOUND = Row(404, 7000, "customer not found")
-# The body of a 429 is documented nowhere.
+# The body of a 429 is not documented.
 TOO_MANY = Row(429, 429, "too many requests")
 CAMPAIGN_ID_INVALID = Row(
     422, 3003, "invalid campaignid value. the campaign id must be a positive integer."
@@ -59,7 +59,7 @@ def invalid(name: str) -> Row:
 
 
 class RefusalError(Exception):
-    """Gameball says no, with this row of its table."""
+    """Gameball refuses the call, with this row of its table."""
 
     def __init__(self, row: Row) -> None:
         super().__init__(row.message)
@@ -86,7 +86,7 @@ def html_reply(status: int, title: str) -> Reply:
 
 
 def refusal(row: Row, request_id: str) -> Reply:
-    """The documented envelope: code, type, message, documentationUrl, requestId."""
+    """Return the documented envelope: code, type, message, documentationUrl, requestId."""
     reply = json_reply(
         row.status,
         {

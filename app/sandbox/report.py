@@ -1,4 +1,4 @@
-"""Who was granted what, and how did the caller behave? The figures an audit needs."""
+"""What was granted, and how the caller behaved: the figures for an audit."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -10,8 +10,8 @@ from app.sandbox.rewards import Grant
 class Report:
     """`duplicates` and `rate_limited` count refusals (4000 and 429), `accepted` what landed.
 
-    The two maxima are of social-challenges calls that arrived, refused or not, in any sliding
-    second and any sliding 30 seconds; `concurrent_per_customer` is of writes.
+    The two maxima count the social-challenges calls that arrived, refused or not, in any sliding
+    second and any sliding 30 seconds; `concurrent_per_customer` counts writes.
     """
 
     grants: tuple[Grant, ...]
@@ -25,5 +25,5 @@ class Report:
 
     @property
     def counts(self) -> Counter[tuple[str, int]]:
-        """How often each (customer, challenge) was granted."""
+        """Return how often each (customer, challenge) was granted."""
         return Counter((grant.customer_id, grant.challenge_id) for grant in self.grants)

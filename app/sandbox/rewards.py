@@ -1,4 +1,4 @@
-"""What was accepted, what is still to be granted, and what was granted?"""
+"""Accepted achievements, and the rewards that are granted for them later."""
 
 import heapq
 from collections import Counter, defaultdict
@@ -11,14 +11,14 @@ from app.sandbox.settings import SOCIAL, Campaign, SandboxSettings
 
 @dataclass(frozen=True)
 class Grant:
-    """One reward that landed; `number` identifies its transaction and its activity."""
+    """A reward that landed; `number` identifies its transaction and its activity."""
 
     number: int
     customer_id: str
     campaign: Campaign
     at: float
     balance_before: int
-    accepted_at: float  # when the achievement that it is for was registered
+    accepted_at: float  # when its achievement was registered
 
     @property
     def challenge_id(self) -> int:
@@ -43,7 +43,7 @@ class Pending:
 
 
 class Rewards:
-    """Acceptances and grants as functions of the time they are told; the caller holds the lock."""
+    """Acceptances and grants as functions of the given time; the caller holds the lock."""
 
     def __init__(self, rng: Random) -> None:
         self._rng = rng
@@ -68,7 +68,7 @@ class Rewards:
     def accept(
         self, customer_id: str, challenge_id: int, settings: SandboxSettings, now: float
     ) -> bool:
-        """Register an achievement; False if it is the echo of one inside the dedup window."""
+        """Register an achievement; False if it repeats one inside the dedup window."""
         key = (customer_id, challenge_id)
         last = self._accepted_at.get(key)
         if last is not None and now < last + settings.dedup_window_seconds:
@@ -84,7 +84,7 @@ class Rewards:
     def settle(
         self, now: float, settings: SandboxSettings, can_earn: Callable[[str], bool]
     ) -> None:
-        """Decide everything that fell due; what is not eligible is dropped without a word."""
+        """Decide everything that fell due; ineligible achievements are dropped silently."""
         while self._pending and self._pending[0].due_at <= now:
             due = heapq.heappop(self._pending)
             campaign = settings.campaign(due.challenge_id)
@@ -92,7 +92,7 @@ class Rewards:
                 self._grant(due, campaign)
 
     def is_open(self, campaign: Campaign, customer_id: str) -> bool:
-        """Whether the campaign can be achieved (once more) by somebody who can earn."""
+        """Whether the campaign can be achieved (again) by a customer who can earn."""
         limit = campaign.max_achievement
         is_reached = customer_id not in campaign.out_of_reach
         is_used_up = limit != -1 and self.count(customer_id, campaign.id) >= limit

@@ -1,4 +1,4 @@
-"""Which kinds of fault are there, and has the achievement landed by then?"""
+"""The kinds of fault, and whether the achievement has landed with each."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ Ending = Literal["answer", "hang", "reset", "truncate"]
 
 @dataclass(frozen=True)
 class Script:
-    """Is the call processed, what is said instead of the true answer, how does it end?"""
+    """Whether the call is processed, the reply in place of the real one, and how it ends."""
 
     is_processed: bool
     says: Row | Reply | None = None
@@ -39,7 +39,7 @@ SCRIPTS: Mapping[str, Script] = {
     "concurrent": Script(False, replies.CONCURRENT),
     "gameball-disabled-422": Script(False, replies.GAMEBALL_DISABLED),
     "answer": Script(False),
-    # Processed: what would have landed has landed.
+    # Processed: the achievement has landed.
     "timeout-after": Script(True, ending="hang"),
     "reset-after": Script(True, ending="reset"),
     "http-500-after": Script(True, replies.SERVER_FAILED),

@@ -1,4 +1,4 @@
-"""Where does the sandbox listen, and how does it stop without leaving anything behind?"""
+"""The sandbox's server and its threads."""
 
 import contextlib
 import socket
@@ -22,7 +22,7 @@ POLL_SECONDS = 0.02
 
 
 class Listener(socketserver.ThreadingTCPServer):
-    """A thread per connection; every one of them is ended and joined when the listener closes."""
+    """One thread for each connection; all are ended and joined when the listener closes."""
 
     allow_reuse_address = True
     request_queue_size = 128
@@ -38,7 +38,7 @@ class Listener(socketserver.ThreadingTCPServer):
         super().process_request(request, client_address)
 
     def shutdown_request(self, request: Any) -> None:
-        # Closed without the usual shutdown(SHUT_WR): it would send a FIN ahead of a reset.
+        # Close without the usual shutdown(SHUT_WR), which would send a FIN before a reset.
         with self._open_lock:
             self._open.discard(request)
         self.close_request(request)
@@ -55,7 +55,7 @@ class Listener(socketserver.ThreadingTCPServer):
 class SandboxServer:
     """A sandbox Gameball on a loopback port, in threads of this process.
 
-    `with SandboxServer(settings) as sandbox:` and then `sandbox.url` and `sandbox.books`.
+    Use `with SandboxServer(settings) as sandbox:`, and then `sandbox.url` and `sandbox.books`.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class SandboxServer:
         return f"http://{self._address[0]}:{self.port}"
 
     def start(self) -> None:
-        """Listen; OSError when the port is taken."""
+        """Listen. Raises OSError when the port is taken."""
         self._closing.clear()
         app = create_sandbox(self.books, pause=self._closing.wait)
         listener = Listener(self._address, app, self._closing)
@@ -96,7 +96,7 @@ class SandboxServer:
         self._pusher.start()
 
     def stop(self) -> None:
-        """Stop listening, end every connection and wait for their threads; harmless twice."""
+        """Stop listening, end every connection and wait for the threads. May be called twice."""
         if self._running is None:
             return
         listener, thread = self._running
@@ -109,7 +109,7 @@ class SandboxServer:
         listener.server_close()
 
     def serve_forever(self) -> None:
-        """Serve until `stop` is called from elsewhere, or until interrupted."""
+        """Serve until `stop` is called from another thread, or until interrupted."""
         with contextlib.suppress(KeyboardInterrupt), self:
             self._closing.wait()
 

@@ -1,4 +1,4 @@
-"""What does this Gameball pretend to be?"""
+"""The settings of the sandbox."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ LAST_CAMPAIGN_ID = 999_999
 
 @dataclass(frozen=True)
 class Limit:
-    """How many calls one resource class may receive in any second and in any 30 seconds."""
+    """How many calls a resource class may receive in any second and in any 30 seconds."""
 
     per_second: int = 30
     per_30_seconds: int = 360
@@ -26,10 +26,10 @@ DOCUMENTED_LIMITS: Mapping[str, Limit] = {
 
 @dataclass(frozen=True)
 class Campaign:
-    """One reward campaign; `max_achievement` -1 means as often as one likes.
+    """One reward campaign; `max_achievement` -1 means any number of times.
 
-    `coupon` begins the code of the coupon that each grant gives. Customers in `out_of_reach` see
-    the campaign, and cannot achieve it.
+    `coupon` is the prefix of each grant's coupon code. Customers in `out_of_reach` see the
+    campaign, but cannot achieve it.
     """
 
     id: int
@@ -43,17 +43,17 @@ class Campaign:
     out_of_reach: frozenset[str] = frozenset()
 
 
-# Of the webhooks that the dashboard can set up: the automation's, and the two topics.
+# The webhooks that the dashboard can set up: the automation's, and the two topics.
 FORMS = ("reward", "notification", "profile")
 
 
 @dataclass(frozen=True)
 class Push:
-    """Webhooks that tell of every grant, posted to ``url`` ``delay_seconds`` after it.
+    """Webhooks about every grant, posted to ``url`` ``delay_seconds`` after it.
 
-    ``secret`` is what the automation's carries in its header; the topics are signed with the secret
-    key. Of each form ``copies`` are sent, as a delivery may be repeated. ``campaigns``
-    None: of all.
+    ``secret`` is in the header of the automation's webhook; the topics are signed with the secret
+    key. ``copies`` of each form are sent, because a delivery may be repeated. ``campaigns`` None:
+    all campaigns.
     """
 
     url: str
@@ -69,16 +69,14 @@ class Push:
 
 @dataclass(frozen=True)
 class SandboxSettings:
-    """Everything about the sandbox that can be chosen, at the start or while it runs.
+    """The sandbox's settings, at the start and while it runs.
 
-    `known_customers` None: everybody exists whose id does not start with "missing".
+    `known_customers` None: every customer exists whose id does not start with "missing".
     `campaigns` describes single campaigns; with `other_campaigns` every other id from 1 to 999999
-    exists too, as an unlimited social campaign worth 50 points.
-    `gameball_status` is None while the program is enabled, else the word it is reported with.
-    With `writes_oddly` reads write numbers as texts and swap letters in names, as Gameball has been
-    seen to do here and there, and add members that nobody documents.
-    `push` None: nobody is told of grants.
-    `limits` names the resource classes whose limits differ from the documented ones.
+    exists too, as an unlimited social campaign worth 50 points. `gameball_status` is None while the
+    program is enabled, else the reported status. With `writes_oddly` reads write numbers as texts,
+    swap letters in names as Gameball sometimes does, and add undocumented members. `push` None: no
+    webhooks. `limits` names the resource classes whose limits differ from the documented ones.
     """
 
     dedup_window_seconds: float = 60.0

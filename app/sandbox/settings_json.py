@@ -1,4 +1,4 @@
-"""How are settings read from JSON and shown as JSON?"""
+"""Settings from and to JSON."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, replace
@@ -25,7 +25,7 @@ from app.sandbox.settings import (
 
 
 def changed(settings: SandboxSettings, document: object) -> SandboxSettings:
-    """The settings with the document's keys replaced; the ValueError names every mistake in it."""
+    """Replace the settings that the document names. A ValueError names every mistake in it."""
     return replace(settings, **read_fields(document, SETTINGS))
 
 

@@ -1,4 +1,4 @@
-"""How does Gameball write its campaigns, grants and customers down?"""
+"""The JSON of Gameball's campaigns, grants and customers."""
 
 from datetime import UTC, datetime
 
@@ -25,7 +25,7 @@ PUBLIC_ATTRIBUTES = (
 
 
 def campaign(given: Campaign) -> Json:
-    """As `configurations/reward-campaigns` lists it."""
+    """Return an item of `configurations/reward-campaigns`."""
     return {
         "id": given.id,
         "name": given.name,
@@ -71,7 +71,7 @@ def transaction(grant: Grant) -> Json:
         "customerId": grant.customer_id,
         "points": grant.points,
         "amount": 0.0,
-        # In UTC, but without saying so: "2024-10-13T17:11:00.249" in the documentation.
+        # In UTC, but without an offset: "2024-10-13T17:11:00.249" in the documentation.
         "transactionTime": _moment(grant).replace(tzinfo=None).isoformat(timespec="milliseconds"),
         "status": "Active",
         "couponCode": None,
@@ -91,7 +91,7 @@ def transaction(grant: Grant) -> Json:
 
 
 def activity(grant: Grant) -> Json:
-    """It names the campaign, never its id."""
+    """An activity names the campaign without its id."""
     moment = _moment(grant)
     return dict.fromkeys(EMPTY_ACTIVITY_FIELDS) | {
         "activityId": grant.number,
@@ -112,7 +112,7 @@ def activity(grant: Grant) -> Json:
 
 
 def achieved(grant: Grant) -> Json:
-    """The body of an automation's webhook, as docs/gameball-webhooks.md has it typed in."""
+    """Return the body of an automation's webhook, as docs/gameball-webhooks.md defines it."""
     return {
         "event": "reward_campaign.achieved",
         "customer_id": grant.customer_id,
@@ -133,8 +133,8 @@ def topic(name: str, grant: Grant, data: object) -> Json:
 
 
 def notification(grant: Grant) -> Json:
-    said = {"local": "en", "icon": None, "title": "Well done!", "body": grant.campaign.name}
-    return topic("customer.notification.push", grant, [said])
+    message = {"local": "en", "icon": None, "title": "Well done!", "body": grant.campaign.name}
+    return topic("customer.notification.push", grant, [message])
 
 
 def profile(grant: Grant) -> Json:
@@ -154,7 +154,7 @@ def profile(grant: Grant) -> Json:
 
 
 def customer(given: Customer) -> Json:
-    """Without personal data, as the call that needs no secret key shows it."""
+    """Return a customer without personal data, as the call without secret key shows it."""
     code = f"{given.gameball_id:08X}"
     link = f"https://sandbox.invalid/r/{code}"
     public = {key: given.attributes[key] for key in PUBLIC_ATTRIBUTES if key in given.attributes}

@@ -1,4 +1,4 @@
-"""What happens to a call before and after the endpoint's own work?"""
+"""The sandbox's WSGI application, and the common processing of every call."""
 
 import time
 from collections.abc import Callable
@@ -26,17 +26,17 @@ from app.sandbox.wire import ENDING_HEADER
 VERSIONS = ("v4.0", "v4.1")
 MAX_BODY_BYTES = 1 << 20
 LONGEST_NAME = 200
-# Nobody sees it: the wire closes the connection instead of sending it.
+# Never sent: the wire closes the connection instead.
 UNANSWERED = Reply(504, "")
 
 Pause = Callable[[float], object]
 
 
 def create_sandbox(books: Books, pause: Pause = time.sleep) -> Flask:
-    """The stand-in as a WSGI application; connection faults need the server to carry them out."""
+    """Return the WSGI application; only the sandbox's own server can inject connection faults."""
     app = Flask("sandbox")
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
-    # A customer id may hold anything, slashes included.
+    # A customer id may contain anything, including slashes.
     app.url_map.merge_slashes = False
     add_control(app, books)
     _log_the_undocumented(app, books)
@@ -50,7 +50,7 @@ def create_sandbox(books: Books, pause: Pause = time.sleep) -> Flask:
 
 
 def _log_the_undocumented(app: Flask, books: Books) -> None:
-    """A path that does not exist is answered as a gateway would, without Gameball's envelope."""
+    """Log calls to unknown paths, and answer like a gateway, without Gameball's envelope."""
 
     def refuse(error: HTTPException) -> HTTPException:
         if request.path.startswith("/api/"):
@@ -63,7 +63,7 @@ def _log_the_undocumented(app: Flask, books: Books) -> None:
 
 
 class Gate:
-    """One endpoint with what every call goes through: log, rate windows, faults, keys, the lock."""
+    """An endpoint with the common steps of every call: log, rate windows, faults, keys, lock."""
 
     def __init__(
         self, books: Books, pause: Pause, endpoint: Endpoint, *, is_secret_always: bool
@@ -82,8 +82,8 @@ class Gate:
         own = None
         if fault is None or fault.script.is_processed:
             own = self._process(call, fault.work_seconds if fault else 0.0, named)
-        said = fault.reply(call.request_id) if fault else None
-        return self._finish(call, fault, own, said or own or UNANSWERED)
+        answer = fault.reply(call.request_id) if fault else None
+        return self._finish(call, fault, own, answer or own or UNANSWERED)
 
     def _arrive(self, customer_id: str | None = None) -> Call:
         payload = payloads.peek(request.get_data()) or {}
@@ -116,12 +116,14 @@ class Gate:
             is_social = self._endpoint.name == SOCIAL_CHALLENGES
             raise RefusalError(SOCIAL_SECRET_MISSING if is_social else SECRET_MISSING)
 
-    def _finish(self, call: Call, fault: Fault | None, own: Reply | None, said: Reply) -> Response:
+    def _finish(
+        self, call: Call, fault: Fault | None, own: Reply | None, answer: Reply
+    ) -> Response:
         ending = fault.script.ending if fault else "answer"
-        told = said if ending in ("answer", "truncate") else None
+        sent = answer if ending in ("answer", "truncate") else None
         has_landed = call.endpoint == SOCIAL_CHALLENGES and own is not None and own.status == 202
-        self._books.finish(call, told, fault.kind if fault else None, has_landed=has_landed)
-        response = Response(said.body, said.status, dict(said.headers))
+        self._books.finish(call, sent, fault.kind if fault else None, has_landed=has_landed)
+        response = Response(answer.body, answer.status, dict(answer.headers))
         if fault and ending != "answer":
             response.headers[ENDING_HEADER] = f"{ending} {fault.wait_seconds}"
         return response

@@ -1,4 +1,4 @@
-"""How many calls arrived in the last seconds, and what was the most in any such span?"""
+"""Count calls in sliding time windows."""
 
 from collections import deque
 
@@ -6,7 +6,7 @@ from app.sandbox.settings import Limit
 
 
 class SlidingCount:
-    """Counts what happened in the half-open span (now - seconds, now]; times must not go back."""
+    """Counts events in the half-open span (now - seconds, now]; times must not go back."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
@@ -22,7 +22,7 @@ class SlidingCount:
 
 
 class Peak:
-    """The largest number of times that ever fell into one sliding span."""
+    """The largest number of events in any sliding span so far."""
 
     def __init__(self, seconds: float) -> None:
         self._recent = SlidingCount(seconds)
@@ -34,7 +34,7 @@ class Peak:
 
 
 class RateWindows:
-    """The two windows of every resource class; a refused call takes no place in them."""
+    """The two windows of every resource class; a refused call does not count in them."""
 
     def __init__(self) -> None:
         self._windows: dict[str, tuple[SlidingCount, SlidingCount]] = {}

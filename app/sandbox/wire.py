@@ -1,4 +1,4 @@
-"""How does an answer reach the caller, or fail to?"""
+"""Send answers over HTTP/1.1, or fail to as a fault demands."""
 
 import io
 import re
@@ -21,7 +21,7 @@ NO_LINGER = struct.pack("ii", 1, 0)
 
 
 class Wire(BaseHTTPRequestHandler):
-    """One connection, HTTP/1.1 with keep-alive (which Werkzeug's own server does not offer)."""
+    """One connection, HTTP/1.1 with keep-alive, which Werkzeug's own server does not offer."""
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
@@ -38,7 +38,7 @@ class Wire(BaseHTTPRequestHandler):
             self.close_connection = True
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
-        """Quiet: the calls are in the books."""
+        """Log nothing: the books have the calls."""
 
     def respond(self) -> None:
         body = self._body()
@@ -57,7 +57,7 @@ class Wire(BaseHTTPRequestHandler):
             return None
         body = self.rfile.read(int(length))
         if len(body) < int(length):
-            # Whoever called has gone, or thought better of it: that was no call.
+            # The caller closed the connection early, so there was no call.
             self.close_connection = True
             return None
         return body
@@ -86,7 +86,7 @@ class Wire(BaseHTTPRequestHandler):
 
 
 def environ_of(call: BaseHTTPRequestHandler, body: bytes) -> dict[str, Any]:
-    """The call as WSGI describes it (PEP 3333)."""
+    """Return the call's WSGI environment (PEP 3333)."""
     path, _, query = call.path.partition("?")
     headers = {name.upper().replace("-", "_"): value for name, value in call.headers.items()}
     return {f"HTTP_{name}": value for name, value in headers.items()} | {

@@ -1,4 +1,4 @@
-"""What do the calls that change something do?"""
+"""The endpoints that write."""
 
 from flask import request
 
@@ -30,7 +30,7 @@ def upsert_customer(books: Books) -> Reply:
 
 
 def _disabled_block(status: str | None) -> shapes.Json:
-    """Three texts, of which the documentation gives the names but no example."""
+    """Three texts that the documentation names without an example."""
     if status is None:
         return {}
     return {

@@ -1,1 +1,1 @@
-"""What requests and responses contain, for the API, the command line and the pages."""
+"""Contents of requests and responses, for the API, the command line and the pages."""

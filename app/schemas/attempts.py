@@ -1,4 +1,4 @@
-"""How does history read from outside?"""
+"""Attempts and events as the API returns them."""
 
 import base64
 import json
@@ -23,7 +23,7 @@ from app.steps.history import Whole
 from app.steps.holders import HeldAs
 
 MAX_DEPTH = 100
-# The role that sees what is personal; and how a field says so, also in the OpenAPI document.
+# The role that may see personal data, and the mark of such a field in the OpenAPI document.
 SEES_PERSONAL = Role.OPERATOR
 _NEEDS_ROLE = "x-needs-role"
 
@@ -38,7 +38,7 @@ def sees_personal(role: Role) -> bool:
 
 
 def _personal(description: str) -> Any:
-    """A field with a person's own words, a name of theirs, or what is theirs to spend."""
+    """A field with personal data, or with something that only its owner may spend."""
     return Field(
         description=f"{description} Null to a {Role.VIEWER}.",
         json_schema_extra={_NEEDS_ROLE: SEES_PERSONAL},
@@ -50,7 +50,7 @@ class Attempt(Schema):
 
     id: Id
     state: State
-    reason: str | None = Field(description="Why it is in this state, in words for an admin.")
+    reason: str | None = Field(description="Why it is in this state; for admins.")
     customer_id: str | None = Field(description="Null while no customer is linked.")
     challenge_id: int
     source: str | None
@@ -59,10 +59,10 @@ class Attempt(Schema):
     account_id: str | None = Field(description="The platform account that acted.")
     target: str | None
     evidence: Evidence
-    occurrence: str = Field(description="What makes it another award than its like.")
+    occurrence: str = Field(description="Distinguishes repeated awards of one action.")
     created_at: datetime
     updated_at: datetime
-    next_at: datetime | None = Field(description="When the state's own clock strikes.")
+    next_at: datetime | None = Field(description="When the timer of its state expires.")
     undone_at: datetime | None = Field(description="When the account took the action back.")
     erased_at: datetime | None = Field(description="When the customer was erased.")
     event_id: Id | None
@@ -78,13 +78,13 @@ class Granted(Schema):
     at: datetime | None = Field(description="When Gameball granted it; null: it did not say.")
     points: Points | None = Field(description="Null: Gameball did not say.")
     coupon: str | None = _personal("The coupon's code.")
-    proof: Proof = Field(description="What shows it.")
+    proof: Proof = Field(description="What proves it.")
     reference: str = Field(description="Gameball's id of that record; or challenge:count.")
     seen_at: datetime
 
 
 class Confirmation(Schema):
-    """What is known of the reward of an attempt that Gameball accepted."""
+    """What is known about the reward of an attempt that Gameball accepted."""
 
     counted_before: int | None = Field(
         description="How often the customer had achieved it, read before the submission."
@@ -107,34 +107,34 @@ class PayloadFormat(StrEnum):
 
 
 class Payload(Schema):
-    """What the platform sent for one action: parsed, as text, or else as bytes in base64."""
+    """The platform's payload of one action: parsed, as text, or else as bytes in base64."""
 
     format: PayloadFormat
     content: Any
 
 
 class Event(Schema):
-    """One action, as the platform told it."""
+    """One action, as the platform sent it."""
 
     id: Id
     source: str
     key: str | None = Field(
-        description="What identifies it within its source. Null, as what follows, once the event "
-        "was stripped: then only a keyed hash remembers it, for ever."
+        description="Identifies it within its source. Null, like the fields below, once the event "
+        "was stripped: then only a keyed hash of it is kept."
     )
     platform: str
     action: str
     undone: bool
     actor: str | None
-    actor_handle: str | None = _personal("The name that the actor goes by.")
+    actor_handle: str | None = _personal("The actor's name on the platform.")
     target: str | None
     occurred_at: datetime
     received_at: datetime
-    payload: Payload | None = _personal("Null once its time is over.")
+    payload: Payload | None = _personal("Null once its retention period is over.")
 
 
 class EventAttempt(Schema):
-    """An attempt that an event made or proved."""
+    """An attempt that an event created or proved."""
 
     id: Id
     challenge_id: int
@@ -142,25 +142,27 @@ class EventAttempt(Schema):
 
 
 class ListedEvent(Schema):
-    """One line of what platforms sent, and what it earned."""
+    """One event from a platform, and what it earned."""
 
     id: Id
     source: str
-    key: str | None = Field(description="What identifies it. Null once the event was stripped.")
+    key: str | None = Field(description="Identifies it. Null once the event was stripped.")
     platform: str
     action: str
     undone: bool
-    actor: str | None = Field(description="The account that acted; null: the platform named none.")
-    actor_handle: str | None = _personal("The name that the actor goes by.")
+    actor: str | None = Field(
+        description="The account that acted; null when the platform did not name it."
+    )
+    actor_handle: str | None = _personal("The actor's name on the platform.")
     target: str | None
     occurred_at: datetime
     received_at: datetime
     matched: bool | None = Field(
-        description="Whether it fitted a rule when it arrived. Null: it was received by a version "
-        "that did not record this, and made no attempt."
+        description="Whether it matched a rule when it arrived. Null: received by a version "
+        "that did not record this, and without an attempt."
     )
-    reason: str | None = Field(description="Why it fitted none, in words for an admin.")
-    attempts: list[EventAttempt] = Field(description="What it made or proved.")
+    reason: str | None = Field(description="Why it matched none; for admins.")
+    attempts: list[EventAttempt] = Field(description="The attempts that it created or proved.")
 
 
 class EventPage(Schema):
@@ -173,7 +175,9 @@ class EventPage(Schema):
 class EventInFull(ListedEvent):
     """One event with what the platform sent."""
 
-    payload: Payload | None = _personal("Null once its time is over, or if it can earn nothing.")
+    payload: Payload | None = _personal(
+        "Null once its retention period is over, or if it cannot earn anything."
+    )
 
 
 class Transition(Schema):
@@ -187,7 +191,7 @@ class Transition(Schema):
 
 
 class Submission(Schema):
-    """One call to Gameball, and what came back."""
+    """One call to Gameball, and its answer."""
 
     id: int
     started_at: datetime
@@ -196,9 +200,9 @@ class Submission(Schema):
     status: int | None
     code: int | None = Field(description="Gameball's code.")
     message: str | None
-    request_id: str | None = Field(description="Gameball's, to ask its support about.")
-    resolved: bool = Field(description="A later look told that it had not landed.")
-    round: int = Field(description="How often a person had replayed the attempt by then.")
+    request_id: str | None = Field(description="Gameball's id of the call, for its support.")
+    resolved: bool = Field(description="A later lookup showed that it had not landed.")
+    round: int = Field(description="How often people had replayed the attempt before.")
     worker: str
 
 
@@ -207,31 +211,31 @@ class HeldBy(Schema):
 
     attempt_id: Id | None = Field(description="Null: it was deleted since.")
     by: HeldAs = Field(
-        description="Whose award it is: the same customer's, or, of another customer, the same "
+        description="Whose award it is: the same customer's, or another customer's by the same "
         "platform account's."
     )
 
 
 class AttemptInFull(Attempt):
-    """All that is known of one attempt; timeline and submissions oldest first."""
+    """Everything about one attempt; timeline and submissions oldest first."""
 
-    has_email: bool = Field(description="Gameball is told an email address.")
-    has_mobile: bool = Field(description="Gameball is told a mobile number.")
+    has_email: bool = Field(description="An email address is sent to Gameball.")
+    has_mobile: bool = Field(description="A mobile number is sent to Gameball.")
     barring: bool = Field(
-        description="Because of it, its account is barred from the challenge; `lift-bar` ends that."
+        description="It bars its account from the challenge; `lift-bar` ends that."
     )
     held_by: HeldBy | None = Field(
-        description="Of a duplicate: which attempt holds the award. Null: of another state, of an "
+        description="The attempt that holds a duplicate's award. Null: in another state, for an "
         "erased customer, or once the award is free again."
     )
-    event: Event | None = Field(description="The platform's own word; none for a bare claim.")
+    event: Event | None = Field(description="The platform's event; null for a claim without one.")
     confirmation: Confirmation
     timeline: list[Transition]
     submissions: list[Submission]
 
 
 def attempt(row: Any, to: Role) -> Attempt:
-    """A line of the history, as a role may see it."""
+    """Return a line of the history, as this role may see it."""
     return _as_seen_by(to, Attempt(**_attempt_fields(row)))
 
 
@@ -245,14 +249,14 @@ def attempt_in_full(whole: Whole, to: Role) -> AttemptInFull:
         held_by=whole.holder and HeldBy(attempt_id=whole.holder.attempt_id, by=whole.holder.by),
         event=None if whole.event is None else _event(whole.event),
         confirmation=_confirmation(whole),
-        timeline=[Transition(**_fields(one, Transition)) for one in whole.timeline],
-        submissions=[Submission(**_fields(one, Submission)) for one in whole.submissions],
+        timeline=[Transition(**_fields(row, Transition)) for row in whole.timeline],
+        submissions=[Submission(**_fields(row, Submission)) for row in whole.submissions],
     )
     return _as_seen_by(to, shown)
 
 
 def listed_event(row: Any, attempts: Sequence[Made], to: Role) -> ListedEvent:
-    """A line of the events, as a role may see it."""
+    """Return a line of the events, as this role may see it."""
     return _as_seen_by(to, ListedEvent(**_listed_fields(row, attempts)))
 
 
@@ -296,11 +300,11 @@ def _is_personal(field: FieldInfo) -> bool:
 
 
 def _is_within(content: object, depth: int) -> bool:
-    """Whether it is nested no deeper: pydantic gives up at 255 levels, in the midst of writing."""
+    """Whether it is nested no deeper: pydantic fails at 255 levels while writing."""
     inner = content.values() if isinstance(content, dict) else content
     if not isinstance(inner, Iterable) or isinstance(inner, str):
         return True
-    return depth > 0 and all(_is_within(one, depth - 1) for one in inner)
+    return depth > 0 and all(_is_within(value, depth - 1) for value in inner)
 
 
 def _attempt_fields(row: Any) -> dict[str, Any]:
@@ -328,8 +332,8 @@ def _confirmation(whole: Whole) -> Confirmation:
 
 
 def _event(row: Any) -> Event:
-    told = None if row.payload is None else payload(row.payload)
-    return Event(**_fields(row, Event, but=("payload",)), payload=told)
+    sent = None if row.payload is None else payload(row.payload)
+    return Event(**_fields(row, Event, but=("payload",)), payload=sent)
 
 
 def _listed_fields(row: Any, attempts: Sequence[Made]) -> dict[str, Any]:
@@ -337,7 +341,7 @@ def _listed_fields(row: Any, attempts: Sequence[Made]) -> dict[str, Any]:
     return {
         **_fields(row, ListedEvent, but=("matched", "attempts")),
         "matched": is_matched,
-        "attempts": [EventAttempt(**asdict(one)) for one in attempts],
+        "attempts": [EventAttempt(**asdict(attempt)) for attempt in attempts],
     }
 
 

@@ -1,4 +1,4 @@
-"""How does the history leave as a file?"""
+"""Export the history as CSV or JSON lines."""
 
 import csv
 import io
@@ -27,18 +27,18 @@ MEDIA_TYPES: Mapping[Format, str] = {
     Format.NDJSON: "application/x-ndjson",
 }
 _COLUMNS = tuple(str(field.serialization_alias) for field in Attempt.model_fields.values())
-# Without it Excel reads letters beyond ASCII in the encoding of its machine.
+# Without a byte order mark Excel reads non-ASCII letters in its machine's encoding.
 _BYTE_ORDER_MARK = "\ufeff"
 # A spreadsheet runs a cell that begins with one of these signs as a formula, also in full width,
-# and behind white space and quotation marks, which it may trim.
+# and after white space and quotation marks, which it may trim.
 # https://owasp.org/www-community/attacks/CSV_Injection
 _SIGN = r"[=+\-@\uff1d\uff0b\uff0d\uff20]"
 _TRIMMED = r'(?:[^\S\t\r\n]|["\u200b-\u200f\u2060\ufeff])*'
-# A number, or a phone number as our API takes them. No formula made of these does harm, and
-# whatever reads the file needs them as they are.
+# A number, or a phone number in the form of our API. No formula of these characters is harmful, and
+# readers of the file need them unchanged.
 _NUMBER = r"(?:-?[0-9]+(?:\.[0-9]+)?|\+[0-9][0-9 ()./-]{0,31})"
-# Where the comma is no list separator, a semicolon begins another cell, and so may the end of a
-# line: quotation marks count only at the beginning of a cell.
+# Where the comma is not the list separator, a semicolon begins another cell, and so may the end of
+# a line: quotation marks count only at the beginning of a cell.
 _SEPARATOR = r"[;,\t\r\n]"
 _IS_NUMBER = re.compile(_NUMBER)
 _BEGINS_FORMULA = re.compile(rf"[\t\r\n]|{_TRIMMED}{_SIGN}")
@@ -52,7 +52,7 @@ Page = Sequence[Row[Any]]
 def chunks(
     written_as: Format, pages: Iterable[Page], to: Role, *, for_excel: bool = False
 ) -> Iterator[str]:
-    """The file's text for a role, a page of attempts at a time. A CSV begins with its header."""
+    """Yield the text of the file for a role, by pages of attempts. A CSV begins with its header."""
     if written_as is Format.CSV:
         yield (_BYTE_ORDER_MARK if for_excel else "") + _csv_text([_COLUMNS])
     write = _WRITERS[written_as]
@@ -61,7 +61,7 @@ def chunks(
 
 
 def broken_off(written_as: Format, kind: str, detail: str) -> str:
-    """The last line of a file that is not complete, which no attempt's line looks like."""
+    """Return the last line of an incomplete file, which differs from any attempt's line."""
     if written_as is Format.CSV:
         return _csv_text([["incomplete", kind, detail]])
     said = {"type": kind, "detail": detail}
@@ -69,11 +69,13 @@ def broken_off(written_as: Format, kind: str, detail: str) -> str:
 
 
 def _csv(attempts: Iterable[Attempt]) -> str:
-    return _csv_text([_cell(value) for value in as_object(one).values()] for one in attempts)
+    return _csv_text(
+        [_cell(value) for value in as_object(attempt).values()] for attempt in attempts
+    )
 
 
 def _ndjson(attempts: Iterable[Attempt]) -> str:
-    return "".join(f"{as_json(one)}\n" for one in attempts)
+    return "".join(f"{as_json(attempt)}\n" for attempt in attempts)
 
 
 _WRITERS: Mapping[Format, Callable[[Iterable[Attempt]], str]] = {
@@ -93,7 +95,7 @@ def _cell(value: Any) -> Any:
 
 
 def _defused(text: str) -> str:
-    """The text with an apostrophe wherever a spreadsheet could take it for a formula."""
+    """Put an apostrophe wherever a spreadsheet could see a formula."""
     if _IS_NUMBER.fullmatch(text):
         return text
     inside = _FORMULA_INSIDE.sub(r"\1'", text)

@@ -1,4 +1,4 @@
-"""The types of the fields that requests and responses have: JSON in camelCase, validated."""
+"""Types for the fields of requests and responses: JSON in camelCase, validated."""
 
 import json
 import re
@@ -26,7 +26,7 @@ _WHOLE = re.compile(r"-?[0-9]{1,19}")
 
 
 class Schema(BaseModel):
-    """A request or an answer of our API. Unknown members are refused."""
+    """A request or response of our API. Unknown members are refused."""
 
     model_config = ConfigDict(
         alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True
@@ -34,7 +34,7 @@ class Schema(BaseModel):
 
 
 def _one_line(value: str) -> str:
-    """The rule for everything that people write: `app.domain.texts` has it."""
+    """Apply the rule of `app.domain.texts` for everything that people write."""
     if not is_written(value):
         raise ValueError("must be one line of text, without control characters")
     if is_blank(value):
@@ -51,7 +51,7 @@ def _printable(value: str) -> str:
 
 
 def _written_whole(value: object) -> object:
-    """A number as people write one: pydantic would also read 1_0, 7.0 and other scripts' digits."""
+    """Accept digits only: pydantic would also read 1_0, 7.0 and other scripts' digits."""
     if isinstance(value, str) and not _WHOLE.fullmatch(value):
         raise ValueError("must be a whole number")
     return value
@@ -92,7 +92,7 @@ CustomerId = Annotated[
     Field(min_length=1, max_length=100, description="Its id in Gameball."),
 ]
 Whole = Annotated[int, BeforeValidator(_written_whole)]
-# Bounds stand before a validator of ours: after it, pydantic leaves them out of the document.
+# Bounds come before our own validators: after them, pydantic omits them from the document.
 ChallengeId = Annotated[
     int,
     Field(ge=1, le=2_147_483_647, description="Gameball's campaign id."),
@@ -112,7 +112,7 @@ Mobile = Annotated[str, Field(pattern=r"^\+?[0-9 ()./-]{4,32}$")]
 
 
 class Statement(Schema):
-    """What a customer says of an action. Free JSON; three members of it help to find the rule."""
+    """A customer's statement about an action. Free JSON; three members help to find the rule."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -132,5 +132,5 @@ class Statement(Schema):
 
     @property
     def said(self) -> dict[str, Any]:
-        """All of it, as it came."""
+        """The whole statement, as received."""
         return self.model_dump(by_alias=True, exclude_unset=True)

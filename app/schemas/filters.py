@@ -1,4 +1,4 @@
-"""Which attempts does the caller mean, and where does the next page begin?"""
+"""Filters, cursors and pages of attempts in requests."""
 
 import base64
 import binascii
@@ -27,7 +27,7 @@ from app.schemas.fields import (
 from app.steps.history import Filter
 
 MAX_LIMIT = 200
-_HOW = "write an ISO 8601 date or time; a + in a URL is written %2B, and no offset means UTC"
+_HOW = "write an ISO 8601 date or time; write a + in a URL as %2B; without an offset it is UTC"
 _EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 _LATEST = datetime(2200, 1, 1, tzinfo=UTC)
 
@@ -45,7 +45,7 @@ def _moment(value: object) -> datetime:
     return moment
 
 
-# A validator of its own: pydantic would take any number for seconds since 1970.
+# Our own validator: pydantic would accept any number as seconds since 1970.
 Moment = Annotated[
     datetime,
     BeforeValidator(_moment),
@@ -58,7 +58,7 @@ def comma_separated(value: object) -> object:
 
 
 def _states(value: object) -> object:
-    """A list of states, or several in one text, as the tuple that a strict reader wants."""
+    """Return a list of states, or a text with commas, as the tuple that strict mode requires."""
     parts = comma_separated(value)
     if not isinstance(parts, tuple | list):
         return parts
@@ -70,24 +70,28 @@ States = Annotated[tuple[State, ...], Field(min_length=1), BeforeValidator(_stat
 
 
 class AttemptFilter(Schema):
-    """Which attempts are meant. Criteria that are left out leave nobody out."""
+    """Which attempts are selected. A criterion that is left out matches all attempts."""
 
     customer_id: CustomerId | None = None
     challenge_id: ChallengeId | None = None
     source: PlatformName | None = Field(default=None, description="By the name of the source.")
-    platform: PlatformName | None = Field(default=None, description="Whose accounts they are.")
+    platform: PlatformName | None = Field(
+        default=None, description="The name for the accounts' platform."
+    )
     action: ActionName | None = Field(default=None, description="Our word for the action.")
     state: States | None = Field(default=None, description="The states that they may be in.")
     evidence: Evidence | None = Field(default=None, description="How we know.")
     account_id: AccountId | None = Field(default=None, description="The account that acted.")
-    from_at: Moment | None = Field(default=None, alias="from", description="Made then or later.")
-    to_at: Moment | None = Field(default=None, alias="to", description="Made before then.")
+    from_at: Moment | None = Field(
+        default=None, alias="from", description="Created at this time or later."
+    )
+    to_at: Moment | None = Field(default=None, alias="to", description="Created before this time.")
     q: Annotated[Line, Field(min_length=1, max_length=255)] | None = Field(
         default=None,
-        description="What a person typed: the beginning of a customer or account id (fewer than "
+        description="Text to search for: the beginning of a customer or account id (fewer than "
         "three characters: the whole), an attempt's id or its first 8 digits, or a whole event "
-        "key. Upper and lower case differ. For an operator also a whole handle, in whatever "
-        "case, width and kind of spaces. A viewer may not see handles, and finds nobody by one.",
+        "key. Upper and lower case differ. For an operator also a whole handle, in any "
+        "case, width and kind of spaces. Viewers may not see handles, nor search by them.",
     )
 
     undone: bool | None = Field(
@@ -96,7 +100,7 @@ class AttemptFilter(Schema):
     )
 
     def wanted(self, to: Role) -> Filter:
-        """As somebody of this role may ask for them."""
+        """Return the filter as this role may use it."""
         return Filter(
             customer_id=self.customer_id,
             challenge_id=self.challenge_id,
@@ -115,7 +119,7 @@ class AttemptFilter(Schema):
 
 
 def _position(value: Any) -> str:
-    problem = "is not a cursor that we gave"
+    problem = "is not a cursor of ours"
     try:
         raw = base64.b64decode(f"{value}==", altchars=b"-_", validate=True)
         attempt_id = str(uuid.UUID(bytes=raw))
@@ -135,7 +139,7 @@ Cursor = Annotated[
 
 
 class AttemptQuery(AttemptFilter):
-    """A page of the attempts that are meant."""
+    """A page of the selected attempts."""
 
     limit: Whole = Field(default=50, ge=1, le=MAX_LIMIT, description="Attempts on a page.")
     cursor: Cursor | None = Field(default=None, description="The `nextCursor` of a page.")

@@ -1,4 +1,4 @@
-"""Writes schemas as JSON: the one spelling of the API, its exports and the command line."""
+"""Serialise schemas as JSON, in the one form of the API, its exports and the command line."""
 
 import json
 from datetime import datetime

@@ -1,1 +1,1 @@
-"""Serves the service: gunicorn's application and worker, and the raw HTTP before Flask."""
+"""Serving: gunicorn's application and worker, and the raw HTTP before Flask."""

@@ -1,4 +1,4 @@
-"""How does gunicorn run the service, and the worker inside it?"""
+"""The gunicorn application, which may contain the worker."""
 
 import gc
 import os
@@ -18,9 +18,9 @@ from app.worker.build import Worker, build_chores, build_worker
 
 log = structlog.get_logger(__name__)
 
-# Our threads hand over by waiting for something, long before any timer. At Python's usual 5 ms
-# every thread that waits for the interpreter wakes 200 times a second to ask for it, which costs
-# a fifth of the callbacks a second (bench/intake, 32 threads).
+# Our threads switch when they wait, long before any timer. At Python's default of 5 ms every
+# waiting thread would wake 200 times a second to request the interpreter, which costs a fifth of
+# the throughput (bench/intake, 32 threads).
 SWITCH_SECONDS = 0.1
 # A callback leaves almost nothing that only the collector can free: at Python's usual 700 objects
 # it looked several times at what each batch of callbacks was still using (3 % of the processor).
@@ -28,7 +28,7 @@ COLLECT_EVERY = 7_000
 
 
 class EventLogger(Logger):  # type: ignore[misc]
-    """Hand gunicorn's own messages to our log; what was served is counted, not logged by line."""
+    """Sends gunicorn's messages to our log. Requests are counted instead of logged."""
 
     def setup(self, cfg: Any) -> None:
         self.loglevel = self.LOG_LEVELS.get(cfg.loglevel.lower(), 20)
@@ -37,7 +37,7 @@ class EventLogger(Logger):  # type: ignore[misc]
         self.access_log.propagate = False
 
     def reopen_files(self) -> None:
-        """There are no files: the log goes to stderr."""
+        """Do nothing: the log goes to stderr, not to files."""
 
 
 class WebServer(BaseApplication):  # type: ignore[misc]
@@ -52,7 +52,7 @@ class WebServer(BaseApplication):  # type: ignore[misc]
 
     @property
     def gathers_callbacks(self) -> bool:
-        """Whether callbacks wait for each other's commits; the writer on SQLite gathers itself."""
+        """Whether callbacks wait for each other's commits. SQLite's writer does that by itself."""
         return not self.service.database.is_embedded
 
     def load_config(self) -> None:
@@ -75,9 +75,9 @@ class WebServer(BaseApplication):  # type: ignore[misc]
         return create_app(self.service)
 
     def pre_fork(self, _server: Any, _worker: Any) -> None:
-        """Leave alone what is there already: a collection that looks at it makes it ours again.
+        """Freeze existing objects: garbage collection would write to their memory and unshare it.
 
-        The processes share its memory until one of them writes to it (a third of it all).
+        The processes share a third of their memory until one of them writes to it.
         """
         gc.collect()
         gc.freeze()
@@ -92,14 +92,14 @@ class WebServer(BaseApplication):  # type: ignore[misc]
         self.service.fetch_keys()
 
     def worker_exit(self, _server: Any, worker: Any) -> None:
-        """In the web process, after its last request: what is in flight is still recorded."""
+        """Stop the service after a web process's last request; work in flight is recorded."""
         if self.worker is not None:
             self.worker.stop()
         self.service.close()
         log.info("web.stopped", pid=worker.pid)
 
     def on_reload(self, _server: Any) -> None:
-        """In gunicorn's own process, at SIGHUP: the web processes forked next have the new one."""
+        """Reload in gunicorn's main process at SIGHUP, for the web processes that it forks next."""
         self.service.reload()
 
     def child_exit(self, _server: Any, worker: Any) -> None:

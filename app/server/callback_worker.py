@@ -1,8 +1,7 @@
-"""How does gunicorn serve callbacks that arrive together? In one thread, with one write.
+"""The gunicorn worker that serves simultaneous callbacks in one thread, with one write."""
 
-A thread for each would hand the interpreter over many times for each callback, and that, not the
-work, is what a callback would cost most (bench/intake).
-"""
+# A thread for each callback would switch the interpreter many times, and that costs more than the
+# work itself (bench/intake).
 
 import time
 from collections.abc import Sequence
@@ -14,18 +13,18 @@ from app.server.slow_clients import SMALL, Connection, SlowClientWorker
 from app.storage.coalesce import run_coalesced
 
 MOST_TOGETHER = 64
-# A commit that takes longer waits for something else than the disk: nobody waits for it then.
+# A longer commit waits for something other than the disk; then callbacks do not wait for it.
 SLOW_SECONDS = 0.1
 
-# A callback, and the connection on which it waits.
+# A callback and its connection.
 Arrived = tuple[Connection, FastCallback]
 
 
 class CallbackWorker(SlowClientWorker):
-    """Plain callbacks that are there together share a thread; every other request has its own.
+    """Simultaneous plain callbacks share a thread; every other request has its own.
 
-    Where its application says ``gathers_callbacks``, those that arrive during a commit wait for its
-    end, so that the next one is for all of them.
+    When the application says ``gathers_callbacks``, callbacks that arrive during a commit wait for
+    its end, so that the next commit serves all of them.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -36,7 +35,7 @@ class CallbackWorker(SlowClientWorker):
         self._gathers: bool = self.app.gathers_callbacks
 
     def serve_arrived(self, conn: Connection, data: bytes) -> None:
-        # A batch of a thousand updates has a thread of its own: others would wait for its end.
+        # A batch of a thousand updates gets its own thread: others would wait for it.
         is_small = conn.sock.is_whole and len(data) <= SMALL
         plain = FastCallback.read(data, self.app.service.configuration) if is_small else None
         if plain is None:
@@ -50,7 +49,7 @@ class CallbackWorker(SlowClientWorker):
         self._begin_group()
 
     def _begin_group(self) -> None:
-        """Serve what is there, unless the next group is the larger for waiting."""
+        """Serve the waiting callbacks, unless waiting longer would make the group larger."""
         if self._arrived and self._read_now is None and not self._is_worth_waiting():
             group, self._arrived = self._arrived[:MOST_TOGETHER], self._arrived[MOST_TOGETHER:]
             self._read_now = group
@@ -62,7 +61,7 @@ class CallbackWorker(SlowClientWorker):
         return self._gathers and any(time.monotonic() < at + SLOW_SECONDS for at in begun_at)
 
     def _serve(self, group: Sequence[Arrived]) -> None:
-        """In a thread of the pool. While the group waits for its commit, the next may be read."""
+        """Serve a group in a thread of the pool. During its commit the next group may be read."""
         ends: Sequence[Any] = [False] * len(group)
         calls = [partial(self._answer, *arrived) for arrived in group]
         try:
@@ -71,7 +70,7 @@ class CallbackWorker(SlowClientWorker):
             self.method_queue.defer(self._finish_group, group, ends)
 
     def _answer(self, conn: Connection, plain: FastCallback) -> bool:
-        """Whether its connection stays for another request."""
+        """Answer one callback. Return whether its connection stays open."""
         self._count()
         is_full = len(self.keepalived_conns) >= self.max_keepalived
         stays = bool(self.alive and self._keepalive and not plain.is_last and not is_full)
@@ -79,7 +78,7 @@ class CallbackWorker(SlowClientWorker):
         return stays
 
     def _count(self) -> None:
-        """As gunicorn does, for the operator's `max_requests`."""
+        """Count requests as gunicorn does, for the operator's `max_requests`."""
         self.nr += 1
         if self.nr >= self.max_requests:
             self.alive = False

@@ -1,9 +1,8 @@
-"""Which callbacks are written so plainly that they are read and answered here?
+"""Read and answer plain callbacks without gunicorn's parser and Flask."""
 
-gunicorn reads whatever HTTP allows and Flask routes whatever we serve, and that was half of what a
-callback cost (bench/intake). Nearly all callbacks need neither. What is read here is what both
-would read; whatever is only a little unusual is theirs, so that nobody is refused here.
-"""
+# gunicorn reads any valid HTTP and Flask routes all of our paths, which was half the cost of a
+# callback (bench/intake). Nearly all callbacks need neither. A request that is read here would be
+# read the same by both; any unusual one is left to them, so nothing is refused here.
 
 import re
 from collections.abc import Mapping
@@ -19,21 +18,21 @@ from app.settings.configuration import Configuration
 from app.web import webhooks
 from app.web.problems import problem_of
 
-# Less than what gunicorn is told to take, so that nothing is too long for it and not for us.
+# Smaller than gunicorn's limits, so that nothing is accepted here that they would refuse.
 MOST_HEAD = 4_000
 MOST_FIELDS = 100
-# No character in it has a second meaning: none is escaped, and every line ends in the one way.
+# Every character has only one meaning: nothing is escaped, and lines have one kind of ending.
 _HEAD = re.compile(
     rb"POST /webhooks/([\w-]+)(?:\?([\w.~=&-]+))? HTTP/(1\.[01])\r\n"
     rb"((?:[A-Za-z0-9-]+:[\t\x20-\x7e]*\r\n)*)"
 )
-# What changes how a request is read.
+# Headers that change how a request is read.
 _ODD = frozenset({"expect", "transfer-encoding", "upgrade"})
 
 
 @dataclass(frozen=True, slots=True)
 class FastCallback:
-    """An event posted to a source of ours. ``is_last``: its sender wants the connection closed."""
+    """An event posted to a source. ``is_last``: its sender wants to close the connection."""
 
     adapter: Adapter
     headers: Mapping[str, str]
@@ -44,7 +43,7 @@ class FastCallback:
 
     @classmethod
     def read(cls, data: bytes, configuration: Configuration) -> Self | None:
-        """``data`` is all that has arrived; None: it is not ours to read."""
+        """Read all ``data`` that has arrived. None: this is not a plain callback."""
         end = data.find(b"\r\n\r\n", 0, MOST_HEAD)
         head = _HEAD.fullmatch(data, 0, end + 2) if end > 0 else None
         adapter = configuration.sources.get(head[1].decode()) if head else None
@@ -54,7 +53,7 @@ class FastCallback:
         headers = dict(map(_field, lines))
         is_plain = len(headers) == len(lines) <= MOST_FIELDS and _ODD.isdisjoint(headers)
         body = data[end + 4 :]
-        # Compared as text: as many bytes as there are, and written in no other way.
+        # Compared as text: the exact number of bytes, in its only spelling.
         is_whole = headers.pop("content-length", "") == str(len(body))
         is_small = len(body) <= configuration.web.max_callback_bytes
         connection = headers.get("connection", "").lower()
@@ -67,7 +66,7 @@ class FastCallback:
         return cls(adapter, headers, query, body, version, is_last)
 
     def answer(self, service: Service, *, stays: bool) -> bytes:
-        """Believe or refuse it; the answer to be sent. ``stays``: the connection may."""
+        """Process the callback and return the raw answer. ``stays``: the connection stays open."""
         callback = Callback("POST", self.headers, self.query, self.body, service.now())
         try:
             reply = webhooks.answer(service, self.adapter, callback)
@@ -84,5 +83,5 @@ def _field(line: str) -> tuple[str, str]:
 
 
 def _query(text: str) -> dict[str, str]:
-    """Of a name that occurs twice, the first value, as in Flask."""
+    """Return the query; the first value of a repeated name wins, as in Flask."""
     return dict(reversed(parse_qsl(text, keep_blank_values=True)))

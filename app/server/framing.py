@@ -1,15 +1,15 @@
-"""Where does a request end? Only its length is read here; gunicorn's parser judges the rest."""
+"""Find the end of a request. Only its length is read here; gunicorn's parser does the rest."""
 
 import re
 from collections.abc import Callable
 from enum import Enum, auto
 
-# A request line and header fields together; no honest sender comes near it.
+# A request line and header fields together; honest senders stay far below.
 MOST_HEAD = 65_536
-# A chunk's size and its extensions; the fields behind the last chunk.
+# A chunk's size and extensions, and the fields after the last chunk.
 MOST_CHUNK_LINE = 8_190
 _END = b"\r\n\r\n"
-# Leading zeros are no digits: gunicorn reads 0000000000100 as a hundred bytes.
+# Leading zeros do not count: gunicorn reads 0000000000100 as a hundred bytes.
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*0*(\d{1,9})[ \t]*\r\n", re.IGNORECASE)
 _ANY_LENGTH = re.compile(rb"\r\ncontent-length", re.IGNORECASE)
 _CHUNKED = re.compile(rb"\r\ntransfer-encoding:[ \t]*chunked[ \t]*\r\n", re.IGNORECASE)
@@ -22,20 +22,20 @@ _PROXY_V2_HEAD = 16
 
 
 class Outcome(Enum):
-    """What to do with a request as far as it has arrived."""
+    """What to do with the part of a request that has arrived."""
 
     WAIT = auto()
     WHOLE = auto()
-    # Answer it now, and read no further: its length is too much, or cannot be known.
+    # Answer now and stop reading: the length is too large, or unknown.
     EARLY = auto()
     HEAD_TOO_LARGE = auto()
     BODY_TOO_LARGE = auto()
 
 
 class Framing:
-    """The progress of one request. Each byte is looked at once, however slowly they come.
+    """The progress of one request. Each byte is examined once, however slowly they arrive.
 
-    ``most_body`` says, given the head, how many bytes of body are waited for.
+    ``most_body`` returns for a head how many bytes of body to wait for.
     """
 
     __slots__ = ("_begin", "_chunk_at", "_decoded", "_most", "_most_body", "end", "expects", "head")
@@ -52,7 +52,7 @@ class Framing:
         self._most = 0
 
     def skip_proxy_header(self, data: bytearray) -> bool:
-        """Leave out the binary PROXY protocol header before the first request; False: not there."""
+        """Skip a binary PROXY protocol header before the first request; False: incomplete."""
         if not data.startswith(_PROXY_V2[: len(data)]):
             return True
         if len(data) < _PROXY_V2_HEAD:
@@ -61,7 +61,7 @@ class Framing:
         return len(data) >= self._begin
 
     def look(self, data: bytearray) -> Outcome:
-        """``data`` is everything that has arrived of the request, and perhaps of the next one."""
+        """Examine ``data``: all of the request that has arrived, and perhaps part of the next."""
         if not self.head:
             outcome = self._look_for_head(data)
             if outcome is not Outcome.WHOLE:
@@ -71,12 +71,12 @@ class Framing:
         return Outcome.WHOLE if len(data) >= self.end else Outcome.WAIT
 
     def _look_for_head(self, data: bytearray) -> Outcome:
-        """WHOLE: the head is there, and the length of the body, or that it is chunked, is known."""
+        """WHOLE: the head is complete, and the body's length is known, or that it is chunked."""
         at = data.find(_END, self._begin)
         if at < 0:
             if len(data) - self._begin > MOST_HEAD:
                 return Outcome.HEAD_TOO_LARGE
-            # A line that ends in a bare LF: the head will never end as HTTP has it.
+            # A line ends in a bare LF: the head will never end in the form that HTTP requires.
             has_bare_lf = data.count(b"\n", self._begin) != data.count(b"\r\n", self._begin)
             return Outcome.EARLY if has_bare_lf else Outcome.WAIT
         body_at = at + len(_END)
@@ -94,8 +94,8 @@ class Framing:
         return Outcome.WHOLE
 
     def _look_for_last_chunk(self, data: bytearray) -> Outcome:
-        """https://www.rfc-editor.org/rfc/rfc9112#section-7.1"""
-        # However small its chunks are, a body is not kept at many times its size.
+        """Look for the end of a chunked body. https://www.rfc-editor.org/rfc/rfc9112#section-7.1"""
+        # Small chunks must not make a body take many times its size in memory.
         if len(data) > 2 * self._most + MOST_HEAD:
             return Outcome.BODY_TOO_LARGE
         while self._chunk_at <= len(data):
@@ -115,7 +115,7 @@ class Framing:
         return Outcome.WAIT
 
     def _look_for_trailers(self, data: bytearray, line_end: int) -> Outcome:
-        # The line break of the last chunk may be the one before the empty line.
+        # The last chunk's line break may be the one before the empty line.
         at = data.find(_END, line_end)
         if at < 0:
             return Outcome.EARLY if len(data) - line_end > MOST_HEAD else Outcome.WAIT
@@ -124,7 +124,7 @@ class Framing:
 
 
 def path_of(head: bytes) -> bytes:
-    """The path that a request line names, as it is written; empty: it names none."""
+    """Return the path in a request line, as written; empty when there is none."""
     words = head.removeprefix(b"\r\n").split(b"\r\n", 1)[0].split(b" ")
     target = words[1] if len(words) == 3 else b""
     if not target.startswith(b"/"):
@@ -133,7 +133,7 @@ def path_of(head: bytes) -> bytes:
 
 
 def _length(head: bytes) -> int | None:
-    """Of the body; None: chunked, or not to be told."""
+    """Return the length of the body; None: chunked, or unknown."""
     if _ANY_CODING.search(head):
         return None
     found = _LENGTH.findall(head)

@@ -1,7 +1,6 @@
-"""Which of gunicorn's insides does our worker use, and does the installed gunicorn have them?
+"""Check that the installed gunicorn has the undocumented names that our worker uses."""
 
-None of them is documented, so that any release may rename them.
-"""
+# Any release may rename them.
 
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
@@ -12,12 +11,12 @@ import structlog
 
 log = structlog.get_logger(__name__)
 
-# Worker classes of ours; any other is gunicorn's or the operator's own matter.
+# Our worker classes. Others are gunicorn's or the operator's.
 _OURS = "app.server."
 FALLBACK = "gthread"
 
-# A module or a class, and what is used of it: attributes of instances, too. The names are used in
-# app/server/slow_clients.py and callback_worker.py; the test of this module compares.
+# A module or class, and the names that we use of it, including attributes of instances. They are
+# used in app/server/slow_clients.py and callback_worker.py; this module's test compares.
 INSIDES: Mapping[str, Sequence[str]] = {
     "gunicorn.http": ("RequestParser",),
     "gunicorn.http.message:Request": ("_expected_100_continue", "force_close"),
@@ -77,16 +76,17 @@ INSIDES: Mapping[str, Sequence[str]] = {
 
 
 def missing() -> list[str]:
-    """The names that the installed gunicorn does not have, each with its place."""
+    """Return the names that the installed gunicorn lacks, with their places."""
     return [
         f"{place}.{name}" for place, names in INSIDES.items() for name in _missing(place, names)
     ]
 
 
 def usable_worker(worker_class: object) -> object:
-    """``worker_class``; where it is ours and gunicorn has changed, gunicorn's own threads instead.
+    """Return ``worker_class``, or gunicorn's threads where it is ours and gunicorn has changed.
 
-    They serve the same requests. Slow clients hold a thread each, and callbacks share no commit.
+    gthread serves the same requests, but slow clients hold a thread each, and callbacks share no
+    commit.
     """
     if not (isinstance(worker_class, str) and worker_class.startswith(_OURS)):
         return worker_class
@@ -116,7 +116,7 @@ def _missing(place: str, names: Sequence[str]) -> Iterator[str]:
 
 
 def _set_by_itself(kind: type) -> frozenset[str]:
-    """The names of attributes in the bodies of ``__init__``: no instance can be made here."""
-    makers = (vars(one).get("__init__") for one in kind.__mro__)
+    """Return the attributes set in the bodies of ``__init__``: no instance can be made here."""
+    makers = (vars(base).get("__init__") for base in kind.__mro__)
     codes = (getattr(maker, "__code__", None) for maker in makers)
     return frozenset(name for code in codes if code is not None for name in code.co_names)

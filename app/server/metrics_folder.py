@@ -1,8 +1,6 @@
-"""Where do the web processes of one service keep what they count, and who removes it?
+"""Create and remove the folders in which web processes keep their counters."""
 
-Nothing here imports prometheus_client: it looks once, when it is imported, whether there is such
-a folder.
-"""
+# This module must not import prometheus_client, which checks for such a folder when it is imported.
 
 import contextlib
 import fcntl
@@ -16,20 +14,20 @@ _PREFIX, _IN_USE = "vouch-metrics-", "in-use"
 
 
 def make_folder() -> Path:
-    """A folder that is known to be in use for as long as this process, or a child of it, lives."""
+    """Create a folder that counts as in use while this process, or a child of it, lives."""
     while True:
         folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
-        # Never closed: the kernel gives up the lock when the last process that has it ends.
+        # Never closed: the kernel releases the lock when the last process that holds it ends.
         descriptor = os.open(folder / _IN_USE, os.O_CREAT | os.O_RDWR, 0o600)
         fcntl.flock(descriptor, fcntl.LOCK_SH)
-        # Somebody who looked just before may have taken it for an abandoned one.
+        # Another service may have removed it as abandoned before we locked it.
         if (folder / _IN_USE).exists():
             return folder
         os.close(descriptor)
 
 
 def remove_abandoned() -> None:
-    """Remove the folders of services that were killed and could not do so themselves."""
+    """Remove the folders of services that were killed."""
     for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
         with contextlib.suppress(OSError):
             found = folder.lstat()

@@ -1,4 +1,4 @@
-"""How is an answer written where no framework writes it?"""
+"""Write HTTP answers without a framework."""
 
 import time
 from collections.abc import Iterable
@@ -14,9 +14,9 @@ Headers = Iterable[tuple[str, str]]
 def raw_answer(
     status: int, headers: Headers, body: str, *, stays: bool, version: str = "1.1"
 ) -> bytes:
-    """An HTTP/1 answer. ``stays``: whether another request may follow on its connection.
+    """Return an HTTP/1 answer. ``stays``: the connection stays open for another request.
 
-    Names and values of ``headers`` are ours: nothing here keeps a stranger's line break out.
+    ``headers`` must be our own text: line breaks in them are not escaped.
     """
     content = body.encode()
     lines = [

@@ -1,9 +1,8 @@
-"""gunicorn's threaded worker, in which only a request that has arrived gets a thread.
+"""gunicorn's threaded worker, in which a request gets a thread only once it has arrived."""
 
-gunicorn gives a connection a thread before its request is there, and lets it keep that for as long
-as a byte comes or goes now and then. Here one poller receives all requests, and sends what clients
-are slow to read; threads do the work between.
-"""
+# gunicorn gives a connection a thread before its request arrives, for as long as single bytes
+# trickle in or out. Here one poller receives all requests and sends answers to slow readers, and
+# threads do only the work in between.
 
 import errno
 import functools
@@ -44,27 +43,27 @@ from app.server.wire import MOST_UNSENT, SEND_SECONDS, Wire
 from app.web.parsing import MAX_BODY_BYTES
 from app.web.problems import RETRY_SECONDS, Problem, unreadable
 
-# Seconds from a request's first byte until it must be whole. A long one earns more by coming fast;
-# gunicorn's `keepalive` is how long a connection may stay without a byte.
+# Seconds from a request's first byte until it must be complete. A long request gets more time while
+# it arrives fast. gunicorn's `keepalive` bounds the time without any byte.
 READ_SECONDS = 10.0
 LEAST_READ_PER_SECOND = 131_072
-# Bytes of requests and answers in all, kept for clients who send or read slowly.
+# Bytes of all requests and answers kept for slow clients.
 MOST_HELD = 67_108_864
-# Requests up to this size never wait for others' memory.
+# Requests up to this size never wait for memory that others hold.
 SMALL = 65_536
-# For a client to close its side of a connection that is over: seconds of silence, seconds in all,
-# and bytes that it may still send.
+# How long and how much a client may send before it closes a finished connection: seconds of
+# silence, seconds in all, bytes.
 LINGER_SECONDS = 2.0
 MOST_LINGER_SECONDS = 15.0
 MOST_DISCARDED = 16_777_216
 SWEEP_SECONDS = 0.25
-# How long a thread may keep the interpreter while requests outside the intake are served: what
-# people ask takes long to write, and a callback's threads would wait for each of theirs in turn.
+# The switch interval while requests outside the intake are served: they write long answers, and a
+# callback's threads would wait for each of them.
 SHARING_SECONDS = 0.002
 
 
 class Connection(TConn):  # type: ignore[misc]
-    """A client's connection, and how far its request has come."""
+    """A client's connection, and how much of its request has arrived."""
 
     sock: Wire
     parser: Any
@@ -74,7 +73,7 @@ class Connection(TConn):  # type: ignore[misc]
         self.data_ready = True
         self.lane: Lane = PEOPLE
         self.framing: Framing | None = None
-        # Where the poller keeps it; None: a thread has it.
+        # Its place in the poller; None: a thread has it.
         self.place: Connections | None = None
         self.began = 0.0
         # Bytes that count towards `MOST_HELD`.
@@ -83,7 +82,7 @@ class Connection(TConn):  # type: ignore[misc]
         self.stays = False
 
     def init(self) -> None:
-        """HTTP/1 only, from what arrived."""
+        """Parse HTTP/1 only, from the received bytes."""
         if self.parser is None:
             self.initialized = True
             self.parser = RequestParser(self.cfg, self.sock, self.client)
@@ -92,17 +91,17 @@ class Connection(TConn):  # type: ignore[misc]
         self.framing = None
         self.sock.end_request()
         if self.parser is not None:
-            # What nobody read of the body is not looked for on the connection.
+            # The unread rest of the body is not expected on the connection.
             self.parser.mesg = None
             self.parser.unreader.take_buffered()
 
     def cost(self, now: float) -> float:
-        """Bytes times seconds: what this client's slowness takes from others."""
+        """Return bytes times seconds: how much this client's slowness costs others."""
         return self.held * (now - self.began)
 
 
 class Connections:
-    """Connections in the order in which they came; any of them may leave."""
+    """Connections in the order of their arrival; any of them may leave."""
 
     def __init__(self) -> None:
         self._conns: dict[Connection, None] = {}
@@ -122,27 +121,27 @@ class Connections:
         return len(self._conns)
 
     def __getitem__(self, place: int) -> Connection:
-        """The first, which is the one that gunicorn asks for."""
+        """Return the first connection, the only one that gunicorn asks for."""
         return next(iter(self._conns))
 
     def late(self, now: float) -> Iterator[Connection]:
-        """From the first on, those whose time is over; each must leave."""
+        """Yield the connections from the first on whose time is over; each must leave."""
         while self._conns and self[0].timeout <= now:
             yield self[0]
 
 
 class SlowClientWorker(ThreadWorker):  # type: ignore[misc]
-    """The threaded worker, whose threads serve requests that have arrived, each in its lane."""
+    """The threaded worker. Its threads serve requests that have arrived, each in its lane."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         for listener in self.sockets:
-            # Of an answer that nobody reads the kernel keeps no more; connections inherit it.
+            # The kernel keeps no more of an unread answer; accepted connections inherit this.
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, MOST_UNSENT)
-        # A setting that is looked up takes longer than a system call.
+        # Looking up a gunicorn setting takes longer than a system call.
         self._keepalive: int = self.cfg.keepalive
         self._tls = tls_context(self.cfg)
-        # Between requests, before a first one, within one, reading an answer, and over.
+        # Between requests, before a first one, within one, while the answer is read, and finished.
         self.keepalived_conns = Connections()
         self.pending_conns = Connections()
         self._reading = Connections()
@@ -155,7 +154,7 @@ class SlowClientWorker(ThreadWorker):  # type: ignore[misc]
         self._swept_at = 0.0
 
     def get_thread_pool(self) -> ThreadPoolExecutor:
-        """gunicorn's own pool is the intake's."""
+        """Return gunicorn's own pool, which serves the intake."""
         pool = ThreadPoolExecutor(self.cfg.threads, INTAKE.name)
         self._queues = make_queues(self.cfg.threads, pool)
         return pool
@@ -172,7 +171,7 @@ class SlowClientWorker(ThreadWorker):  # type: ignore[misc]
     # Reading.
 
     def accept(self, listener: socket.socket) -> None:
-        """When there are as many connections as there may be, the longest idle one goes."""
+        """Accept a connection. At the limit the longest idle connection is dropped."""
         if self.nr_conns >= self.worker_connections - 1:
             self._drop_one()
         try:
@@ -194,7 +193,7 @@ class SlowClientWorker(ThreadWorker):  # type: ignore[misc]
             self.keep(conn, self.pending_conns)
 
     def keep(self, conn: Connection, place: Connections) -> None:
-        """Wait for a request, which has not begun."""
+        """Wait for a request that has not begun."""
         conn.timeout = time.monotonic() + self._keepalive
         if not self.alive:
             conn.timeout = min(conn.timeout, time.monotonic() + STOP_KEEPALIVE_LINGER)
@@ -216,7 +215,7 @@ class SlowClientWorker(ThreadWorker):  # type: ignore[misc]
             self.poller.unregister(conn.sock.raw)
 
     def _on_readable(self, conn: Connection, _sock: socket.socket) -> None:
-        # Of connections that were readable together, the first may have had others dropped.
+        # Serving one of several readable connections may have dropped others of them.
         if conn.place is not None:
             self._receive(conn)
 
@@ -228,7 +227,7 @@ class SlowClientWorker(ThreadWorker):  # type: ignore[misc]
             self._drop(conn)
 
     def _look(self, conn: Connection) -> None:
-        """Serve the request if it is there, or wait for more of it, without a thread."""
+        """Serve the request if it has arrived, or wait for more of it, without a thread."""
         arrived = conn.sock.arrived
         framing = conn.framing
         if framing is None:
@@ -266,7 +265,7 @@ class SlowClientWorker(ThreadWorker):  # type: ignore[misc]
         self._hold(conn, len(conn.sock.arrived))
 
     def _most_body(self, conn: Connection, head: bytes) -> int:
-        """How much of a body to wait for. What is longer is answered without it."""
+        """Return how much of a body to wait for. A longer body is answered without reading it."""
         conn.lane = lane_of(path_of(head))
         if conn.lane is INTAKE:
             return int(self.app.service.configuration.web.max_callback_bytes)
@@ -311,23 +310,23 @@ class SlowClientWorker(ThreadWorker):  # type: ignore[misc]
             sys.setswitchinterval(self._usual_switch_seconds)
 
     def handle_request(self, req: Any, conn: Connection) -> bool:
-        # The poller has said it, where the body is wanted.
+        # The poller has already sent it, where the body is wanted.
         req._expected_100_continue = False
         if not conn.sock.is_whole:
             req.force_close()
         return bool(super().handle_request(req, conn))
 
     def _keepalive_after(self, conn: Connection, keepalive: bool) -> bool:
-        """gunicorn would read the rest of the body here, or close in spite of its answer."""
+        """Override gunicorn, which would read the body's rest, or close after its answer."""
         return keepalive and conn.sock.is_whole
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
-        """What is no HTTP never reaches the application, and is refused as everything else is."""
+        """Refuse a request that is not HTTP like any other error; the application never sees it."""
         is_ours = isinstance(exc, InvalidResponseHeader | InvalidResponseHeaderName)
         if is_ours or not isinstance(exc, ParseException):
             super().handle_error(req, client, addr, exc)
         else:
-            # Where the next request would begin is not known.
+            # The start of the next request is unknown.
             answer = raw_problem(unreadable(exc), stays=False)
             quiet(lambda: write_nonblock(client, answer))
 
@@ -342,7 +341,7 @@ class SlowClientWorker(ThreadWorker):  # type: ignore[misc]
         self.answered(conn, stays=succeeded(end))
 
     def answered(self, conn: Connection, *, stays: bool) -> None:
-        """Send the rest of an answer; then wait for the next request, or say goodbye."""
+        """Send the rest of an answer, then wait for the next request or close."""
         conn.end_request()
         wire = conn.sock
         self._hold(conn, len(wire.unsent))
@@ -355,7 +354,7 @@ class SlowClientWorker(ThreadWorker):  # type: ignore[misc]
         elif not stays:
             self.let_go(conn)
         elif wire.arrived:
-            # A client that does not wait for our answers.
+            # This client does not wait for our answers.
             self._look(conn)
         else:
             self.keep(conn, self.keepalived_conns)
@@ -373,9 +372,9 @@ class SlowClientWorker(ThreadWorker):  # type: ignore[misc]
             self.answered(conn, stays=conn.stays)
 
     def let_go(self, conn: Connection) -> None:
-        """Say that nothing more will come, and read on until the client has said so as well.
+        """End our side, and read until the client has ended its own.
 
-        A socket that is closed with bytes unread takes back an answer that is still on its way.
+        Closing a socket with unread bytes would destroy an answer that is still being sent.
         """
         try:
             conn.sock.end_sending()
@@ -406,7 +405,7 @@ class SlowClientWorker(ThreadWorker):  # type: ignore[misc]
             self._drop(conn)
 
     def murder_pending(self) -> None:
-        """Called after every wait of the poller: drop those whose time is over."""
+        """Drop connections whose time is over; called after every wait of the poller."""
         now = time.monotonic()
         if now < self._swept_at + SWEEP_SECONDS:
             return
@@ -421,13 +420,13 @@ class SlowClientWorker(ThreadWorker):  # type: ignore[misc]
                 self.refuse(queue.waiting.popleft(), too_busy())
 
     def _cap_keepalive(self, deadline: float) -> None:
-        """A stopping worker waits for what may be on its way, not for who only connected."""
+        """Let a stopping worker wait for requests in transit, but not for idle connections."""
         for place in (self.keepalived_conns, self.pending_conns):
             for conn in place:
                 conn.timeout = min(conn.timeout, deadline)
 
     def _hold(self, conn: Connection, count: int) -> None:
-        """Count a connection's bytes; of too many, let those go that have cost most."""
+        """Count a connection's bytes; above the limit drop those that have cost most."""
         more = count - conn.held
         self._held += more
         conn.held = count
@@ -457,7 +456,7 @@ class SlowClientWorker(ThreadWorker):  # type: ignore[misc]
 
 
 def tls_context(cfg: Any) -> Callable[[socket.socket], ssl.SSLSocket] | None:
-    """How a connection is wrapped; None: it speaks plain HTTP.
+    """Return how to wrap a connection in TLS; None: it speaks plain HTTP.
 
     The handshake happens with the first bytes that are received.
     """
@@ -479,7 +478,7 @@ def is_too_slow(conn: Connection, now: float) -> bool:
 
 
 def succeeded(end: Any) -> bool:
-    """Whether a request's thread says that another may follow."""
+    """Whether a request's thread reported that another request may follow."""
     try:
         return not end.cancelled() and end.result() is True
     except Exception:
@@ -504,7 +503,7 @@ _TOO_LARGE: dict[Outcome, Callable[[bytearray], Problem]] = {
 
 
 def quiet(act: Callable[[], object]) -> None:
-    """Of a connection that is gone already nothing more is asked."""
+    """Ignore errors of a connection that is already closed."""
     try:
         act()
     except OSError:

@@ -1,4 +1,4 @@
-"""Which threads serve which requests? Platforms never wait for people, nor people for exports."""
+"""Assign threads to requests, so that platforms never wait for people, nor people for exports."""
 
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
@@ -7,17 +7,17 @@ from math import ceil
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-# Seconds that a request waits for a thread of its lane before it is answered 503.
+# Seconds that a request waits for a thread of its lane; then the answer is a 503.
 QUEUE_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lane:
-    """Threads for the paths that begin with one of ``paths``; no other request gets one of them."""
+    """Threads for the paths that begin with one of ``paths``; no other request gets them."""
 
     name: str
     paths: tuple[bytes, ...]
-    # The part of gunicorn's `threads`; at least ``least`` of them.
+    # The share of gunicorn's `threads`, and at least ``least`` of them.
     share: float
     least: int = 2
     # Requests that may wait for a thread; None: as many as there are connections.
@@ -29,20 +29,20 @@ class Lane:
 
 INTAKE = Lane(name="intake", paths=(b"/webhooks/",), share=1.0, most_waiting=None)
 PEOPLE = Lane(name="people", paths=(b"",), share=0.25, least=4)
-# The first whose path fits. Threads are only started when they are needed.
+# The first lane whose path matches. Threads are started when they are first needed.
 LANES = (
     INTAKE,
-    # It asks no database, so that nobody restarts us because the database is slow.
+    # It uses no database, so that nobody restarts us because the database is slow.
     Lane(name="alive", paths=(b"/healthz",), share=0.0),
     Lane(name="probes", paths=(b"/readyz", b"/metrics"), share=0.0),
-    # Answers that last as long as somebody reads them.
+    # Answers that last for as long as somebody reads them.
     Lane(name="exports", paths=(b"/v1/attempts/export",), share=0.125, most_waiting=8),
     PEOPLE,
 )
 
 
 def lane_of(path: bytes) -> Lane:
-    """``path`` as the request line has it: it is served under what its escapes mean."""
+    """Return the lane of a path with its escapes, which are decoded before it is served."""
     plain = unquote_to_bytes(path)
     return next(lane for lane in LANES if plain.startswith(lane.paths))
 
@@ -66,7 +66,7 @@ class Queue:
 
 
 def make_queues(threads: int, intake: ThreadPoolExecutor) -> dict[Lane, Queue]:
-    """``intake`` is gunicorn's own pool, of so many threads."""
+    """Return the queues of all lanes. ``intake`` is gunicorn's own pool of ``threads``."""
     queues = {INTAKE: Queue(INTAKE, intake, threads)}
     for lane in LANES:
         if lane is not INTAKE:

@@ -1,4 +1,4 @@
-"""A connection's socket as gunicorn's parser and answers see it: it never waits for a byte."""
+"""Stands in for a connection's socket in gunicorn's parser and answers, without blocking reads."""
 
 import contextlib
 import errno
@@ -9,19 +9,18 @@ import time
 from typing import BinaryIO
 
 MOST_AT_ONCE = 65_536
-# Bytes of an answer that are kept for a client who has not read so far; a thread that has more to
-# send waits for the client.
+# Unsent bytes of an answer that are kept for a slow client; a thread with more to send waits.
 MOST_UNSENT = 262_144
-# Seconds that a client may keep a thread waiting in all. Reading on earns more, up to as many.
+# Seconds in all that a client may keep a thread waiting. Reading earns up to as many again.
 SEND_SECONDS = 10.0
 LEAST_SENT_PER_SECOND = 16_384
 _NOT_YET = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
 class Wire:
-    """What arrived and what is to be sent, in the place of a socket.
+    """The received bytes and the bytes to be sent, in place of a socket.
 
-    The worker's poller receives; a thread reads one request, which has arrived, and sends.
+    The worker's poller receives; a thread reads one complete request, and sends.
     """
 
     def __init__(self, raw: socket.socket) -> None:
@@ -29,9 +28,9 @@ class Wire:
         self.raw = raw
         self.arrived = bytearray()
         self.unsent = bytearray()
-        # Whether all of the request at hand has arrived. Else nothing may follow its answer.
+        # Whether the whole current request has arrived. Otherwise nothing may follow its answer.
         self.is_whole = True
-        # Whether the client is gone, or was given up.
+        # Whether the client left or was given up.
         self.is_broken = False
         self._request = b""
         self._read = 0
@@ -40,10 +39,10 @@ class Wire:
     # For the poller.
 
     def receive(self) -> int | None:
-        """Take in what is there: how many bytes. 0: the client hung up; None: nothing yet."""
+        """Receive the available bytes; return how many. 0: the client closed; None: nothing yet."""
         try:
             data = self.raw.recv(MOST_AT_ONCE)
-            # What was decrypted already makes no socket readable.
+            # Bytes that TLS has already decrypted do not make the socket readable.
             while isinstance(self.raw, ssl.SSLSocket) and self.raw.pending():
                 data += self.raw.recv(self.raw.pending())
         except _NOT_YET:
@@ -54,7 +53,7 @@ class Wire:
         return len(data)
 
     def begin_request(self, length: int, *, is_whole: bool) -> bytes:
-        """Let `recv` return so many bytes of what arrived, and no more."""
+        """Let `recv` return this many of the received bytes, and no more."""
         self._request = bytes(self.arrived[:length])
         del self.arrived[:length]
         self._read = 0
@@ -63,11 +62,11 @@ class Wire:
         return self._request
 
     def end_request(self) -> None:
-        """Forget the request, and whatever of it nobody read."""
+        """Forget the request, including its unread rest."""
         self._request = b""
 
     def flush(self) -> bool:
-        """Send what there is room for; False: some is left. Raises OSError."""
+        """Send as much as possible; False: something is left. Raises OSError."""
         while self.unsent:
             sent = self._send(self.unsent)
             if not sent:
@@ -76,7 +75,7 @@ class Wire:
         return True
 
     def discard(self) -> int | None:
-        """As `receive`, of bytes that nobody wants; over TLS they are not decrypted."""
+        """Like `receive`, but throw the bytes away; over TLS they are not decrypted."""
         try:
             return len(socket.socket.recv(self.raw, MOST_AT_ONCE))
         except BlockingIOError:
@@ -87,18 +86,18 @@ class Wire:
     def end_sending(self) -> None:
         """Tell the client that nothing more will come. Raises OSError."""
         if isinstance(self.raw, ssl.SSLSocket):
-            # It sends our goodbye, and fails because the client's is not there yet.
+            # This sends our close_notify, and fails because the client's has not arrived.
             with contextlib.suppress(OSError, ValueError):
                 self.raw.unwrap()
         socket.socket.shutdown(self.raw, socket.SHUT_WR)
 
     def abort(self) -> None:
-        """Cut the connection, so that a thread which waits for its client finds out."""
+        """Shut the connection down, so that a thread waiting for its client notices."""
         self.is_broken = True
         with contextlib.suppress(OSError):
             socket.socket.shutdown(self.raw, socket.SHUT_RDWR)
 
-    # For a thread: what gunicorn asks of a socket.
+    # For a thread: the socket methods that gunicorn uses.
 
     def recv(self, size: int) -> bytes:
         data = self._request[self._read : self._read + size]
@@ -110,9 +109,9 @@ class Wire:
         return len(data)
 
     def sendall(self, data: bytes) -> None:
-        """Send, and keep a little of what the client has not read yet.
+        """Send, and keep a little that the client has not read yet.
 
-        Raises OSError when it reads too slowly, or is gone.
+        Raises OSError when the client reads too slowly, or has left.
         """
         try:
             if not self.unsent:
@@ -148,10 +147,10 @@ class Wire:
         return 0.0
 
     def settimeout(self, _seconds: float | None) -> None:
-        """It never waits for a byte, and its own time for sending is not gunicorn's."""
+        """Do nothing: reads never block, and our own limit applies to sends."""
 
     def setblocking(self, _flag: bool) -> None:
-        """As `settimeout`."""
+        """Do nothing, like `settimeout`."""
 
     def _send(self, data: bytes | bytearray) -> int:
         try:

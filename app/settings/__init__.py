@@ -1,1 +1,1 @@
-"""What did the operator ask for? The environment and one TOML file, validated as a whole."""
+"""The configuration: environment variables and one TOML file, validated as a whole."""

@@ -1,24 +1,24 @@
-"""Can a database be reached by this address? Told before it is opened, and without saying it."""
+"""Validate a database's address before use, with messages that do not quote it."""
 
 from enum import StrEnum
 from importlib.util import find_spec
 
-_NO_ADDRESS = "is no address: write sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME"
+_NO_ADDRESS = "is not an address: write sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME"
 _OTHER = "must begin with sqlite:/// or postgresql://"
 _NO_FILE = "must name an SQLite file: sqlite:///path/to/vouch.db"
-# What stands after the first one would be taken for the host, and be told to whoever reads of it.
-_SECOND_AT = "has an @ too many: write one that belongs to the password as %40"
+# The text after the first @ would be taken for the host, and appear in error messages.
+_SECOND_AT = "has more than one @: write an @ in the password as %40"
 _NO_DRIVER = "needs a driver: pip install 'vouch-rewards[postgres]'"
 
 _SQLITE = frozenset({"sqlite", "sqlite+pysqlite"})
 _POSTGRES = "postgresql+psycopg"
 
-# Our own word in an address of PostgreSQL: postgresql://…/vouch?pooler=transaction
+# Our own parameter in an address of PostgreSQL: postgresql://…/vouch?pooler=transaction
 POOLER = "pooler"
 
 
 class Pooler(StrEnum):
-    """How a pooler such as PgBouncer gives its server's sessions to its clients."""
+    """How a pooler such as PgBouncer assigns the server's sessions to its clients."""
 
     SESSION = "session"
     TRANSACTION = "transaction"
@@ -28,7 +28,7 @@ _NO_POOLER = f"has a wrong {POOLER}: write {' or '.join(Pooler)}"
 
 
 def with_our_driver(url: str) -> str:
-    """Name our driver, so that an operator may write what every tool prints."""
+    """Name our driver, so that an operator may use the form that every tool prints."""
     for prefix in ("postgres://", "postgresql://"):
         if url.startswith(prefix):
             return f"{_POSTGRES}://{url.removeprefix(prefix)}"
@@ -36,8 +36,8 @@ def with_our_driver(url: str) -> str:
 
 
 def problem_of(url: str) -> str | None:
-    """What is wrong with a database's address, or None."""
-    # Not every command needs a database, nor to wait for this.
+    """Return what is wrong with a database's address, or None."""
+    # Imported late: not every command needs a database.
     from sqlalchemy import make_url
     from sqlalchemy.exc import ArgumentError
 

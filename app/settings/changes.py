@@ -1,4 +1,4 @@
-"""What differs between two configurations, in words that hold no secret?"""
+"""List the differences between two configurations, without secrets."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,7 +19,7 @@ _SECTIONS = tuple(
 
 
 def changes(before: Configuration, after: Configuration) -> list[str]:
-    """One line for each difference; of very many, the first and how many more there are."""
+    """Return one line for each difference; of a long list the first lines and how many follow."""
     found = [
         *_of_sources(before.sources, after.sources),
         *_of_rules(before.rules, after.rules),
@@ -41,21 +41,21 @@ def _of_sources(before: Mapping[str, Adapter], after: Mapping[str, Adapter]) -> 
         elif name not in after:
             yield f"source removed: {name}"
         else:
-            # The names of what changed, never the values: most of them are secrets.
+            # Only the names of changed options, never the values: most of them are secrets.
             for field in _differing(before[name].source, after[name].source):
                 yield f"source {name}: {field} changed"
 
 
 def _of_rules(before: Sequence[Rule], after: Sequence[Rule]) -> Iterator[str]:
     old, new = Counter(before), Counter(after)
-    yield from (f"rule removed: {_told(rule)}" for rule in (old - new).elements())
-    yield from (f"rule added: {_told(rule)}" for rule in (new - old).elements())
+    yield from (f"rule removed: {_describe(rule)}" for rule in (old - new).elements())
+    yield from (f"rule added: {_describe(rule)}" for rule in (new - old).elements())
     if old == new and list(before) != list(after):
-        yield "rules: another order"
+        yield "rules: order changed"
 
 
 def _of_receivers(before: Sequence[Receiver], after: Sequence[Receiver]) -> Iterator[str]:
-    old, new = ({one.name: one for one in some} for some in (before, after))
+    old, new = ({table.name: table for table in tables} for tables in (before, after))
     for name in sorted(old.keys() | new.keys()):
         if name not in old:
             yield f"receiver added: {name}"
@@ -66,7 +66,7 @@ def _of_receivers(before: Sequence[Receiver], after: Sequence[Receiver]) -> Iter
                 yield f"receiver {name}: {field} changed"
 
 
-def _told(rule: Rule) -> str:
+def _describe(rule: Rule) -> str:
     where = rule.source or rule.platform
     on = f" of {rule.target}" if rule.target else ""
     more = f"{rule.evidence}, {rule.repeat}, hold {rule.hold_seconds:g} s"
@@ -76,7 +76,7 @@ def _told(rule: Rule) -> str:
 
 def _of_section(name: str, before: BaseModel, after: BaseModel) -> Iterator[str]:
     for field in _differing(before, after):
-        # A secret writes itself as asterisks.
+        # A secret is shown as asterisks.
         old, new = getattr(before, field), getattr(after, field)
         yield f"{name}.{field}: {old} -> {new}"[:300]
 

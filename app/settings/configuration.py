@@ -1,4 +1,4 @@
-"""What does the configuration file say, and is it right as a whole?"""
+"""Read and validate the configuration file."""
 
 import contextlib
 import os
@@ -40,7 +40,7 @@ from app.settings.toml_positions import place
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """A configuration file that is right as a whole."""
+    """A valid configuration file."""
 
     path: Path
     sources: Mapping[str, Adapter]
@@ -59,7 +59,7 @@ class Configuration:
 
     @property
     def expected(self) -> dict[str, Expected]:
-        """What each source does while all is well."""
+        """Return what each source does in normal operation."""
         refusals = self.alerts.refusals()
         return {
             name: replace(adapter.expected, refusals=refusals, named_ids=self._named_ids(adapter))
@@ -78,14 +78,14 @@ class Configuration:
         )
 
     def _named_ids(self, adapter: Adapter) -> frozenset[str]:
-        """What a source and the rules that it may fulfil name by an id of its platform."""
+        """Return the ids of the platform that a source, and the rules it may fulfil, name."""
         name, accounts = adapter.source.name, adapter.source.accounts or adapter.name
         rules = (r for r in self.rules if r.source == name or r.source is None)
         targets = (r.target for r in rules if r.platform == accounts and r.target is not None)
         return frozenset({*adapter.named_ids, *targets})
 
 
-_NO_ACTIONS = "tells of rewards and not of actions: no rule can be about it"
+_NO_ACTIONS = "reports rewards instead of actions: no rule can name it"
 
 
 def load_configuration(path: Path, variables: Mapping[str, str] | None = None) -> Configuration:
@@ -94,7 +94,7 @@ def load_configuration(path: Path, variables: Mapping[str, str] | None = None) -
     try:
         data = tomllib.loads(text)
     except (ValueError, RecursionError) as error:
-        # Not only what tomllib calls a mistake: numbers of thousands of digits, endless brackets.
+        # tomllib raises other errors too: for numbers of thousands of digits, and for deep nesting.
         raise ConfigurationError([Mistake(str(path), f"is not TOML: {error}")]) from None
     return _Validation(path, text, dict(os.environ if variables is None else variables)).run(data)
 
@@ -107,14 +107,14 @@ def _read(path: Path) -> str:
         problem = f"cannot be read ({type(error).__name__}); {hint}"
         raise ConfigurationError([Mistake(str(path), problem)]) from None
     try:
-        # Editors on Windows put a mark before it, which TOML does not know.
+        # Windows editors put a byte order mark first, which TOML does not allow.
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise ConfigurationError([Mistake(str(path), "is not UTF-8")]) from None
 
 
 def _example() -> Path:
-    """Whoever has installed the wheel has no checkout to copy from."""
+    """Return the path of the example: an installed wheel has its own."""
     packaged = Path(str(resources.files("app"))) / "_config"
     folder = packaged if packaged.is_dir() else Path(__file__).parents[2] / "config"
     return folder / "vouch.example.toml"
@@ -125,7 +125,7 @@ def _telling_of_rewards() -> set[str]:
 
 
 class _Validation:
-    """One pass over one file that collects mistakes instead of stopping at the first."""
+    """One pass over one file, which collects all mistakes instead of stopping at the first."""
 
     def __init__(self, path: Path, text: str, variables: Mapping[str, str]) -> None:
         self.path = path
@@ -162,7 +162,7 @@ class _Validation:
             if adapter is None:
                 continue
             if adapter.source.name in sources:
-                self._mistake(("sources", position, "name"), "another source has this name")
+                self._mistake(("sources", position, "name"), "another source has the same name")
             sources[adapter.source.name] = adapter
         return sources
 
@@ -180,7 +180,7 @@ class _Validation:
             return None
 
     def _what_all_sources_have(self, position: int, table: dict[str, Any]) -> None:
-        """Of a platform that nobody knows, a key that only it has is no mistake, nor no secrets."""
+        """Check only the common options: the others of an unknown platform are unknown too."""
         try:
             SourceConfig.model_validate(table, context={"resolve": self._resolve})
         except ValidationError as error:
@@ -196,7 +196,7 @@ class _Validation:
             )
 
     def _origins(self, data: Mapping[str, Any], named: frozenset[str]) -> None:
-        """Whose events a rule is about, also where something else is wrong with it."""
+        """Check which sources each rule names, also when something else is wrong with it."""
         for position, table in _tables(data):
             source = table.get("source")
             if isinstance(source, str) and source not in named:
@@ -241,7 +241,7 @@ class _Validation:
             )
 
     def _resolve(self, value: object) -> object:
-        """Read ``env:NAME`` or ``file:PATH``. A secret written into the file itself is refused."""
+        """Read ``env:NAME`` or ``file:PATH``. A secret in the file itself is refused."""
         if not isinstance(value, str):
             return value
         kind, _, rest = value.partition(":")
@@ -283,7 +283,7 @@ class _Validation:
         details = error.errors(include_input=False, include_url=False)
         broken = {detail["loc"][:-1] for detail in details}
         for detail in details:
-            # A list is called too short only because its items are broken; those are named.
+            # A list is too short only because its items are invalid, and those are reported.
             if is_none(detail) or (detail["type"] == "too_short" and detail["loc"] in broken):
                 continue
             self._mistake((*prefix, *detail["loc"]), in_our_words(detail, model))
@@ -293,16 +293,16 @@ class _Validation:
 
 
 def _named(tables: object) -> frozenset[str]:
-    """The names that sources were given, those of sources with mistakes included."""
+    """Return the names of all sources, including those with mistakes."""
     named = tables if isinstance(tables, list) else []
     return frozenset(str(table.get("name")) for table in named if isinstance(table, dict))
 
 
 def _of_one_app(platform: str | None, sources: Mapping[str, Adapter]) -> frozenset[str]:
-    """The sources of a platform in which an account or event id means the same; none: they differ.
+    """Return the sources of a platform that share their account and event ids; empty: none do.
 
-    Two partners may both have a member 42 and an event 1001. Where they share a word for their
-    accounts, the operator has said that they are one.
+    Two partners may both have a member 42 and an event 1001. Where their ``accounts`` are equal,
+    the operator has declared them to be the same.
     """
     of_it = {name: a for name, a in sources.items() if platform == (a.source.accounts or a.name)}
     if any(
@@ -313,14 +313,14 @@ def _of_one_app(platform: str | None, sources: Mapping[str, Adapter]) -> frozens
 
 
 def _right_rules(data: Mapping[str, Any]) -> Iterator[tuple[int, RuleTable]]:
-    """The rules without a mistake of their own, so that one mistake does not hide others."""
+    """Yield the rules that are valid themselves, so that one mistake does not hide others."""
     for position, table in _tables(data):
         with contextlib.suppress(ValidationError):
             yield position, RuleTable.model_validate(table)
 
 
 def _tables(data: Mapping[str, Any]) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The rules as they are written, where they are tables at all."""
+    """Yield the rules as written, if they are tables."""
     tables = data.get("rules", [])
     for position, table in enumerate(tables if isinstance(tables, list) else []):
         if isinstance(table, dict):

@@ -1,4 +1,4 @@
-"""How long is "30d"?"""
+"""Parse durations such as "30d"."""
 
 import re
 from typing import Annotated
@@ -7,12 +7,12 @@ from pydantic import BeforeValidator, Field
 
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 _HOW = 'write a duration as a number and a unit: "90s", "15m", "24h", "30d"'
-# Ten years. Longer ones, and TOML's inf, would lead past the last date there is.
+# Ten years. Longer ones, and TOML's inf, would exceed the largest date.
 _LONGEST = 315_360_000
 
 
 def parse_duration(value: object) -> object:
-    """Seconds from ``"90s"``, ``"15m"``, ``"24h"``, ``"30d"``, ``"2w"``; numbers are seconds."""
+    """Return the seconds of ``"90s"``, ``"15m"``, ``"24h"``, ``"30d"``, ``"2w"`` or a number."""
     if isinstance(value, bool):
         raise ValueError(_HOW)
     if not isinstance(value, str):

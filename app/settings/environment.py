@@ -1,4 +1,4 @@
-"""Which secrets and addresses does this installation use?"""
+"""Read the environment variables with this installation's secrets and addresses."""
 
 import contextlib
 import os
@@ -14,10 +14,10 @@ from app.settings.errors import ConfigurationError, Mistake
 DATABASE = "DATABASE_URL"
 DEFAULT_DATABASE = "sqlite:///var/vouch.db"
 VARIABLES: Mapping[str, str] = {
-    "DATABASE_URL": "Where everything is kept. An SQLite file, or postgresql://…",
-    "GAMEBALL_API_KEY": "Gameball's API key; test or live decides which program is paid into.",
+    "DATABASE_URL": "The database: an SQLite file, or postgresql://…",
+    "GAMEBALL_API_KEY": "Gameball's API key; a test or live key decides which program pays.",
     "GAMEBALL_SECRET_KEY": "Gameball's secret key.",
-    "GAMEBALL_BASE_URL": "Gameball's address; `vouch sandbox` stands in for it.",
+    "GAMEBALL_BASE_URL": "Gameball's address, or that of `vouch sandbox`.",
     "GAMEBALL_API_VERSION": "The version in Gameball's paths.",
     "VOUCH_SECRET_KEYS": "Keys that sign claim tokens and seal personal data, newest first.",
     "VOUCH_CONFIG": "The configuration file.",
@@ -28,12 +28,12 @@ def _fits_a_header(value: str) -> bool:
     return value.isascii() and value.isprintable()
 
 
-# What a value must look like, and what is said when it does not: never the value itself.
+# The form of a value, and the message when it is wrong, which never quotes the value.
 _SHAPES: Mapping[str, tuple[Callable[[str], bool], str]] = {
     "GAMEBALL_API_KEY": (_fits_a_header, "has a character that a header cannot carry"),
     "GAMEBALL_SECRET_KEY": (_fits_a_header, "has a character that a header cannot carry"),
     "GAMEBALL_BASE_URL": (
-        # Addresses are told in messages and logs.
+        # Addresses appear in messages and logs.
         lambda url: url.startswith(("https://", "http://")) and "@" not in url,
         "must begin with https:// and name no user or password",
     ),
@@ -42,9 +42,9 @@ _SHAPES: Mapping[str, tuple[Callable[[str], bool], str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """What comes from environment variables. Each secret may also be in a file, `<NAME>_FILE`."""
+    """The values of the environment variables. Each secret may also be in a file, `<NAME>_FILE`."""
 
-    # Its password is a secret too.
+    # It contains a password.
     database_url: str = field(default=DEFAULT_DATABASE, repr=False)
     gameball_api_key: str = field(default="", repr=False)
     gameball_secret_key: str = field(default="", repr=False)
@@ -55,7 +55,7 @@ class Environment:
 
     @property
     def is_embedded(self) -> bool:
-        """Whether the database is a file of our own, that we also migrate by ourselves."""
+        """Whether the database is our own file, which we also migrate."""
         return self.database_url.startswith("sqlite")
 
     @property
@@ -64,7 +64,7 @@ class Environment:
 
 
 def read_environment(variables: Mapping[str, str] | None = None) -> Environment:
-    """Raise `ConfigurationError` naming every variable that is wrong."""
+    """Read the variables. Raises `ConfigurationError` that names every wrong variable."""
     values = dict(os.environ if variables is None else variables)
     mistakes: list[Mistake] = []
     found = {name: _value(values, name, mistakes) for name in VARIABLES}
@@ -115,14 +115,14 @@ def _secret_keys(raw: str) -> tuple[str, ...]:
 
 
 def secret_keys_path(database_path: Path) -> Path:
-    """Where an installation keeps the keys that it made for itself."""
+    """Return the file for the keys that an installation makes for itself."""
     return database_path.with_name("secret_keys")
 
 
 def embedded_secret_keys(database_path: Path) -> tuple[str, ...]:
-    """The keys of an installation that was given none: made once, kept beside its database.
+    """Return the keys that an installation without any made for itself, beside its database.
 
-    Only for the embedded database. Many machines must be told the same keys.
+    Only for the embedded database. Several machines need the same keys.
     """
     path = secret_keys_path(database_path)
     try:
@@ -130,16 +130,18 @@ def embedded_secret_keys(database_path: Path) -> tuple[str, ...]:
             _make_secret_key(path)
         text = path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        problem = f"cannot be read or made: {type(error).__name__}; it must be ours, as its folder"
+        problem = f"cannot be read or made: {type(error).__name__}; we must own it and its folder"
         raise ConfigurationError([Mistake(str(path), problem)]) from None
     keys = _secret_keys(text)
     if not keys:
-        raise ConfigurationError([Mistake(str(path), "holds no key; remove it to have one made")])
+        raise ConfigurationError(
+            [Mistake(str(path), "holds no key; remove it to have a new one made")]
+        )
     return keys
 
 
 def _make_secret_key(path: Path) -> None:
-    """Whole or not at all: another process may start, or this one be killed, at any instant."""
+    """Write the file atomically: other processes may start, and this one may be killed."""
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f"{path.name}.")
     try:
         with os.fdopen(descriptor, "w") as file:

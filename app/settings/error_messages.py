@@ -1,4 +1,4 @@
-"""How is a mistake in the file said to somebody who writes TOML and has never heard of pydantic?"""
+"""Turn pydantic's errors into messages for people who write TOML."""
 
 from collections.abc import Sequence
 from difflib import get_close_matches
@@ -7,18 +7,18 @@ from typing import Any, get_args
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
-# Of these there is one table for each.
+# Each of these has a table of its own.
 _REPEATED = ("rules", "receivers")
 
 
 def in_our_words(detail: ErrorDetails, model: type[BaseModel]) -> str:
-    """What is wrong and, where that can be guessed, what was meant."""
+    """Return what is wrong and, where it can be guessed, what was meant."""
     location = detail["loc"]
     match detail["type"]:
         case "missing":
             return "must be given"
         case "extra_forbidden":
-            return f"is no setting here{_near(model, location)}"
+            return f"is not a setting here{_near(model, location)}"
         case "tuple_type" if location[0] in _REPEATED and len(location) == 1:
             return f"write each as a table of its own: [[{location[0]}]]"
         case "tuple_type":
@@ -30,9 +30,9 @@ def _near(model: type[BaseModel], location: Sequence[int | str]) -> str:
     *tables, key = location
     table: Any = model
     for step in tables:
-        # A number is the place in a list, of whose tables each is alike.
+        # A number is a position in a list, whose tables are all of one kind.
         if isinstance(step, str):
             table = table.model_fields[step].annotation
             table = next(iter(get_args(table)), table)
     meant = get_close_matches(str(key), table.model_fields, 1)
-    return f"; is {meant[0]} meant?" if meant else ""
+    return f"; did you mean {meant[0]}?" if meant else ""

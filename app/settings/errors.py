@@ -1,4 +1,4 @@
-"""What is wrong with the configuration, and where?"""
+"""Mistakes in the configuration, with their places."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ class Mistake:
 
 
 class ConfigurationError(Exception):
-    """The configuration cannot be used; every mistake is listed. No secret is in the text."""
+    """The configuration cannot be used. Every mistake is listed; the text holds no secret."""
 
     def __init__(self, mistakes: Sequence[Mistake]) -> None:
         super().__init__("; ".join(map(str, mistakes)))

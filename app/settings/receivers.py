@@ -1,4 +1,4 @@
-"""Whom do we wake? One ``[[receivers]]`` table for each."""
+"""The ``[[receivers]]`` tables, which name the receivers of alerts."""
 
 from enum import StrEnum
 from ipaddress import ip_address
@@ -12,14 +12,14 @@ from app.platforms.kit.options import NAME_PATTERN, SecretRef
 
 
 class ReceiverKind(StrEnum):
-    """How a receiver wants to be told."""
+    """The format that a receiver expects."""
 
     WEBHOOK = "webhook"  # Standard Webhooks, signed by us
-    SLACK = "slack"  # an incoming webhook of Slack, or of what understands the same
+    SLACK = "slack"  # an incoming webhook of Slack, or one that accepts the same
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host's name can be nothing but this machine."""
+    """Whether a host's name can only be this machine."""
     if host == "localhost":
         return True
     try:
@@ -29,7 +29,7 @@ def is_loopback(host: str) -> bool:
 
 
 def _sendable(url: SecretStr) -> SecretStr:
-    """Refuse what would leave the machine in the clear. The text must not quote the address."""
+    """Refuse addresses that would send unencrypted. The message must not quote the address."""
     try:
         parts = urlsplit(url.get_secret_value())
         host, _ = parts.hostname, parts.port
@@ -52,21 +52,23 @@ def _signable(secret: SecretStr) -> SecretStr:
 
 
 class Receiver(BaseModel):
-    """Somebody who is told of alerts. The address is kept like a secret: Slack's is one."""
+    """A receiver of alerts. Its address is treated as a secret, because Slack's is one."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
-    name: str = Field(pattern=NAME_PATTERN, description="How the log and the history name it.")
-    kind: ReceiverKind = Field(default=ReceiverKind.WEBHOOK, description="How it wants to be told.")
+    name: str = Field(pattern=NAME_PATTERN, description="Its name in the log and the history.")
+    kind: ReceiverKind = Field(
+        default=ReceiverKind.WEBHOOK, description="The format that it expects."
+    )
     url: Annotated[SecretRef, AfterValidator(_sendable)] = Field(
-        description="Where to post. https, or http on this machine; redirects are not followed."
+        description="The address to post to: https, or http on this machine. No redirects."
     )
     secret: Annotated[SecretRef, AfterValidator(_signable)] | None = Field(
-        default=None, description="Signs what a webhook is told: whsec_ and base64."
+        default=None, description="Signs a webhook's messages: whsec_ and base64."
     )
 
     @model_validator(mode="after")
     def _is_signed(self) -> Self:
         if (self.kind is ReceiverKind.WEBHOOK) != (self.secret is not None):
-            raise ValueError("a webhook needs a secret, and Slack has none")
+            raise ValueError("a webhook needs a secret, and Slack must not have one")
         return self

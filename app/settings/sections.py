@@ -1,4 +1,4 @@
-"""What may each section of the configuration file say?"""
+"""The sections of the configuration file."""
 
 import re
 from collections.abc import Mapping
@@ -25,10 +25,10 @@ from app.platforms.kit.options import NAME_PATTERN
 from app.settings.durations import Duration
 from app.settings.receivers import Receiver
 
-# Seconds that attempts are kept at least.
+# The shortest time in seconds for which attempts are kept.
 _SHORTEST_MEMORY = 2_592_000
 _USUAL_PORTS: Mapping[str, str] = {"http": ":80", "https": ":443"}
-# Of pages under these, browsers say that their origin is null.
+# Browsers send the origin null for pages under these.
 _WITHOUT_ORIGIN = frozenset({"about", "blob", "data", "file", "javascript"})
 _HEADER = r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}$"
 
@@ -38,9 +38,9 @@ class Section(BaseModel):
 
 
 def _as_browsers_send_it(origin: str) -> str:
-    """Refuse what no browser ever sends, and no page would be let in by."""
+    """Refuse an origin in a form that no browser sends, and so no page would match."""
     scheme, _, host = origin.partition("://")
-    # An app's pages have a scheme of its own: capacitor://localhost, app://shop.
+    # Pages in apps have schemes of their own: capacitor://localhost, app://shop.
     is_origin = re.fullmatch(r"[a-z][a-z0-9+.-]*://[^/\s*@?#\\]+", origin) and origin.isascii()
     is_usual = scheme in _USUAL_PORTS and host.endswith(_USUAL_PORTS[scheme])
     if not is_origin or origin != origin.lower() or is_usual or scheme in _WITHOUT_ORIGIN:
@@ -58,13 +58,13 @@ class WebSection(Section):
         default=4_194_304,
         ge=1_024,
         le=67_108_864,
-        description="Largest body of a callback; a larger one is answered 413.",
+        description="Largest body of a callback; a larger one gets a 413.",
     )
     trusted_proxies: int = Field(
         default=0,
         ge=0,
         le=10,
-        description="How many proxies of yours stand in front. Each is believed about one address "
+        description="The number of your proxies in front. Each is trusted for one address "
         "in X-Forwarded-For. Danger: one too many lets callers choose their own address.",
     )
     cors_origins: tuple[Annotated[str, AfterValidator(_as_browsers_send_it)], ...] = Field(
@@ -74,55 +74,55 @@ class WebSection(Section):
     )
     cors_headers: tuple[Annotated[str, Field(pattern=_HEADER)], ...] = Field(
         default=(),
-        description="Further headers that such a page may send. Those that monitoring adds to every"
-        " call, such as traceparent, are let through anyway, and ignored.",
+        description="Further headers that such a page may send. Those that monitoring adds to "
+        "every call, such as traceparent, are always allowed, and ignored.",
     )
 
 
 class HistorySection(Section):
-    """How much people may read at once, so that callbacks do not wait for them. Per process."""
+    """How much people may read at once, so that callbacks do not wait. For each process."""
 
     queries: int = Field(
         default=1,
         ge=1,
         le=6,
-        description="Searches, counts and pages of exports in work at once; others wait.",
+        description="Searches, counts and pages of exports that run at once; others wait.",
     )
     query_wait: Duration = Field(
-        default=5, le=30, description="How long one waits for its turn; then it is answered 503."
+        default=5, le=30, description="Longest wait for a slot; then the answer is a 503."
     )
     query_deadline: Duration = Field(
-        default=5, gt=0, le=30, description="How long one may take; then it is answered 503."
+        default=5, gt=0, le=30, description="Longest run time of a query; then the answer is a 503."
     )
     exports: int = Field(
-        default=4, ge=1, le=64, description="Exports on their way at once; more are answered 503."
+        default=4, ge=1, le=64, description="Exports that run at once; more get a 503."
     )
     export_deadline: Duration = Field(
-        default=3_600, gt=0, description="How long one may take; then it is broken off."
+        default=3_600, gt=0, description="Longest time for an export; then it is cut off."
     )
 
 
 class ClaimsSection(Section):
-    """How claim tokens and claims behave."""
+    """Claim tokens and claims."""
 
     default_ttl: Duration = Field(
-        default=3_600, ge=10, description="Life of a token when the backend names none."
+        default=3_600, ge=10, description="Lifetime of a token when the backend names none."
     )
     max_ttl: Duration = Field(
         default=86_400,
         ge=10,
         le=_SHORTEST_MEMORY,
-        description="Longest life a backend may ask. Attempts are kept at least as long: a token "
-        "that outlived its attempt would make another.",
+        description="Longest lifetime a backend may request. Attempts are kept as long: a token "
+        "that outlived its attempt would create another.",
     )
     checking_for: Duration = Field(
         default=604_800, ge=1, description="How long a claim waits for its proof, then `expired`."
     )
     per_customer_per_minute: int = Field(
-        default=20, ge=1, description="Claims by one customer; more are answered 429."
+        default=20, ge=1, description="Claims by one customer; more get a 429."
     )
     per_address_per_minute: int = Field(
-        default=120, ge=1, description="Claims from one address; more are answered 429."
+        default=120, ge=1, description="Claims from one address; more get a 429."
     )
 
     @model_validator(mode="after")
@@ -143,11 +143,11 @@ class AttemptsSection(Section):
 
 
 def _zone(name: str) -> tzinfo:
-    """The time zone of an IANA name. Raises `ValueError`."""
+    """Return the time zone of an IANA name. Raises `ValueError`."""
     try:
         return UTC if name == "UTC" else ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        # An OSError: the name is a folder of the database, such as "Europe".
+        # An OSError: the name is a folder of the time zone database, such as "Europe".
         raise ValueError('is not the IANA name of a time zone, such as "Europe/Berlin"') from None
 
 
@@ -161,8 +161,8 @@ class AwardsSection(Section):
 
     time_zone: Annotated[str, AfterValidator(_known_zone)] = Field(
         default="UTC",
-        description="The IANA name of the zone whose days, weeks and months `per_day`, `per_week` "
-        "and `per_month` count. After a change, no date is paid again.",
+        description="The IANA name of the time zone for the days, weeks and months of `per_day`, "
+        "`per_week` and `per_month`. A change does not pay any date again.",
     )
 
     @property
@@ -174,46 +174,46 @@ Delays = Annotated[tuple[Annotated[Duration, Field(gt=0)], ...], Field(min_lengt
 
 
 class GameballSection(Section):
-    """How we speak to Gameball."""
+    """Calls to Gameball."""
 
     connect_timeout: Duration = Field(default=3.05, gt=0, le=60, description="To connect.")
     read_timeout: Duration = Field(
-        default=10, gt=0, le=120, description="Between two reads of an answer."
+        default=10, gt=0, le=120, description="Time-out between two reads of an answer."
     )
     per_second: int = Field(default=30, ge=1, description="Calls in any second.")
     per_30_seconds: int = Field(default=360, ge=1, description="Calls in any 30 seconds.")
     window_at_least: Duration = Field(
         default=30,
-        description="How long Gameball surely still answers 4000 to a repeat. Too long risks a "
+        description="For this long Gameball certainly answers 4000 to a repeat. Too long risks a "
         "second reward after a time-out; too short only costs reads.",
     )
     window_at_most: Duration = Field(
         default=900,
         gt=0,
-        description="After how long it surely no longer does, and a grant is surely visible. Too "
+        description="After this time it certainly no longer does, and a grant is visible. Too "
         "short risks a second reward.",
     )
     retry_delays: Delays = Field(
         default=(2, 5, 15, 60, 300, 1_800, 7_200, 21_600, 43_200, 86_400),
-        description="After no answer or a 5xx; then the attempt is `dead`.",
+        description="Delays after no answer or a 5xx; then the attempt is `dead`.",
     )
     missing_customer_delays: Delays = Field(
         default=(300, 3_600, 21_600, 86_400, 259_200),
-        description="While Gameball does not know the customer; then `dead`.",
+        description="Delays while Gameball does not know the customer; then `dead`.",
     )
     busy_delays: Delays = Field(
         default=(1, 2, 5, 10, 30, 60, 300, 900),
-        description="While Gameball works on another request for the customer; then `dead`.",
+        description="Delays while Gameball handles another request for the customer; then `dead`.",
     )
     echo_delays: Delays = Field(
         default=(900, 1_800, 3_600, 21_600),
-        description="After the 4000 of somebody else's submission; then `dead`.",
+        description="Delays after a 4000 for somebody else's submission; then `dead`.",
     )
     jitter: float = Field(
-        default=0.1, ge=0, le=1, description="Share of a delay that chance may add, never take."
+        default=0.1, ge=0, le=1, description="Largest random share that is added to a delay."
     )
     probe_every: Duration = Field(
-        default=30, gt=0, description="While forwarding is paused: the time between two probes."
+        default=30, gt=0, description="Time between two probes while forwarding is paused."
     )
     create_missing_customers: bool = Field(
         default=False,
@@ -242,11 +242,14 @@ class GameballSection(Section):
 
 
 class WorkerSection(Section):
-    """How attempts are turned into submissions."""
+    """How attempts are submitted."""
 
     threads: int = Field(default=8, ge=1, le=64, description="Submissions in flight per process.")
     poll_every: Duration = Field(
-        default=0.5, gt=0, le=60, description="Longest time until work of another process is seen."
+        default=0.5,
+        gt=0,
+        le=60,
+        description="Longest time until a process sees work created by another.",
     )
 
 
@@ -259,22 +262,22 @@ class ReadBefore(StrEnum):
 
 
 class ConfirmationSection(Section):
-    """How it is found out whether an accepted attempt was rewarded."""
+    """How Vouch finds out whether an accepted attempt was rewarded."""
 
     delays: Delays = Field(
         default=(90, 240, 660, 2_700, 18_000),
-        description="From acceptance to the first look, and between looks; the last repeats.",
+        description="Delays before the first lookup and between lookups; the last repeats.",
     )
     give_up_after: Duration = Field(
         default=86_400,
         gt=0,
-        description="After how long an attempt is `unconfirmed` if nothing could be known; twice "
-        "as long if Gameball could not be read.",
+        description="After this time an attempt without a result is `unconfirmed`; after twice "
+        "this time if Gameball could not be read.",
     )
     read_before: ReadBefore = Field(
         default=ReadBefore.WAITED,
-        description="Of which attempts Gameball's count is read before the submission: `never`, "
-        "`waited` (what was not submitted at once), or `always`, which delays every submission.",
+        description="For which attempts Gameball's count is read before the submission: `never`, "
+        "`waited` (not submitted at once), or `always`, which delays every submission.",
     )
     refuse_ineligible: bool = Field(
         default=False,
@@ -291,52 +294,53 @@ class ConfirmationSection(Section):
 
 
 class AlertsSection(Section):
-    """When somebody is woken. Nobody is, unless there is a ``[[receivers]]`` table."""
+    """When alerts are raised. Nobody is notified without a ``[[receivers]]`` table."""
 
     within: Duration = Field(
         default=3_600,
         ge=300,
         le=LONGEST_WINDOW_SECONDS,
-        description="The window over which all shares are taken.",
+        description="The window over which all shares are computed.",
     )
     dead_share: float = Field(
         default=0.2,
         ge=0,
         le=1,
-        description="Of the attempts that came to an end within the window, the share that became "
-        "`dead`, from which on it is wrong; 0: never.",
+        description="Alert when this share of the attempts that ended within the window became "
+        "`dead`; 0: never.",
     )
     dead_of_at_least: int = Field(
-        default=10, ge=1, description="Of fewer such attempts nothing is concluded."
+        default=10, ge=1, description="Fewer such attempts raise no alert."
     )
     refused_share: float = Field(
         default=0.5,
         ge=0,
         le=1,
-        description="Of a source's callbacks within the window, the share that was refused, from "
-        "which on it is wrong; 0: never.",
+        description="Alert when this share of a source's callbacks within the window was "
+        "refused; 0: never.",
     )
     refused_of_at_least: int = Field(
-        default=10, ge=1, description="Of fewer such callbacks nothing is concluded."
+        default=10, ge=1, description="Fewer such callbacks raise no alert."
     )
     backlog_older_than: Duration = Field(
-        default=900, description="How long an attempt has been due and not submitted; 0: never."
+        default=900,
+        description="Alert when an attempt has been due for this long; 0: never.",
     )
     granted_share: float = Field(
         default=0.5,
         ge=0,
         le=1,
-        description="Of the accepted attempts whose truth became known within the window, the "
-        "share that was granted, below which it is wrong; 0: never.",
+        description="Alert when less than this share of the accepted attempts whose result "
+        "became known within the window was granted; 0: never.",
     )
     granted_of_at_least: int = Field(
-        default=20, ge=1, description="Of fewer such attempts nothing is concluded."
+        default=20, ge=1, description="Fewer such attempts raise no alert."
     )
 
     lasts_at_least: Duration = Field(
         default=300,
         le=86_400,
-        description="No alert of a share or of the backlog is over sooner after it was raised.",
+        description="Shortest time until an alert of a share or the backlog is cleared.",
     )
 
     def limits(self) -> Limits:
@@ -355,10 +359,10 @@ class AlertsSection(Section):
 
 
 class RetentionSection(Section):
-    """How long what is kept. Identities are kept until unlinked; the ledger's hashes, for ever."""
+    """How long data is kept. Identities are kept until unlinked; the ledger's hashes, for ever."""
 
     payloads: Duration = Field(
-        default=2_592_000, ge=3_600, description="Platforms' payloads, from their receipt on."
+        default=2_592_000, ge=3_600, description="Platforms' payloads, after their receipt."
     )
     contacts: Duration = Field(
         default=2_592_000,
@@ -373,16 +377,16 @@ class RetentionSection(Section):
     events: Duration = Field(
         default=94_608_000,
         ge=2_592_000,
-        description="All of an event but its key's hash. Danger: what is undone later than that "
-        "is not recognised.",
+        description="Everything of an event except its key's hash. Danger: a later undoing is "
+        "not recognised.",
     )
     bulk_jobs: Duration = Field(
         default=94_608_000,
         ge=86_400,
-        description="Bulk jobs that are over. Timelines of attempts name them.",
+        description="Bulk jobs that ended. Timelines of attempts name them.",
     )
     alerts: Duration = Field(
-        default=31_536_000, ge=86_400, description="Alerts that were cleared, and who was told."
+        default=31_536_000, ge=86_400, description="Cleared alerts and their notifications."
     )
     audit: Duration = Field(
         default=157_680_000, ge=2_592_000, description="Entries of the audit log."
@@ -395,21 +399,27 @@ class RuleTable(Section):
     challenge_id: int = Field(ge=1, le=2_147_483_647, description="Gameball's campaign id.")
     source: str | None = Field(default=None, description="Only events of this source.")
     platform: str | None = Field(
-        default=None, pattern=NAME_PATTERN, description="Instead of a source: any of the platform."
+        default=None,
+        pattern=NAME_PATTERN,
+        description="Instead of a source: any source of the platform.",
     )
     action: str = Field(pattern=r"^[a-z][a-z0-9_-]{0,63}$", description="Our word for the action.")
     target: str | None = Field(default=None, min_length=1, max_length=255)
-    evidence: Evidence = Field(default=Evidence.SIGNED, description="The least that is accepted.")
-    repeat: Repeat = Field(default=Repeat.ONCE, description="What makes two awards different.")
-    hold: Duration = Field(default=0, description="How long an earned award waits to be undone.")
+    evidence: Evidence = Field(
+        default=Evidence.SIGNED, description="The weakest evidence that is accepted."
+    )
+    repeat: Repeat = Field(default=Repeat.ONCE, description="How often the action is rewarded.")
+    hold: Duration = Field(
+        default=0, description="How long an earned award waits in case the action is undone."
+    )
     bar_after_undo: bool = Field(
         default=False,
-        description="Bar the account from the challenge once it undid an action after its hold.",
+        description="Bar an account from the challenge when it undoes an action after its hold.",
     )
 
 
 class FileModel(Section):
-    """The whole file, except that sources are validated by their adapters."""
+    """The whole file; the adapters validate their sources."""
 
     sources: tuple[dict[str, Any], ...] = ()
     rules: tuple[RuleTable, ...] = ()
@@ -437,6 +447,6 @@ class FileModel(Section):
         if self.confirmation.give_up_after < self.gameball.window_at_most:
             raise ValueError(
                 "confirmation.give_up_after must not be less than gameball.window_at_most: before "
-                "that, nobody can say that there is no reward"
+                "that, nobody can know that there is no reward"
             )
         return self

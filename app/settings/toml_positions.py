@@ -1,4 +1,4 @@
-"""On which line of the file is a mistake?"""
+"""Find the line of a mistake in the file."""
 
 import re
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ def place(text: str, location: Sequence[int | str]) -> str:
 
 
 def _line_of(text: str, location: Sequence[int | str]) -> int | None:
-    """The line of the key, else of its table; TOML parsers keep no positions, so look it up."""
+    """Return the line of the key, or else of its table. TOML parsers keep no positions."""
     if not location:
         return None
     lines = text.splitlines()

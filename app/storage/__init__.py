@@ -1,1 +1,1 @@
-"""What do we remember? Tables, transactions and migrations."""
+"""Tables, transactions and migrations."""

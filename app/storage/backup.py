@@ -1,4 +1,4 @@
-"""How is an SQLite database copied while it is in use, so that the copy is one moment's whole?"""
+"""Copy an SQLite database while it is in use, as a consistent snapshot."""
 
 import os
 import sqlite3
@@ -12,7 +12,7 @@ _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 class CannotBackUp(Exception):  # noqa: N818 -- reads as the claim it makes
-    """There is no copy; the text says why."""
+    """No copy was made; the text says why."""
 
 
 def back_up(database: Path, copy: Path, now: datetime) -> int:
@@ -22,13 +22,13 @@ def back_up(database: Path, copy: Path, now: datetime) -> int:
     `CannotBackUp`; a file of that name is never replaced.
     """
     if copy.exists():
-        raise CannotBackUp(f"{copy} is there already")
+        raise CannotBackUp(f"{copy} already exists")
     if not database.is_file():
-        raise CannotBackUp(f"{database} is not there")
+        raise CannotBackUp(f"{database} does not exist")
     unfinished = copy.with_name(f"{copy.name}.unfinished")
     try:
         unfinished.unlink(missing_ok=True)
-        # It holds personal data, whatever the umask is.
+        # The copy holds personal data, whatever the umask is.
         os.close(os.open(unfinished, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         _write(database, unfinished)
         note_moment(unfinished, now)

@@ -1,4 +1,4 @@
-"""How do several callers' steps share a transaction, and fail alone?"""
+"""Run the steps of several callers in one transaction, so that each can fail alone."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -13,7 +13,10 @@ End = tuple[Job, "Sequence[Any] | Exception"]
 
 
 class StepFailed(BaseException):
-    """A step raised; its transaction is to be undone. No `Exception`: those are everybody's."""
+    """A step raised, and its transaction is rolled back.
+
+    Not an `Exception`: those are taken for failures of the whole transaction.
+    """
 
     def __init__(self, error: Exception) -> None:
         super().__init__()
@@ -21,13 +24,16 @@ class StepFailed(BaseException):
 
 
 def run_batch(engine: Engine, jobs: Sequence[Job]) -> list[End]:
-    """The quick way: no savepoints. Raises `StepFailed`, and what the transaction failed of."""
+    """Run all jobs without savepoints, which is fast.
+
+    Raises `StepFailed` when a step raises, and the error of the transaction otherwise.
+    """
     with engine.begin() as connection:
         return [end for group in _by_step(jobs) for end in _run_group(connection, group)]
 
 
 def run_each(engine: Engine, jobs: Sequence[Job]) -> list[End]:
-    """One by one in one transaction, each behind a savepoint, to find who fails."""
+    """Run the jobs in one transaction, each behind a savepoint, to find those that fail."""
     with engine.begin() as connection:
         return [_run_alone(connection, job) for job in jobs]
 
@@ -40,7 +46,7 @@ def _by_step(jobs: Iterable[Job]) -> list[list[Job]]:
 
 
 def _run_group(connection: Connection, group: list[Job]) -> list[End]:
-    """Serve all of one step's callers at once."""
+    """Run one step once for all of its callers."""
     items = group[0].items if len(group) == 1 else [item for job in group for item in job.items]
     try:
         results = group[0].step(connection, items)
@@ -69,14 +75,14 @@ def _run_alone(connection: Connection, job: Job) -> End:
 
 
 def _require_open(connection: Connection, error: Exception) -> None:
-    """Fail everybody when a job's failure ended the transaction that all of them share.
+    """Raise an error for all jobs when the failure of one ended their common transaction.
 
-    After a full disk or an I/O error SQLite may roll back by itself. What ran before is gone
-    then, the next savepoint would be a transaction of its own, and a COMMIT says nothing of it.
+    After a full disk or an I/O error SQLite may roll back by itself. Then the work of earlier jobs
+    is lost, the next savepoint starts a transaction of its own, and COMMIT reports nothing.
     https://www.sqlite.org/lang_transaction.html#response_to_errors_within_a_transaction
     """
     if not connection.invalidated:
         sqlite: Any = connection.connection.driver_connection
         if sqlite.in_transaction:
             return
-    raise StorageUnavailable("the database gave up the transaction") from error
+    raise StorageUnavailable("the database rolled back the transaction") from error

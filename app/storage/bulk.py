@@ -1,9 +1,7 @@
-"""How are many rows written by one statement?
+"""Insert many rows with one statement whose text is built once for each number of rows."""
 
-An intake writes to four tables. Prepared anew each time, its statements would take SQLAlchemy as
-long as the database; stepped row by row, they would hand the interpreter to another thread at every
-row. So one statement writes all rows, and its text is made once for each number of rows.
-"""
+# An intake writes to four tables. SQLAlchemy would take as long as the database to compile its
+# statements each time. `executemany` would release the interpreter to another thread for every row.
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -15,7 +13,7 @@ from sqlalchemy import Column, Connection, Dialect, Table
 
 from app.storage.tables import Base
 
-# SQLite takes 32,766 parameters to a statement, PostgreSQL 65,535 (a 16-bit count).
+# SQLite accepts 32,766 parameters per statement, PostgreSQL 65,535 (a 16-bit count).
 _MOST_PARAMETERS = 16_000
 
 Row = Mapping[str, Any]
@@ -28,9 +26,9 @@ DOLLARS = "numeric_dollar"
 
 
 def insert_rows(connection: Connection, kind: type[Base], rows: Sequence[Row]) -> int:
-    """Insert rows, all with the same columns; how many were inserted.
+    """Insert rows that all have the same columns, and return how many were inserted.
 
-    Rows that a unique constraint already holds are left out. Raises SQLAlchemy's errors.
+    Rows that violate a unique constraint are skipped. Raises SQLAlchemy's errors.
     """
     marks = connection.dialect.paramstyle
     statements = insert_statements(connection, kind, rows, marks)
@@ -40,38 +38,39 @@ def insert_rows(connection: Connection, kind: type[Base], rows: Sequence[Row]) -
 def insert_statements(
     connection: Connection, kind: type[Base], rows: Sequence[Row], marks: str = DOLLARS
 ) -> list[Statement]:
-    """What `insert_rows` runs: nearly always one statement.
+    """Return the statements that `insert_rows` runs, nearly always a single one.
 
-    ``marks``: how a place for a value is written, one of PEP 249's paramstyles or `DOLLARS`.
+    ``marks``: the placeholder style, one of PEP 249's paramstyles or `DOLLARS`.
     """
     if not rows:
         return []
     at_once = _MOST_PARAMETERS // len(rows[0])
     statements = []
     for start in range(0, len(rows), at_once):
-        some = _Rows.of(connection, kind, rows[start : start + at_once])
-        statements.append((_insert_text(some.table, some.columns, some.count, marks), some.values))
+        part = _Rows.of(connection, kind, rows[start : start + at_once])
+        statements.append((_insert_text(part.table, part.columns, part.count, marks), part.values))
     return statements
 
 
 def insert_if_all_new(
     connection: Connection, first: Some, returning: str, *others: Some
 ) -> Statement | None:
-    """One statement for PostgreSQL that inserts the others only if all of the first are new.
+    """Return a PostgreSQL statement that inserts ``others`` only if all rows of ``first`` are new.
 
-    It returns a column of those of the first that were. None: there are too many rows for one.
+    The statement returns the column ``returning`` of the new rows of ``first``. Returns None when
+    there are too many rows for one statement.
     """
-    rows = [_Rows.of(connection, kind, some) for kind, some in (first, *others)]
-    values = tuple(value for one in rows for value in one.values)
+    tables = [_Rows.of(connection, kind, rows) for kind, rows in (first, *others)]
+    values = tuple(value for rows in tables for value in rows.values)
     if len(values) > _MOST_PARAMETERS:
         return None
-    shapes = tuple((one.table, one.columns, one.count) for one in rows)
+    shapes = tuple((rows.table, rows.columns, rows.count) for rows in tables)
     return _if_all_new_text(shapes, returning, connection.dialect), values
 
 
 @dataclass(frozen=True, slots=True)
 class _Rows:
-    """Rows of one table as the driver takes them, one value after the other."""
+    """Rows of one table as a flat sequence of values, as the driver takes them."""
 
     table: Table
     columns: tuple[str, ...]
@@ -103,7 +102,7 @@ def _insert_text(table: Table, columns: tuple[str, ...], count: int, marks: str)
 
 @lru_cache(maxsize=512)
 def _if_all_new_text(shapes: tuple[_Shape, ...], returning: str, dialect: Dialect) -> str:
-    """Selected rows take no types from the table they go to, so the first of each names them."""
+    """Build the text. Selected rows take no types from their target table, so we cast the first."""
     marks = _marks(DOLLARS)
     (table, columns, count), *others = shapes
     places = _tuples([""] * len(columns), count, marks)
@@ -123,7 +122,7 @@ def _into(table: Table, columns: Iterable[str]) -> str:
 
 
 def _tuples(types: Sequence[str], count: int, marks: Iterator[str]) -> str:
-    """Places for the values of so many rows, the first of them with the columns' types."""
+    """Return placeholders for ``count`` rows; those of the first row name the columns' types."""
     first = f"({', '.join(f'{next(marks)}{type_name}' for type_name in types)})"
     rest = [f"({', '.join(next(marks) for _ in types)})" for _ in range(count - 1)]
     return ", ".join([first, *rest])
@@ -136,7 +135,7 @@ def _marks(style: str) -> Iterator[str]:
 
 
 def _type_name(column: Column[Any], dialect: Dialect) -> str:
-    """Without its length: a cast would cut off what is too long, where an INSERT refuses it."""
+    """Return the type without its length: a cast would truncate what an INSERT refuses."""
     return column.type.compile(dialect).partition("(")[0]
 
 

@@ -1,9 +1,8 @@
-"""How do the callers that one thread serves share a write?
+"""Combine the writes of the callers that one thread serves."""
 
-Python threads that wait for each other hand over the interpreter, which costs more than an intake
-itself. So one thread serves many callbacks: each runs, as a greenlet, until it wants to write; then
-all of their writes are made together, and each goes on with its own result.
-"""
+# Python threads that wait for each other switch the interpreter, which costs more than an intake.
+# So one thread serves many callbacks: each runs as a greenlet until its first write. Then all their
+# writes are made together, and each greenlet continues with its own result.
 
 import threading
 from collections.abc import Callable, Sequence
@@ -21,7 +20,7 @@ _here = threading.local()
 
 
 def parking() -> Park | None:
-    """Where this caller may leave its write to be made with those of others; None: it is alone."""
+    """Return the function that adds this caller's write to a common one, or None."""
     park: Park | None = getattr(_here, "park", None)
     return park
 
@@ -29,9 +28,9 @@ def parking() -> Park | None:
 def run_coalesced(
     calls: Sequence[Callable[[], Any]], on_parked: Callable[[], None] | None = None
 ) -> list[Any]:
-    """Run ``calls`` in this thread, and make their writes together; what each returned or raised.
+    """Run ``calls`` in this thread with common writes; return each result or exception.
 
-    ``on_parked`` is called when all have run as far as their first write.
+    ``on_parked`` is called when every call has reached its first write or ended.
     """
     ends: list[Any] = [None] * len(calls)
     parked: list[tuple[greenlet, Job, WriteAll]] = []

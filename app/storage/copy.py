@@ -1,4 +1,4 @@
-"""How does an installation move to another database, whole or not at all?"""
+"""Copy an installation to another database, completely or not at all."""
 
 import hashlib
 from collections.abc import Callable, Iterator
@@ -15,7 +15,7 @@ from app.storage.exclusive import InUse, held, lock_tables, snapshot
 from app.storage.failures import failure
 from app.storage.tables import Base
 
-# Tables in which a migration has put rows itself; the source's take their place.
+# Tables that a migration fills; the source's rows replace its rows.
 SEEDED = frozenset({"forwarding"})
 BATCH = 1_000
 _MODULUS = 1 << 128
@@ -27,7 +27,7 @@ class CannotCopy(Exception):  # noqa: N818 -- reads as the claim it makes
 
 @dataclass(frozen=True, slots=True)
 class Copied:
-    """One table as it is in both databases now. The checksum does not depend on the order."""
+    """A table that is now the same in both databases. The checksum ignores the order of rows."""
 
     table: str
     rows: int
@@ -39,17 +39,18 @@ def copy(
     target_url: str,
     *,
     while_in_use: bool = False,
-    told: Callable[[Copied], None] = lambda _: None,
+    on_table: Callable[[Copied], None] = lambda _: None,
 ) -> list[Copied]:
-    """Copy every table into an empty database in one transaction, and read it back to compare.
+    """Copy every table into an empty database in one transaction, then compare both.
 
-    Raises `CannotCopy` when the source is in use, which ``while_in_use`` allows: what is written
-    to it after the beginning stays behind then. A target that has rows is left as it is.
+    Raises `CannotCopy` when the source is in use, unless ``while_in_use`` allows it; later writes
+    to the source are then not copied. A target that has rows is left unchanged. ``on_table`` is
+    called with each table once it is copied.
     """
     if source_url == target_url:
         raise CannotCopy("both are the same database")
     if is_sqlite(source_url) and not sqlite_path(source_url).is_file():
-        raise CannotCopy("the source is not there")
+        raise CannotCopy("the source does not exist")
     source = snapshot(source_url) if while_in_use else held(source_url)
     with _told("the source", source) as reading:
         _require_current(reading)
@@ -59,14 +60,14 @@ def copy(
             _require_empty(writing)
         with _told("the target", _migrated(target_url)) as writing:
             if not migrate.is_current(writing):
-                raise CannotCopy("the target is of a newer version than this one")
+                raise CannotCopy("the target was migrated by a newer version")
             lock_tables(writing)
             _require_empty(writing)
-            return [_copy_table(reading, writing, table, told) for table in tables()]
+            return [_copy_table(reading, writing, table, on_table) for table in tables()]
 
 
 def tables() -> list[Table]:
-    """Every table, each after those that its rows point to."""
+    """Return all tables, each after those that its foreign keys refer to."""
     return Base.metadata.sorted_tables
 
 
@@ -92,7 +93,7 @@ def _migrated(url: str) -> Iterator[Connection]:
 
 def _require_current(source: Connection) -> None:
     if not migrate.is_current(source):
-        raise CannotCopy("the source is not at this version: run `vouch db upgrade` for it")
+        raise CannotCopy("the source is not at this version: run `vouch db upgrade` on it")
 
 
 def _require_empty(target: Connection) -> None:
@@ -103,7 +104,7 @@ def _require_empty(target: Connection) -> None:
 
 
 def _copy_table(
-    source: Connection, target: Connection, table: Table, told: Callable[[Copied], None]
+    source: Connection, target: Connection, table: Table, on_table: Callable[[Copied], None]
 ) -> Copied:
     target.execute(table.delete())
     read = _Sum()
@@ -118,14 +119,14 @@ def _copy_table(
     for rows in _batches(target, table):
         written.add(rows)
     if written != read:
-        raise CannotCopy(f"{table.name}: what the target holds is not what the source holds")
+        raise CannotCopy(f"{table.name}: the target's rows differ from the source's")
     copied = Copied(table.name, read.rows, read.checksum)
-    told(copied)
+    on_table(copied)
     return copied
 
 
 def _batches(connection: Connection, table: Table) -> Iterator[list[dict[str, Any]]]:
-    """The table's rows by primary key, so that new pages fill one after the other."""
+    """Yield the table's rows by primary key, so that the target's pages fill in order."""
     statement = select(table).order_by(*table.primary_key.columns)
     streamed = connection.execute(statement, execution_options={"yield_per": BATCH})
     for rows in streamed.mappings().partitions():
@@ -133,7 +134,7 @@ def _batches(connection: Connection, table: Table) -> Iterator[list[dict[str, An
 
 
 def restart_sequences(target: Connection, table: Table) -> None:
-    """Let the next row's number follow the greatest copied one. SQLite does so by itself."""
+    """Set PostgreSQL's sequence after the greatest copied number. SQLite does so by itself."""
     serial = table.autoincrement_column
     if serial is None or target.dialect.name != "postgresql":
         return
@@ -147,7 +148,7 @@ def restart_sequences(target: Connection, table: Table) -> None:
 
 @dataclass(slots=True)
 class _Sum:
-    """How many rows, and the sum of their digests: the same for the same rows in any order."""
+    """A row count and a sum of row digests that does not depend on the order of rows."""
 
     rows: int = 0
     total: int = 0
@@ -165,7 +166,7 @@ class _Sum:
 
 
 def _ordered(value: Any) -> Any:
-    """PostgreSQL keeps the keys of JSON in an order of its own."""
+    """Sort the keys of JSON objects, because PostgreSQL keeps them in its own order."""
     if type(value) is dict:
         return [(key, _ordered(value[key])) for key in sorted(value)]
-    return [_ordered(one) for one in value] if type(value) is list else value
+    return [_ordered(item) for item in value] if type(value) is list else value

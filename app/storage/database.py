@@ -1,4 +1,4 @@
-"""How does a step reach what we remember?"""
+"""Database: read and write transactions for steps, on SQLite and PostgreSQL."""
 
 import math
 import random
@@ -36,22 +36,22 @@ from app.storage.writer import GroupWriter
 
 T = TypeVar("T")
 
-# Two transactions that met in different orders; one of them is told to try again.
+# Deadlocks and serialisation failures; one of the transactions has to be run again.
 _TRY_AGAIN = frozenset({"40001", "40P01"})
 _TRIES = 5
-# Somebody keeps a lock for longer than we wait: a machine that is frozen in mid-transaction, say.
+# A lock was held for longer than we wait, for example by a machine frozen in mid-transaction.
 _LOCK_NOT_AVAILABLE = "55P03"
 _WAIT_FOR_NO_LOCK = text("SET LOCAL lock_timeout = '50ms'")
-# In which all who share a transaction that met such a lock are tried by themselves. Platforms give
-# up after ten seconds, of which that transaction has used five.
+# The time to run each job of such a transaction alone. Platforms give up after ten seconds, and
+# that transaction has used five.
 _HURRIED_SECONDS = 2.0
 
 
 class Database:
     """Transactions over one database. A step is a function of a connection, run as a whole.
 
-    On SQLite all writes of this process go through one `GroupWriter`; on PostgreSQL each runs in
-    a transaction of its own. Opened at first use, so that it may be made before a fork.
+    On SQLite all writes of this process go through one `GroupWriter`; on PostgreSQL each has its
+    own transaction. Connections are opened at first use, so an instance may be made before a fork.
     """
 
     def __init__(
@@ -75,34 +75,34 @@ class Database:
         self._writer: GroupWriter | None = None
         self._files: SqliteFiles | None = None
         self._writability = Writability(self._write_tiny)
-        self._breather = CircuitBreaker(is_silence)
+        self._silence = CircuitBreaker(is_silence)
         self._refusals = CircuitBreaker(is_read_only)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """A connection to read from; never one that waits for a writer."""
+        """Yield a connection for reading, which never waits for a writer."""
         self._open()
         assert self._reads is not None  # noqa: S101 -- opened above
         try:
             with self._reads.begin() as connection:
                 yield connection
         except SQLAlchemyError as error:
-            self._breather.note(error)
+            self._silence.note(error)
             raise failure(error) from None
 
     @contextmanager
     def read_at_one_moment(self) -> Iterator[Connection]:
-        """As `read`; every statement sees what the first one saw, as it always does on SQLite."""
+        """Like `read`, but every statement sees the same snapshot, as always on SQLite."""
         with self.read() as connection:
             if not self.is_embedded:
                 connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
             yield connection
 
     def write(self, step: Callable[[Connection], T]) -> T:
-        """Run ``step`` in one transaction; when this returns, its writes are on disk.
+        """Run ``step`` in one transaction and return its result once its writes are on disk.
 
-        Raises `StorageUnavailable` when they are not, `StatementFailed` when a statement was
-        wrong, and whatever the step raises, undone.
+        Raises `StorageUnavailable` when they are not, `StatementFailed` when a statement was wrong,
+        and any exception of the step after a rollback.
         """
 
         def run(connection: Connection, _items: Sequence[None]) -> Sequence[T]:
@@ -114,21 +114,19 @@ class Database:
     def write_each(
         self, step: BatchStep, items: Sequence[Any], patience_seconds: float = math.inf
     ) -> Sequence[Any]:
-        """As `write`, for a step that takes a list and may be given other callers' items too.
+        """Like `write`, for a step that takes a list and may get the items of other callers too.
 
-        Where a queue is before it, it waits no longer than ``patience_seconds``. Very many items
-        are several transactions: when it raises, the first of them may be on disk.
+        The call waits in a queue for at most ``patience_seconds``. More than `MOST_ITEMS` items
+        take several transactions: when it raises, the earlier ones may be committed.
         """
         if len(items) > MOST_ITEMS:
             starts = range(0, len(items), MOST_ITEMS)
-            several = (items[start : start + MOST_ITEMS] for start in starts)
+            parts = (items[start : start + MOST_ITEMS] for start in starts)
             return [
-                result
-                for some in several
-                for result in self.write_each(step, some, patience_seconds)
+                result for part in parts for result in self.write_each(step, part, patience_seconds)
             ]
         self._open()
-        if self._refusals.is_on:
+        if self._refusals.is_open:
             raise _refused()
         self._read_hash_key()
         job = Job(step, items, patience_seconds)
@@ -140,9 +138,9 @@ class Database:
         return job.result()
 
     def forget_traces(self) -> None:
-        """Overwrite what deleted rows left in the files of an embedded database, if nobody reads.
+        """Overwrite deleted rows in the files of an embedded database, unless somebody is reading.
 
-        The log of changes still holds the pages as they were, until it is begun anew.
+        The write-ahead log keeps the old pages until it is restarted.
         """
         self._open()
         if not self.is_embedded or self._reads is None:
@@ -157,11 +155,11 @@ class Database:
             raise failure(error) from None
 
     def write_problem(self) -> str | None:
-        """Why nothing can be written at the moment, or None. Answers within a second."""
+        """Return why nothing can be written at the moment, or None. Answers within a second."""
         return self._writability.problem()
 
     def shrink_log(self) -> None:
-        """Make an embedded database's log small again after somebody read for long."""
+        """Shrink an embedded database's write-ahead log after a long read."""
         self._open()
         if self._files is None or self._reads is None:
             return
@@ -183,7 +181,7 @@ class Database:
             self._writer = self._writes = self._reads = None
 
     def _open(self) -> None:
-        if self._breather.is_on:
+        if self._silence.is_open:
             raise StorageUnavailable("the server did not answer a moment ago")
         with self._lock:
             if self._writes is not None:
@@ -204,12 +202,12 @@ class Database:
             self._writes = writes
 
     def _read_hash_key(self) -> None:
-        """Before the first write: what is hashed must never be so under a key that is not kept."""
+        """Read the hash key before the first write: no hash may use a key that is not committed."""
         if self.vault.hashes is not None or not self.vault.has_keys:
             return
         with self._making_hash_key:
-            # One thread of us, not many: those that come second wait for the first to write what
-            # it has, and on SQLite who waits for a busy writer may wait in vain.
+            # Only one thread makes the key. The others wait for it, because a wait for SQLite's
+            # busy writer may time out.
             try:
                 self._make_hash_key()
             except SQLAlchemyError as error:
@@ -227,32 +225,32 @@ class Database:
             hashes_if_any(connection)
 
     def _write_all(self, jobs: Sequence[Job]) -> None:
-        """End all jobs: those that succeed are on disk then."""
+        """End all jobs. The writes of those that succeed are on disk."""
         if self._writer is not None:
             self._writer.write(jobs)
         else:
-            self._write_portions(jobs)
+            self._write_chunks(jobs)
         if any(isinstance(job.end, StorageUnavailable | StatementFailed) for job in jobs):
             self._writability.failed()
         else:
             self._writability.succeeded()
 
-    def _write_portions(self, jobs: Sequence[Job]) -> None:
-        for some in chunks(jobs):
-            if len(some) == 1:
-                some[0].finish(self._alone(some[0]))
+    def _write_chunks(self, jobs: Sequence[Job]) -> None:
+        for chunk in chunks(jobs):
+            if len(chunk) == 1:
+                chunk[0].finish(self._alone(chunk[0]))
                 continue
-            failed = self._together(some)
+            failed = self._together(chunk)
             if failed is not None:
-                self._one_by_one(some, is_hurried=_is_held_up(failed))
+                self._one_by_one(chunk, is_hurried=_is_held_up(failed))
 
     def _write_tiny(self) -> None:
-        """Find out whether a callback could be kept; nothing is changed."""
+        """Check whether a callback could be stored, without changing anything."""
         self._open()
         try:
             if self._files is not None:
                 assert self._reads is not None  # noqa: S101 -- opened above
-                # Not the writer's own connection: it would have to wait behind the writer.
+                # The writer's own connection would have to wait behind the writer.
                 write_tiny_sqlite(self._reads)
                 self._files.require_in_place()
             else:
@@ -273,30 +271,32 @@ class Database:
                 return
 
     def _together(self, jobs: Sequence[Job]) -> Exception | None:
-        """One transaction for all; what one of them failed of, who is to be found one by one."""
+        """Run all jobs in one transaction. Return the error when each job has to be run alone."""
         assert self._writes is not None  # noqa: S101 -- opened by the caller
         try:
             ends = run_batch(self._writes, jobs)
         except StepFailed as failed:
             if not _is_gone(failed.error):
                 return failed.error
-            self._breather.note(failed.error)
+            self._silence.note(failed.error)
             ends = [(job, failure(failed.error)) for job in jobs]
         except Exception as error:
-            self._breather.note(error)
+            self._silence.note(error)
             ends = [(job, failure(error)) for job in jobs]
         for job, end in ends:
             job.finish(end)
         return None
 
     def _one_by_one(self, jobs: Sequence[Job], *, is_hurried: bool) -> None:
-        """``is_hurried``: all have waited long for a lock, which most of them do not need."""
+        """Run each job alone. ``is_hurried``: they have already waited long for a lock."""
         give_up = time.monotonic() + _HURRIED_SECONDS
         for job in jobs:
-            if self._refusals.is_on:
+            if self._refusals.is_open:
                 job.finish(_refused())
             elif is_hurried and time.monotonic() > give_up:
-                job.finish(StorageUnavailable("others have kept too many locks for too long"))
+                job.finish(
+                    StorageUnavailable("other transactions held too many locks for too long")
+                )
             else:
                 job.finish(self._alone(job, is_hurried=is_hurried))
 
@@ -318,23 +318,23 @@ class Database:
                     return step(connection, items)
             except DBAPIError as error:
                 if last_try or not _may_go_through(error):
-                    self._breather.note(error)
+                    self._silence.note(error)
                     self._refusals.note(error)
                     raise failure(error) from None
                 if is_read_only(error):
                     continue  # on a new connection, which may lead to the new primary server
-                # The one that goes through needs the locks that this one let go of.
+                # The other transaction needs the locks that this one has just released.
                 time.sleep(random.uniform(0.01, 0.05))
             except SQLAlchemyError as error:
                 raise failure(error) from None
             except Conflict:
                 if last_try:
                     raise
-        raise StorageUnavailable("no transaction went through")
+        raise StorageUnavailable("no transaction succeeded")
 
 
 def _is_gone(error: Exception) -> bool:
-    """Whether the server itself failed, so that asking it for each job would fail each, slowly."""
+    """Whether the server itself failed, so that each job alone would fail too, and slowly."""
     is_ours = isinstance(error, OperationalError | InterfaceError)
     is_theirs = is_ours and getattr(error, "orig", None) is not None
     return is_theirs and not _may_go_through(error) and not _is_held_up(error)

@@ -1,17 +1,17 @@
-"""What can go wrong with what we remember?"""
+"""Errors of the database."""
 
 
 class StorageUnavailable(Exception):  # noqa: N818 -- reads as the claim it makes
-    """The database did not take or give what was asked; nothing was half written. Try again."""
+    """The database could not be reached or did not commit; nothing is half written. Try again."""
 
 
 class StatementFailed(Exception):  # noqa: N818 -- reads as the claim it makes
-    """The database refused a statement of ours; nothing was written. A fault in this program."""
+    """The database rejected one of our statements; nothing was written. A bug in this program."""
 
 
 class Conflict(Exception):  # noqa: N818 -- reads as the claim it makes
-    """Another transaction changed what this one had read; nothing was changed. Try again."""
+    """Another transaction changed data that this one had read; nothing was written. Try again."""
 
 
 class TooSlow(Exception):  # noqa: N818 -- reads as the claim it makes
-    """A query by people took longer than it may, and was ended. A narrower one may do."""
+    """A query took longer than its deadline and was cancelled. A narrower query may succeed."""

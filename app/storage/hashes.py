@@ -1,4 +1,4 @@
-"""What is remembered for ever, without remembering of whom?"""
+"""Keyed hashes that recognise an event, account or customer without storing it."""
 
 import base64
 import hmac
@@ -13,16 +13,16 @@ from app.storage.dialects import insert
 from app.storage.tables import HASH_KEYS, HashKeyRow
 from app.storage.vault import CannotOpen, derive, vault_of
 
-# 128 bits: among a billion values, no two are the same by chance.
+# 128 bits: a billion values have no collision by chance.
 _BYTES = 16
 _PLACE = "hash_keys:1:value"
 
 
 class Hashes:
-    """Hashes under keys that this database alone has: without them nobody can try names out.
+    """Hashes under keys of this database, so that nobody without the keys can try out names.
 
-    They must never change, so that their key is made once, and only sealed anew when the secret
-    keys are rotated.
+    The keys never change. Their root is made once, and is only sealed again when the secret keys
+    are rotated.
     """
 
     def __init__(self, hash_key: bytes) -> None:
@@ -33,19 +33,19 @@ class Hashes:
         }
 
     def event_key(self, key: str) -> str:
-        """What the dedup of events is decided by, beside the source."""
+        """Hash an event's key, which is unique for each source."""
         return self._of("event", key)
 
     def excluded_event_key(self, key: str) -> str:
-        """As `event_key`, of an event that can earn nothing: the two never meet."""
+        """Hash the key of an event that cannot earn anything; never equal to an `event_key`."""
         return self._of("event", "excluded", key)
 
     def handle(self, handle: str) -> str:
-        """A handle's hash, the same however it is typed: with its @, in capitals, in full width."""
+        """Hash a handle regardless of a leading @, of case and of full-width letters."""
         return self._of("handle", folded(handle).removeprefix("@"))
 
     def handles(self, handle: str) -> tuple[str, ...]:
-        """All that may be in the database: the version before hashed it to the letter."""
+        """Return all hashes of a handle that may be stored; the version before did not fold it."""
         return self.handle(handle), self._of("handle", handle.removeprefix("@"))
 
     def award_of_customer(self, challenge_id: int, customer_id: str, occurrence: str) -> str:
@@ -59,7 +59,7 @@ class Hashes:
     def award_of_nobody(
         self, challenge_id: int, platform: str, account_id: str, occurrence: str
     ) -> str:
-        """In place of a customer's, where the award is only to be known by the account."""
+        """Hash an award that belongs to an account only, in place of a customer's award."""
         return self._of("award", "nobody", str(challenge_id), platform, account_id, occurrence)
 
     def bar_of_customer(self, challenge_id: int, platform: str, customer_id: str) -> str:
@@ -69,15 +69,15 @@ class Hashes:
         return self._of("bar", "account", str(challenge_id), platform, account_id)
 
     def secret(self, source: str, value: str) -> str:
-        """A source's secret, for saying when it last fitted."""
+        """Hash a source's secret, to store when it last verified a callback."""
         return self._of("secret", source, value)
 
     def customer(self, customer_id: str) -> str:
-        """Whom an erasure was about, for proving that it was done."""
+        """Hash the customer of an erasure, to prove that it was done."""
         return self._of("customer", customer_id)
 
     def _of(self, purpose: str, *parts: str) -> str:
-        # With their lengths, so that no two lists of parts read the same.
+        # The lengths make different lists of parts differ.
         message = "".join(f"{len(part)}:{part}" for part in parts).encode()
         begun = self._begun[purpose].copy()
         begun.update(message)
@@ -85,7 +85,7 @@ class Hashes:
 
 
 def hashes_of(connection: Connection) -> Hashes:
-    """This database's hashes. Raises `CannotOpen` when our secret keys do not open their key."""
+    """Return this database's hashes. Raises `CannotOpen` when our keys do not open its hash key."""
     found = hashes_if_any(connection)
     if found is None:
         raise CannotOpen("the database has no hash key yet")
@@ -93,7 +93,7 @@ def hashes_of(connection: Connection) -> Hashes:
 
 
 def hashes_if_any(connection: Connection) -> Hashes | None:
-    """As `hashes_of`; None where nothing was written yet that they could find."""
+    """Like `hashes_of`, but None when the database has no hash key, and so no hashes, yet."""
     vault = vault_of(connection)
     known: Hashes | None = vault.hashes
     if known is None:
@@ -104,8 +104,9 @@ def hashes_if_any(connection: Connection) -> Hashes | None:
 
 
 def make_hash_key(connection: Connection, now: datetime) -> None:
-    """Make the database's hash key, unless it has one. In a transaction of its own: a key that
-    something was hashed with must not be undone.
+    """Make the database's hash key unless it has one, in a transaction of its own.
+
+    A rollback must not remove a key that something was hashed with.
     """
     if _sealed_key(connection) is not None:
         return

@@ -1,4 +1,4 @@
-"""What waits for a transaction?"""
+"""Jobs: the items that callers give to a step and wait for."""
 
 import math
 import threading
@@ -10,23 +10,23 @@ from sqlalchemy import Connection
 
 BatchStep = Callable[[Connection, Sequence[Any]], Sequence[Any]]
 
-# In one transaction. Each may lock an account, and PostgreSQL has room for some 6,000 such locks,
-# of all transactions together; and who waits for a transaction of thousands waits for seconds.
+# Items per transaction. Each may lock an account, and PostgreSQL has room for about 6,000 such
+# locks over all transactions. A transaction of thousands of items makes others wait for seconds.
 MOST_ITEMS = 500
 
 
 @dataclass(slots=True, eq=False)
 class Job:
-    """One caller's items for a step that can serve several callers in one go.
+    """One caller's items for a step that can serve several callers at once.
 
-    Two bare locks instead of a `Future`: a callback waits here for its commit, and a future's
-    condition costs more than the rest of the hand-over.
+    It uses two bare locks instead of a `Future`: a callback waits here for its commit, and the
+    condition of a future costs more than the rest of the hand-over.
     """
 
     step: BatchStep
     items: Sequence[Any]
     patience_seconds: float = math.inf
-    """After how long its caller needs an answer, whatever it is; the writer's own may be less."""
+    """Seconds after which the caller needs an answer; the writer's own limit may be shorter."""
     end: "Sequence[Any] | Exception | None" = None
     _ended: threading.Lock = field(default_factory=threading.Lock)
     _taken: threading.Lock = field(default_factory=threading.Lock)
@@ -35,7 +35,7 @@ class Job:
         self._ended.acquire()
 
     def take(self) -> bool:
-        """Decide once whether it is run or given up; whether this caller decided."""
+        """Claim the job, to run it or to give it up. Returns whether this caller claimed it."""
         return self._taken.acquire(blocking=False)
 
     def finish(self, end: "Sequence[Any] | Exception") -> None:
@@ -46,7 +46,7 @@ class Job:
         return self._ended.acquire(timeout=seconds)
 
     def result(self) -> Sequence[Any]:
-        """What the step returned for these items. Raises what it, or the transaction, failed of."""
+        """Return the step's results for these items, or raise the error of step or transaction."""
         if isinstance(self.end, Exception):
             raise self.end
         assert self.end is not None  # noqa: S101 -- it has ended
@@ -59,14 +59,14 @@ def end_all(jobs: Sequence[Job], end: Exception) -> None:
 
 
 def chunks(jobs: Sequence[Job]) -> Iterator[list[Job]]:
-    """The same jobs in their order, no more together than one transaction should take."""
-    portion: list[Job] = []
+    """Yield the jobs in order, in lists of at most `MOST_ITEMS` items."""
+    chunk: list[Job] = []
     count = 0
     for job in jobs:
-        if portion and count + len(job.items) > MOST_ITEMS:
-            yield portion
-            portion, count = [], 0
-        portion.append(job)
+        if chunk and count + len(job.items) > MOST_ITEMS:
+            yield chunk
+            chunk, count = [], 0
+        chunk.append(job)
         count += len(job.items)
-    if portion:
-        yield portion
+    if chunk:
+        yield chunk

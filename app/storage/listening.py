@@ -1,4 +1,4 @@
-"""What does the database call out to us?"""
+"""Listen for notifications of PostgreSQL (LISTEN and NOTIFY)."""
 
 import selectors
 import socket
@@ -14,25 +14,25 @@ from app.storage.timeouts import PATIENCE_SECONDS
 
 log = structlog.get_logger(__name__)
 
-# The channel on which a trigger says that an attempt's clock strikes within moments.
+# A trigger notifies this channel when an attempt's timer expires within moments.
 DUE = "vouch_due"
-# The channel on which a step says that accepted attempts are to be looked at now.
+# A step notifies this channel when accepted attempts should be looked up now.
 LOOK = "vouch_look"
 _LOOK_EVERY_SECONDS = 5.0
 _CONNECT_AGAIN_SECONDS = 1.0
 
 
 def notify(connection: Connection, channel: str) -> None:
-    """Let those who listen know once this transaction is committed; on SQLite nobody listens."""
+    """Notify listeners when this transaction is committed. SQLite has no listeners."""
     if connection.dialect.name == "postgresql":
         connection.execute(select(func.pg_notify(channel, "")))
 
 
 class Listener:
-    """A thread that hears PostgreSQL's notices and calls ``on_notice`` for each batch of them.
+    """A thread that receives PostgreSQL's notifications and calls ``on_notice`` for each batch.
 
-    A notice may be lost while the connection is: after each new connection ``on_notice`` is called
-    as if there had been one. ``is_listening`` tells whether notices can be relied on right now.
+    Notifications are lost while the connection is down, so ``on_notice`` is also called after each
+    new connection. ``is_listening`` says whether notifications arrive at the moment.
     """
 
     def __init__(self, url: str, channel: str, on_notice: Callable[[], None]) -> None:
@@ -41,25 +41,25 @@ class Listener:
         self._channel = channel
         self._on_notice = on_notice
         self._stopping = threading.Event()
-        self._told, self._tell = socket.socketpair()
+        self._wake_reader, self._wake_writer = socket.socketpair()
         self._thread = threading.Thread(target=self._run, name="listener", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop hearing; harmless twice."""
+        """Stop listening. May be called twice."""
         if self._stopping.is_set():
             return
         self._stopping.set()
-        self._tell.send(b".")
+        self._wake_writer.send(b".")
         if self._thread.ident is not None:
             self._thread.join()
-        self._told.close()
-        self._tell.close()
+        self._wake_reader.close()
+        self._wake_writer.close()
 
     def _run(self) -> None:
-        # Here and not above: it is there only with the extra `postgres`.
+        # psycopg is an optional dependency (the extra `postgres`).
         import psycopg
 
         while not self._stopping.is_set():
@@ -83,7 +83,7 @@ class Listener:
         self._on_notice()
         with selectors.DefaultSelector() as waiting:
             waiting.register(connection, selectors.EVENT_READ)
-            waiting.register(self._told, selectors.EVENT_READ)
+            waiting.register(self._wake_reader, selectors.EVENT_READ)
             while not self._stopping.is_set():
                 if not waiting.select(_LOOK_EVERY_SECONDS):
                     self._require_primary(connection)
@@ -91,7 +91,7 @@ class Listener:
                     self._on_notice()
 
     def _require_primary(self, connection: Any) -> None:
-        """Is the server still there, and is it still the one that is written to?"""
+        """Raise an error unless the server answers and still takes writes."""
         [is_read_only] = connection.execute("SHOW transaction_read_only").fetchone()
         if is_read_only == "on":
-            raise OSError("the server takes no writes, and will send no notices")
+            raise OSError("the server takes no writes, and will send no notifications")

@@ -1,4 +1,4 @@
-"""Is the database's shape ours, and how does it become so?"""
+"""Check the revision of the database, and migrate it to the newest."""
 
 import re
 from collections.abc import Sequence
@@ -15,10 +15,10 @@ from app.storage.vault import Vault
 if TYPE_CHECKING:
     from alembic.config import Config
 
-# Ours alone: another application in the same database may keep its own in Alembic's.
+# Our own table: another application in the same database may use Alembic's default.
 VERSION_TABLE = "vouch_version"
-# Where versions before revision 0014 kept it. Only beside all the tables that each of them has is
-# it ours; a stranger's may hold any revision, also one that is called like one of ours.
+# Versions before revision 0014 kept their revision here. It is ours only beside all tables of
+# revision 0001: another application's table may hold any revision, even one of our names.
 _FORMER_TABLE = "alembic_version"
 _TABLES = frozenset(  # of revision 0001
     {
@@ -32,22 +32,22 @@ _TABLES = frozenset(  # of revision 0001
         "transitions",
     }
 )
-# Any number that nothing else on the server locks: two machines must not migrate at once.
+# An arbitrary number that nothing else on the server locks: only one machine migrates at a time.
 _ADVISORY_LOCK = 7_215_482_003
 _REVISION = re.compile(r'^(down_)?revision(?:: [\w |]+)? = "(\w+)"$', re.MULTILINE)
 
 
 class Occupied(Exception):  # noqa: N818 -- reads as the claim it makes
-    """Tables of another application are in the way of ours; the text names them."""
+    """Another application's tables have the names of ours; the text lists them."""
 
 
 def upgrade(url: str, secret_keys: Sequence[str] = ()) -> None:
-    """Bring the database to the newest revision; all of it happens, or nothing does.
+    """Migrate the database to the newest revision in one transaction.
 
-    Any number of processes may call it at once: one migrates, the others find it done. The keys
-    are needed where personal data of an older version is to be sealed; else it raises `CannotOpen`.
-    One that a newer version migrated is left alone, for whoever goes back to this one. Raises
-    `Occupied` where another application has tables that are called like ours.
+    Several processes may call it at once: one migrates, and the others find it done. The keys are
+    needed to seal personal data of an older version; it raises `CannotOpen` without them. A
+    database of a newer version is left unchanged, so that an older version can run again. Raises
+    `Occupied` when another application's tables have our names.
     """
     engine = write_engine(url, vault=Vault(secret_keys))
     try:
@@ -61,7 +61,7 @@ def upgrade(url: str, secret_keys: Sequence[str] = ()) -> None:
 
 
 def _migrate(connection: Connection) -> None:
-    # Alembic takes ten megabytes of a process that nearly always has nothing to migrate.
+    # Alembic takes ten megabytes, and there is rarely anything to migrate.
     from alembic import command
 
     config = _config()
@@ -73,7 +73,7 @@ def _migrate(connection: Connection) -> None:
 
 
 def _require_room(connection: Connection) -> None:
-    """Another application's tables may be there, but none that is called like one of ours."""
+    """Raise `Occupied` when a table of another application has the name of ours."""
     taken = _TABLES.intersection(inspect(connection).get_table_names())
     if taken:
         raise Occupied(
@@ -83,9 +83,9 @@ def _require_room(connection: Connection) -> None:
 
 
 def _take_turns(connection: Connection) -> None:
-    """One machine migrates at a time, and as long as it takes: a large table is not a fault.
+    """Let one machine migrate at a time, for as long as it needs: large tables take long.
 
-    A table that somebody else holds is: who waits for it makes everybody wait behind him.
+    The wait for a table's lock is bounded, because it makes everybody else wait too.
     """
     for setting in ("statement_timeout", "lock_timeout"):
         connection.execute(text(f"SET LOCAL {setting} = 0"))
@@ -99,17 +99,17 @@ def is_current(connection: Connection) -> bool:
 
 
 def is_usable(connection: Connection) -> bool:
-    """Whether this code can work on the database: it is current, or newer than this code.
+    """Whether this code can use the database: it is current, or newer than this code.
 
-    While machines are upgraded one by one, the database is the first: every migration is one that
-    the version before survives, so that it must not be taken out of service, nor fail to start.
+    In a rolling upgrade the database is migrated first. The previous version runs on every
+    migration, so it must stay in service and be able to start.
     """
     found = _revision_of(connection)
     return found is not None and (found == head() or found not in _revisions())
 
 
 def _revision_of(connection: Connection) -> str | None:
-    # Asked at every probe of readiness; Alembic's own context would log two lines each time.
+    # Each readiness probe runs this; Alembic's own context would log two lines each time.
     inspector = inspect(connection)
     if inspector.has_table(VERSION_TABLE):
         return _only_revision(connection, VERSION_TABLE)
@@ -125,9 +125,9 @@ def _only_revision(connection: Connection, table: str) -> str | None:
 
 
 def _take_over(connection: Connection) -> None:
-    """Note the revision of a database that a version made which kept it in Alembic's table.
+    """Record the revision of a database whose revision is in Alembic's default table.
 
-    That table stays as it is: the version before may be running still, and reads it.
+    That table is kept: the previous version may still be running, and reads it.
     """
     found = _revision_of(connection)
     if found is None or inspect(connection).has_table(VERSION_TABLE):
@@ -146,7 +146,7 @@ def _take_over(connection: Connection) -> None:
 
 @cache
 def head() -> str:
-    """The newest revision: the one that no other follows."""
+    """Return the newest revision, which no other follows."""
     found = _found()
     followed = {revision for is_followed, revision in found if is_followed}
     [newest] = _revisions() - followed
@@ -159,7 +159,7 @@ def _revisions() -> frozenset[str]:
 
 
 def _found() -> list[tuple[str, str]]:
-    """Every revision that a migration is, or (first part) follows."""
+    """Return the revision and down_revision lines of all migrations."""
     return [
         (match[1] or "", match[2])
         for file in (_folder() / "versions").glob("*.py")
@@ -178,6 +178,6 @@ def _config() -> "Config":
 
 
 def _folder() -> Path:
-    """The migrations inside an installed wheel, else those of the checkout."""
+    """Return the migrations of the installed wheel, or else of the checkout."""
     packaged = Path(str(resources.files("app"))) / "_migrations"
     return packaged if packaged.is_dir() else Path(__file__).parents[2] / "migrations"

@@ -1,4 +1,4 @@
-"""What does each column tell about a person? A column that is not listed here fails a test."""
+"""How much each column reveals about a person. A test fails for columns that are not listed."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -7,14 +7,14 @@ from app.storage.tables import Base
 
 
 class Tells(StrEnum):
-    """How much a column tells whoever reads the database without our keys."""
+    """How much a column reveals to a reader of the database without our keys."""
 
-    NOTHING = "nothing"  # of a person: words and numbers of ours, times, random ids
+    NOTHING = "nothing"  # about a person: our own words and numbers, times, random ids
     SEALED = "sealed"  # personal, and encrypted
-    HASH = "hash"  # a keyed hash: it recognises, and names nobody
-    PSEUDONYM = "pseudonym"  # stands for a person in somebody else's books; needed to search by
-    WORDS = "words"  # a text of ours or of a machine's; it may repeat a pseudonym
-    STAFF = "staff"  # names one of the installation's own people or keys
+    HASH = "hash"  # a keyed hash, which recognises a value without revealing it
+    PSEUDONYM = "pseudonym"  # an id of a person in another system; needed for searches
+    WORDS = "words"  # text by us or by a machine, which may contain a pseudonym
+    STAFF = "staff"  # names an operator or an API key of the installation
 
 
 N, S, H, P, W, A = Tells
@@ -23,7 +23,7 @@ COLUMNS: Mapping[str, Mapping[str, Tells]] = {
         "id": N,
         "source": N,
         "key_hash": H,
-        # Some platforms have none; then ours is made of the account, the target and the time.
+        # Where a platform has no key, ours is made of the account, the target and the time.
         "key": P,
         "platform": N,
         "action": N,
@@ -55,7 +55,7 @@ COLUMNS: Mapping[str, Mapping[str, Tells]] = {
         "platform": N,
         "action": N,
         "account_id": P,
-        # A claim's target is the customer's own word: their post's address, say.
+        # The customer writes the target of a claim: the address of their post, for example.
         "target": P,
         "evidence": N,
         "occurrence": P,
@@ -123,7 +123,7 @@ COLUMNS: Mapping[str, Mapping[str, Tells]] = {
         "reference": P,
         "granted_at": N,
         "points": N,
-        # What the version before wrote, until it is sealed.
+        # Written by the version before, until it is sealed.
         "coupon": P,
         "coupon_code": S,
         "seen_at": N,
@@ -205,7 +205,7 @@ COLUMNS: Mapping[str, Mapping[str, Tells]] = {
     "bulk_jobs": {
         "id": N,
         "act": N,
-        # The version before wrote into it whom the filter names, until its job is over.
+        # The version before stored the filter's customer here until the job ended.
         "wanted": P,
         "named": S,
         "caused_by": A,
@@ -254,7 +254,7 @@ COLUMNS: Mapping[str, Mapping[str, Tells]] = {
 
 
 def unlisted() -> set[str]:
-    """Columns that nobody has said anything of, and what is said of columns that are not there."""
+    """Return the columns missing from `COLUMNS`, and its entries that are not columns."""
     there = {f"{t.name}.{c.name}" for t in Base.metadata.sorted_tables for c in t.columns}
-    listed = {f"{table}.{column}" for table, told in COLUMNS.items() for column in told}
+    listed = {f"{table}.{column}" for table, columns in COLUMNS.items() for column in columns}
     return there ^ listed

@@ -1,10 +1,9 @@
-"""How do several statements reach PostgreSQL in one trip?
+"""Send several statements to PostgreSQL in one round trip."""
 
-Each waits for the answer to the one before only where it needs it. Over a network trips are most
-of what a transaction takes, and on one machine they are half of it. Statements are in PostgreSQL's
-own words, `$1` for a value: the driver would look a long text through for its own each time.
-SQLite, which no trip leads to, gets them in its words.
-"""
+# A statement waits for the answer to the one before only where it needs it. Over a network round
+# trips are most of a transaction's time; on one machine they are half of it. Statements use
+# PostgreSQL's own `$1` placeholders: the driver would search a long text for its own each time.
+# SQLite needs no round trip, and gets them in its own words.
 
 import json
 import re
@@ -33,7 +32,7 @@ _WORDS = (
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What one statement did: the rows it wrote or found."""
+    """The result of one statement: the rows it wrote or found."""
 
     count: int
     rows: Sequence[Any]
@@ -44,9 +43,9 @@ def has_pipeline(connection: Connection) -> bool:
 
 
 def in_one_trip(connection: Connection, statements: Sequence[Statement]) -> list[Reply]:
-    """Run statements one after another in the connection's transaction, and read all replies.
+    """Run statements in order in the connection's transaction, and return all replies.
 
-    Raises SQLAlchemy's errors, as if it had run them itself.
+    Raises SQLAlchemy's errors, as if it had run the statements itself.
     """
     import psycopg
 

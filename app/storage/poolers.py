@@ -1,4 +1,4 @@
-"""What stands between us and a PostgreSQL server?"""
+"""Detect a connection pooler such as PgBouncer in front of PostgreSQL."""
 
 from contextlib import closing
 from dataclasses import dataclass
@@ -8,29 +8,29 @@ from app.settings.addresses import Pooler
 from app.storage.postgres import plain_session
 
 _PATIENCE_SECONDS = 3.0
-# Others may take a session between two looks of ours.
+# Others may take a session between two of our queries.
 _LOOKS = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A pooler in front of the server, if there is one, and how the database keeps text."""
+    """The pooler in front of the server, if there is one, and the encoding of the database."""
 
     pooler: Pooler | None
     encoding: str
 
 
 def look_at(url: str) -> Found:
-    """Raises the driver's errors."""
+    """Look for a pooler, and read the encoding. Raises the driver's errors."""
     with closing(plain_session(url, _PATIENCE_SECONDS)) as session:
         encoding = session.info.parameter_status("server_encoding") or ""
-        # PgBouncer makes up the number that it tells its clients of their session.
+        # PgBouncer gives its clients an invented process id.
         is_direct = session.info.backend_pid == _served_by(session)
         return Found(None if is_direct else _mode(url, session), encoding)
 
 
 def _mode(url: str, session: Any) -> Pooler:
-    """By transaction, the session that served us a moment ago serves the next that comes."""
+    """Return the pooler's mode: by transaction, two of our connections get the same session."""
     import psycopg
 
     try:
@@ -39,7 +39,7 @@ def _mode(url: str, session: Any) -> Pooler:
                 if _served_by(session) == _served_by(another):
                     return Pooler.TRANSACTION
     except psycopg.OperationalError:
-        # Ours is the last one that it has, and it waits for us to leave it.
+        # The pooler has no session left and waits for us to return ours.
         pass
     return Pooler.SESSION
 

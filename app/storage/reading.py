@@ -1,7 +1,6 @@
-"""Reads by people: on connections that the intake does not use, and none longer than its deadline.
+"""Read transactions for people's queries, with a deadline and connections of their own."""
 
-On SQLite a query that takes longer is interrupted by ourselves; PostgreSQL ends it by itself.
-"""
+# SQLite queries are interrupted by us at the deadline; PostgreSQL cancels its queries itself.
 
 import time
 from collections.abc import Callable, Iterator
@@ -18,7 +17,7 @@ from app.storage.timeouts import bound_waits, drop_closed
 from app.storage.vault import Vault
 
 POOL_SIZE = 8
-# How many steps SQLite takes between two looks at the clock: about a millisecond.
+# Steps of SQLite between two checks of the clock: about a millisecond.
 _STEPS = 50_000
 # PostgreSQL ends a query itself before we give up on PostgreSQL.
 _MARGIN_SECONDS = 3.0
@@ -26,9 +25,9 @@ _QUERY_CANCELED = "57014"
 
 
 class PeoplesReads:
-    """Read transactions beside those of a `Database`. Opened at first use, as it is.
+    """Read transactions beside those of a `Database`, also opened at first use.
 
-    ``deadline_seconds`` is asked at each read, so that a new configuration holds at once.
+    ``deadline_seconds`` is called for each read, so that a new configuration applies at once.
     """
 
     def __init__(self, url: str, vault: Vault, deadline_seconds: Callable[[], float]) -> None:
@@ -41,12 +40,12 @@ class PeoplesReads:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """A connection to read from. Raises `TooSlow`, and `StorageUnavailable`."""
+        """Yield a connection for reading. Raises `TooSlow` and `StorageUnavailable`."""
         yield from self._read(is_one_moment=False)
 
     @contextmanager
     def read_at_one_moment(self) -> Iterator[Connection]:
-        """As `read`; every statement sees what the first one saw, as it always does on SQLite."""
+        """Like `read`, but every statement sees the same snapshot, as always on SQLite."""
         yield from self._read(is_one_moment=True)
 
     def close(self) -> None:
@@ -66,7 +65,7 @@ class PeoplesReads:
                     return
                 if is_one_moment:
                     connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-                # For this transaction only: a pooler may lend the session to others after it.
+                # For this transaction only: a pooler may give the session to others after it.
                 milliseconds = max(1, int(1000 * seconds))
                 connection.exec_driver_sql(f"SET LOCAL statement_timeout = {milliseconds}")
                 yield connection
@@ -88,7 +87,7 @@ class PeoplesReads:
 
 @contextmanager
 def _interrupted_at(connection: Connection, until: float) -> Iterator[None]:
-    """Let SQLite end whatever runs on this connection once the time has come."""
+    """Make SQLite interrupt any statement on this connection after ``until``."""
     sqlite = connection.connection.driver_connection
     assert sqlite is not None  # noqa: S101 -- it was just begun on
     sqlite.set_progress_handler(lambda: time.monotonic() > until, _STEPS)

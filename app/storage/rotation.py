@@ -1,4 +1,4 @@
-"""Which keys does the database still need, and how is an old one made needless?"""
+"""Count the values that need each secret key, and seal them again with the newest one."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -17,7 +17,7 @@ _PAGE = 200
 
 
 def keys_needed(database: Database) -> Counter[bytes]:
-    """How many values need each key, by what they begin with. Reads every row, page after page."""
+    """Count the values by the prefix that names their key. Reads every row, page by page."""
     found: Counter[bytes] = Counter()
     for table in _tables():
         for page in _pages(database, table):
@@ -26,12 +26,13 @@ def keys_needed(database: Database) -> Counter[bytes]:
 
 
 def reseal(
-    database: Database, told: Callable[[str, int], None] = lambda _table, _rows: None
+    database: Database, on_table: Callable[[str, int], None] = lambda _table, _rows: None
 ) -> int:
-    """Seal with the newest key whatever is sealed with an older one, or not yet; how many values.
+    """Seal every value that is not sealed with the newest key; return how many.
 
-    While the service runs, in short transactions; cut off, it goes on where it was. ``told`` hears
-    of each table and how many of its rows were seen. Raises `CannotOpen` when a key is missing.
+    It may run beside the service, in short transactions, and may be interrupted and run again.
+    ``on_table`` is called with each table and its number of rows. Raises `CannotOpen` when a key is
+    missing.
     """
     newest = database.vault.newest_prefix
     resealed = _seal_the_rest(database)
@@ -42,15 +43,15 @@ def reseal(
             if older:
                 resealed += _reseal_page(database, table, older)
             seen += len(page)
-        told(table.name, seen)
+        on_table(table.name, seen)
     return resealed
 
 
 def _seal_the_rest(database: Database) -> int:
-    """What a version left in clear that did not seal it; how many values."""
+    """Seal values that an older version stored in clear; return how many."""
     sealed = 0
-    while some := database.write(lambda c: seal_backfill.seal_some(c, _PAGE)):
-        sealed += some
+    while count := database.write(lambda c: seal_backfill.seal_some(c, _PAGE)):
+        sealed += count
     return sealed
 
 
@@ -83,7 +84,7 @@ def _tables() -> Iterator[Table]:
 
 
 def _pages(database: Database, table: Table) -> Iterator[Sequence[Row[Any]]]:
-    """Every row's key and the beginnings of its sealed values, by primary key."""
+    """Yield pages of primary keys and of the prefixes of sealed values, by primary key."""
     key = list(table.primary_key)
     beginnings = [
         func.substr(table.c[name], 1, PREFIX_LENGTH, type_=LargeBinary()).label(name)

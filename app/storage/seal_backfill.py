@@ -1,4 +1,4 @@
-"""What was left in clear by a version that did not seal it, and how is it sealed?"""
+"""Seal coupon codes that an older version stored in clear."""
 
 from sqlalchemy import Connection, select, update
 
@@ -13,7 +13,7 @@ def is_any_left(connection: Connection) -> bool:
 
 
 def seal_some(connection: Connection, limit: int) -> int:
-    """Seal at most ``limit`` coupons' codes that are in clear; how many."""
+    """Seal at most ``limit`` coupon codes that are stored in clear; return how many."""
     vault = vault_of(connection)
     found = connection.execute(_LEFT.limit(limit).with_for_update(skip_locked=True)).all()
     for attempt_id, coupon in found:

@@ -1,4 +1,4 @@
-"""Are an SQLite database's files still those that were opened, and is its log of changes small?"""
+"""Detect that an SQLite database's files were replaced, and keep its write-ahead log small."""
 
 import os
 import sqlite3
@@ -11,24 +11,24 @@ from sqlalchemy import Connection, Engine, event
 
 from app.storage.errors import StorageUnavailable
 
-# A log that was begun again is cut to this. In usual service it holds a thousand pages, 4 MB.
+# A restarted log is truncated to this size. Usually it holds a thousand pages, 4 MB.
 LOG_LIMIT_BYTES = 16 << 20
-# From here on, the writer leaves it to `SqliteFiles.shrink`, beside it, to move the log's pages
-# into the database: callbacks would wait behind so many.
+# From this size on, `SqliteFiles.shrink` moves the log's pages into the database instead of the
+# writer: callbacks would wait for so many pages.
 _LARGE_LOG_BYTES = 2 * LOG_LIMIT_BYTES
 _PAGES_AT_A_COMMIT = 1_000
 _ENDINGS = ("", "-wal", "-shm")
-# How long the writer may wait for the last pages of a log, with whoever still reads an older one.
+# How long the writer waits for readers of the log's last pages.
 _BUSY_MS = 100
 
 _Identity = tuple[tuple[int, int] | None, ...]
 
 
 class SqliteFiles:
-    """The database's own file, its log (``-wal``) and the log's index (``-shm``).
+    """The database file, its write-ahead log (``-wal``) and the log's index (``-shm``).
 
-    Whoever removes or replaces one of them leaves us writing into a file without a name, which is
-    gone when the service ends.
+    When one of them is removed or replaced, we write to an unlinked file whose content is lost at
+    the end of the service.
     """
 
     def __init__(self, path: Path) -> None:
@@ -39,13 +39,13 @@ class SqliteFiles:
         self._is_log_large = False
 
     def watch(self, engine: Engine) -> None:
-        """Remember what the first connection opened, and open nothing else later."""
+        """Remember the files of the first connection, and refuse to open others later."""
 
         @event.listens_for(engine, "connect")
         def connected(_connection: Any, _record: object) -> None:
             found = self._found()
             if self._opened is None or (not self._connections and found[0] == self._opened[0]):
-                # The last to close the database removes its log; the next makes another.
+                # The last connection to close removes the log; the next one makes a new one.
                 self._opened = found
             elif found != self._opened:
                 raise sqlite3.OperationalError(self._moved())
@@ -56,7 +56,7 @@ class SqliteFiles:
             self._connections -= 1
 
     def relieve(self, writes: Engine) -> None:
-        """Let the writer's commits move pages into the database only while they are few."""
+        """Let the writer's commits checkpoint only while there are few pages to move."""
 
         @event.listens_for(writes, "commit")
         def committing(connection: Connection) -> None:
@@ -67,20 +67,20 @@ class SqliteFiles:
                 raw.execute(f"PRAGMA wal_autocheckpoint={pages}").close()
 
     def require_in_place(self) -> None:
-        """Raise `StorageUnavailable` when what was just written is in a file without its name."""
+        """Raise `StorageUnavailable` when the last write went to an unlinked file."""
         if self._opened is not None and self._found() != self._opened:
             raise StorageUnavailable(self._moved())
 
     def shrink(self, engine: Engine) -> None:
-        """Make a large log small again, as far as readers of older pages let us.
+        """Shrink a large log, as far as readers of older pages allow.
 
-        Callbacks wait for its last pages only.
+        Callbacks wait only for its last pages.
         """
         if self._log_bytes() <= LOG_LIMIT_BYTES:
             self._is_log_large = False
             return
         with _checkpointing(engine) as checkpoint:
-            # Beside the writer, and as many pages as nobody still needs as they were.
+            # PASSIVE runs beside the writer, and moves the pages that no reader needs.
             _, pages, moved = checkpoint("PASSIVE")
             if pages - moved <= _PAGES_AT_A_COMMIT:
                 checkpoint("TRUNCATE")
@@ -112,7 +112,7 @@ class SqliteFiles:
 
 @contextmanager
 def _checkpointing(engine: Engine) -> Iterator[Any]:
-    """Checkpoints on a connection of its own, which wait for nobody for long."""
+    """Run checkpoints on a separate connection that waits for others only briefly."""
     raw = engine.raw_connection()
     driver: Any = raw.driver_connection
     [(usual,)] = driver.execute("PRAGMA busy_timeout").fetchall()

@@ -1,4 +1,4 @@
-"""What do we remember?"""
+"""The tables, as SQLAlchemy models."""
 
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
@@ -35,7 +35,7 @@ NAMING = {
     "pk": "pk_%(table_name)s",
 }
 
-# Lets an index serve a search for beginnings whatever the server's collation is.
+# Lets an index serve prefix searches whatever the server's collation is.
 PREFIX = "varchar_pattern_ops"
 
 # Literal, as an index's condition must be.
@@ -49,7 +49,7 @@ Serial = Annotated[
 Word = Annotated[str, mapped_column(String(64))]
 Text = Annotated[str, mapped_column(String(255))]
 Moment = Annotated[datetime, mapped_column(UtcDateTime)]
-# Of `app.storage.hashes`; and what only `app.storage.vault` opens.
+# A hash by `app.storage.hashes`; and values that only `app.storage.vault` opens.
 Hash = Annotated[str, mapped_column(String(22))]
 Secret = Annotated[Sealed, mapped_column(SealedText)]
 SecretBytes = Annotated[Sealed, mapped_column(SealedBytes)]
@@ -57,7 +57,7 @@ AttemptId = Annotated[str, mapped_column(Uuid(as_uuid=False), ForeignKey("attemp
 
 
 def _partial(name: str, *columns: str, where: str) -> Index:
-    """An index of the few rows that are still to be worked on, however long the history is."""
+    """Return a partial index of the few rows that still need work, however long the history is."""
     return Index(name, *columns, sqlite_where=text(where), postgresql_where=text(where))
 
 
@@ -66,13 +66,13 @@ class Base(DeclarativeBase):
 
 
 class EventRow(Base):
-    """One normalised social action. The unique key makes an event ours once, for ever.
+    """One normalised social action. The unique key stores each event once, for ever.
 
-    That key is a hash: a row outlives what it tells. One that was stripped keeps only what the
-    dedup needs. ``fitted`` is the number of challenges that it fitted when it arrived, and
-    ``reason`` says why there were none; both are NULL in rows of a version that kept neither.
-    ``retold_at``: the latest time at which the platform says that the same was so again, such as a
-    post that was hidden and is shown.
+    That key is a hash, because the row stays after its content is deleted: a stripped row keeps
+    only what the dedup needs. ``fitted`` is the number of challenges that it matched when it
+    arrived, and ``reason`` says why there were none; both are NULL in rows of older versions.
+    ``retold_at``: the latest time at which the platform reported the same action again, such as a
+    hidden post that is shown again.
     """
 
     __tablename__ = "events"
@@ -82,10 +82,10 @@ class EventRow(Base):
         _partial("ix_events_handle_hash", "handle_hash", where="handle_hash IS NOT NULL"),
         _partial("ix_events_actor", "actor", where="actor IS NOT NULL"),
         _partial("ix_events_unmatched", "id", where="reason IS NOT NULL"),
-        # What an undoing names, where it comes without the account that acted.
+        # The thing that an undoing names, where it names no actor.
         _partial("ix_events_thing", "source", "thing", where="thing IS NOT NULL"),
         _partial("ix_events_undoes", "source", "undoes", where="undoes IS NOT NULL"),
-        # Few events undo something; each new action that minds asks whether one of them does.
+        # Few events undo something; each new action checks whether one of them undoes it.
         Index(
             "ix_events_undone",
             "actor",
@@ -119,12 +119,12 @@ class EventRow(Base):
 class AttemptRow(Base):
     """A customer's attempt at a challenge: one row of the history, and the single truth.
 
-    ``next_at`` is when its state's own clock strikes: the next submission of a due one, the end
-    of a hold, the expiry of a wait; NULL where only a person or an answer can move it. A row with
-    ``lease_until`` in the future is in the hands of the worker that holds ``fence``. ``undone_at``
-    is when the account took its action back. ``event_attempt_id``: of a claim, the attempt that the
-    platform's event of the same action had made before. ``nudged_at``: when it was last to be
-    looked at because Gameball sent a webhook; ``told_at``: when that was proof of its reward.
+    ``next_at`` is when the timer of its state expires: the next submission of a due attempt, the
+    end of a hold, the expiry of a wait; NULL where only a person or an answer can change it. A row
+    with ``lease_until`` in the future belongs to the worker that holds ``fence``. ``undone_at`` is
+    when the account took its action back. ``event_attempt_id``: for a claim, the attempt that the
+    platform's event of the same action had made before. ``nudged_at``: when Gameball's webhook last
+    asked for a lookup; ``told_at``: when that webhook proved its reward.
     """
 
     __tablename__ = "attempts"
@@ -135,7 +135,7 @@ class AttemptRow(Base):
         _partial("ix_attempts_leased", "customer_id", where="lease_until IS NOT NULL"),
         _partial("ix_attempts_unlinked", "platform", "account_id", where="state = 'unlinked'"),
         _partial("ix_attempts_contacts", "id", where=_HAS_CONTACTS),
-        # A claim that no event proves yet. What an event made has no token.
+        # A claim without a proving event. Attempts made by events have no token.
         _partial(
             "ix_attempts_unproven",
             "customer_id",
@@ -187,10 +187,10 @@ class AttemptRow(Base):
 
 
 class AwardRow(Base):
-    """The award ledger. Two constraints, never a look-up, decide that nothing is paid twice.
+    """The award ledger. Two constraints, never a lookup, ensure that nothing is paid twice.
 
-    Each hash is of the challenge and the occurrence too, so that awards tell neither whose they
-    are nor which belong together. They are for ever; the attempt is not.
+    Each hash includes the challenge and the occurrence, so that awards reveal neither their owner
+    nor which belong together. They are kept for ever, unlike attempts.
     """
 
     __tablename__ = "awards"
@@ -204,7 +204,7 @@ class AwardRow(Base):
     challenge_id: Mapped[int]
     customer_hash: Mapped[Hash]
     account_hash: Mapped[Hash | None]
-    # Deferred: the ledger decides first, and the attempt is then written as it decided.
+    # Deferred: the ledger decides first, and the attempt is then written with its decision.
     attempt_id: Mapped[str | None] = mapped_column(
         Uuid(as_uuid=False), ForeignKey("attempts.id", deferrable=True, initially="DEFERRED")
     )
@@ -212,10 +212,10 @@ class AwardRow(Base):
 
 
 class BarRow(Base):
-    """An account that undid an action after it was paid for, where the rule bars it from then on.
+    """An account that undid a paid action, where the rule bars it from then on.
 
-    By hashes of the challenge and the account; and of the challenge and the customer whose it was,
-    for claims that name no account. They are for ever; the attempt is not.
+    Kept as hashes of the challenge and the account; and of the challenge and the account's
+    customer, for claims that name no account. They are kept for ever, unlike attempts.
     """
 
     __tablename__ = "bars"
@@ -239,7 +239,7 @@ class TransitionRow(Base):
     __tablename__ = "transitions"
     __table_args__ = (
         Index(None, "attempt_id", "id"),
-        # How many came to an end lately?
+        # For the number of attempts that ended lately.
         _partial(
             "ix_transitions_ended",
             "at",
@@ -259,10 +259,10 @@ class TransitionRow(Base):
 
 
 class SubmissionRow(Base):
-    """One HTTP call to Gameball. Written before the call; without ``ended_at`` it is in flight.
+    """One HTTP call to Gameball, written before the call; in flight until ``ended_at`` is set.
 
-    The pace is counted from these rows: a call is in the window from its start until the
-    window's length after its end, because it reached Gameball somewhere in between.
+    The rate limit counts these rows: a call counts from its start until the window's length after
+    its end, because it reached Gameball somewhere in between.
     """
 
     __tablename__ = "submissions"
@@ -302,8 +302,9 @@ class BaselineRow(Base):
 class GrantRow(Base):
     """One reward that Gameball shows, credited to one attempt and to no other.
 
-    ``reference`` tells it from the customer's others of the same proof. ``coupon`` is in clear:
-    only the version before writes it, and `app.storage.seal_backfill` makes it a ``coupon_code``.
+    ``reference`` distinguishes it from the customer's other rewards of the same proof. ``coupon``
+    is in clear: only the version before writes it, and `app.storage.seal_backfill` moves it to
+    ``coupon_code``.
     """
 
     __tablename__ = "grants"
@@ -326,10 +327,10 @@ class GrantRow(Base):
 
 
 class ReadRow(Base):
-    """Reads of Gameball that one worker makes together. They count for the pace of their kind.
+    """Reads of Gameball by one worker. They count for the rate limit of their kind.
 
-    ``until``: the latest time at which one of them may still arrive. It is the worker's lease, and
-    the end of the last one once that is known.
+    ``until``: the latest time at which one of them may still arrive. It is the end of the worker's
+    lease, and the end of the last read once that is known.
     """
 
     __tablename__ = "reads"
@@ -343,7 +344,7 @@ class ReadRow(Base):
 
 
 class ReadingRow(Base):
-    """One row for each kind of read, whose lock orders them. ``slow_until``: none before."""
+    """One row for each kind of read, whose lock orders them. No reads before ``slow_until``."""
 
     __tablename__ = "reading"
 
@@ -369,10 +370,10 @@ class IdentityRow(Base):
 
 
 class AccountKeyRow(Base):
-    """One of the keys under which the ledger may know an account that has several ids.
+    """One of the ledger's keys for an account that has several ids.
 
     ``account_key`` is the same in all rows of one account. ``account_id`` is the id that the
-    platform shows for this key; NULL: the account gave it up, and it may be somebody else's.
+    platform shows for this key; NULL when the account gave it up, and it may now belong to another.
     An account with a single id has no row: that id is its key.
     """
 
@@ -392,7 +393,7 @@ class AccountKeyRow(Base):
 
 
 class KeyRow(Base):
-    """An API key: only its digest is kept."""
+    """An API key. Only its digest is stored."""
 
     __tablename__ = "api_keys"
 
@@ -405,9 +406,9 @@ class KeyRow(Base):
 
 
 class BulkJobRow(Base):
-    """One act on many attempts. The next slice begins with those older than ``before_id``.
+    """An operator's action on many attempts. The next slice begins below ``before_id``.
 
-    ``named``: whom the filter ``wanted`` names, until the job is over.
+    ``named``: the customer that the filter ``wanted`` names, until the job is over.
     """
 
     __tablename__ = "bulk_jobs"
@@ -428,7 +429,9 @@ class BulkJobRow(Base):
 
 
 class AuditRow(Base):
-    """What a person or a key changed. Triggers refuse UPDATE and DELETE while the door is shut."""
+    """A change by a person or a key. Triggers refuse UPDATE and DELETE unless `AuditDoorRow` has a
+    row.
+    """
 
     __tablename__ = "audit"
     __table_args__ = (
@@ -447,7 +450,7 @@ class AuditRow(Base):
 
 
 class AuditDoorRow(Base):
-    """While it has a row, the log may be changed: for retention, within one transaction."""
+    """While it has a row, retention may change the audit log, within one transaction."""
 
     __tablename__ = "audit_door"
 
@@ -455,7 +458,7 @@ class AuditDoorRow(Base):
 
 
 class AlertRow(Base):
-    """Something that was wrong. The partial key makes each be raised once until it is cleared."""
+    """A condition that was alerted. The partial key raises each once until it is cleared."""
 
     __tablename__ = "alerts"
     __table_args__ = (
@@ -478,7 +481,7 @@ class AlertRow(Base):
 
 
 class NoticeRow(Base):
-    """A receiver being told that an alert was raised or cleared; until then ``next_at`` is set."""
+    """A notification of one receiver about an alert. ``next_at`` is set until it is sent."""
 
     __tablename__ = "alert_notices"
     __table_args__ = (_partial("ix_alert_notices_waiting", "next_at", where="next_at IS NOT NULL"),)
@@ -495,7 +498,7 @@ class NoticeRow(Base):
 
 
 class AlertWatchRow(Base):
-    """When somebody looks again whether anything is wrong: one process at a time."""
+    """When the next check for alerts is due. Only one process checks at a time."""
 
     __tablename__ = "alert_watch"
 
@@ -504,11 +507,11 @@ class AlertWatchRow(Base):
 
 
 class ForwardingRow(Base):
-    """The one pace and the one pause of the Gameball account, over all processes and machines.
+    """The rate limit and the pause of the Gameball account, common to all processes.
 
-    Its lock orders the starts of submissions. ``probe_at``: while paused, when one may try.
-    ``worker_seen_at``: when a worker last took up a submission; ``worker_alive_at``: when one last
-    looked for any. ``restored_at``: when the database was last restored, to the moment
+    Its lock orders the starts of submissions. ``probe_at``: when one submission may try during a
+    pause. ``worker_seen_at``: when a worker last took up a submission; ``worker_alive_at``: when
+    one last looked for any. ``restored_at``: when the database was last restored, to the moment
     ``restored_to``.
     """
 
@@ -527,7 +530,7 @@ class ForwardingRow(Base):
 
 
 class SourceRow(Base):
-    """What was last seen of a source, apart from its events, by all processes together."""
+    """What was last seen of a source, apart from its events, by any process."""
 
     __tablename__ = "sources"
 
@@ -543,7 +546,7 @@ class SourceRow(Base):
 
 
 class SourceMinuteRow(Base):
-    """How many callbacks of a source were believed and refused in one minute, by all processes."""
+    """How many callbacks of a source were accepted and refused in a minute, over all processes."""
 
     __tablename__ = "source_minutes"
 
@@ -554,7 +557,7 @@ class SourceMinuteRow(Base):
 
 
 class SourceReasonRow(Base):
-    """How many events of a source earned nothing for one reason, by all processes together."""
+    """How many events of a source earned nothing for one reason, over all processes."""
 
     __tablename__ = "source_reasons"
 
@@ -566,7 +569,7 @@ class SourceReasonRow(Base):
 
 
 class SourceSecretRow(Base):
-    """When a secret of a source last proved a callback. ``mark``: its hash."""
+    """When a secret of a source last verified a callback. ``mark``: its hash."""
 
     __tablename__ = "source_secrets"
 
@@ -576,7 +579,7 @@ class SourceSecretRow(Base):
 
 
 class SourceChangeRow(Base):
-    """Something that a source's configuration may name by its old id has another one."""
+    """An object that a source's configuration may name by its old id now has a new one."""
 
     __tablename__ = "source_changes"
 
@@ -587,10 +590,10 @@ class SourceChangeRow(Base):
 
 
 class SubscriptionRow(Base):
-    """A platform's promise to tell a source of a topic, for a time.
+    """A platform's promise to send a topic to a source, for a time.
 
-    ``asked_at``: when one of us last asked for it, which nobody does again at once; ``answer``:
-    what went wrong with that.
+    ``asked_at``: when a process last requested it, so that no other does so at once; ``answer``:
+    why that request failed.
     """
 
     __tablename__ = "subscriptions"
@@ -604,7 +607,7 @@ class SubscriptionRow(Base):
 
 
 class HashKeyRow(Base):
-    """The one key of all keyed hashes, made once. Sealed anew when keys are rotated."""
+    """The root key of all keyed hashes, made once and sealed again when keys are rotated."""
 
     __tablename__ = "hash_keys"
 
@@ -614,7 +617,7 @@ class HashKeyRow(Base):
 
 
 class PurgeRow(Base):
-    """Up to which event a kind of data was let go: none of it is left in that one or before."""
+    """The newest event that was purged of a kind of data; older ones have none of it either."""
 
     __tablename__ = "purges"
 
@@ -623,7 +626,7 @@ class PurgeRow(Base):
 
 
 class ErasureRow(Base):
-    """A customer who is to be forgotten, and what was. Whom, it forgets itself at the end."""
+    """The erasure of a customer, and what it removed. It clears the customer's id at its end."""
 
     __tablename__ = "erasures"
     __table_args__ = (

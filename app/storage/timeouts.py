@@ -1,4 +1,4 @@
-"""How long do we wait for PostgreSQL, and when is a connection to it given up?"""
+"""Time-outs for PostgreSQL, and connections that are dropped after a failure."""
 
 import math
 import re
@@ -11,24 +11,24 @@ from typing import Any
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.exc import DBAPIError, DisconnectionError
 
-# A platform gives up after 10 seconds or so, and calls again only if it got no 2xx and no 4xx.
-# Longer than the server's own limits: a statement that is merely slow is ended by the server.
+# A platform gives up after about 10 seconds, and calls again only if it got no 2xx and no 4xx. This
+# is longer than the server's own limits, which end a slow statement.
 PATIENCE_SECONDS = 8.0
-_BREATHER_SECONDS = 1.0
+_OPEN_SECONDS = 1.0
 _NO_ANSWER = "the server does not answer"
 
-# The server lets nothing be written: it was demoted, or it never was the primary one.
+# The server takes no writes: it was demoted, or never was the primary one.
 # https://www.postgresql.org/docs/current/errcodes-appendix.html
 READ_ONLY = "25006"
-# It stops, it crashed, it starts, our database was dropped, it ended an idle session.
+# The server stops, crashed or starts, our database was dropped, or an idle session was ended.
 _ENDING = frozenset({"57P01", "57P02", "57P03", "57P04", "57P05"})
-# A standby says some things under other codes.
+# A standby reports some errors under other codes.
 _STANDBY = re.compile(r"in a read-only transaction|(during|while) recovery|recovery is in progress")
 _SESSIONS = "vouch_sessions"
 
 
 def bound_waits(engine: Engine, seconds: float = PATIENCE_SECONDS) -> None:
-    """Let nobody wait longer for a server that is there and does not answer."""
+    """Bound the wait for a server that accepts connections but does not answer."""
     kind = impatient(seconds)
 
     @event.listens_for(engine, "do_connect")
@@ -37,10 +37,10 @@ def bound_waits(engine: Engine, seconds: float = PATIENCE_SECONDS) -> None:
 
 
 def impatient(seconds: float) -> Any:
-    """The driver's connection, made to wait no longer than ``seconds`` for any answer.
+    """Return a connection class of the driver that waits at most ``seconds`` for any answer.
 
-    A frozen machine keeps its connections, so that no time-out of the kernel's or of the server's
-    own ends the wait. The connection is given up; whether a commit was done is then not known.
+    A frozen machine keeps its connections, so no time-out of the kernel or of the server ends the
+    wait. The connection is closed; whether a commit succeeded is then unknown.
     """
     from psycopg import Connection, OperationalError
     from psycopg.errors import _WaitTimeout
@@ -59,10 +59,9 @@ def impatient(seconds: float) -> Any:
 
 
 def drop_closed(engine: Engine) -> None:
-    """Leave out pooled connections that the server closed, as when it was restarted.
+    """Skip pooled connections that the server closed, for example by a restart.
 
-    Without asking it, which would be a round trip for each transaction: who is closed, has
-    something to read.
+    A closed connection has data to read, so no round trip is needed.
     """
 
     @event.listens_for(engine, "checkout")
@@ -74,9 +73,9 @@ def drop_closed(engine: Engine) -> None:
 
 
 class Sessions:
-    """Which of an engine's connections are still to be used.
+    """Which of an engine's connections may still be used.
 
-    Where one meets a server that has become another's standby, all that are as old have met it.
+    When one connection meets a server that has become a standby, all older ones have too.
     """
 
     def __init__(self) -> None:
@@ -86,7 +85,7 @@ class Sessions:
         info[_SESSIONS] = self, time.monotonic()
 
     def give_up(self, opened_at: float) -> None:
-        """Give up this one and all that are as old, not those that were opened since then."""
+        """Drop the connection opened at this time and all older ones."""
         if opened_at > self._good_since:
             self._good_since = time.monotonic()
 
@@ -95,10 +94,10 @@ class Sessions:
 
 
 def give_up_refusing(engine: Engine, *, is_pooled: bool = False) -> None:
-    """Give up every pooled connection when the server takes no writes on one, or stops.
+    """Drop every pooled connection when the server takes no writes on one, or stops.
 
-    ``is_pooled``: a pooler keeps the server's session when we close ours, and would give it to the
-    next of us: it is ended at the server.
+    ``is_pooled``: a pooler keeps the server's session when we close ours, and would give it to our
+    next connection. So we end the session at the server.
     """
     sessions = Sessions()
 
@@ -111,7 +110,7 @@ def give_up_refusing(engine: Engine, *, is_pooled: bool = False) -> None:
     def look(_connection: Any, record: Any, _proxy: Any) -> None:
         _, opened_at = record.info[_SESSIONS]
         if sessions.is_given_up(opened_at):
-            raise DisconnectionError("the server refused to write on a connection as old")
+            raise DisconnectionError("the server refused writes on a connection of this age")
 
     @event.listens_for(engine, "handle_error")
     def handle(context: Any) -> None:
@@ -122,7 +121,7 @@ def give_up_refusing(engine: Engine, *, is_pooled: bool = False) -> None:
 
 
 def give_up(connection: Connection, error: Exception) -> None:
-    """Use this connection no more, nor any of the same engine that is as old."""
+    """Drop this connection and all older ones of the same engine."""
     if connection.invalidated:
         return
     sessions, opened_at = connection.info[_SESSIONS]
@@ -142,7 +141,7 @@ def _end_at_the_server(raw: Any) -> None:
 
 
 def is_refusal(error: BaseException | None) -> bool:
-    """Whether the driver's error means that the connection is good for nothing any more."""
+    """Whether the driver's error means that the connection is no longer usable."""
     sqlstate = getattr(error, "sqlstate", None)
     if sqlstate is None:
         return False
@@ -150,21 +149,21 @@ def is_refusal(error: BaseException | None) -> bool:
 
 
 def is_read_only(error: Exception) -> bool:
-    """Whether a transaction failed for this alone: nothing of it was written, anywhere."""
+    """Whether a transaction failed only because the server is read-only: nothing was written."""
     original = getattr(error, "orig", None)
     return is_refusal(original) and getattr(original, "sqlstate", None) not in _ENDING
 
 
 def is_silence(error: Exception) -> bool:
-    """Whether the server, or the way to it, did not answer in time."""
-    said = str(error.orig) if isinstance(error, DBAPIError) else ""
-    return _NO_ANSWER in said or "timeout expired" in said or "connection timeout" in said
+    """Whether the server, or the network to it, did not answer in time."""
+    text = str(error.orig) if isinstance(error, DBAPIError) else ""
+    return _NO_ANSWER in text or "timeout expired" in text or "connection timeout" in text
 
 
 class CircuitBreaker:
-    """A moment in which the server is not asked again for what it just failed of.
+    """Stops calls to a server for a moment after a failure.
 
-    Else everybody who waits behind those that found out would wait as long as they did.
+    Otherwise every waiting caller would wait as long as the first.
     """
 
     def __init__(self, is_cause: Callable[[Exception], bool]) -> None:
@@ -172,13 +171,13 @@ class CircuitBreaker:
         self._until = 0.0
 
     @property
-    def is_on(self) -> bool:
+    def is_open(self) -> bool:
         return time.monotonic() < self._until
 
     def note(self, error: Exception) -> None:
         if self._is_cause(error):
-            self._until = time.monotonic() + _BREATHER_SECONDS
+            self._until = time.monotonic() + _OPEN_SECONDS
 
     def end(self) -> None:
-        """It is known to be well again."""
+        """Close the breaker: the server is known to work again."""
         self._until = 0.0

@@ -1,4 +1,4 @@
-"""What is the least that must be written to know that a callback could be kept?"""
+"""The smallest write that shows whether a callback could be stored."""
 
 import sqlite3
 from typing import Any
@@ -15,9 +15,9 @@ _LIMITS = text(
     "SELECT set_config('lock_timeout', '500ms', true),"
     " set_config('statement_timeout', '2000ms', true)"
 )
-# As an insert of an event would: a table that somebody else keeps locked takes none.
+# The lock of an insert into events: it fails when another session keeps the table locked.
 _LOCK = text(f"LOCK TABLE {EVENTS.name} IN ROW EXCLUSIVE MODE")
-# A row of which nothing is changed. Who holds it writes to it, and need not be waited for.
+# An update that changes nothing. A row locked by another session is skipped: that session writes.
 _TINY = f"UPDATE {VERSION_TABLE} SET version_num = version_num"  # noqa: S608 -- of constants
 _TINY_UNLESS_HELD = text(
     f"{_TINY} WHERE version_num IN"  # noqa: S608 -- likewise
@@ -26,7 +26,7 @@ _TINY_UNLESS_HELD = text(
 
 
 def write_tiny_postgres(engine: Engine) -> None:
-    """Raises SQLAlchemy's errors, and `NoTurn` when our own connections are all in use."""
+    """Raise SQLAlchemy's errors, or `NoTurn` when all of our own connections are in use."""
     try:
         with engine.begin() as connection:
             connection.execute(_LIMITS)
@@ -37,7 +37,7 @@ def write_tiny_postgres(engine: Engine) -> None:
 
 
 def write_tiny_sqlite(engine: Engine) -> None:
-    """Raises SQLite's errors, and `NoTurn` when somebody keeps the database locked, us included."""
+    """Raise SQLite's errors, or `NoTurn` when another connection, ours included, holds the lock."""
     raw = engine.raw_connection()
     driver: Any = raw.driver_connection
     [(usual,)] = driver.execute("PRAGMA busy_timeout").fetchall()

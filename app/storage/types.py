@@ -1,4 +1,4 @@
-"""How are times and sealed values kept, so that both databases hand back what they were given?"""
+"""Column types for UTC times and sealed values that behave the same on both databases."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -8,7 +8,7 @@ from sqlalchemy.types import TypeDecorator
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """An aware UTC time. SQLite keeps no zone and would hand back a naive one."""
+    """An aware UTC time. SQLite stores no zone and would return a naive one."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
@@ -47,13 +47,13 @@ def _text_if_any(value: datetime | None) -> str | None:
 
 
 class Sealed(bytes):
-    """A value as `app.storage.vault` sealed it."""
+    """A value that `app.storage.vault` sealed."""
 
     __slots__ = ()
 
 
 class _SealedColumn(TypeDecorator[Sealed]):
-    """Takes nothing but sealed values: what somebody forgot to seal is refused, not stored."""
+    """Accepts only sealed values: an unsealed value is refused instead of stored."""
 
     impl = LargeBinary
     cache_ok = True
@@ -74,6 +74,6 @@ class SealedText(_SealedColumn):
 
 
 class SealedBytes(_SealedColumn):
-    """Sealed bytes, as they came."""
+    """Sealed bytes."""
 
     cache_ok = True

@@ -1,4 +1,4 @@
-"""How is personal data kept, so that whoever reads the database does not read it?"""
+"""Encrypt personal data, so that the database alone does not reveal it."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -23,13 +23,13 @@ _KEYS_HINT = "VOUCH_SECRET_KEYS must hold every key that anything is still seale
 
 
 class CannotOpen(Exception):  # noqa: N818 -- reads as the claim it makes
-    """A sealed value that none of our keys opens; the text tells which key is missing."""
+    """None of our keys opens a sealed value; the text names the missing key."""
 
 
 def derive(secret: bytes, purpose: str, length: int = 32) -> bytes:
-    """A key for one purpose, from which neither the secret nor another purpose's can be told.
+    """Derive a key for one purpose, which reveals neither the secret nor other derived keys.
 
-    HKDF, RFC 5869. Claim tokens are signed under a derivation of their own.
+    HKDF, RFC 5869. Claim tokens are signed with a derived key of their own.
     """
     return HKDF(SHA256(), length, None, f"vouch {purpose} 1".encode()).derive(secret)
 
@@ -37,12 +37,12 @@ def derive(secret: bytes, purpose: str, length: int = 32) -> bytes:
 class Vault:
     """Seals with the newest of the installation's secret keys, and opens with any of them.
 
-    A value is bound to its place, so that nobody who can write to the database can have it opened
-    as another row's. AES-256-GCM with random nonces: a key is good for four billion values.
+    A value is bound to its place: it cannot be copied into another row and opened there.
+    AES-256-GCM with random nonces: a key is good for four billion values.
     """
 
     def __init__(self, secret_keys: Sequence[str] = ()) -> None:
-        # The database's `Hashes`, once they are read: they are sealed like everything else.
+        # The database's `Hashes`, once read: their key is sealed like everything else.
         self.hashes: Any = None
         self._ciphers: dict[bytes, AESGCM] = {}
         for secret in secret_keys:
@@ -56,7 +56,7 @@ class Vault:
 
     @property
     def newest_prefix(self) -> bytes:
-        """What every value begins with that needs no older key."""
+        """Return the prefix of every value that is sealed with the newest key."""
         if not self.prefixes:
             raise CannotOpen(f"no secret key is set: {_KEYS_HINT}")
         return self.prefixes[0]
@@ -67,20 +67,20 @@ class Vault:
         return Sealed(prefix + nonce + cipher.encrypt(nonce, value, place.encode()))
 
     def open(self, sealed: bytes, place: str) -> bytes:
-        """Raises `CannotOpen`: without the key, or when it was altered or sealed elsewhere."""
+        """Open a value. Raises `CannotOpen` without its key, or when it was altered or moved."""
         cipher = self._ciphers.get(sealed[1:PREFIX_LENGTH])
         if cipher is None or not sealed.startswith(_FORMAT):
-            raise CannotOpen(f"the key {key_name(sealed)} is not among ours: {_KEYS_HINT}")
+            raise CannotOpen(f"the key {key_name(sealed)} is not configured: {_KEYS_HINT}")
         nonce_end = PREFIX_LENGTH + _NONCE_LENGTH
         try:
             return cipher.decrypt(
                 sealed[PREFIX_LENGTH:nonce_end], sealed[nonce_end:], place.encode()
             )
         except (InvalidTag, ValueError):
-            raise CannotOpen(f"{place} was altered, or belongs elsewhere") from None
+            raise CannotOpen(f"{place} was altered or moved") from None
 
     def seal_row(self, table: Table, values: Mapping[str, Any]) -> dict[str, Any]:
-        """The same values, those of sealed columns sealed. The primary key must be among them."""
+        """Seal the values of sealed columns. The values must include the primary key."""
         sealed = dict(values)
         for name, is_text in sealed_columns(table):
             value = sealed.get(name)
@@ -90,11 +90,11 @@ class Vault:
         return sealed
 
     def open_row(self, table: Table, row: Any) -> Any:
-        """The same row, with its sealed columns opened; those it was not asked for stay away."""
+        """Return the row with its sealed columns opened; columns that were not read stay absent."""
         return SimpleNamespace(**self.open_values(table, row._mapping))
 
     def open_values(self, table: Table, values: Mapping[str, Any]) -> dict[str, Any]:
-        """What `seal_row` sealed. The primary key must be among the values."""
+        """Open what `seal_row` sealed. The values must include the primary key."""
         opened = dict(values)
         for name, is_text in sealed_columns(table):
             value = opened.get(name)
@@ -105,19 +105,19 @@ class Vault:
 
 
 def key_name(sealed: bytes) -> str:
-    """How messages name the key of a value: it tells nothing of the key."""
+    """Return the name of a value's key for messages, which reveals nothing about the key."""
     return sealed[1:PREFIX_LENGTH].hex()
 
 
 def place(table: Table, values: Mapping[str, Any], column: str) -> str:
-    """Where a value belongs: ``table:row:column``."""
+    """Return the place of a value: ``table:row:column``."""
     row = "/".join(str(values[name]) for name in _primary_key(table))
     return f"{table.name}:{row}:{column}"
 
 
 @cache
 def sealed_columns(table: Table) -> tuple[tuple[str, bool], ...]:
-    """The columns of a table that hold sealed values, and whether it is a text."""
+    """Return the sealed columns of a table, and whether each holds text."""
     return tuple(
         (column.name, isinstance(column.type, SealedText))
         for column in table.columns
@@ -126,12 +126,12 @@ def sealed_columns(table: Table) -> tuple[tuple[str, bool], ...]:
 
 
 def with_vault(vault: Vault) -> dict[str, Vault]:
-    """What an engine must be made with, so that steps on its connections can seal and open."""
+    """Return the engine options that let steps seal and open."""
     return {_OPTION: vault}
 
 
 def vault_of(connection: Connection) -> Vault:
-    """The keys that this connection's database is read with."""
+    """Return the vault of this connection's engine."""
     return cast(Vault, connection.get_execution_options()[_OPTION])
 
 

@@ -1,20 +1,20 @@
-"""Does the database take writes? Known from a tiny one, where it is not known already."""
+"""Check whether the database takes writes, with a small write when no recent one shows it."""
 
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-# How long one tiny write that succeeded counts, unless a real one fails meanwhile; and how often
-# another is tried while they fail. Only while somebody asks.
+# How long a successful probe counts, unless a real write fails; and how often a probe is repeated
+# while it fails. Probes run only while somebody asks.
 GOOD_SECONDS = 10.0
 BAD_SECONDS = 1.0
-# Who asks has an answer in this time: an orchestrator's probe gives up after a second or so.
+# The caller gets an answer in this time: an orchestrator's probe gives up after about a second.
 PATIENCE_SECONDS = 0.8
 
 
 class NoTurn(Exception):  # noqa: N818 -- reads as the claim it makes
-    """Others kept the database busy; whether it takes writes, their success tells."""
+    """Others kept the database busy. Whether it takes writes shows in their success."""
 
 
 @dataclass(slots=True, eq=False)
@@ -26,7 +26,7 @@ class _Probe:
 
 
 class Writability:
-    """Whether writes succeed in this process, for whoever decides to send it callbacks."""
+    """Whether writes succeed in this process, for the readiness probe."""
 
     def __init__(self, write: Callable[[], None]) -> None:
         self._write = write
@@ -36,26 +36,26 @@ class Writability:
         self._failed_at = -1.0
 
     def succeeded(self) -> None:
-        """A real write did."""
+        """Record that a real write succeeded."""
         self._succeeded_at = time.monotonic()
 
     def failed(self) -> None:
-        """A real write did, which another process's lock, or a bug, may have caused."""
+        """Record that a real write failed, perhaps from another process's lock or a bug."""
         self._failed_at = time.monotonic()
 
     def problem(self) -> str | None:
-        """Why nothing can be written, or None. Answers in a second, whatever the database does."""
+        """Return why nothing can be written, or None, within a second."""
         with self._lock:
             probe = self._last
             if probe is None or self._is_old(probe):
                 probe = self._last = _Probe(time.monotonic())
                 threading.Thread(target=self._try, args=(probe,), name="probe", daemon=True).start()
         if not probe.ended.wait(PATIENCE_SECONDS):
-            return self._unless_others_succeed(probe, "a tiny write takes longer than usual")
+            return self._unless_others_succeed(probe, "a test write takes too long")
         return probe.problem
 
     def rest(self) -> None:
-        """Wait for a probe that has begun: what it writes to is about to be closed."""
+        """Wait for a running probe before its database is closed."""
         with self._lock:
             probe = self._last
         if probe is not None:

@@ -1,4 +1,4 @@
-"""How do many requests share one commit?"""
+"""The writer thread of an embedded database, which commits many requests at once."""
 
 import threading
 import time
@@ -17,15 +17,15 @@ MAX_BATCH = 200
 
 
 def _nothing() -> None:
-    """Nothing is to be looked at after a commit."""
+    """The default of ``require_kept``: accept every commit."""
 
 
 class GroupWriter:
     """The one thread that writes to an embedded database.
 
-    It takes all waiting jobs into one transaction and answers them only after its commit, so
-    that they share one sync of the disk. A job that fails, fails alone. ``require_kept`` raises
-    after a commit that cannot be relied on.
+    It runs all waiting jobs in one transaction and answers them after its commit, so that they
+    share one sync of the disk. A job that fails, fails alone. ``require_kept`` raises after a
+    commit that cannot be relied on.
     """
 
     def __init__(
@@ -42,14 +42,15 @@ class GroupWriter:
         self._thread.start()
 
     def write(self, jobs: Sequence[Job]) -> None:
-        """End ``jobs``; those that succeed are on disk then. They are made known together."""
+        """Run ``jobs`` and wait for them; the writes of those that succeed are on disk."""
         if self._jobs.qsize() >= MAX_WAITING:
             refused = StorageUnavailable("too many writes are waiting")
             return end_all(jobs, refused)
         self._jobs.put(jobs)
         began = time.monotonic()
         for job in jobs:
-            # Given up before it began, it is never run; else its end is near, but not ours to tell.
+            # A job given up here before it began never runs. One that has begun ends soon, but we
+            # cannot tell how.
             patience = min(self._patience_seconds, job.patience_seconds)
             if not job.wait(max(0, began + patience - time.monotonic())):
                 job.take()
@@ -57,15 +58,15 @@ class GroupWriter:
         return None
 
     def close(self) -> None:
-        """Finish what is waiting, then stop."""
+        """Finish the waiting jobs, then stop."""
         self._jobs.put(None)
         self._thread.join()
 
     def _run(self) -> None:
         while (first := self._jobs.get()) is not None:
             jobs, last = self._waiting(first)
-            for some in chunks(jobs):
-                taken = [job for job in some if job.take()]
+            for chunk in chunks(jobs):
+                taken = [job for job in chunk if job.take()]
                 if taken:
                     self._commit(taken)
             if last:
@@ -84,7 +85,7 @@ class GroupWriter:
         return jobs, False
 
     def _commit(self, jobs: list[Job]) -> None:
-        """One transaction for all; its failure is everybody's, a step's failure is its own."""
+        """Commit all jobs in one transaction. Its failure fails all; a step's failure fails one."""
         try:
             ends = self._ends(jobs)
             self._require_kept()

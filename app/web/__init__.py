@@ -1,4 +1,4 @@
-"""Who calls us? The HTTP side: it believes or refuses, calls a step, and answers."""
+"""The HTTP side: verifies callers, runs a step, and answers."""
 
 from typing import ClassVar
 
@@ -23,7 +23,7 @@ from app.web.api import (
 
 
 class _NoSessions(SessionInterface):
-    """Nobody logs in here, so that no request needs a session made for it."""
+    """Disables sessions: nobody logs in here."""
 
     _nothing: ClassVar[NullSession] = NullSession()
 
@@ -32,10 +32,10 @@ class _NoSessions(SessionInterface):
 
 
 def create_app(service: Service) -> Flask:
-    """The WSGI application over a service."""
+    """Return the WSGI application over a service."""
     app = Flask("app", static_folder=None)
     app.url_map.strict_slashes = False
-    # An id may have two slashes in a row, and nobody who calls us follows redirects.
+    # An id may contain two slashes in a row, and API clients do not follow redirects.
     app.url_map.merge_slashes = False
     app.session_interface = _NoSessions()
     app.extensions["vouch"] = service

@@ -1,4 +1,4 @@
-"""May this caller do this?"""
+"""Check API keys and their roles."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -36,13 +36,13 @@ def requires(*roles: Role) -> Callable[[View], View]:
 
 
 def caller() -> KeyHolder:
-    """The holder of the key, inside a view that `requires` one."""
+    """Return the key's holder, inside a view that `requires` one."""
     found: KeyHolder = g.caller
     return found
 
 
 def bearer() -> str:
-    """The bearer token of the request, or an empty string."""
+    """Return the bearer token of the request, or an empty string."""
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" else ""
 

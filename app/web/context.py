@@ -1,4 +1,4 @@
-"""How does a view reach the service, who is calling, and with what?"""
+"""Access to the service, and to the caller's headers, address and body."""
 
 from collections.abc import Mapping
 from functools import lru_cache
@@ -16,7 +16,7 @@ def service() -> Service:
 
 
 def lower_headers(request: Request) -> Mapping[str, str]:
-    """Headers by lower-case name. Of one sent twice, WSGI has already joined the values."""
+    """Return the headers by lower-case name. WSGI has joined the values of repeated ones."""
     headers = {
         _header(name): value for name, value in request.environ.items() if name.startswith("HTTP_")
     }
@@ -30,10 +30,10 @@ def _header(name: str) -> str:
 
 
 def client_address(request: Request, trusted_proxies: int) -> str:
-    """The caller's address, believing as many entries of X-Forwarded-For as we have proxies.
+    """Return the caller's address, trusting one entry of X-Forwarded-For for each of our proxies.
 
-    Each proxy appends who called it, so only the last ``trusted_proxies`` are its word; what is
-    further left the caller wrote himself.
+    Each proxy appends its caller's address, so only the last ``trusted_proxies`` entries are
+    theirs; the caller wrote the others.
     """
     direct = request.remote_addr or "unknown"
     if trusted_proxies == 0:
@@ -44,9 +44,9 @@ def client_address(request: Request, trusted_proxies: int) -> str:
 
 
 def whole_body(request: Request, most: int) -> bytes:
-    """The body, if it has at most so many bytes. Raises `RequestEntityTooLarge`.
+    """Return the body if it has at most ``most`` bytes. Raises `RequestEntityTooLarge`.
 
-    Of a body whose length is not announced, werkzeug silently hands over what fits.
+    werkzeug silently truncates a body without an announced length.
     """
     request.max_content_length = most + 1
     body = request.get_data(cache=False)

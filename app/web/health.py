@@ -1,4 +1,4 @@
-"""Is it alive, is it ready, and how is it going? For machines that watch, without a key."""
+"""Liveness, readiness and metrics, for monitoring without a key."""
 
 import os
 import re
@@ -29,7 +29,7 @@ log = structlog.get_logger(__name__)
 blueprint = Blueprint("health", __name__)
 
 SILENCE = timedelta(seconds=60)
-# A worker says twice a minute that it lives. One that is restarted, or moved, is not missed.
+# A worker reports twice a minute. Short restarts and moves are tolerated.
 WORKER_SILENCE = timedelta(minutes=5)
 _COLLECTOR = "vouch.collector"
 
@@ -54,25 +54,25 @@ class Alive(Schema):
 
 
 class ForwarderHealth(Schema):
-    """How the handing over to Gameball goes."""
+    """The state of the forwarding to Gameball."""
 
     state: Forwarder
-    reason: str | None = Field(description="Why it is not running.")
+    reason: str | None = Field(description="Why it is paused.")
     worker_seen_at: datetime | None = Field(description="When a worker last took up a submission.")
 
 
 class WorkerHealth(Schema):
-    """Whether anybody does what is owed."""
+    """Whether a worker processes attempts."""
 
     state: Worker = Field(
-        description="Whether one runs in this process, or one anywhere was alive in the last five"
-        " minutes. `not_seen` leaves the service ready: callbacks are kept until one is there."
+        description="Whether one runs in this process, or any was alive in the last five minutes."
+        " With `not_seen` the service stays ready: callbacks are stored until one runs."
     )
-    alive_at: datetime | None = Field(description="When a worker last said that it lives.")
+    alive_at: datetime | None = Field(description="When a worker last reported.")
 
 
 class Ready(Schema):
-    """Callbacks can be taken. A forwarder that rests does not change that: attempts wait for it."""
+    """Callbacks can be accepted. Paused forwarding does not change that: attempts wait."""
 
     status: Literal["ready"]
     database: Literal["ok"] = Field(description="It answers, and takes writes.")
@@ -82,7 +82,7 @@ class Ready(Schema):
     worker: WorkerHealth
 
 
-# A proxy that keeps these inside does so by their exact paths: no other spelling is served.
+# A proxy that blocks these does so by their exact paths: no other spelling is served.
 @blueprint.get("/healthz", strict_slashes=True)
 @operation(
     operation_id="getHealth",
@@ -139,9 +139,10 @@ def _require_writes() -> None:
 
 
 def _require_own_worker() -> None:
-    """Without the one inside, nothing is forwarded; a worker elsewhere is not this one's business.
+    """Refuse when the worker inside this process has ended; workers elsewhere do not matter here.
 
-    Callbacks are kept for it, so that its absence must not take every web process out of service.
+    Callbacks are stored for them, so a missing worker must not take every web process out of
+    service.
     """
     is_alive = service().is_worker_alive
     if is_alive is not None and not is_alive():
@@ -163,7 +164,7 @@ def metrics() -> Response:
     folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
     registry.register(Counted(Path(folder)) if folder else REGISTRY)
     registry.register(current_app.extensions[_COLLECTOR])
-    # Not what `Accept` asks for: prometheus_client's reading of it raises on a strange version.
+    # Ignore `Accept`: prometheus_client raises on a malformed version in it.
     return Response(generate_latest(registry), content_type=CONTENT_TYPE_PLAIN_0_0_4)
 
 
@@ -186,7 +187,7 @@ def _state_of(found: health.Forwarding, now: datetime) -> tuple[Forwarder, str |
         return Forwarder.PAUSED, _without_message(found.pause_reason or "")
     seen_at = found.worker_seen_at
     is_seen = seen_at is not None and seen_at >= now - SILENCE
-    # Credentials may be another machine's business: a worker that is seen has them.
+    # Another machine may have the credentials: a worker that was seen has them.
     if not is_seen and not service().environment.has_gameball_credentials:
         return Forwarder.NOT_CONFIGURED, "GAMEBALL_API_KEY and GAMEBALL_SECRET_KEY are not set here"
     if found.is_silent(now, SILENCE):
@@ -195,9 +196,9 @@ def _state_of(found: health.Forwarding, now: datetime) -> tuple[Forwarder, str |
 
 
 def _without_message(pause_reason: str) -> str:
-    """Outcome, status and code: Gameball's own words might name somebody, and anyone asks here."""
-    told = re.match(r"[a-z_]+( \d+)*", pause_reason)
-    return told[0] if told else ""
+    """Return outcome, status and code only: Gameball's text may name people, and this is public."""
+    outcome = re.match(r"[a-z_]+( \d+)*", pause_reason)
+    return outcome[0] if outcome else ""
 
 
 @blueprint.record_once

@@ -1,4 +1,4 @@
-"""Who asks too often, or with too many others? Each of several processes allows as many again."""
+"""Rate limits and concurrency limits, for each process."""
 
 import time
 from collections import OrderedDict
@@ -13,10 +13,10 @@ MOST_KEPT = 20_000
 
 
 class Buckets:
-    """Token buckets by key: a minute's allowance at once, then evenly.
+    """Token buckets by key: a minute's allowance at once, then refilled evenly.
 
-    A bucket is one number, the nanosecond at which it is full again. Only the ``most_kept`` that
-    were used last are remembered, so that invented keys cost nothing more.
+    A bucket is one number, the nanosecond at which it is full again. Only the last used
+    ``most_kept`` are remembered, so that invented keys do not exhaust memory.
     """
 
     def __init__(
@@ -31,7 +31,7 @@ class Buckets:
         return len(self._full_at)
 
     def wait_seconds(self, key: str, per_minute: int) -> float:
-        """Take one from a bucket: 0.0, or the seconds until there is one to take."""
+        """Take one token: 0.0, or the seconds until there is one."""
         with self._lock:
             now = self._clock()
             full_at = max(now, self._full_at.get(key, now)) + _MINUTE // per_minute
@@ -47,16 +47,16 @@ class Buckets:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Two sets of buckets: nobody who invents addresses pushes a customer out."""
+    """Separate buckets for customers and addresses: invented addresses cannot evict customers."""
 
     addresses: Buckets = field(default_factory=Buckets)
     customers: Buckets = field(default_factory=Buckets)
 
 
 def neighbourhood(address: str) -> str:
-    """What one caller can call from: an IPv4 address, or an IPv6 /64, of which he has all.
+    """Return the range that one caller controls: an IPv4 address, or an IPv6 /64.
 
-    Some proxies write a port behind the address.
+    Some proxies append a port to the address.
     """
     bare = address.strip().removeprefix("[").split("]")[0]
     host, colon, _port = bare.partition(":")
@@ -73,18 +73,18 @@ def neighbourhood(address: str) -> str:
 
 
 class Full(Exception):  # noqa: N818 -- reads as the claim it makes
-    """As many are there as there may be."""
+    """All slots are taken."""
 
 
 class Places:
-    """So many at once; whoever comes later waits a little."""
+    """A bounded number of slots; later callers wait a little."""
 
     def __init__(self) -> None:
         self._taken = 0
         self._change = Condition()
 
     def take(self, most: int, wait_seconds: float) -> None:
-        """Raises `Full`. ``most`` may be another each time: the configuration may be a new one."""
+        """Take a slot, or raise `Full`. ``most`` may change with a new configuration."""
         with self._change:
             if not self._change.wait_for(lambda: self._taken < most, wait_seconds):
                 raise Full

@@ -1,4 +1,4 @@
-"""What does the database add to a scrape of our metrics?"""
+"""Metrics that are read from the database at each scrape."""
 
 import time
 from collections.abc import Iterator
@@ -16,14 +16,14 @@ from app.steps.sources import judged_seen
 from app.storage.errors import StorageUnavailable
 from app.web.source_metrics import source_gauges
 
-# Counting every attempt reads a whole index; a scraper in a hurry is no reason to do it again.
+# Counting every attempt reads a whole index; frequent scrapes share a count.
 KEPT_SECONDS = 10.0
 
 
 class DatabaseCollector(Collector):
-    """Reads what lives in the database, at the time of the scrape.
+    """Reads values from the database at the time of the scrape.
 
-    Without the database it says so, and leaves the process's own counters to be scraped.
+    Without the database it reports that, and the process's own counters are still scraped.
     """
 
     def __init__(self, service: Service) -> None:
@@ -55,7 +55,7 @@ class DatabaseCollector(Collector):
         yield from self._windows(connection, now)
         expected = self._service.configuration.expected
         found = judged_seen(connection, expected, now)
-        seen = {name: found[name].within(one.topics) for name, one in expected.items()}
+        seen = {name: found[name].within(source.topics) for name, source in expected.items()}
         yield from source_gauges(expected, seen, now)
 
     def _attempts(self, connection: Connection) -> GaugeMetricFamily:
@@ -73,10 +73,12 @@ class DatabaseCollector(Collector):
 
     def _windows(self, connection: Connection, now: datetime) -> Iterator[GaugeMetricFamily]:
         used = GaugeMetricFamily(
-            "vouch_submissions_in_window", "Submissions that the window holds.", labels=["window"]
+            "vouch_submissions_in_window", "Submissions in the window.", labels=["window"]
         )
         limit = GaugeMetricFamily(
-            "vouch_submissions_window_limit", "Submissions it may hold.", labels=["window"]
+            "vouch_submissions_window_limit",
+            "Submissions that the window allows.",
+            labels=["window"],
         )
         for seconds, most in self._service.forwarding_policy().pace.windows:
             count = health.submissions_in_window(connection, seconds, now)
@@ -88,17 +90,17 @@ class DatabaseCollector(Collector):
 def _waits(connection: Connection, now: datetime) -> Iterator[GaugeMetricFamily]:
     yield _gauge(
         "vouch_oldest_due_seconds",
-        "How long the attempt has been due that waits longest; 0: none waits.",
+        "How long the oldest due attempt has been due; 0: none is due.",
         _age(health.oldest_due_at(connection), now),
     )
     yield _gauge(
         "vouch_oldest_unconfirmed_seconds",
-        "How long the attempt has been accepted that waits longest to be confirmed; 0: none waits.",
+        "How long the oldest accepted attempt has waited for its confirmation; 0: none waits.",
         _age(health.oldest_unconfirmed_at(connection), now),
     )
     yield _gauge(
         "vouch_oldest_unlinked_seconds",
-        "How long the attempt waits whose account has been unlinked longest; 0: none waits.",
+        "How long the oldest unlinked attempt has waited; 0: none waits.",
         _age(health.oldest_unlinked_at(connection), now),
     )
 
@@ -110,7 +112,7 @@ def _forwarding(found: health.Forwarding, now: datetime) -> Iterator[GaugeMetric
         found.paused_at is not None,
     )
     yield _gauge(
-        "vouch_forwarding_slowed", "Forwarding obeys a 429 of Gameball.", found.is_slowed(now)
+        "vouch_forwarding_slowed", "Forwarding waits after a 429 of Gameball.", found.is_slowed(now)
     )
     if found.worker_seen_at is not None:
         yield _gauge(
@@ -121,13 +123,13 @@ def _forwarding(found: health.Forwarding, now: datetime) -> Iterator[GaugeMetric
     if found.worker_alive_at is not None:
         yield _gauge(
             "vouch_worker_alive_timestamp_seconds",
-            "When a worker last said that it lives, in seconds since 1970.",
+            "When a worker last reported, in seconds since 1970.",
             found.worker_alive_at.timestamp(),
         )
 
 
-def _gauge(name: str, told: str, value: float) -> GaugeMetricFamily:
-    return GaugeMetricFamily(name, told, value=float(value))
+def _gauge(name: str, description: str, value: float) -> GaugeMetricFamily:
+    return GaugeMetricFamily(name, description, value=float(value))
 
 
 def _age(moment: datetime | None, now: datetime) -> float:

@@ -1,4 +1,4 @@
-"""Reads the body, query and path of a request into schemas; a mistake is a 4xx `Problem`."""
+"""Read the body, query and path of a request into schemas; a mistake is a 4xx `Problem`."""
 
 import json
 from collections import Counter
@@ -20,28 +20,28 @@ S = TypeVar("S", bound=Schema)
 
 
 def body_as(shape: type[S], most: int = MAX_BODY_BYTES) -> S:
-    """The request's JSON body. Raises a 4xx `Problem` that names every member that is wrong."""
+    """Parse the request's JSON body. Raises a 4xx `Problem` that names every wrong member."""
     if request.mimetype != "application/json":
         raise Problem("media-type", "Send Content-Type: application/json.")
     body = whole_body(request, most)
     try:
-        # Strict: of "7", 7.0 and true, none is the number that is meant.
-        said = shape.model_validate_json(body, strict=True, by_alias=True, by_name=False)
+        # Strict: "7", 7.0 and true are not the number 7.
+        parsed = shape.model_validate_json(body, strict=True, by_alias=True, by_name=False)
     except ValidationError as error:
         raise refusal(error) from None
     _refuse_twice(_names_twice(body))
-    return said
+    return parsed
 
 
 def id_in_path(value: str) -> str:
-    """An id as the path names it. Raises a `Problem` where two ids would become one."""
+    """Return an id from the path. Raises a `Problem` where two ids would become one."""
     # Werkzeug writes U+FFFD for bytes that are not UTF-8.
     if "\ufffd" in value:
         raise Problem("malformed", "The path is not UTF-8.")
-    # Only here can a slash of the id be told from one that somebody wrote too many.
+    # Only the raw path distinguishes a slash of the id from a superfluous slash.
     raw = request.environ.get("RAW_URI", "").partition("?")[0].rpartition("/")[2]
     if unquote(raw) != value:
-        raise Problem("unknown", "There is nothing here. A slash in an id is written %2F.")
+        raise Problem("unknown", "There is nothing here. Write a slash in an id as %2F.")
     return value
 
 
@@ -80,7 +80,7 @@ def _is_list(annotation: Any) -> bool:
 
 
 def _names_twice(body: bytes) -> list[str]:
-    """Members that an object of the body has twice; pydantic would silently take the last."""
+    """Return the members that an object of the body has twice; pydantic would keep the last."""
     twice: list[str] = []
 
     def note(members: list[tuple[str, Any]]) -> None:
@@ -93,12 +93,12 @@ def _names_twice(body: bytes) -> list[str]:
 
 def _refuse_twice(names: list[str]) -> None:
     if names:
-        told = ", ".join(sorted(name for name in names if is_written(name)))
-        raise Problem("malformed", f"Given more than once: {told[:200]}.")
+        listed = ", ".join(sorted(name for name in names if is_written(name)))
+        raise Problem("malformed", f"Given more than once: {listed[:200]}.")
 
 
 def refusal(error: ValidationError, status: int | None = None) -> Problem:
-    """What was wrong, member by member; never the values, which may be secrets."""
+    """Return a problem that names each wrong member, but never its value, which may be a secret."""
     details = error.errors(include_input=False, include_url=False, include_context=False)
     if any(detail["type"] == "json_invalid" for detail in details):
         return Problem("malformed", "The body is not JSON.")

@@ -1,4 +1,4 @@
-"""What are all the ways in which we say no, and how does it read? RFC 9457 throughout."""
+"""All error responses, as problems of RFC 9457."""
 
 import json
 from collections.abc import Mapping
@@ -27,7 +27,7 @@ RETRY_SECONDS = 5
 
 @dataclass(frozen=True, slots=True)
 class ProblemType:
-    """One way of saying no; ``advice`` tells a developer what to do about it."""
+    """One kind of error; ``advice`` tells a developer what to do about it."""
 
     status: int
     title: str
@@ -44,12 +44,12 @@ PROBLEM_TYPES: Mapping[str, ProblemType] = {
         401,
         "The request does not prove where it comes from",
         "Check the source's secret, that nothing on the way changes the body, and both clocks; "
-        "`vouch verify` tells what is wrong with one request. Some platforms expect 403 here.",
+        "`vouch verify` shows what is wrong with a request. Some platforms expect 403 here.",
     ),
     "unauthenticated": ProblemType(
         401,
         "A valid API key is needed",
-        "Send `Authorization: Bearer <key>` with a key that was made and not revoked.",
+        "Send `Authorization: Bearer <key>` with a key that exists and is not revoked.",
     ),
     "token-invalid": ProblemType(
         401, "The claim token is not valid", "Ask your backend for a new claim token."
@@ -64,7 +64,9 @@ PROBLEM_TYPES: Mapping[str, ProblemType] = {
     ),
     "unknown": ProblemType(404, "There is nothing here", "Check the path, and the id in it."),
     "method": ProblemType(
-        405, "This method is not served here", "The header `Allow` names those that are."
+        405,
+        "This method is not served here",
+        "The header `Allow` names the methods that are.",
     ),
     "taken": ProblemType(
         409,
@@ -74,7 +76,7 @@ PROBLEM_TYPES: Mapping[str, ProblemType] = {
     "state": ProblemType(
         409,
         "The attempt's state does not allow it",
-        "Read the attempt: it may have moved on since you looked.",
+        "Read the attempt: it may have changed since you read it.",
     ),
     "too-large": ProblemType(413, "The body is too large", "Send less at once."),
     "media-type": ProblemType(
@@ -96,7 +98,7 @@ PROBLEM_TYPES: Mapping[str, ProblemType] = {
     "fault": ProblemType(
         500,
         "The fault is ours",
-        "Send it again later; it is safe. Our log has the rest of the story.",
+        "Send it again later; it is safe. Our log has the details.",
     ),
     "storage": ProblemType(
         503,
@@ -105,7 +107,7 @@ PROBLEM_TYPES: Mapping[str, ProblemType] = {
     ),
     "busy": ProblemType(
         503,
-        "Too much is asked at once; nothing was done; try again",
+        "Too many requests run at once; nothing was done; try again",
         "Wait as many seconds as `Retry-After` says, then send it again; it is safe. Few requests "
         "are served at once beside callbacks, and fewer read the history: `[history]` of the "
         "configuration says how many.",
@@ -113,12 +115,12 @@ PROBLEM_TYPES: Mapping[str, ProblemType] = {
     "too-slow": ProblemType(
         503,
         "The query took too long, and was ended",
-        "Narrow the filter: name a customer, an account or a shorter span of time. "
-        "`query_deadline` in `[history]` of the configuration says how long one may take.",
+        "Narrow the filter: name a customer, an account or a shorter time span. "
+        "`query_deadline` in `[history]` of the configuration is the time limit.",
     ),
     "keys": ProblemType(
         503,
-        "The platform's published key cannot be had now; nothing was kept; try again",
+        "The platform's published key is not available; nothing was kept; try again",
         "Wait as many seconds as `Retry-After` says, then send it again; it is safe. The key can "
         "also be pinned in the source's `secrets`.",
     ),
@@ -136,7 +138,7 @@ _BY_STATUS = {404: "unknown", 405: "method", 413: "too-large", 415: "media-type"
 
 
 class Problem(Exception):  # noqa: N818 -- the word of RFC 9457
-    """An answer that says no. ``detail`` is for the caller; what is only ours goes to the log."""
+    """An error response. ``detail`` is for the caller; more goes only to the log."""
 
     def __init__(
         self,
@@ -171,13 +173,13 @@ class Problem(Exception):  # noqa: N818 -- the word of RFC 9457
 
 
 def install(app: Flask) -> None:
-    """Answer every error of the service as a problem, an unforeseen one included."""
+    """Answer every error of the service, foreseen or not, as a problem."""
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(Exception, lambda e: problem_of(e, request.path).response())
 
 
 def problem_of(error: Exception, path: str) -> Problem:
-    """What whoever called ``path`` is told of what went wrong there; our log gets the rest."""
+    """Return the problem response for an error at ``path``; details go to the log only."""
     match error:
         case Problem():
             return error
@@ -191,17 +193,17 @@ def problem_of(error: Exception, path: str) -> Problem:
         case ParseException():
             return unreadable(error)
     log.error("request.failed", path=path, error=type(error).__name__, exc_info=error)
-    return Problem("fault", "It was noted. Send it again later.")
+    return Problem("fault", "It was logged. Send it again later.")
 
 
 def unreadable(error: ParseException) -> Problem:
-    """What gunicorn cannot read as HTTP: a head, or the chunks of a body, which we ask for later.
+    """Return the problem for a request that gunicorn cannot read as HTTP: its head or chunks.
 
-    Its own text quotes the request, in which there may be a secret: only the kind is logged.
+    gunicorn's text quotes the request, which may contain a secret: only the kind is logged.
     """
     log.warning("request.unreadable", kind=type(error).__name__)
     status = _STATUS_OF_UNREADABLE.get(type(error), 400)
-    return Problem("malformed", "This is not HTTP as we read it.", status=status)
+    return Problem("malformed", "This is not valid HTTP.", status=status)
 
 
 def _unavailable(kind: str, error: Exception, path: str) -> Problem:

@@ -1,4 +1,4 @@
-"""Whoever reads the history takes a turn: few at once, so that callbacks do not wait for them."""
+"""Slots for reads of the history: only a few run at once, so that callbacks do not wait."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -18,15 +18,15 @@ from app.web.problems import RETRY_SECONDS, Problem
 View = TypeVar("View", bound=Callable[..., Any])
 
 EXTENSION = "vouch-turns"
-# How long a thread that reads may keep the interpreter while a callback's waits for it.
+# How long a reading thread may keep the interpreter while a callback's thread waits for it.
 SHORT_SWITCH_SECONDS = 0.001
 
 
 class ShortSwitches:
-    """Let threads hand over the interpreter often, while anybody is inside.
+    """Shortens the interpreter's switch interval while a read runs.
 
-    Callbacks alone are served best if they hand over by waiting only; beside a thread that makes
-    JSON of hundreds of rows they would wait for all of it.
+    Callbacks alone run best when threads switch only to wait; beside a thread that serialises
+    hundreds of rows they would wait for all of it.
     """
 
     def __init__(self) -> None:
@@ -38,7 +38,7 @@ class ShortSwitches:
         with self._lock:
             self._inside += 1
             if self._inside == 1:
-                # Python returns a microsecond less than it was set to, each time.
+                # Python returns a microsecond less than was set, each time.
                 self._usual = round(sys.getswitchinterval(), 4)
                 sys.setswitchinterval(min(self._usual, SHORT_SWITCH_SECONDS))
 
@@ -51,7 +51,7 @@ class ShortSwitches:
 
 @dataclass(frozen=True, slots=True)
 class ReadingSlots:
-    """Who reads now, in this process."""
+    """The reads that run in this process."""
 
     queries: Places = field(default_factory=Places)
     exports: Places = field(default_factory=Places)
@@ -59,17 +59,17 @@ class ReadingSlots:
 
     @contextmanager
     def query(self, settings: HistorySection, wait_seconds: float) -> Iterator[None]:
-        """One of the few queries at once. Raises the `Problem` busy."""
+        """Take one of the slots for queries. Raises the `Problem` busy."""
         with _place(self.queries, settings.queries, wait_seconds), self.short_switches:
             yield
 
     def export(self, settings: HistorySection) -> AbstractContextManager[None]:
-        """One of the few exports on their way. Raises the `Problem` busy."""
+        """Take one of the slots for exports. Raises the `Problem` busy."""
         return _place(self.exports, settings.exports, 0)
 
 
 def takes_slot(view: View) -> View:
-    """Let a view run only while it has a turn, and say in its description that it may have none."""
+    """Run a view only with a slot, and add the problem busy to its description."""
 
     @wraps(view)
     def in_turn(*args: Any, **kwargs: Any) -> Any:
@@ -80,14 +80,14 @@ def takes_slot(view: View) -> View:
 
 
 def reads_history(view: View) -> View:
-    """Say in a view's description that it may be told to come again, or to ask for less."""
-    # Read by the OpenAPI document.
+    """Add the problems busy and too slow to a view's description."""
+    # The OpenAPI document reads it.
     view.reads_history = True  # type: ignore[attr-defined]
     return view
 
 
 def slot() -> AbstractContextManager[None]:
-    """A turn for this request. Raises the `Problem` busy."""
+    """Take a slot for this request. Raises the `Problem` busy."""
     settings = service().configuration.history
     return reading_slots().query(settings, settings.query_wait)
 

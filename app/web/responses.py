@@ -7,6 +7,6 @@ from app.schemas.serialise import as_json
 
 
 def reply(schema: Schema, status: int = 200) -> Response:
-    """JSON that no cache may keep: it names people, and is soon out of date."""
+    """Return JSON that no cache may keep: it names people, and is soon outdated."""
     headers = {"Cache-Control": "no-store"}
     return Response(as_json(schema), status, headers, content_type="application/json")

@@ -1,4 +1,4 @@
-"""How are the sources, for a scrape of our metrics?"""
+"""Metrics of the sources."""
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
@@ -7,13 +7,16 @@ from prometheus_client.core import GaugeMetricFamily
 
 from app.domain.sources import Expected, IssueKind, Seen, issues
 
-# Each moment is told in seconds since 1970, and not at all where there was none.
+# Each time is in seconds since 1970, and absent where there was none.
 MOMENTS = {
-    "event_at": ("vouch_source_last_event", "When a source last told us something new"),
-    "heard_at": ("vouch_source_last_callback", "When a callback of a source was last believed"),
+    "event_at": ("vouch_source_last_event", "When a source last sent a new event"),
+    "heard_at": ("vouch_source_last_callback", "When a callback of a source was last accepted"),
     "handshake_at": ("vouch_source_last_handshake", "When a source last proved the endpoint"),
     "refused_at": ("vouch_source_last_refusal", "When a callback to a source was last refused"),
-    "notice_at": ("vouch_source_last_notice", "When a platform last spoke of the subscription"),
+    "notice_at": (
+        "vouch_source_last_notice",
+        "When a platform last sent a notice about the subscription",
+    ),
     "lapses_at": ("vouch_source_lapses", "When the first subscription of a source ends"),
 }
 
@@ -21,10 +24,12 @@ MOMENTS = {
 def source_gauges(
     expected: Mapping[str, Expected], seen: Mapping[str, Seen], now: datetime
 ) -> Iterator[GaugeMetricFamily]:
-    for moment, (name, told) in MOMENTS.items():
-        yield _moments(f"{name}_timestamp_seconds", f"{told}, in seconds since 1970.", moment, seen)
+    for moment, (name, description) in MOMENTS.items():
+        yield _moments(
+            f"{name}_timestamp_seconds", f"{description}, in seconds since 1970.", moment, seen
+        )
     row = GaugeMetricFamily(
-        "vouch_source_refusals_in_a_row", "Since the last believed callback.", labels=["source"]
+        "vouch_source_refusals_in_a_row", "Since the last accepted callback.", labels=["source"]
     )
     current = GaugeMetricFamily(
         "vouch_source_issue",
@@ -46,8 +51,10 @@ def source_gauges(
     yield from (row, current, former)
 
 
-def _moments(name: str, told: str, moment: str, seen: Mapping[str, Seen]) -> GaugeMetricFamily:
-    family = GaugeMetricFamily(name, told, labels=["source"])
+def _moments(
+    name: str, description: str, moment: str, seen: Mapping[str, Seen]
+) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(name, description, labels=["source"])
     for source, of in seen.items():
         at: datetime | None = getattr(of, moment)
         if at is not None:

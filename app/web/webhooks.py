@@ -1,4 +1,4 @@
-"""What did a platform tell us? Handshakes and events, each answered as the platform expects."""
+"""Receives platforms' handshakes and events, and answers as each platform expects."""
 
 import time
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ log = structlog.get_logger(__name__)
 _MOST_LOGGED = 5
 blueprint = Blueprint("webhooks", __name__)
 
-NOBODY_WAITS = "nothing of this customer waits for such a reward"
+NOBODY_WAITS = "no attempt of this customer waits for such a reward"
 
 
 @blueprint.route("/webhooks/<source>", methods=["GET", "POST"])
@@ -52,7 +52,7 @@ NOBODY_WAITS = "nothing of this customer waits for such a reward"
     tag="webhooks",
 )
 def webhook(source: str) -> Response:
-    """Believe or refuse a callback. A 2xx means that every event in it is on disk."""
+    """Accept or refuse a callback. A 2xx means that every event in it is on disk."""
     adapter = service().configuration.sources.get(source)
     if adapter is None:
         raise Problem("unknown", "No source has this name.")
@@ -64,7 +64,7 @@ def webhook(source: str) -> Response:
 
 
 def callback_of(request: Request, service: Service, adapter: Adapter) -> Callback:
-    """What came to Flask; it arrived with its last byte. Raises the `Problem` too-large."""
+    """Read the callback from Flask's request. Raises the `Problem` too-large."""
     most = adapter.most_bytes(service.configuration.web.max_callback_bytes)
     try:
         body = whole_body(request, most)
@@ -76,7 +76,7 @@ def callback_of(request: Request, service: Service, adapter: Adapter) -> Callbac
 
 
 def answer(service: Service, adapter: Adapter, callback: Callback) -> Reply:
-    """Answer a source's callback. Raises `Problem` and whatever `problems` answers for."""
+    """Answer a source's callback. Raises `Problem`, and errors that `problems` answers."""
     began = time.perf_counter()
     try:
         return _answer(service, adapter, callback)
@@ -112,17 +112,17 @@ def _answer(service: Service, adapter: Adapter, callback: Callback) -> Reply:
 def _received(
     service: Service, adapter: Adapter, reading: Reading, at: datetime
 ) -> Sequence[Receipt]:
-    """Receipts for the events that may earn something; excluded ones are kept beside them."""
-    # Undone ones would be taken for undoings later on.
+    """Return receipts for the events that may earn something; store excluded ones beside them."""
+    # An excluded undoing would otherwise count as an undoing later.
     excluded = [event for event in reading.excluded if not event.undone]
     joinings = [
         Joining(
             source=adapter.source.name,
             platform=adapter.source.accounts or adapter.name,
-            said=said,
+            said=joining,
             at=at,
         )
-        for said in reading.same_accounts
+        for joining in reading.same_accounts
     ]
     if not reading.events and not excluded and not joinings:
         return ()
@@ -131,7 +131,7 @@ def _received(
 
 
 def _heard(service: Service, adapter: Adapter, reading: Reading) -> Reading:
-    """Let what Gameball tells of be looked at now. What nobody waits for is ignored."""
+    """Request lookups for nudges. A nudge for which nothing waits is ignored."""
     heard = service.hear(reading.nudges, adapter.deadline_seconds)
     if any(heard):
         EVENTS.labels(adapter.source.name, "nudge").inc(sum(heard))
@@ -159,23 +159,23 @@ def _noticed(watch: SightingsBuffer, source: str, at: datetime, notice: str) -> 
 def _refused(
     watch: SightingsBuffer, adapter: Adapter, callback: Callback, kind: str, reason: str
 ) -> Reply:
-    """Say no: the whole reason to our log and the source's health, little to a stranger.
+    """Refuse a callback: the reason goes to the log and the source's health, little to the sender.
 
-    Raises `Problem`, except where a platform is told yes.
+    Raises `Problem`, except where a platform needs a success.
     """
     status = {"forged": adapter.forged_status, "malformed": adapter.malformed_status}[kind]
     _note_refusal(watch, adapter, callback.received_at, kind, reason)
     if status < 300 and callback.method == "POST":
-        # Some platforms take anything else for a failure of ours, and stop calling.
+        # Some platforms take any other answer for our failure, and stop calling.
         return replace(adapter.accepted, status=status)
     if status < 300:
-        # No handshake that we refuse may look like one that we answered.
+        # A refused handshake must not look like an answered one.
         status = 404
     detail = {
         "forged": "The signature, token or time is missing or wrong.",
-        "malformed": "The body is not of a shape that this source reads."
+        "malformed": "This source cannot read the shape of the body."
         if callback.method == "POST"
-        else "This is no handshake that this source answers.",
+        else "This source does not answer such a handshake.",
     }[kind]
     raise Problem(kind, detail, status=status)
 
@@ -249,7 +249,7 @@ def _note(
 
 
 def header_list(reply: Reply) -> list[tuple[str, str]]:
-    # nosniff: a handshake echoes what a stranger sent, and no browser may take it for a page.
+    # nosniff: a handshake echoes a stranger's text, and no browser may render it as a page.
     headers = [("X-Content-Type-Options", "nosniff")]
     if reply.body:
         headers.append(("Content-Type", reply.content_type))

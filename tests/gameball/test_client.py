@@ -378,7 +378,7 @@ def test_silence_is_given_up_in_time(client_of: ClientOf) -> None:
 
     assert (answer.outcome, answer.message) == (
         Outcome.UNKNOWN,
-        "no whole answer: ReadTimeoutError",
+        "no complete answer: ReadTimeoutError",
     )
 
 

@@ -47,8 +47,8 @@ class Asking:
     def __post_init__(self) -> None:
         self.keys = PublishedKeys(at_once, self.seconds)
 
-    def __call__(self, *, anew: bool = False) -> bytes:
-        return self.keys(self.publisher.url, anew=anew)
+    def __call__(self, *, refresh: bool = False) -> bytes:
+        return self.keys(self.publisher.url, refresh=refresh)
 
 
 @pytest.fixture
@@ -84,10 +84,10 @@ def test_what_did_not_do_is_fetched_anew_but_not_at_every_forgery(ask: Asking) -
     ask()
     ask.publisher.answer = b"key 2"
 
-    assert ask(anew=True) == b"key 1"
+    assert ask(refresh=True) == b"key 1"
     ask.seconds.now += 61
-    assert ask(anew=True) == b"key 2"
-    assert [ask(anew=True), ask()] == [b"key 2"] * 2
+    assert ask(refresh=True) == b"key 2"
+    assert [ask(refresh=True), ask()] == [b"key 2"] * 2
     assert ask.publisher.asked == 2
 
 
@@ -171,12 +171,12 @@ def test_while_it_is_asked_anew_only_who_needs_the_newer_has_to_come_again(ask: 
     ask.seconds.now += 61
     ask.publisher.answer = b"key 2"
 
-    with pytest.raises(KeysUnavailable, match="is being asked anew"):
-        keys(ask.publisher.url, anew=True)
+    with pytest.raises(KeysUnavailable, match="is being fetched again"):
+        keys(ask.publisher.url, refresh=True)
     assert keys(ask.publisher.url) == b"key 1"
     begun.pop()()
 
-    assert keys(ask.publisher.url) == keys(ask.publisher.url, anew=True) == b"key 2"
+    assert keys(ask.publisher.url) == keys(ask.publisher.url, refresh=True) == b"key 2"
     assert not begun
 
 

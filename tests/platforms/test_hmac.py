@@ -148,9 +148,9 @@ def test_the_algorithm_is_the_configured_one(algorithm: str) -> None:
         ({"timestamp": "header:X-Time"}, "no {timestamp}"),
         ({"timestamp": "X-Time"}, "timestamp is no"),
         ({"timestamp": "header:"}, "timestamp is no"),
-        ({"signed": "{timestamp}{body}"}, "{timestamp} is none of"),
-        ({"signed": "{payload}{body}"}, "{payload} is none of"),
-        ({"event_id": "header:X-Id"}, "nothing is signed"),
+        ({"signed": "{timestamp}{body}"}, "{timestamp} is not one of"),
+        ({"signed": "{payload}{body}"}, "{payload} is not one of"),
+        ({"event_id": "header:X-Id"}, "is not signed"),
         (
             {"event_id": "header:X-Id", "signed": "{header:X-Type}{header:X-Id}{body}"},
             "put text between",

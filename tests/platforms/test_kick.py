@@ -149,8 +149,8 @@ def test_without_a_pinned_key_the_published_one_is_believed() -> None:
     adapter, asked = adapter_of("kick", secrets=[]), []
     answers = [published(old), published(new)]
 
-    def fetch(url: str, *, anew: bool = False) -> bytes:
-        asked.append((url, anew))
+    def fetch(url: str, *, refresh: bool = False) -> bytes:
+        asked.append((url, refresh))
         return answers[len(asked) - 1]
 
     adapter.fetch = fetch
@@ -164,7 +164,7 @@ def test_a_pinned_key_is_the_only_one_believed() -> None:
     new, old = example_source("kick")["secrets"]
     signed = adapter_of("kick", secrets=[new]).sign(Example(b"{}", HEADERS), NOW)
     adapter = adapter_of("kick", secrets=[old])
-    adapter.fetch = lambda url, *, anew=False: published(new)
+    adapter.fetch = lambda url, *, refresh=False: published(new)
 
     with pytest.raises(Forged):
         adapter.verify(arrived(signed))
@@ -176,7 +176,7 @@ def test_a_pinned_key_is_the_only_one_believed() -> None:
 def test_an_answer_without_a_key_makes_the_callback_come_again(answer: bytes) -> None:
     signed = adapter_of("kick").sign(Example(b"{}", HEADERS), NOW)
     adapter = adapter_of("kick", secrets=[])
-    adapter.fetch = lambda url, *, anew=False: answer
+    adapter.fetch = lambda url, *, refresh=False: answer
 
     with pytest.raises(KeysUnavailable, match="answers no keys"):
         adapter.verify(arrived(signed))
@@ -186,7 +186,9 @@ def test_a_page_instead_of_the_key_is_asked_for_anew_and_not_remembered() -> Non
     new, _ = example_source("kick")["secrets"]
     signed = adapter_of("kick").sign(Example(b"{}", HEADERS), NOW)
     adapter = adapter_of("kick", secrets=[])
-    adapter.fetch = lambda url, *, anew=False: published(new) if anew else b"<html>Sorry</html>"
+    adapter.fetch = lambda url, *, refresh=False: (
+        published(new) if refresh else b"<html>Sorry</html>"
+    )
 
     adapter.verify(arrived(signed))
 

@@ -111,9 +111,9 @@ class Published(Adapter):
         self.asked: list[bool] = []
         self.fetch = self._fetch
 
-    def _fetch(self, url: str, *, anew: bool = False) -> bytes:
+    def _fetch(self, url: str, *, refresh: bool = False) -> bytes:
         assert url == self.keys_url
-        self.asked.append(anew)
+        self.asked.append(refresh)
         return json.dumps({"the": {"key": self.published.pop(0).decode()}}).encode()
 
     def read(self, callback: Callback) -> Reading:

@@ -103,12 +103,12 @@ def test_base64_in_capitals_is_another_signature() -> None:
         ("sha1=" + "0" * 40, "does not begin with sha256="),
         ("0" * 64, "does not begin with sha256="),
         ("SHA256=" + "0" * 64, "does not begin with sha256="),
-        ("sha256=" + "0" * 40, "has 20 bytes, and sha256 makes 32"),
-        ("sha256=", "is not written in hex"),
-        ("sha256=" + "z" * 64, "is not written in hex"),
-        ("sha256=" + "0" * 63, "is not written in hex"),
-        ("sha256=" + "0 " * 64, "is not written in hex"),
-        ("sha256=" + "\u0660" * 64, "is not written in hex"),
+        ("sha256=" + "0" * 40, "has 20 bytes, but sha256 makes 32"),
+        ("sha256=", "is not hex"),
+        ("sha256=" + "z" * 64, "is not hex"),
+        ("sha256=" + "0" * 63, "is not hex"),
+        ("sha256=" + "0 " * 64, "is not hex"),
+        ("sha256=" + "\u0660" * 64, "is not hex"),
     ],
 )
 def test_what_no_secret_could_make_is_named(claimed: str, fault: str) -> None:

@@ -200,7 +200,7 @@ def test_a_call_over_the_limit_uses_up_no_fault(caller: Caller, books: Books) ->
     ],
 )
 def test_a_fault_that_makes_no_sense_is_refused(wrong: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match=r"unknown|status|strikes"):
+    with pytest.raises(ValueError, match=r"unknown|status|applies"):
         Fault(**wrong)  # type: ignore[arg-type]
 
 

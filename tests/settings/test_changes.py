@@ -44,7 +44,7 @@ def test_another_order_of_rules_is_told_for_the_first_wins(write_config: WriteCo
     other = RULE.replace("follow", "cheer")
 
     assert told(write_config, SOURCE + RULE + other, SOURCE + other + RULE) == [
-        "rules: another order"
+        "rules: order changed"
     ]
 
 

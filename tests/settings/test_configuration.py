@@ -195,13 +195,13 @@ def test_a_secret_is_only_ever_referred_to(
         pytest.param(
             'webb = 1\n[web]\nmax_callback_bytes = "x"\n',
             "webb (line 1)",
-            "is no setting here; is web meant?",
+            "is not a setting here; did you mean web?",
             id="unknown top-level key",
         ),
         pytest.param(
             "[web]\ntrusted_proxy = 1\n",
             "web.trusted_proxy (line 2)",
-            "is no setting here; is trusted_proxies meant?",
+            "is not a setting here; did you mean trusted_proxies?",
             id="unknown key",
         ),
         pytest.param(
@@ -273,7 +273,7 @@ def test_a_secret_is_only_ever_referred_to(
         pytest.param(
             SOURCE + RULE.replace("challenge_id", "challengeId"),
             "rules[0].challengeId (line 6)",
-            "is no setting here; is challenge_id meant?",
+            "is not a setting here; did you mean challenge_id?",
             id="a name as the API writes it",
         ),
         pytest.param(
@@ -309,13 +309,13 @@ def test_a_secret_is_only_ever_referred_to(
         pytest.param(
             SOURCE + "verify_tokens = 1\n",
             "sources[0].verify_tokens (line 5)",
-            "is no setting here",
+            "is not a setting here",
             id="unknown key of a source",
         ),
         pytest.param(
             SOURCE + "\n" + SOURCE,
             "sources[1].name (line 7)",
-            "another source has this name",
+            "another source has the same name",
             id="the same name twice",
         ),
         pytest.param(
@@ -645,7 +645,7 @@ def test_no_rule_can_be_about_what_tells_of_rewards(write_config: WriteConfig, o
     with pytest.raises(ConfigurationError) as refused:
         load_configuration(write_config(GAMEBALL + rule), VARIABLES)
 
-    assert ["tells of rewards" in mistake.problem for mistake in refused.value.mistakes] == [True]
+    assert ["reports rewards" in mistake.problem for mistake in refused.value.mistakes] == [True]
 
 
 def test_rules_count_days_in_the_configured_zone(write_config: WriteConfig) -> None:

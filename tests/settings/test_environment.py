@@ -146,14 +146,14 @@ def test_an_address_of_no_use_is_found_before_the_first_call(name: str, value: s
     [
         ("sqlite://", "must name an SQLite file"),
         ("sqlite:///:memory:", "must name an SQLite file"),
-        ("sqlitex", "is no address"),
+        ("sqlitex", "is not an address"),
         ("sqlite3:///vouch.db", "must begin with sqlite:///"),
         ("sqlite+aiosqlite:///vouch.db", "must begin with sqlite:///"),
-        ("postgresqlfoo", "is no address"),
-        ("postgresql://vouch:hidden@db:port/vouch", "is no address"),
+        ("postgresqlfoo", "is not an address"),
+        ("postgresql://vouch:hidden@db:port/vouch", "is not an address"),
         ("postgresql+psycopg2://vouch:hidden@db/vouch", "must begin with sqlite:///"),
         # What stands behind the first one would be looked up as a host, and logged as one.
-        ("postgresql://vouch:hid@den@db/vouch", "has an @ too many"),
+        ("postgresql://vouch:hid@den@db/vouch", "has more than one @"),
     ],
 )
 def test_an_address_that_no_database_can_have_is_a_mistake(url: str, problem: str) -> None:

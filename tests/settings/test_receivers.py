@@ -95,7 +95,7 @@ def test_a_secret_in_the_file_itself_is_refused(write_config: WriteConfig) -> No
     "text", [SLACK + 'secret = "env:SECRET"\n', WEBHOOK.replace('secret = "env:SECRET"\n', "")]
 )
 def test_a_webhook_needs_a_secret_and_slack_has_none(write_config: WriteConfig, text: str) -> None:
-    assert "a webhook needs a secret, and Slack has none" in mistakes(write_config, text)
+    assert "a webhook needs a secret, and Slack must not have one" in mistakes(write_config, text)
 
 
 def test_two_receivers_have_two_names(write_config: WriteConfig) -> None:

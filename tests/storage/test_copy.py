@@ -154,7 +154,7 @@ def test_the_same_database_is_no_target(database_url: str) -> None:
 def test_a_source_that_is_not_there_is_not_made(tmp_path: Path, postgres_url: str) -> None:
     source = tmp_path / "typo.db"
 
-    with pytest.raises(CannotCopy, match="not there"):
+    with pytest.raises(CannotCopy, match="does not exist"):
         copy(f"sqlite:///{source}", postgres_url)
 
     assert not source.exists()
@@ -219,7 +219,7 @@ def test_on_request_one_moment_of_a_source_in_use_is_copied(
         changed = update(IdentityRow).values(customer_id=f"after {copied.table}")
         used.write(lambda c: c.execute(changed))
 
-    copy(source, target, while_in_use=True, told=write_meanwhile)
+    copy(source, target, while_in_use=True, on_table=write_meanwhile)
 
     assert contents(target) == filled
     assert contents(source) != filled
@@ -238,7 +238,7 @@ def test_nobody_writes_to_the_source_meanwhile(
             late.start()
             late.join(0.3)
 
-    copy(source, target, told=begin)
+    copy(source, target, on_table=begin)
     late.join()
 
     assert contents(target) == filled
@@ -291,7 +291,7 @@ def test_what_does_not_read_back_the_same_is_not_kept(move: tuple[str, str]) -> 
     fill(source)
     execute(target, *map(text, SPOIL[make_url(target).get_backend_name()]))
 
-    with pytest.raises(CannotCopy, match="identities: what the target holds is not"):
+    with pytest.raises(CannotCopy, match="identities: the target's rows differ"):
         copy(source, target)
 
     assert is_untouched(target)
@@ -302,7 +302,7 @@ def test_a_row_that_was_dropped_on_the_way_is_noticed(sqlite_url: str, postgres_
     drop = "CREATE TRIGGER drop_it AFTER INSERT ON transitions WHEN new.id = 3 BEGIN"
     execute(sqlite_url, text(f"{drop} DELETE FROM transitions WHERE id = 3; END"))
 
-    with pytest.raises(CannotCopy, match="transitions: what the target holds is not"):
+    with pytest.raises(CannotCopy, match="transitions: the target's rows differ"):
         copy(postgres_url, sqlite_url)
 
 

@@ -114,7 +114,7 @@ def test_a_missing_key_is_told_and_nothing_is_lost(old: World, database_url: str
     before = told(old)
     stranger = Database(database_url, secret_keys=[NEW])
 
-    with pytest.raises(CannotOpen, match="is not among ours"):
+    with pytest.raises(CannotOpen, match="is not configured"):
         reseal(stranger)
     stranger.close()
 

@@ -285,8 +285,8 @@ def test_keys_are_fetched_before_the_first_callback_needs_them(service: Service)
     platform = next(name for name in adapters() if adapter_in(service, name).keys_url)
     adapter, asked = adapter_in(service, platform), []
 
-    def fetch(url: str, *, anew: bool = False) -> bytes:
-        asked.append((url, anew))
+    def fetch(url: str, *, refresh: bool = False) -> bytes:
+        asked.append((url, refresh))
         raise KeysUnavailable("it is on its way")
 
     adapter.fetch = fetch

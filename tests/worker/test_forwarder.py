@@ -238,7 +238,7 @@ def test_a_process_that_was_frozen_does_not_send(desk: Desk) -> None:
 
     assert desk.submitted == 0
     [row] = desk.world.submissions(attempt_id)
-    assert (row.outcome, row.message) == ("not_sent", "not sent: it took too long to get there")
+    assert (row.outcome, row.message) == ("not_sent", "not sent: the connection took too long")
     assert desk.world.state(attempt_id) is State.DUE
 
 

@@ -110,7 +110,7 @@ def copy_all(source: str, target: str, while_in_use: bool, as_json: bool) -> Non
             click.echo(f"{copied.table}: {copied.rows} rows", err=True)
 
     try:
-        done = copy(from_url, to_url, while_in_use=while_in_use, told=told)
+        done = copy(from_url, to_url, while_in_use=while_in_use, on_table=told)
     except CannotCopy as error:
         raise click.ClickException(str(error)) from None
     rows = [asdict(one) for one in done]

@@ -1,1 +1,1 @@
-"""What adapters are made of: signatures, fields and the shape of an adapter."""
+"""Building blocks of adapters: signature schemes, field readers and the adapter base class."""

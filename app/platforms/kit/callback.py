@@ -1,4 +1,4 @@
-"""What did the platform send us, and what do we answer?"""
+"""Callbacks, what was read from them, and our replies, as values."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ from app.platforms.kit.requests import Request
 
 @dataclass(frozen=True, slots=True)
 class Callback:
-    """One HTTP request as it arrived. Header names are lower case; the body is untouched."""
+    """One HTTP request as it arrived. Header names are in lower case; the body is unchanged."""
 
     method: str
     headers: Mapping[str, str]
@@ -26,9 +26,9 @@ class Callback:
         return self.headers.get(name.lower())
 
     def parsed(self, parse: Callable[[bytes], dict[str, Any]]) -> dict[str, Any]:
-        """What ``parse`` makes of the body, the same each time: it is parsed once.
+        """Return the body parsed with ``parse``, which runs only once for a callback.
 
-        Nobody may change what is returned. Raises `Malformed`, each time.
+        The result must not be changed. Raises `Malformed`, each time.
         """
         if parse not in self._parsed:
             try:
@@ -51,11 +51,11 @@ class SubscriptionLease:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """The HTTP answer a platform expects. Never HTML: a handshake echoes what a stranger sent.
+    """The HTTP answer that a platform expects. Never HTML: a handshake echoes a stranger's text.
 
-    What an answered handshake says besides: ``grant``, for how long we are subscribed, or
-    ``notice``, a word about the subscription that is no proof of ownership. With ``is_proof`` false
-    it says nothing: anyone may have asked.
+    An answered handshake may carry ``grant``, how long we are subscribed, or ``notice``, a message
+    about the subscription that proves no ownership. With ``is_proof`` false it proves nothing:
+    anybody may have sent it.
     """
 
     status: int = 204
@@ -68,7 +68,7 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class SubscriptionRequest:
-    """A form that we send to a platform for a subscription; its answer is a handshake, later."""
+    """A form that requests a subscription; the platform answers with a handshake, later."""
 
     url: str
     form: Mapping[str, str]
@@ -85,7 +85,7 @@ class SubscriptionRequest:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A thing that the configuration may name by ``old_id`` has ``new_id`` from now on."""
+    """A thing that the configuration may name by ``old_id`` now has ``new_id``."""
 
     old_id: str
     new_id: str
@@ -93,13 +93,13 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a verified callback says: events, or nudges, and what was left out and why.
+    """The content of a verified callback: events or nudges, and the reasons for ignored items.
 
-    ``handshake`` marks a proof of ownership, ``notice`` a word from the platform about the
-    subscription itself, such as its revocation. ``change`` is a new id of something that the
-    configuration may name. ``same_accounts`` are ids that the platform says
-    are of one account, without an event that shows both. ``excluded`` are events that can earn
-    nothing; ``ignored`` has the reason of each as well.
+    ``handshake`` marks a proof of ownership, ``notice`` a message about the subscription itself,
+    such as its revocation. ``change`` is a new id of something that the configuration may name.
+    ``same_accounts`` are ids that the platform says belong to one account, without an event that
+    shows both. ``excluded`` are events that cannot earn anything; ``ignored`` has their reasons
+    too.
     """
 
     events: tuple[Event, ...] = ()
@@ -114,26 +114,26 @@ class Reading:
 
     @classmethod
     def of(cls, result: Event | str, reply: Reply | None = None) -> Self:
-        """The reading of a callback that carries one thing: its event, or why it is none."""
+        """Return the reading of a callback with one item: an event, or why it is ignored."""
         if isinstance(result, Event) and result.excluded is None:
             return cls(events=(result,), reply=reply)
         return cls.of_all([result], reply)
 
     @classmethod
     def of_all(cls, results: Sequence[Event | str], reply: Reply | None = None) -> Self:
-        """As `of`, of a callback that carries several things."""
-        events = [one for one in results if isinstance(one, Event)]
-        why = [one.excluded if isinstance(one, Event) else one for one in results]
+        """Like `of`, for a callback with several items."""
+        events = [result for result in results if isinstance(result, Event)]
+        why = [result.excluded if isinstance(result, Event) else result for result in results]
         return cls(
-            events=tuple(one for one in events if one.excluded is None),
-            excluded=tuple(one for one in events if one.excluded is not None),
+            events=tuple(event for event in events if event.excluded is None),
+            excluded=tuple(event for event in events if event.excluded is not None),
             ignored=tuple(reason for reason in why if reason is not None),
             reply=reply,
         )
 
 
-class Refusal(Exception):  # noqa: N818 -- the word of the field, not an error of ours
-    """A callback we say no to. The reason is for our log and `vouch verify`, not the caller."""
+class Refusal(Exception):  # noqa: N818 -- the usual word, not an error of ours
+    """A callback that is refused. The reason is for our log and `vouch verify`, not the caller."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -145,19 +145,19 @@ class Forged(Refusal):
 
 
 class Mismatch(Forged):
-    """The proof is of the right form, and fits no secret of ours and what it covers."""
+    """The proof is well-formed, but does not match the content under any of our secrets."""
 
 
 class Malformed(Refusal):
-    """Proven to come from the platform, yet not of a shape that we can read."""
+    """The callback comes from the platform, but we cannot read its shape."""
 
 
 class TooLarge(Refusal):
-    """More than is read of this platform's callbacks before they are believed."""
+    """The body is larger than we read from this platform before it is verified."""
 
 
-class KeysUnavailable(Exception):  # noqa: N818 -- no fault: a thing that is not there now
-    """The keys that a platform publishes cannot be had now; the callback is to come again."""
+class KeysUnavailable(Exception):  # noqa: N818 -- temporary, not an error
+    """The platform's published keys are not available now; the callback has to be sent again."""
 
 
 @dataclass(frozen=True, slots=True)

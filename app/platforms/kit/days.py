@@ -1,13 +1,13 @@
-"""Names the day of an action that carries no time or id of its own.
+"""Names the day of an action that carries no time or id of its own."""
 
-Such an action may be told twice, under two delivery ids. One account does it at most once a day;
-with the day before among the former keys, midnight between the two does not make it two.
-"""
+# A platform may deliver such an action twice, under two delivery ids. One account does it at most
+# once a day. The day before is among the former keys, so that a delivery after midnight is not a
+# second action.
 
 from datetime import datetime, timedelta
 
 
 def days(at: datetime) -> dict[str, str]:
-    """What a `Kind`'s paths ``day`` and ``day_before`` lead to, in UTC."""
+    """Return the values for an `EventMapping`'s paths ``day`` and ``day_before``, in UTC."""
     today = at.date()
     return {"day": today.isoformat(), "day_before": (today - timedelta(days=1)).isoformat()}

@@ -1,4 +1,4 @@
-"""How are bytes written as text, and compared?"""
+"""Encode, decode and compare bytes that are written as text."""
 
 import base64
 import hashlib
@@ -20,7 +20,7 @@ def as_bytes(value: str) -> bytes:
 
 
 def wire(value: str) -> bytes:
-    """A header's bytes as they were sent: WSGI hands them over as latin-1."""
+    """Return a header's bytes as they were sent: WSGI decodes them as latin-1."""
     return value.encode("latin-1", "backslashreplace")
 
 
@@ -47,12 +47,12 @@ def unhex(value: str) -> bytes | None:
 
 
 def event_key(*parts: object) -> str:
-    """A dedup key for an action whose platform sends no id of its own: all that identifies it."""
+    """Return a dedup key made of all that identifies an action without an id of its own."""
     key = ":".join("" if part is None else str(part) for part in parts)
     return key if len(key) <= MAX_TEXT else fingerprint(*parts)
 
 
 def fingerprint(*parts: object) -> str:
-    """A hash of what identifies an action."""
+    """Return a hash of the values that identify an action."""
     joined = "\x1f".join("" if part is None else str(part) for part in parts)
     return hashlib.sha256(as_bytes(joined)).hexdigest()[:40]

@@ -1,8 +1,7 @@
-"""How is a body opened that a platform encrypts, and closed as the platform would?
+"""Decrypt bodies that a platform encrypts, and encrypt examples the same way."""
 
-AES-256-CBC under a key whose first half is the vector as well; inside, 16 random bytes, the length
-in four, the text, and the name of whom it is for.
-"""
+# AES-256-CBC with the first half of the key as the initialisation vector. The plaintext is 16
+# random bytes, the length in four bytes, the text, and the name of the addressee.
 
 import secrets
 from collections.abc import Mapping, Sequence
@@ -22,7 +21,7 @@ _LONGEST = 10_000_000
 
 
 def opened_xml(keys: Sequence[bytes], body: Mapping[str, Any], addressee: bytes) -> bytes:
-    """The text in a parsed XML body's ``Encrypt``, by the key that fits. Raises `Malformed`."""
+    """Decrypt the ``Encrypt`` element of a parsed XML body. Raises `Malformed`."""
     written = text(dig(body, "xml.Encrypt"), "Encrypt", _LONGEST)
     sealed = unb64(written)
     if not sealed:
@@ -43,9 +42,9 @@ def closed_xml(key: bytes, plain: bytes, addressee: bytes) -> bytes:
 
 
 def opened(key: bytes, sealed: bytes) -> tuple[bytes, bytes]:
-    """The text, and whom it is for. Raises `Malformed`.
+    """Return the text and its addressee. Raises `Malformed`.
 
-    It proves nothing by itself: what is opened must be signed, or the padding is an oracle.
+    Decryption proves nothing: the ciphertext must be signed, or the padding is an oracle.
     """
     try:
         decryptor = _cipher(key).decryptor()
@@ -57,7 +56,7 @@ def opened(key: bytes, sealed: bytes) -> tuple[bytes, bytes]:
     start = _RANDOM + _LENGTH
     end = start + int.from_bytes(plain[_RANDOM:start], "big")
     if not start <= end <= len(plain):
-        raise Malformed("the encrypted body says a length that it does not have")
+        raise Malformed("the encrypted body states a wrong length")
     return plain[start:end], plain[end:]
 
 

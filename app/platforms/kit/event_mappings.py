@@ -1,4 +1,4 @@
-"""Where in a payload does what we want to know stand? A platform's events as a table."""
+"""Maps a platform's payload fields to our event fields, as a table."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,21 +20,21 @@ from app.platforms.kit.fields import (
     unix_time,
 )
 
-# How a partner that chooses its own words may write ours.
+# The form of our words, which a partner may choose for its own.
 ACTION = r"^[a-z][a-z0-9_-]{0,63}$"
 Words = dict[str, Annotated[str, StringConstraints(pattern=ACTION)]]
 
 
 @dataclass(frozen=True, slots=True)
 class At:
-    """The path to a time, and how it is written there."""
+    """The path to a time, and its format."""
 
     read: Callable[[object, str], datetime]
     path: str
 
 
 def _decimal_time(value: object, what: str) -> datetime:
-    """Seconds since 1970 with decimals, as text; the decimals often only number the moments."""
+    """Read seconds since 1970 with decimals, which often only number simultaneous events."""
     return unix_time(text(value, what).partition(".")[0], what)
 
 
@@ -46,17 +46,17 @@ unix_ms = partial(At, unix_ms_time)
 
 @dataclass(frozen=True, slots=True)
 class EventMapping:
-    """One kind of event: our word for it, and paths (as `dig` takes them) to the rest.
+    """One kind of event: our word for it, and the paths (see `dig`) to its fields.
 
-    ``identity`` names what tells this action from every other of its kind: the first must be
-    there, the others may be absent. An event that carries no time happened when it was received.
-    ``undoes``: the word of the kind that an undone one takes back, where both have one identity.
-    A ``target`` of None: the action has none. ``same_as``: the word of the kind whose key it has,
-    because it is the same action, told again when what was hidden is shown. ``thing``,
-    ``aliases`` and ``target_aliases`` are paths to what `Event` calls so; an alias that is absent
-    or equal to the id is left out. ``former_identities`` are what an earlier version made the key
-    of. ``shown_at``: the time at which the platform says that the same is so again, where it is
-    another than ``time``.
+    ``identity`` are the fields that distinguish the action from all others of its kind: the first
+    must be present, the others may be absent. Without ``time`` an event happened when it was
+    received. ``undoes``: the word of the kind that an undoing takes back, where both have the same
+    identity. ``target`` is None where the action has none. ``same_as``: the word of the kind whose
+    key it has, because it is the same action, sent again when something hidden is shown. ``thing``,
+    ``aliases`` and ``target_aliases`` are paths to the fields of `Event` of that name; an alias
+    that is absent or equal to the id is left out. ``former_identities`` are the identities of
+    earlier versions. ``shown_at``: the time at which the platform reported the same action again,
+    where it is not ``time``.
     """
 
     action: str
@@ -75,12 +75,12 @@ class EventMapping:
     shown_at: At | None = None
 
     def parse(self, word: str, root: object, own: object = None) -> dict[str, Any] | str:
-        """What an event of this kind says, without a time where it carries none.
+        """Return the fields of an event of this kind, without a time where it carries none.
 
-        ``word`` keeps the keys of different kinds apart; ``own`` is the id of the account that is
-        watched: what it does itself is no customer's action. Such an event, and one that names
-        nobody, is ``excluded``; or, where too little else is there, only the reason is returned.
-        Raises `Malformed`.
+        ``word`` keeps the keys of different kinds apart; ``own`` is the id of the watched account:
+        its own actions are not a customer's. Such an event, and one without an actor, is
+        ``excluded``; where too much else is missing, only the reason is returned. Raises
+        `Malformed`.
         """
         actor = optional_text(dig(root, self.actor), self.actor)
         is_own = own is not None and actor == text(own, "the account's id")
@@ -96,7 +96,7 @@ class EventMapping:
             return excluded
 
     def _may_be_anybodys(self, root: object) -> bool:
-        """Whether it takes back one action that it names, which a moderator may do as well."""
+        """Whether it takes back a named action, which a moderator may do as well."""
         has_thing = self.thing is not None and dig(root, self.thing) is not None
         return self.undone and (self.undoes is not None or has_thing)
 
@@ -122,26 +122,26 @@ class EventMapping:
     def _target(self, root: object) -> str | None:
         if self.target is None:
             return None
-        # A removal that names one action by its key needs no more.
+        # A removal that names one action by its key needs no target.
         read = optional_text if self.undoes else text
         return read(dig(root, self.target), self.target)
 
     def _former_keys(self, word: str, root: object) -> tuple[str, ...]:
-        """The keys of earlier versions, where the payload has all that they were made of.
+        """Return the keys of earlier versions, where the payload has all of their fields.
 
-        Of a removal also those of the action that it takes back.
+        A removal also gets those of the action that it takes back.
         """
         words = (word, self.undoes) if self.undoes else (word,)
         return tuple(
-            event_key(one, *_identity(root, paths))
+            event_key(name, *_identity(root, paths))
             for paths in self.former_identities
             if dig(root, paths[0]) is not None
-            for one in words
+            for name in words
         )
 
 
 def _read_time(root: object, name: str, where: At | None) -> dict[str, datetime]:
-    """The time by that name, where the payload has it."""
+    """Read the time of that name, where the payload has it."""
     found = dig(root, where.path) if where else None
     if where is None or found is None:
         return {}
@@ -149,15 +149,15 @@ def _read_time(root: object, name: str, where: At | None) -> dict[str, datetime]
 
 
 def _identity(root: object, paths: tuple[str, ...]) -> tuple[str | None, ...]:
-    """Raises `Malformed` where the first is missing."""
+    """Read the identity. Raises `Malformed` when the first field is missing."""
     first, *others = paths
     rest = (optional_text(dig(root, path), path) for path in others)
     return (text(dig(root, first), first), *rest)
 
 
 def _others(root: object, paths: tuple[str, ...], known: str | None) -> tuple[str, ...]:
-    """The texts at these paths that are there and are another than ``known``; each once."""
+    """Return the distinct texts at these paths other than ``known``."""
     if not paths:
         return ()
     found = (optional_text(dig(root, path), path) for path in paths)
-    return tuple(dict.fromkeys(one for one in found if one not in (None, known)))
+    return tuple(dict.fromkeys(name for name in found if name not in (None, known)))

@@ -1,4 +1,4 @@
-"""What does a callback of this platform look like? For `vouch send`, the demo and the tests."""
+"""Example callbacks of each platform, for `vouch send`, the demo and the tests."""
 
 import json
 import tomllib
@@ -19,12 +19,12 @@ class Template:
 
     Another form of the same action is ``<action>.<form>.json``.
 
-    ``body`` is JSON (or text), with placeholders in its strings: ``{actor}``, ``{target}``,
-    ``{id}``, ``{iso}``, ``{unix_text}``, ``{unix_ms_text}``; a string that is exactly ``{unix}`` or
+    ``body`` is JSON (or text) with placeholders in its strings: ``{actor}``, ``{target}``,
+    ``{id}``, ``{iso}``, ``{unix_text}``, ``{unix_ms_text}``. A string that is exactly ``{unix}`` or
     ``{unix_ms}`` becomes a number, and so does ``{actor:number}``, ``{target:number}`` or
-    ``{id:number}`` where what it is filled with is one. ``expect`` lists the events it must be
-    read as, ``nudges`` the nudges. ``stands_for``, from ``addressed.toml``: by a source's key, the
-    word in its place here.
+    ``{id:number}`` when its value is one. ``expect`` lists the expected events, ``nudges`` the
+    expected nudges. ``stands_for``, from ``addressed.toml``, maps a source's option to the text
+    that is in its place here.
     """
 
     name: str
@@ -45,7 +45,7 @@ class Template:
         return Example(raw.encode(), {"Content-Type": "application/json", **headers}, query)
 
     def addressed(self, source: object) -> "Template":
-        """The template as the platform would send it to ``source``, whatever ids that has."""
+        """Return the template with the ids of ``source``, as the platform would send it there."""
         own = ((word, _first(getattr(source, key))) for key, word in self.stands_for.items())
         words = {word: text for word, text in own if text}
         if not words:
@@ -69,7 +69,7 @@ class Template:
 
 @dataclass(frozen=True, slots=True)
 class Greeting:
-    """One JSON file of ``app/platforms/examples/<platform>/handshakes/``: asked this, say that."""
+    """A JSON file of ``app/platforms/examples/<platform>/handshakes/``: request and reply."""
 
     seen_at: str
     method: str
@@ -79,19 +79,19 @@ class Greeting:
 
 
 def example_source(platform: str) -> dict[str, Any]:
-    """The ``[[sources]]`` table that the examples are addressed to; its secrets are public."""
+    """Return the ``[[sources]]`` table that the examples are sent to; its secrets are public."""
     return tomllib.loads((_folder(platform) / "source.toml").read_text("utf-8"))
 
 
 def signing_keys(platform: str) -> tuple[bytes, ...]:
-    """The private halves of the key pairs that `example_source` trusts; where it trusts pairs."""
+    """Return the private keys of the key pairs that `example_source` trusts, if it trusts any."""
     files = (f for f in _files(_folder(platform)) if f.name.startswith("signing-key"))
     return tuple(file.read_bytes().strip() for file in files)
 
 
 @cache
 def templates(platform: str) -> Mapping[str, Template]:
-    """The templates of one platform by name; empty where it has none."""
+    """Return the templates of one platform by name; empty when it has none."""
     folder = _folder(platform)
     stands_for = _stands_for(folder)
     return {name: _template(name, data, stands_for) for name, data in _json_files(folder)}
@@ -99,7 +99,7 @@ def templates(platform: str) -> Mapping[str, Template]:
 
 @cache
 def handshakes(platform: str) -> Mapping[str, Greeting]:
-    """The proofs of ownership that the platform asks its example source for, by name."""
+    """Return the platform's proofs of ownership for its example source, by name."""
     return {name: _handshake(data) for name, data in _json_files(_folder(platform) / "handshakes")}
 
 
@@ -174,19 +174,19 @@ def _filled(value: Any, values: Mapping[str, str]) -> Any:
 
 
 def _number(text: str) -> int | str:
-    """``text`` as a number, if it is written as numbers are."""
+    """Return ``text`` as a number, if it is written as one."""
     digits = text.removeprefix("-")
     is_number = digits.isascii() and digits.isdecimal() and not digits.startswith("0")
     return int(text) if is_number and len(digits) < 20 else text
 
 
 def _first(value: object) -> str:
-    """What a source's key says, or the first of several things; empty where it says nothing."""
+    """Return the value of a source's option, or the first of several; empty when it is not set."""
     return str(next(iter(value), "")) if isinstance(value, tuple) else str(value)
 
 
 def _reworded(value: Any, words: Mapping[str, str]) -> Any:
-    """``value`` with other words in the place of some; a number stays one where it can."""
+    """Replace words in ``value``; a number stays a number where possible."""
     if isinstance(value, Mapping):
         return {key: _reworded(item, words) for key, item in value.items()}
     if isinstance(value, list | tuple):

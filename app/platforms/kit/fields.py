@@ -1,4 +1,4 @@
-"""How is one value read out of a payload without trusting it? Every failure is `Malformed`."""
+"""Read single values from an untrusted payload. Every failure is `Malformed`."""
 
 import json
 import math
@@ -19,7 +19,7 @@ _LATEST = datetime(2100, 1, 1, tzinfo=UTC)
 
 
 def json_object(body: bytes) -> dict[str, Any]:
-    """Parse a JSON object; NaN, infinity, other encodings and absurd nesting are refused."""
+    """Parse a JSON object; NaN, infinity, other encodings and deep nesting are refused."""
     try:
         value = _DECODER.decode(body.decode("utf-8"))
     except (ValueError, RecursionError) as error:
@@ -28,18 +28,18 @@ def json_object(body: bytes) -> dict[str, Any]:
 
 
 def form(body: bytes) -> dict[str, str]:
-    """Parse a form; of a name that is there more than once the first value."""
+    """Parse a form. The first value of a repeated name wins."""
     try:
         pairs = parse_qsl(
             body.decode("utf-8"), True, True, errors="strict", max_num_fields=_MOST_FIELDS
         )
     except ValueError as error:
-        raise Malformed(f"the body is no form: {type(error).__name__}") from None
+        raise Malformed(f"the body is not a form: {type(error).__name__}") from None
     return dict(reversed(pairs))
 
 
 def json_or_payload(body: bytes) -> dict[str, Any]:
-    """A JSON object, or a form whose field ``payload`` is one."""
+    """Parse a JSON object, or a form whose field ``payload`` is one."""
     if not body.startswith(b"payload="):
         return json_object(body)
     return json_object(form(body)["payload"].encode("utf-8", "surrogatepass"))
@@ -58,7 +58,7 @@ def array(value: object, what: str) -> list[Any]:
 
 
 def listed(value: object) -> list[Any]:
-    """The items of a list that may be absent; anything else is one item for its reader to judge."""
+    """Return the items of a list that may be absent; any other value is the only item."""
     if value is None:
         return []
     return value if isinstance(value, list) else [value]
@@ -92,12 +92,12 @@ def text(value: object, what: str, limit: int = MAX_TEXT) -> str:
     if not isinstance(value, str):
         raise Malformed(f"{what} is missing or not a string")
     if len(value) > limit or is_blank(value) or not is_written(value):
-        raise Malformed(f"{what} is blank, longer than {limit} characters or no line of text")
+        raise Malformed(f"{what} is blank, longer than {limit} characters or not a line of text")
     return value
 
 
 def joined(separator: str, *values: object) -> str | None:
-    """One text of several, as of a chat's id and a message's; None where any of them is missing."""
+    """Join several values, such as the ids of a chat and a message; None when any is missing."""
     if any(value is None for value in values):
         return None
     return separator.join(text(value, "a part of an id") for value in values)
@@ -108,9 +108,9 @@ def optional_text(value: object, what: str, limit: int = MAX_TEXT) -> str | None
 
 
 def label(value: object) -> str | None:
-    """A name for people to read. It decides nothing, so no name, however odd, costs an event.
+    """Return a name for display. It decides nothing, so no odd name makes an event malformed.
 
-    As it was written, but for what is too long and what cannot be kept.
+    The name is kept as written, apart from characters that cannot be stored and excess length.
     """
     if not isinstance(value, str):
         return None
@@ -119,7 +119,7 @@ def label(value: object) -> str | None:
 
 
 def unix_time(value: object, what: str, per_second: int = 1) -> datetime:
-    """A time in units of 1/``per_second`` seconds since 1970, as a number or in digits."""
+    """Read a time in units of 1/``per_second`` seconds since 1970, as a number or digits."""
     if isinstance(value, bool) or not isinstance(value, int | str):
         raise Malformed(f"{what} is missing or not a number")
     if isinstance(value, str) and not (value.isascii() and value.isdigit() and len(value) < 20):
@@ -136,7 +136,7 @@ def unix_ms_time(value: object, what: str) -> datetime:
 
 
 def iso_time(value: object, what: str) -> datetime:
-    """An ISO 8601 time; one without an offset is UTC. Digits past microseconds are dropped."""
+    """Read an ISO 8601 time; without an offset it is UTC. Digits after microseconds are dropped."""
     if not isinstance(value, str) or len(value) > 40 or "T" not in value:
         raise Malformed(f"{what} is missing or not an ISO 8601 time")
     try:
@@ -148,7 +148,7 @@ def iso_time(value: object, what: str) -> datetime:
 
 
 def formatted_time(value: object, what: str, pattern: str) -> datetime:
-    """A time with an offset, in the words of `datetime.strptime`."""
+    """Read a time with an offset by a pattern of `datetime.strptime`."""
     try:
         moment = datetime.strptime(text(value, what, 40), pattern).astimezone(UTC)
     except (ValueError, OverflowError):
@@ -157,10 +157,10 @@ def formatted_time(value: object, what: str, pattern: str) -> datetime:
 
 
 def read_each(items: Iterable[Any], read: Callable[[Any], Event | str]) -> Reading:
-    """Read a batch in which one bad item must not cost the others.
+    """Read a batch in which one bad item must not affect the others.
 
-    ``read`` answers an event, or a word on why the item is of no interest. Only a batch in which
-    nothing could be read is `Malformed` as a whole.
+    ``read`` returns an event, or the reason for ignoring the item. The batch is `Malformed` only
+    when no item could be read.
     """
     results: list[Event | str] = []
     malformed: list[str] = []
@@ -175,7 +175,7 @@ def read_each(items: Iterable[Any], read: Callable[[Any], Event | str]) -> Readi
 
 
 def compact_json(value: object) -> bytes:
-    """Write back a part of what `json_object` read."""
+    """Serialise a part of a parsed `json_object`."""
     try:
         # ASCII, because JSON can hold half a surrogate pair, which UTF-8 cannot.
         return json.dumps(value, separators=(",", ":"), allow_nan=False).encode("ascii")

@@ -1,4 +1,4 @@
-"""Did the holder of the private half of a key pair sign this? We hold only the public half."""
+"""Signatures by a key pair, of which we hold only the public key."""
 
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -35,7 +35,7 @@ class PairScheme(Scheme):
         return self.prefix + written(self.signature(self.content(of), key), self.encoding)
 
     def fits(self, private: bytes, public: bytes) -> bool:
-        """Whether the two are halves of one pair."""
+        """Whether the two keys are one pair."""
         return self.signed_by(public, self.signature(b"probe", private), b"probe")
 
     @abstractmethod
@@ -47,7 +47,7 @@ class PairScheme(Scheme):
 
 @dataclass(frozen=True, slots=True)
 class Ed25519Scheme(PairScheme):
-    """Either half is written in 64 hexadecimal digits."""
+    """Both keys are written as 64 hexadecimal digits."""
 
     def signature(self, content: bytes, private: bytes) -> bytes:
         return Ed25519PrivateKey.from_private_bytes(bytes.fromhex(private.decode())).sign(content)
@@ -61,7 +61,7 @@ class Ed25519Scheme(PairScheme):
 
 @dataclass(frozen=True, slots=True)
 class RsaScheme(PairScheme):
-    """PKCS #1 v1.5 with SHA-256; either half is PEM."""
+    """PKCS #1 v1.5 with SHA-256; both keys are PEM."""
 
     encoding: Encoding = "base64"
 
@@ -94,23 +94,23 @@ def ed25519_signed(key: Ed25519PublicKey, signature: bytes, content: bytes) -> b
 
 @lru_cache(256)
 def ed25519_key(text: str) -> Ed25519PublicKey:
-    """Raises `ValueError`."""
+    """Parse a public key. Raises `ValueError`."""
     raw = unhex(text)
     if raw is None or len(raw) != 32:
-        raise ValueError("a public key has 64 hexadecimal digits")
+        raise ValueError("a public key must have 64 hexadecimal digits")
     return Ed25519PublicKey.from_public_bytes(raw)
 
 
 @lru_cache(256)
 def rsa_key(text: str) -> rsa.RSAPublicKey:
-    """Raises `ValueError`."""
+    """Parse a public key. Raises `ValueError`."""
     try:
-        # An environment variable often holds a PEM with its line ends written out.
+        # An environment variable often holds a PEM with escaped line ends.
         key = serialization.load_pem_public_key(text.replace("\\n", "\n").encode())
     except (ValueError, UnsupportedAlgorithm):
-        raise ValueError("this is no public key in PEM") from None
+        raise ValueError("this is not a public key in PEM") from None
     if not isinstance(key, rsa.RSAPublicKey) or key.key_size < SMALLEST_RSA_BITS:
-        raise ValueError(f"a key is RSA and has at least {SMALLEST_RSA_BITS} bits")
+        raise ValueError(f"the key must be RSA with at least {SMALLEST_RSA_BITS} bits")
     return key
 
 
@@ -122,12 +122,12 @@ def _rsa_private(pem: bytes) -> rsa.RSAPrivateKey:
 
 
 def as_ed25519(secret: SecretStr) -> SecretStr:
-    """A validator for options that hold public keys. Raises `ValueError`."""
+    """Validate an option that holds public keys. Raises `ValueError`."""
     ed25519_key(secret.get_secret_value())
     return secret
 
 
 def as_rsa(secret: SecretStr) -> SecretStr:
-    """A validator for options that hold public keys. Raises `ValueError`."""
+    """Validate an option that holds public keys. Raises `ValueError`."""
     rsa_key(secret.get_secret_value())
     return secret

@@ -1,4 +1,4 @@
-"""What do the platforms share whose callbacks differ only in what the updates say?"""
+"""The common part of Meta's platforms, whose callbacks differ only in their updates."""
 
 from collections.abc import Iterator
 from typing import Any, ClassVar
@@ -22,11 +22,11 @@ POLICY = Terms(
 
 
 class HubSource(SourceConfig):
-    verify_token: TokenRef = Field(description="As typed into the platform's settings.")
+    verify_token: TokenRef = Field(description="The verify token in the platform's settings.")
 
 
 class HubAdapter(Adapter):
-    """What the platforms of one family share: a verify token, and one header over the body."""
+    """The base of Meta's platforms: a verify token, and one signature header over the body."""
 
     config: ClassVar[type[SourceConfig]] = HubSource
     schemes = (HmacScheme(Header("X-Hub-Signature-256"), prefix="sha256="),)
@@ -37,14 +37,14 @@ class HubAdapter(Adapter):
 
 
 def updates(body: dict[str, Any]) -> Iterator[tuple[dict[str, Any], object, object]]:
-    """Each update of a batch: the envelope with nothing else in it, its field and its value."""
+    """Yield each update of a batch: the envelope with only this update, its field and its value."""
     for entry in array(body.get("entry"), "entry"):
         head = {name: dig(entry, name) for name in ("id", "time")}
         for change in listed(dig(entry, "changes")):
             yield {**head, "changes": [change]}, dig(change, "field"), dig(change, "value")
         for message in listed(dig(entry, "messaging")):
             yield {**head, "messaging": [message]}, "messaging", message
-        # Some of the family put no `changes` around field and value.
+        # Some of these platforms send field and value without `changes` around them.
         if not isinstance(entry, dict):
             yield head, None, None
         elif "field" in entry:

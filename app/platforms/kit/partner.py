@@ -1,4 +1,4 @@
-"""How does a partner sign, and where in its JSON stands what we want to know? As configured."""
+"""Options for partners whose signature and JSON fields are configured."""
 
 from collections.abc import Callable, Mapping
 from itertools import pairwise
@@ -25,26 +25,26 @@ DECODED: Mapping[str, Callable[[str], bytes | None]] = {
 
 
 class PartnerSource(SourceConfig):
-    """Paths are as `dig` takes them."""
+    """Paths are as in `dig`."""
 
     secrets_are: Literal["text", "hex", "base64"] = Option(
         default="text", description="How the key's bytes are written."
     )
     header: HeaderName = Option(description="The header of the signature.")
     item: str = Option(default="", description="Its name, where the header is like t=1,v1=abc.")
-    prefix: str = Option(default="", description="What stands before it.")
+    prefix: str = Option(default="", description="The text before it.")
     encoding: Encoding = "hex"
     algorithm: Digest = "sha256"
     signed: str = Option(
         default="{body}", description="What is signed: text, {body}, {timestamp}, {header:NAME}."
     )
     timestamp: str = Option(
-        default="", description="Where the signed time stands: header:NAME, item:NAME, query:NAME."
+        default="", description="The place of the signed time: header:NAME, item:NAME, query:NAME."
     )
     timestamp_format: TimeForm = "unix"
     event_id: str = Option(
         default="",
-        description="Path to the event's id, or a signed header:NAME. Left out, the whole body.",
+        description="Path to the event's id, or a signed header:NAME. Default: a hash of the body.",
     )
     action: Path = Option(description="Path to the partner's word for what happened.")
     actor: Path = Option(description="Path to the id of the account that did it.")
@@ -53,7 +53,7 @@ class PartnerSource(SourceConfig):
     time: OptionalPath = Option(default="", description="Path to when it happened.")
     time_format: TimeForm = "iso"
     actions: Words = Option(description="The partner's words, and ours for them.")
-    undone: Words = Option(default={}, description="The same, of actions taken back.")
+    undone: Words = Option(default={}, description="The same, for actions taken back.")
 
     @property
     def timestamp_place(self) -> Place | None:
@@ -61,12 +61,12 @@ class PartnerSource(SourceConfig):
 
     @property
     def event_id_place(self) -> Place | None:
-        """Where its id stands, unless that is in the body."""
+        """The header or query parameter of the event's id, or None when it is in the body."""
         return place_of(self.event_id, self.header)
 
     @property
     def parts(self) -> tuple[Part, ...]:
-        """Raises `ValueError`."""
+        """The signed parts. Raises `ValueError`."""
         named: dict[str, Part] = {"body": Body()}
         if self.timestamp_place is not None:
             named["timestamp"] = self.timestamp_place
@@ -74,9 +74,10 @@ class PartnerSource(SourceConfig):
 
     @property
     def _id_may_be_shifted(self) -> bool:
-        """Whether letters could go from the id to its neighbour, so that one proof fits two ids.
+        """Whether one proof could fit two ids, by moving characters to the part beside the id.
 
-        Beside the time that cannot be: with another digit it is decades away, and it must be whole.
+        That is impossible beside the time: one digit more shifts it by decades, and it must be
+        whole.
         """
         at, timed = self.event_id_place, self.timestamp_place
         return any(
@@ -100,13 +101,13 @@ class PartnerSource(SourceConfig):
     def _holds_together(self) -> Self:
         parts, timed, where = self.parts, self.timestamp_place, self.event_id_place
         for is_wrong, why in (
-            (Body() not in parts, "signed has no {body}: whoever saw one could make others"),
-            (self.timestamp and timed is None, "timestamp is no header:, item: or query:NAME"),
+            (Body() not in parts, "signed has no {body}: anyone who saw one could forge others"),
+            (self.timestamp and timed is None, "timestamp is not a header:, item: or query:NAME"),
             (timed and timed not in parts, "signed has no {timestamp}: it would prove nothing"),
-            (where and where not in parts, "event_id stands where nothing is signed"),
+            (where and where not in parts, "event_id is in a place that is not signed"),
             (self._id_may_be_shifted, "signed has event_id beside another part: put text between"),
-            (not all(self.keys_of()), "a secret is not written as secrets_are says"),
-            (not self.actions and not self.undone, "actions has no word"),
+            (not all(self.keys_of()), "a secret does not have the form that secrets_are names"),
+            (not self.actions and not self.undone, "actions is empty"),
             (set(self.actions) & set(self.undone), "a word is both in actions and in undone"),
         ):
             if is_wrong:

@@ -1,4 +1,4 @@
-"""Where in a callback does a platform put its proof, and what does the proof cover?"""
+"""Places in a callback that hold a proof or a signed value."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -19,14 +19,14 @@ from app.platforms.kit.fields import (
 
 _MOST_ITEMS = 16
 TimeForm = Literal["iso", "unix", "unix_ms"]
-# How a signed time is whole: a zero before it, or its last digits, could be lent by or to the text
+# A signed time must be whole: leading zeros, or its last digits, could be moved to or from the text
 # beside it, such as the event's id, and one proof would fit two ids.
 _DIGITS = re.compile(r"[1-9]\d*")
 _WITH_OFFSET = re.compile(r".*(Z|[+-]\d\d:?\d\d)")
 
 
 class Message(Protocol):
-    """A callback that came, or an example that is to be sent. Header names are lower case."""
+    """A received callback, or an example to be sent. Header names are in lower case."""
 
     @property
     def headers(self) -> Mapping[str, str]: ...
@@ -38,7 +38,7 @@ class Message(Protocol):
 
 
 class Place(Protocol):
-    """Somewhere that holds one text; ``found`` may hold more where a platform repeats it."""
+    """A place for one text; ``found`` may return more where a platform repeats it."""
 
     @property
     def name(self) -> str: ...
@@ -67,7 +67,7 @@ class Header:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One of the items of a header that is written ``t=1,s=abc``; an item may be repeated."""
+    """One item of a header such as ``t=1,s=abc``; an item may be repeated."""
 
     name: str
     item: str
@@ -79,7 +79,7 @@ class Item:
         return tuple(value for name, value in self._pairs(of) if name == self.item)
 
     def names(self, of: Message) -> tuple[str, ...]:
-        """The items that are there."""
+        """Return the names of the items that are present."""
         return tuple(dict.fromkeys(name for name, _ in self._pairs(of) if name))
 
     def _pairs(self, of: Message) -> list[tuple[str, str]]:
@@ -119,9 +119,10 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A text or number in the body: the path to it, and what parses the body.
+    """A text or number in the body: its path, and the parser of the body.
 
-    A scheme that reads one parses before anything is proven: its adapter says `unproven_bytes`.
+    A scheme that reads one parses the body before it is verified, so its adapter declares
+    `unproven_bytes`.
     """
 
     name: str
@@ -142,28 +143,28 @@ class Field:
         return as_bytes(value)
 
     def write(self, on: Example, value: str) -> Example:
-        """Only what stands at the top of a JSON object can be written."""
+        """Write to the top level of a JSON object, which is all that is supported."""
         return replace(on, body=compact_json({**json_object(on.body), self.name: value}))
 
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """Stands for the raw body among the signed parts."""
+    """The raw body as a signed part."""
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """Stands for the secret itself among the parts of a plain hash."""
+    """The secret itself as a part of a plain hash."""
 
 
 Part = Place | Body | Key | bytes
 
 
 def read(place: Place, of: Message) -> str:
-    """What stands in a place; `Forged` where nothing does, or more than one thing."""
+    """Return the value of a place. Raises `Forged` when there is none, or more than one."""
     found = place.found(of)
     if len(found) > 1:
-        raise Forged(f"{place} is there more than once")
+        raise Forged(f"{place} is present more than once")
     if not found or not found[0]:
         raise Forged(f"{place} is missing or empty")
     return found[0]
@@ -171,21 +172,21 @@ def read(place: Place, of: Message) -> str:
 
 @dataclass(frozen=True, slots=True)
 class SignedTime:
-    """Where the signed time stands, and how it is written."""
+    """The place and format of the signed time."""
 
     place: Place
     written_as: TimeForm
 
     def parse(self, of: Message) -> datetime:
-        """Raises `Forged`."""
+        """Parse the signed time. Raises `Forged`."""
         readers = {"iso": iso_time, "unix": unix_time, "unix_ms": unix_ms_time}
-        said = read(self.place, of)
+        value = read(self.place, of)
         try:
-            moment = readers[self.written_as](said, str(self.place))
+            moment = readers[self.written_as](value, str(self.place))
         except Malformed as malformed:
             raise Forged(malformed.reason) from None
         whole = _WITH_OFFSET if self.written_as == "iso" else _DIGITS
-        if not whole.fullmatch(said):
+        if not whole.fullmatch(value):
             raise Forged(f"{self.place} begins with a zero, or lacks its offset from UTC")
         return moment
 

@@ -1,4 +1,4 @@
-"""Whom do we believe where a platform publishes the key that it signs with?"""
+"""Verify signatures with the key that a platform publishes."""
 
 from collections.abc import Callable
 from typing import Annotated, Protocol
@@ -13,29 +13,29 @@ from app.platforms.kit.schemes import Scheme
 
 
 class Fetcher(Protocol):
-    """What an address answers, from memory where it was asked before."""
+    """Returns the answer of an address, cached where possible."""
 
-    def __call__(self, url: str, *, anew: bool = False) -> bytes:
-        """``anew``: what memory holds did not do. Raises `KeysUnavailable`."""
+    def __call__(self, url: str, *, refresh: bool = False) -> bytes:
+        """With ``refresh`` a cached answer is not enough. Raises `KeysUnavailable`."""
 
 
-def no_fetcher(url: str, *, anew: bool = False) -> bytes:  # noqa: ARG001 -- as a Fetcher
-    raise KeysUnavailable(f"nothing here fetches {url}: pin the key as a secret of the source")
+def no_fetcher(url: str, *, refresh: bool = False) -> bytes:  # noqa: ARG001 -- as a Fetcher
+    raise KeysUnavailable(f"{url} is not fetched here: pin the key as a secret of the source")
 
 
 class PublishedSource(SourceConfig):
     secrets: tuple[Annotated[TokenRef, AfterValidator(as_rsa)], ...] = Field(
-        default=(), description="Public keys in PEM, to pin them; without any they are fetched."
+        default=(), description="Pinned public keys in PEM; without any, the key is fetched."
     )
     key_url: str | None = Field(
         default=None,
         pattern=r"^(https://|http://127\.0\.0\.1[:/])",
-        description="Where to fetch the key from, instead of from the platform's own address.",
+        description="The address to fetch the key from, instead of the platform's own.",
     )
 
 
 def published_key(answer: bytes, path: str) -> bytes:
-    """The key in a JSON answer. Raises `Malformed`."""
+    """Return the key in a JSON answer. Raises `Malformed`."""
     key = dig(json_object(answer), path)
     try:
         rsa_key(key if isinstance(key, str) else "")
@@ -52,7 +52,7 @@ def verify_by_published(
 ) -> None:
     """Raise `Forged` unless a published key signed this.
 
-    ``keys`` takes whether to ask the platform anew: it may have changed its key since we asked.
+    ``keys`` takes whether to refresh them: the platform may have changed its key.
     """
     known = keys(False)
     try:

@@ -1,4 +1,4 @@
-"""Did the holder of a secret that we share send this, and when?"""
+"""Signature schemes with a shared secret."""
 
 import hashlib
 import hmac
@@ -31,9 +31,9 @@ Encoding = Literal["hex", "base64"]
 class Scheme(ABC):
     """How a platform proves that it sent a callback.
 
-    ``proof`` is where the proof stands, behind ``prefix``; ``signed`` what it covers. Without
-    ``time`` the platform signs no clock, and only permanent dedup stops a replay. ``secrets`` names
-    the source's option that holds the keys.
+    ``proof`` is the place of the proof, which begins with ``prefix``; ``signed`` is what it covers.
+    Without ``time`` the platform signs no time, and only permanent dedup stops a replay.
+    ``secrets`` names the source's option that holds the keys.
     """
 
     proof: Place
@@ -44,7 +44,7 @@ class Scheme(ABC):
 
     @property
     def reads(self) -> tuple[Place, ...]:
-        """Every place that it reads: changing what stands in any makes a callback forged."""
+        """Every place that it reads. A callback with another value in any of them is forged."""
         places = [self.proof, *(part for part in self.signed if not _is_no_place(part))]
         return tuple(dict.fromkeys(places))  # type: ignore[arg-type]
 
@@ -61,17 +61,17 @@ class Scheme(ABC):
 
     def verify(self, callback: Callback, keys: Sequence[bytes], tolerance_seconds: float) -> None:
         """Raise `Forged` unless the holder of one of ``keys`` sent this recently enough."""
-        claimed = [one for one in self.proof.found(callback) if one]
+        claimed = [proof for proof in self.proof.found(callback) if proof]
         if not claimed:
             raise Forged(f"{self.proof} is missing or empty")
         if not keys:
-            raise Forged(f"{self.proof} came, but no {self.secrets} are configured")
-        if not any(self.is_proof(one, callback, keys) for one in claimed):
+            raise Forged(f"{self.proof} is present, but no {self.secrets} are configured")
+        if not any(self.is_proof(proof, callback, keys) for proof in claimed):
             raise self._refusal(claimed)
         self.check_time(callback, tolerance_seconds)
 
     def check_time(self, callback: Callback, tolerance_seconds: float) -> None:
-        """Raise `Forged` where a signed time is further from ours than that, either way."""
+        """Raise `Forged` when a signed time is too far from our clock, either way."""
         if self.time is None:
             return
         at = self.time.parse(callback)
@@ -82,25 +82,25 @@ class Scheme(ABC):
         return matches_any(claimed, [self.made(of, key) for key in keys])
 
     def fault(self, claimed: str) -> str | None:  # noqa: ARG002
-        """What is wrong with the form of a proof, whatever the secret is."""
+        """Return what is wrong with the form of a proof, whatever the secret is."""
         return None
 
     def _refusal(self, claimed: Sequence[str]) -> Forged:
-        faults = [self.fault(one) for one in claimed]
+        faults = [self.fault(proof) for proof in claimed]
         if all(faults):
             return Forged(f"{self.proof} {faults[0]}")
         what = "the body" if self.covers_body else "its secret"
         return Mismatch(f"{self.proof} does not match {what} under any configured secret")
 
     def sign(self, example: Example, key: bytes, now: datetime) -> Example:
-        """``example`` as the platform would send it at ``now``."""
+        """Return ``example`` as the platform would send it at ``now``."""
         if self.time is not None:
             example = self.time.write(example, now)
         return self.proof.write(example, self.made(example, key))
 
     @abstractmethod
     def made(self, of: Message, key: bytes) -> str:
-        """The proof that the holder of ``key`` makes, with its prefix."""
+        """Return the proof that the holder of ``key`` makes, with its prefix."""
 
     def content(self, of: Message, key: bytes = b"") -> bytes:
         return b"".join(self.parts(of, key))
@@ -109,13 +109,13 @@ class Scheme(ABC):
         return [_bytes_of(part, of, key) for part in self.signed]
 
     def stranger(self) -> bytes:
-        """A key that signs as the platform's does, and that nobody trusts."""
+        """Return a key of the platform's form that nobody trusts."""
         return secrets.token_hex(24).encode()
 
 
 @dataclass(frozen=True, slots=True)
 class DigestScheme(Scheme):
-    """A digest, compared as bytes: a sender may write it in capitals, or behind a space."""
+    """A digest, compared as bytes: a sender may write it in capitals, or after a space."""
 
     digest: Digest = "sha256"
     encoding: Encoding = "hex"
@@ -125,7 +125,7 @@ class DigestScheme(Scheme):
 
     @abstractmethod
     def raw(self, of: Message, key: bytes) -> bytes:
-        """The digest that the holder of ``key`` makes."""
+        """Return the digest that the holder of ``key`` makes."""
 
     def is_proof(self, claimed: str, of: Message, keys: Sequence[bytes]) -> bool:
         digest = decoded(claimed, self.prefix, self.encoding)
@@ -137,10 +137,10 @@ class DigestScheme(Scheme):
             return f"does not begin with {self.prefix}"
         digest = decoded(claimed, self.prefix, self.encoding)
         if digest is None:
-            return f"is not written in {self.encoding}"
+            return f"is not {self.encoding}"
         expected = hashlib.new(self.digest).digest_size
         if len(digest) != expected:
-            return f"has {len(digest)} bytes, and {self.digest} makes {expected}"
+            return f"has {len(digest)} bytes, but {self.digest} makes {expected}"
         return None
 
 
@@ -157,7 +157,7 @@ class HmacScheme(DigestScheme):
 
 @dataclass(frozen=True, slots=True)
 class HashScheme(DigestScheme):
-    """A plain hash of parts, of which one is the secret; some platforms sort them first."""
+    """A plain hash of parts, one of which is the secret; some platforms sort them first."""
 
     sorts: bool = False
 
@@ -169,16 +169,16 @@ class HashScheme(DigestScheme):
 
 @dataclass(frozen=True, slots=True)
 class TokenScheme(Scheme):
-    """The secret itself, in a header or a field. Whoever sees one callback can make others."""
+    """The secret itself, in a header or field. Anyone who sees one callback can forge others."""
 
     signed: tuple[Part, ...] = ()
 
-    def made(self, of: Message, key: bytes) -> str:  # noqa: ARG002 -- it covers nothing
+    def made(self, of: Message, key: bytes) -> str:  # noqa: ARG002 -- covers nothing
         return self.prefix + key.decode("utf-8", "surrogateescape")
 
 
 def decoded(claimed: str, prefix: str, encoding: Encoding) -> bytes | None:
-    """The bytes of a proof behind its prefix; None where it is written in another way."""
+    """Return the bytes of a proof without its prefix, or None when it has another form."""
     if not claimed.startswith(prefix):
         return None
     text = claimed.removeprefix(prefix).lstrip(" \t")

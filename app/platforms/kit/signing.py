@@ -1,4 +1,4 @@
-"""How are our examples signed, as the platform would and as a stranger would?"""
+"""Sign examples as the platform would, and as a stranger would."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,23 +11,23 @@ from app.platforms.kit.options import SourceConfig
 from app.platforms.kit.schemes import Scheme
 
 
-class CannotSign(ValueError):  # noqa: N818 -- what is so, not what went wrong
-    """No callback of this platform can be made here: the key that signs is not ours."""
+class CannotSign(ValueError):  # noqa: N818 -- not an error
+    """No callback of this platform can be made here: we do not have the signing key."""
 
 
 def sign(
     source: SourceConfig, platform: str, schemes: Sequence[Scheme], example: Example, now: datetime
 ) -> Example:
-    """By the first secret that signs. Raises `CannotSign`.
+    """Sign with the first secret that can. Raises `CannotSign`.
 
-    Of a key pair we hold the private half only of our own examples'.
+    Of key pairs we hold only the private keys of our own examples.
     """
     for scheme in schemes:
         key = _signing_key(scheme, source.keys_of(scheme.secrets), platform)
         if key is not None:
             return scheme.sign(example, key, now)
     raise CannotSign(
-        f"nothing that {source.name} trusts signs for {platform} here: it needs a secret or, where "
+        f"no key of {source.name} can sign for {platform} here: it needs a secret or, where "
         "the platform has a key pair, the public key of our example (source.toml)"
     )
 

@@ -1,4 +1,4 @@
-"""How does the Standard Webhooks specification sign? We are told by it, and tell by it."""
+"""The signature scheme of the Standard Webhooks specification, for receiving and sending."""
 
 from app.platforms.kit.places import Body, Header, SignedTime
 from app.platforms.kit.schemes import HmacScheme
@@ -8,7 +8,7 @@ ID, TIMESTAMP = "webhook-id", "webhook-timestamp"
 
 # https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
 def scheme_of(prefix: str) -> HmacScheme:
-    """The same scheme in the headers of one prefix."""
+    """Return the scheme for headers with this prefix."""
     signed_at = Header(f"{prefix}-timestamp")
     return HmacScheme(
         Header(f"{prefix}-signature"),
@@ -20,6 +20,6 @@ def scheme_of(prefix: str) -> HmacScheme:
 
 
 V1 = scheme_of("webhook")
-# Svix, whose format became the specification, sends its own names of the headers.
+# Svix, whose format became the specification, uses its own header names.
 # https://docs.svix.com/receiving/verifying-payloads/how-manual
 SVIX = scheme_of("svix")

@@ -1,4 +1,4 @@
-"""What does a partner sign, where we know it only from a line of configuration?"""
+"""Read the signed parts that a partner's configuration describes."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -10,9 +10,9 @@ from app.platforms.kit.places import Header, Item, Part, Place, Query
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 
 
-def place_of(told: str, header: str) -> Place | None:
-    """``header:X-Id``, ``query:id``, or ``item:t`` of the signature's ``header``; else None."""
-    sort, _, name = told.partition(":")
+def place_of(text: str, header: str) -> Place | None:
+    """Parse ``header:X-Id``, ``query:id``, or ``item:t`` of ``header``; None for other text."""
+    sort, _, name = text.partition(":")
     places: dict[str, Callable[[str], Place]] = {
         "header": Header,
         "query": Query,
@@ -22,7 +22,7 @@ def place_of(told: str, header: str) -> Place | None:
 
 
 def parts_of(template: str, header: str, named: Mapping[str, Part]) -> tuple[Part, ...]:
-    """The parts of ``v0:{timestamp}:{body}``: ``named`` ones, places, and what stands between.
+    """Parse a template such as ``v0:{timestamp}:{body}`` into named parts, places and literals.
 
     Raises `ValueError`.
     """
@@ -34,13 +34,13 @@ def parts_of(template: str, header: str, named: Mapping[str, Part]) -> tuple[Par
         part = named.get(piece) or place_of(piece, header)
         if part is None:
             known = ", ".join(f"{{{name}}}" for name in named)
-            raise ValueError(f"{{{piece}}} is none of {known}, {{header:NAME}}, {{query:NAME}}")
+            raise ValueError(f"{{{piece}}} is not one of {known}, {{header:NAME}}, {{query:NAME}}")
         parts.append(part)
     return tuple(parts)
 
 
 def nested(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The object in which each value stands at its path, as `dig` follows it."""
+    """Return the object that has each value at its path (see `dig`)."""
     root: dict[str, Any] = {}
     for path, value in values.items():
         *steps, last = path.split(".")

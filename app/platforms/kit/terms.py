@@ -1,11 +1,11 @@
-"""What do a platform's terms say about rewarding what its people do?"""
+"""What a platform's terms say about rewarding actions."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """One text that speaks against rewarding these actions; none named: against any."""
+    """A text that speaks against rewarding these actions; without actions, against any."""
 
     text: str
     source: str

@@ -1,7 +1,7 @@
-"""How are feeds subscribed to through a hub? WebSub, and the PubSubHubbub that it grew from.
+"""Subscriptions to feeds through a hub: WebSub, and PubSubHubbub that it grew from."""
 
-https://www.w3.org/TR/websub/ and https://pubsubhubbub.github.io/PubSubHubbub/pubsubhubbub-core-0.4.html
-"""
+# https://www.w3.org/TR/websub/
+# https://pubsubhubbub.github.io/PubSubHubbub/pubsubhubbub-core-0.4.html
 
 import hmac
 from collections.abc import Sequence
@@ -38,22 +38,22 @@ class WebSubSource(SourceConfig):
         min_length=1, description="The hub.secret of the subscriptions, of fewer than 200 bytes."
     )
     verify_token: TokenRef = Field(
-        description="Stands in the address that the hub calls, as ?verify_token=…: without it "
-        "anybody could tell us that our subscriptions last."
+        description="Part of the address that the hub calls, as ?verify_token=…: without it "
+        "anybody could claim that our subscriptions continue."
     )
     callback_url: str = Field(
         default="",
         pattern=r"^(https://[^\s?#]+)?$",
-        description="Where the hub reaches this source from outside. The worker then subscribes "
-        "and renews by itself; left out, it asks the hub for nothing.",
+        description="The public address of this source for the hub. The worker then "
+        "subscribes and renews by itself; without it, you have to.",
     )
     hub_url: str = Field(
         default="",
         pattern=r"^(https://[^\s#]+)?$",
-        description="Another hub. Danger: it is told the secret.",
+        description="Another hub. Danger: it receives the secret.",
     )
     lease_seconds: int = Field(
-        default=432_000, ge=3_600, le=31_536_000, description="How long to ask a subscription for."
+        default=432_000, ge=3_600, le=31_536_000, description="Length of a requested subscription."
     )
 
 
@@ -63,10 +63,10 @@ DIGESTS = ("sha1", "sha256", "sha384", "sha512")
 
 @dataclass(frozen=True, slots=True)
 class HubScheme(HmacScheme):
-    """``method=signature``, by whichever of the four methods the hub chose.
+    """``method=signature``, with any of the four methods that a hub may choose.
 
-    SHA-1 is as good as the others here: an HMAC does not rest on its weakness, and the secret is
-    the same.
+    SHA-1 is as good as the others here: its weakness does not affect an HMAC, and the secret is the
+    same.
     """
 
     def is_proof(self, claimed: str, of: Message, keys: Sequence[bytes]) -> bool:
@@ -79,12 +79,12 @@ class HubScheme(HmacScheme):
 
 
 class WebSubAdapter(Adapter):
-    """A subclass says its `topics`, and reads the feeds."""
+    """A subclass declares its `topics`, and reads the feeds."""
 
     hub: ClassVar[str]
     config: ClassVar[type[SourceConfig]] = WebSubSource
     schemes = (HubScheme(Header("X-Hub-Signature"), prefix="sha1=", digest="sha1"),)
-    # Whoever does not believe a callback must not say so (PubSubHubbub 0.4, section 8).
+    # A subscriber must not reveal that it rejected a callback (PubSubHubbub 0.4, section 8).
     forged_status = 204
     malformed_status = 204
 
@@ -103,13 +103,13 @@ class WebSubAdapter(Adapter):
         return SubscriptionRequest(self.source.hub_url or self.hub, form)
 
     def topic_of(self, address: str) -> str | None:
-        """The topic of ours that a hub means by ``address``; None: it is none."""
+        """Return our topic that a hub means by ``address``, or None."""
         return address if address in self.topics else None
 
     def is_of_a_topic(self, feed: object) -> bool:
-        """Whether a feed is one of our topics, by the address that it says is its own, if it does.
+        """Whether a feed is one of our topics, by its own address, if it has one.
 
-        A subscription outlives the configuration that asked for it.
+        A subscription may outlive the configuration that requested it.
         """
         links = (link for link in listed(dig(feed, "link")) if dig(link, "@rel") == "self")
         own = dig(next(links, None), "@href")
@@ -123,21 +123,21 @@ class WebSubAdapter(Adapter):
             raise Forged("verify_token is not the configured one")
         topic, mode = self.topic_of(query.get("hub.topic", "")), query.get("hub.mode")
         if topic is None:
-            raise Malformed("hub.topic is none that the source is configured for")
+            raise Malformed("hub.topic is not a topic of this source")
         if mode == "denied":
             return Reply(204, notice=f"the hub denied {topic}")
         if mode != "subscribe":
-            raise Malformed("hub.mode is one that we never ask for")
+            raise Malformed("hub.mode is not one that we request")
         challenge = text(query.get("hub.challenge"), "hub.challenge")
         return Reply(200, challenge, grant=_grant(topic, query.get("hub.lease_seconds", "")))
 
 
 def _grant(topic: str, lease: str) -> SubscriptionLease | None:
-    """How long the hub promises to call, which may be less than what was asked for."""
+    """Return how long the hub grants the subscription, which may be shorter than requested."""
     is_number = lease.isascii() and lease.isdigit() and len(lease) < 9
     return SubscriptionLease(topic, int(lease)) if is_number and int(lease) > 0 else None
 
 
 def _query(address: str) -> str:
-    """What tells the topics of a hub apart, in however many ways their address may be written."""
+    """Return the query, which distinguishes a hub's topics however their address is written."""
     return address.partition("?")[2] or address

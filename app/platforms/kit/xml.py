@@ -1,4 +1,4 @@
-"""What does an XML body say, as nested objects that `dig` follows, and without trusting it?"""
+"""Parse an untrusted XML body into nested objects for `dig`."""
 
 from collections.abc import Mapping
 from typing import Any, NoReturn
@@ -8,16 +8,16 @@ from app.platforms.kit.callback import Malformed
 
 _DEEPEST = 32
 _MOST_ELEMENTS = 10_000
-# What XML calls so. A name may begin or end with a space of another kind.
+# XML's white space. A name may begin or end with other spaces.
 _WHITE_SPACE = " \t\r\n"
 
 
 def xml_object(body: bytes) -> dict[str, Any]:
     """Parse XML into objects, by local names: ``{"feed": {"entry": {"id": "1"}}}``.
 
-    Attributes stand as ``@name``, the text of an element that has attributes or children as
-    ``#text``, and repeated elements as a list. Raises `Malformed`, for every document type and
-    entity as well: what bombs and reads files is made of them, and no platform sends any.
+    Attributes become ``@name``, the text of an element that has attributes or children ``#text``,
+    and repeated elements a list. Raises `Malformed`, also for any document type or entity: attacks
+    that expand text or read files need them, and no platform sends them.
     """
     tree = _Tree()
     parser = expat.ParserCreate("utf-8", " ")
@@ -36,7 +36,7 @@ def xml_object(body: bytes) -> dict[str, Any]:
 
 
 class _Tree:
-    """The objects of the elements that are open, the outermost first."""
+    """The objects of the open elements, the outermost first."""
 
     def __init__(self) -> None:
         self.root: dict[str, Any] = {}

@@ -640,7 +640,7 @@ def test_a_key_that_the_database_needs_and_nobody_has_is_an_error(
     (told,) = [one for one in texts(findings, "error") if "which is not among these" in one]
     assert told.startswith("VOUCH_SECRET_KEYS: 2 values")
     assert reencrypted.exit_code == 1
-    assert "is not among ours" in reencrypted.stderr
+    assert "is not configured" in reencrypted.stderr
     assert OLD_KEY not in told + reencrypted.stderr
 
 
@@ -656,7 +656,7 @@ def test_nothing_begins_with_keys_that_do_not_open_the_database(
     result = run(command)
 
     assert result.exit_code == 1
-    assert "is not among ours: VOUCH_SECRET_KEYS" in result.stderr
+    assert "is not configured: VOUCH_SECRET_KEYS" in result.stderr
 
 
 @pytest.mark.usefixtures("_ready")

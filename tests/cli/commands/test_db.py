@@ -54,7 +54,7 @@ def test_a_copy_into_a_database_of_a_newer_version_is_refused(
 
     assert (result.exit_code, result.stderr) == (
         1,
-        "Error: the target is of a newer version than this one\n",
+        "Error: the target was migrated by a newer version\n",
     )
 
 

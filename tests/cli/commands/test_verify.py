@@ -304,8 +304,8 @@ def test_a_signature_that_is_written_otherwise_is_told(run: Vouch, proof: str, h
     ("proof", "reason"),
     [
         ("md5=" + "0" * 32, "does not begin with sha256="),
-        ("sha256=" + "0" * 32, "has 16 bytes, and sha256 makes 32"),
-        ("sha256=<signature>", "is not written in hex"),
+        ("sha256=" + "0" * 32, "has 16 bytes, but sha256 makes 32"),
+        ("sha256=<signature>", "is not hex"),
         ("", "is missing or empty"),
     ],
 )
@@ -560,8 +560,8 @@ def test_a_callback_that_a_published_key_did_not_sign_is_refused_in_peace(
         key = {step: key}
     fetched: list[bool] = []
 
-    def fetch(_: str, *, anew: bool = False) -> bytes:
-        fetched.append(anew)
+    def fetch(_: str, *, refresh: bool = False) -> bytes:
+        fetched.append(refresh)
         return json.dumps(key).encode()
 
     monkeypatch.setattr("app.cli.commands.verify.fetched_now", fetch)
