@@ -51,7 +51,7 @@ def _nobody() -> None:
     """The default of ``notify``: no worker runs in this process."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Service:
     """One installation: its environment, configuration and database, and the parts built on them.
 
@@ -179,12 +179,12 @@ class Service:
     def account(self) -> GameballAccount:
         settings = self.configuration.gameball
         return GameballAccount(
-            self.environment.gameball_base_url,
-            self.environment.gameball_api_version,
-            self.environment.gameball_api_key,
-            self.environment.gameball_secret_key,
-            settings.connect_timeout,
-            settings.read_timeout,
+            base_url=self.environment.gameball_base_url,
+            api_version=self.environment.gameball_api_version,
+            api_key=self.environment.gameball_api_key,
+            secret_key=self.environment.gameball_secret_key,
+            connect_timeout=settings.connect_timeout,
+            read_timeout=settings.read_timeout,
         )
 
     def gameball_client(self) -> GameballClient:
@@ -205,10 +205,10 @@ class Service:
         # Three lists and the campaigns' names, each with up to three tries or pages.
         lease_seconds = 12 * self.account().longest_call_seconds + _LEASE_MARGIN_SECONDS
         return ConfirmationPolicy(
-            settings.delays,
-            settings.give_up_after,
-            self.configuration.gameball.window_at_most,
-            lease_seconds,
+            delays=settings.delays,
+            give_up_seconds=settings.give_up_after,
+            settle_seconds=self.configuration.gameball.window_at_most,
+            lease_seconds=lease_seconds,
         )
 
     def read_pace(self) -> ReadRateLimit:
@@ -230,10 +230,10 @@ class Service:
         # from there the time-outs of a call bound the time that is left.
         inside = max(0.0, retries.window_at_least_seconds - longest)
         return ForwardingPolicy(
-            RateLimit(settings.per_second, settings.per_30_seconds, settings.probe_every),
-            replace(retries, window_at_least_seconds=inside),
-            longest + _LEASE_MARGIN_SECONDS,
-            self.configuration.confirmation.delays[0],
+            pace=RateLimit(settings.per_second, settings.per_30_seconds, settings.probe_every),
+            retries=replace(retries, window_at_least_seconds=inside),
+            lease_seconds=longest + _LEASE_MARGIN_SECONDS,
+            first_look_seconds=self.configuration.confirmation.delays[0],
         )
 
     def kept_seconds(self) -> dict[Kept, float]:
@@ -245,11 +245,11 @@ def build_service(environment: Environment, now: Callable[[], datetime] = utc_no
     """Build the service. Raises `ConfigurationError` with every mistake."""
     configuration = load_configuration(environment.config_path)
     return Service(
-        environment,
-        configuration,
-        build_database(environment),
-        secret_keys(environment),
-        now,
+        environment=environment,
+        configuration=configuration,
+        database=build_database(environment),
+        secret_keys=secret_keys(environment),
+        now=now,
     )
 
 

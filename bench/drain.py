@@ -45,7 +45,7 @@ _STARTED = b"worker.started"
 _SOON_SECONDS, _LATER_SECONDS = 60, 86_400
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Workers:
     """Some `vouch work`, and what processor time they have taken since all of them began."""
 
@@ -139,7 +139,7 @@ def drain(options: argparse.Namespace) -> dict[str, float]:
         )
         environment.update(_account(sandbox))
         prepare(environment, accounts=options.attempts)
-        workers = Workers(environment, config.parent)
+        workers = Workers(environment=environment, folder=config.parent)
         with _database(read_environment(environment)) as database:
             try:
                 workers.start(options.workers)

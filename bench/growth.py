@@ -41,8 +41,8 @@ RULE = Rule(
     challenge_id=1, platform=PLATFORM, action="follow", source=SOURCE, repeat=Repeat.EVERY_EVENT
 )
 POLICY = ForwardingPolicy(
-    RateLimit(1_000_000, 1_000_000, probe_seconds=30),
-    RetryPolicy({}, window_at_least_seconds=30, window_at_most_seconds=0),
+    pace=RateLimit(1_000_000, 1_000_000, probe_seconds=30),
+    retries=RetryPolicy(schedules={}, window_at_least_seconds=30, window_at_most_seconds=0),
     lease_seconds=30,
 )
 
@@ -93,7 +93,7 @@ class Installation:
             lambda c: forwarding.start(c, attempt_id, "bench", POLICY, utc_now())
         )
         if isinstance(made, StartedSubmission):
-            answer = Answer(Outcome.ACCEPTED, 202)
+            answer = Answer(outcome=Outcome.ACCEPTED, status=202)
             self.database.write(lambda c: forwarding.finish(c, made, answer, POLICY, utc_now()))
 
     def _arrival(self) -> Arrival:

@@ -28,7 +28,7 @@ _FASTER = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Words:
     """How one database says what the rows are made of. ``n`` is the attempt's number."""
 
@@ -105,7 +105,12 @@ def build(url: str, attempts: int) -> None:
     span_ms = YEARS * 365 * 86_400_000
     begins_ms = int(datetime.now(UTC).timestamp() * 1000) - span_ms
     engine = write_engine(url)
-    words = Words(engine.dialect.name == "sqlite", attempts, begins_ms, span_ms / attempts)
+    words = Words(
+        is_sqlite=engine.dialect.name == "sqlite",
+        attempts=attempts,
+        begins_ms=begins_ms,
+        step_ms=span_ms / attempts,
+    )
     with engine.connect() as connection:
         raw = connection.connection.cursor()
         for statement in _FASTER[engine.dialect.name]:

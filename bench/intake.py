@@ -211,7 +211,9 @@ def prepare(environment: dict[str, str], accounts: int = ACCOUNTS) -> None:
     migrate.upgrade(settings.database_url)
     database = build_database(settings)
     for number in range(accounts):
-        identity = Identity("twitch", str(number), f"customer-{number}")
+        identity = Identity(
+            platform="twitch", account_id=str(number), customer_id=f"customer-{number}"
+        )
         database.write(partial(_link, identity))
     database.close()
 

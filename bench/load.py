@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
     """One closed-loop run: every connection sends its next request when the last is answered.
 
@@ -48,10 +48,10 @@ async def _measure(host: str, port: int, requests: Sequence[bytes], connections:
     seconds = time.perf_counter() - began
     latencies.sort()
     return Measured(
-        len(latencies) / seconds,
-        1000 * latencies[len(latencies) // 2],
-        1000 * latencies[int(len(latencies) * 0.99)],
-        bad,
+        requests_per_second=len(latencies) / seconds,
+        p50_ms=1000 * latencies[len(latencies) // 2],
+        p99_ms=1000 * latencies[int(len(latencies) * 0.99)],
+        not_2xx=bad,
     )
 
 

@@ -100,7 +100,7 @@ def _run(options: argparse.Namespace) -> tuple[Told, Told]:
         served("intake", url, sandbox.url, CONFIGURATION) as (_, port),
     ):
         address = f"http://127.0.0.1:{port}/webhooks/gameball"
-        push = Push(address, AUTOMATION_SECRET, forms=("reward",), campaigns=(PUSHED,))
+        push = Push(url=address, secret=AUTOMATION_SECRET, forms=("reward",), campaigns=(PUSHED,))
         sandbox.books.configure(push=push)
         for number in range(options.attempts):
             _send(port, str(number), PUSHED)

@@ -32,7 +32,7 @@ _COLUMNS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Costs:
     """What was measured: see bench/README.md."""
 
@@ -45,7 +45,7 @@ class Costs:
 MEASURED = Costs(intake_per_second=1_200, web_ms=0.8, worker_ms=13.5, bytes_per_attempt=2_100)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Passed:
     """What became of a week."""
 
@@ -84,16 +84,16 @@ def simulate(times: int, costs: Costs) -> Passed:
     for second, arrived in enumerate(list(_whole(rates)) * DAYS):
         queue.pass_second(second, arrived)
     return Passed(
-        times,
-        per_day,
-        busiest,
-        busiest / costs.intake_per_second,
-        (busiest * costs.web_ms + min(busiest, PER_SECOND) * costs.worker_ms) / 1_000,
-        queue.longest_seconds,
-        queue.waiting,
-        queue.sent / (DAYS * DAY * PER_30_SECONDS / 30),
-        per_day * 365 * costs.bytes_per_attempt / 1e9,
-        10_000_000 / per_day,
+        times=times,
+        per_day=per_day,
+        busiest_second=busiest,
+        intake_used=busiest / costs.intake_per_second,
+        cores=(busiest * costs.web_ms + min(busiest, PER_SECOND) * costs.worker_ms) / 1_000,
+        longest_wait_seconds=queue.longest_seconds,
+        waiting=queue.waiting,
+        pace_used=queue.sent / (DAYS * DAY * PER_30_SECONDS / 30),
+        gigabytes_a_year=per_day * 365 * costs.bytes_per_attempt / 1e9,
+        days_to_ten_million=10_000_000 / per_day,
     )
 
 

@@ -11,7 +11,7 @@ from app.domain.clock import utc_now
 from app.platforms.kit.callback import Callback
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Receiver:
     """A service that answers every callback alike, and keeps what it was sent."""
 
@@ -35,7 +35,9 @@ def listening() -> Iterator[Receiver]:
             headers = {name.lower(): value for name, value in self.headers.items()}
             address = urlsplit(self.path)
             query = dict(parse_qsl(address.query))
-            kept = Callback("POST", headers, query, body, utc_now())
+            kept = Callback(
+                method="POST", headers=headers, query=query, body=body, received_at=utc_now()
+            )
             service.received.append((address.path, kept))
             self.send_response(service.status)
             self.send_header("Content-Length", str(len(service.body)))
@@ -49,7 +51,7 @@ def listening() -> Iterator[Receiver]:
         request_queue_size = 64
 
     with Server(("127.0.0.1", 0), Handler) as server:
-        service = Receiver(f"http://127.0.0.1:{server.server_port}")
+        service = Receiver(url=f"http://127.0.0.1:{server.server_port}")
         thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
         yield service

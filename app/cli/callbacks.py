@@ -19,7 +19,7 @@ READ_SECONDS = 30.0
 TOLD = ("key", "action", "actor", "target", "undone")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Signed:
     """A callback ready to be posted, and what a source as configured makes of it."""
 
@@ -59,11 +59,26 @@ def signed_callback(
     example = template.fill(actor=actor, target=target, key=key, now=now)
     sent = adapter.forge(example, now) if is_forged else adapter.sign(example, now)
     try:
-        reading = adapter.read(Callback("POST", sent.headers, sent.query, sent.body, now))
+        reading = adapter.read(
+            Callback(
+                method="POST",
+                headers=sent.headers,
+                query=sent.query,
+                body=sent.body,
+                received_at=now,
+            )
+        )
     except Malformed as refusal:
         reading = Reading(ignored=(f"it cannot be read: {refusal.reason}",))
     events = tuple({name: getattr(one, name) for name in TOLD} for one in reading.events)
-    return Signed(sent.body, sent.headers, sent.query, events, reading.ignored, reading.nudges)
+    return Signed(
+        body=sent.body,
+        headers=sent.headers,
+        query=sent.query,
+        events=events,
+        ignored=reading.ignored,
+        nudges=reading.nudges,
+    )
 
 
 def new_client(url: str) -> Client:

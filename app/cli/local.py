@@ -116,7 +116,9 @@ class Local:
         configuration = load_configuration(read_environment().config_path)
         if account.platform not in configuration.account_platforms:
             raise InvalidValues([("platform", UNKNOWN_PLATFORM)])
-        wanted = Identity(account.platform, account.account_id, **sent.model_dump())
+        wanted = Identity(
+            platform=account.platform, account_id=account.account_id, **sent.model_dump()
+        )
         by = caused_by()
         outcome, released, row = self._database.write(
             lambda c: link_and_read(c, wanted, by, utc_now())

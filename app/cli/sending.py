@@ -19,7 +19,7 @@ MOST_AT_ONCE = 16
 NUMBER = "{n}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
     """What to send. ``actor``, ``target`` and ``key`` may hold `NUMBER`, counted from 1."""
 

@@ -10,7 +10,7 @@ from app.platforms.kit.adapter import Adapter
 from app.platforms.kit.callback import Callback, Malformed, Reading, Refusal, Reply
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """What the adapter says. ``malformed``: it was believed, and yet could not be read."""
 

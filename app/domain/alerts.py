@@ -50,7 +50,7 @@ _CREDENTIALS = frozenset({"401", "403", "1000", "1001", "1002", "1006"})
 Wrong = Mapping[tuple[AlertKind, str], str]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """From where on it is wrong, of what ended within a window. Zero: never.
 
@@ -78,7 +78,7 @@ class Limits:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Situation:
     """How things are. ``ended``: attempts by the state that they came to within the window.
 

@@ -38,7 +38,7 @@ REMOVED = "[removed]"
 _EMAIL = re.compile(r"[^\s@\"'<>(),;:]+@[^\s@\"'<>(),;:]+")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Treatment:
     """What we do about an outcome. ``schedule`` names the list of delays that it consumes."""
 
@@ -51,16 +51,16 @@ class Treatment:
 
 # The answer table. Sources: Gameball's documented error rows and its status-error-codes page.
 TREATMENTS: Mapping[Outcome, Treatment] = {
-    Outcome.ACCEPTED: Treatment(Disposition.ACCEPT),
-    Outcome.PROGRAM_DISABLED: Treatment(Disposition.ACCEPT, pauses=True),
-    Outcome.ECHO: Treatment(Disposition.RETRY, "echo"),
-    Outcome.UNKNOWN: Treatment(Disposition.RETRY, "retry", may_have_landed=True),
-    Outcome.NOT_SENT: Treatment(Disposition.RETRY, "retry"),
-    Outcome.NO_CUSTOMER: Treatment(Disposition.RETRY, "missing_customer"),
-    Outcome.BLOCKED: Treatment(Disposition.WAIT, pauses=True),
-    Outcome.BUSY: Treatment(Disposition.RETRY, "busy"),
-    Outcome.TOO_FAST: Treatment(Disposition.WAIT, slows=True),
-    Outcome.PERMANENT: Treatment(Disposition.DIE),
+    Outcome.ACCEPTED: Treatment(then=Disposition.ACCEPT),
+    Outcome.PROGRAM_DISABLED: Treatment(then=Disposition.ACCEPT, pauses=True),
+    Outcome.ECHO: Treatment(then=Disposition.RETRY, schedule="echo"),
+    Outcome.UNKNOWN: Treatment(then=Disposition.RETRY, schedule="retry", may_have_landed=True),
+    Outcome.NOT_SENT: Treatment(then=Disposition.RETRY, schedule="retry"),
+    Outcome.NO_CUSTOMER: Treatment(then=Disposition.RETRY, schedule="missing_customer"),
+    Outcome.BLOCKED: Treatment(then=Disposition.WAIT, pauses=True),
+    Outcome.BUSY: Treatment(then=Disposition.RETRY, schedule="busy"),
+    Outcome.TOO_FAST: Treatment(then=Disposition.WAIT, slows=True),
+    Outcome.PERMANENT: Treatment(then=Disposition.DIE),
 }
 
 # code -> outcome where the code decides whatever the status is.
@@ -92,7 +92,7 @@ _MAX_CODE = 2**31 - 1
 _MAX_TEXT = 255
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """One submission's end, as far as we know it."""
 
@@ -136,12 +136,12 @@ def read_answer(status: int, body: bytes, retry_after_seconds: float | None = No
     code = _integer(envelope.get("code"))
     message = _short(envelope.get("message"))
     return Answer(
-        _judge(status, code, message, envelope),
-        status,
-        code,
-        message,
-        _short(envelope.get("requestId")),
-        retry_after_seconds,
+        outcome=_judge(status, code, message, envelope),
+        status=status,
+        code=code,
+        message=message,
+        request_id=_short(envelope.get("requestId")),
+        retry_after_seconds=retry_after_seconds,
     )
 
 
@@ -149,7 +149,14 @@ def _without_envelope(status: int, retry_after_seconds: float | None) -> Answer:
     # 429, 401 and 403 may be answered at the edge, before Gameball's own code writes JSON.
     outcome = _BY_STATUS.get(status, Outcome.UNKNOWN)
     message = "the answer is not Gameball's JSON"
-    return Answer(outcome, status, None, message, None, retry_after_seconds)
+    return Answer(
+        outcome=outcome,
+        status=status,
+        code=None,
+        message=message,
+        request_id=None,
+        retry_after_seconds=retry_after_seconds,
+    )
 
 
 def _judge(status: int, code: int | None, message: str | None, envelope: dict[str, Any]) -> Outcome:

@@ -48,7 +48,7 @@ class Span:
     until_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Grant:
     """One reward as Gameball shows it. ``reference`` tells it from all others of its proof."""
 
@@ -69,7 +69,7 @@ class Grant:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
     """A customer's progress in a campaign. Nothing in it when Gameball does not show the campaign.
 
@@ -86,7 +86,7 @@ class Progress:
     ends_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
     """An accepted attempt, as far as we know it.
 
@@ -111,7 +111,7 @@ class Case:
     told: Grant | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
     """What Gameball showed of one customer's campaign.
 
@@ -233,7 +233,7 @@ def _risen(case: Case, seen: Seen) -> Grant | None:
     for number in range(case.baseline + 1, min(progress.achieved, case.baseline + 100) + 1):
         reference = f"{case.challenge_id}:{number}"
         if (Proof.COUNT, reference) not in case.taken:
-            return Grant(Proof.COUNT, reference, points=progress.points)
+            return Grant(proof=Proof.COUNT, reference=reference, points=progress.points)
     return None
 
 
@@ -316,7 +316,7 @@ _HOW = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ConfirmationPolicy:
     """When to look at what became of an accepted attempt; the last delay repeats.
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from app.domain.answers import TREATMENTS, Answer, Disposition, Outcome
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Past:
     """What is left of one ended submission that the next decision needs.
 
@@ -33,7 +33,7 @@ class Past:
         return may_have and not self.resolved
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RetryPolicy:
     """Delays in seconds by schedule name; a schedule that ran out makes the attempt `dead`.
 

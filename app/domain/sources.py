@@ -32,7 +32,7 @@ class SourceIssue:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Subscription:
     """The platform's promise to tell us of a topic, until it lapses."""
 
@@ -61,7 +61,7 @@ class IdChange:
     at: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
     """What was seen of a source until now.
 
@@ -113,7 +113,7 @@ class RefusalLimit:
         return replace(self, share=self.share * SHARE_THAT_CLEARS, of_at_least=1)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Expected:
     """What a source does while all is well, as far as anybody said so."""
 
@@ -193,7 +193,7 @@ def _handshake_overdue(seen: Seen, expected: Expected, now: datetime) -> Iterato
 def _lapses(seen: Seen, expected: Expected, now: datetime) -> Iterator[SourceIssue]:
     known = {one.topic: one for one in seen.subscriptions}
     for topic in expected.topics:
-        one = known.get(topic, Subscription(topic, None, None))
+        one = known.get(topic, Subscription(topic=topic, granted_at=None, lapses_at=None))
         said = f"; the hub said {one.answer}" if one.answer else ""
         if one.lapses_at is None:
             yield SourceIssue(IssueKind.LAPSED, f"never subscribed to {topic}{said}")

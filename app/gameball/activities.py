@@ -40,5 +40,13 @@ def _grants(row: Json) -> Iterable[tuple[str, Grant | None]]:
     if points is None:
         points = reading.number(reading.field(row, "points"))
     coupon = reading.text(reading.field(row, "couponCode"))
-    grant = Grant(Proof.ACTIVITY, reference, *at, points=points, coupon=coupon)
+    moment, left_open = at
+    grant = Grant(
+        proof=Proof.ACTIVITY,
+        reference=reference,
+        at=moment,
+        left_open=left_open,
+        points=points,
+        coupon=coupon,
+    )
     return ((key_of(name), grant),)

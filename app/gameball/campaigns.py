@@ -22,7 +22,7 @@ class Unreadable(Exception):  # noqa: N818 -- reads as the claim it makes
         self.code = code
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Campaign:
     """A reward campaign. ``most``: achievements by one customer; -1: any number, None: unknown."""
 
@@ -74,10 +74,10 @@ def _campaign(item: Mapping[str, Any]) -> Campaign | None:
     if number is None:
         return None
     return Campaign(
-        number,
-        str(item.get("name") or ""),
-        str(item.get("type") or ""),
-        item.get("isActive") is not False,
-        most,
-        points_of(item),
+        id=number,
+        name=str(item.get("name") or ""),
+        type=str(item.get("type") or ""),
+        is_active=item.get("isActive") is not False,
+        most=most,
+        points=points_of(item),
     )

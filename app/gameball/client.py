@@ -34,7 +34,7 @@ _NO_ADDRESS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GameballAccount:
     """One Gameball program: its address and keys. Times are in seconds."""
 
@@ -122,9 +122,9 @@ class GameballClient:
         try:
             reply = self.call("POST", "customers/social-challenges", json=body, may_send=may_send)
         except NotSent as error:
-            return Answer(Outcome.NOT_SENT, message=str(error))
+            return Answer(outcome=Outcome.NOT_SENT, message=str(error))
         except NoAnswer as error:
-            return Answer(Outcome.UNKNOWN, message=str(error))
+            return Answer(outcome=Outcome.UNKNOWN, message=str(error))
         return read_answer(reply.status, reply.body, reply.retry_after_seconds)
 
     def create_customer(self, customer_id: str, email: str | None, mobile: str | None) -> bool:

@@ -37,13 +37,13 @@ def _progress(item: Json) -> Progress:
     activation: Json = active if isinstance(active, dict) else {}
     achieved = reading.whole(reading.field(item, "achievedCount"))
     return Progress(
-        achieved if achieved is None or achieved >= 0 else None,
-        reading.truth(reading.field(item, "canAchieve")),
-        _most(campaign),
-        points_of(campaign),
-        reading.text(reading.field(item, "rewardsCampaignName")),
-        _moment(reading.field(activation, "startDate")),
-        _moment(reading.field(activation, "endDate")),
+        achieved=achieved if achieved is None or achieved >= 0 else None,
+        can_achieve=reading.truth(reading.field(item, "canAchieve")),
+        most=_most(campaign),
+        points=points_of(campaign),
+        name=reading.text(reading.field(item, "rewardsCampaignName")),
+        starts_at=_moment(reading.field(activation, "startDate")),
+        ends_at=_moment(reading.field(activation, "endDate")),
     )
 
 

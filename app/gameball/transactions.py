@@ -31,13 +31,15 @@ def _grants(row: Json) -> Iterable[tuple[str, Grant | None]]:
     reference = reference_of(reading.field(row, "gameballTransactionId"), at)
     if at is None:
         return ((str(campaign), None),)
+    moment, left_open = at
     return (
         (
             str(campaign),
             Grant(
-                Proof.TRANSACTION,
-                reference,
-                *at,
+                proof=Proof.TRANSACTION,
+                reference=reference,
+                at=moment,
+                left_open=left_open,
                 points=reading.number(reading.field(row, "points")),
                 coupon=reading.text(reading.field(row, "couponCode")),
             ),

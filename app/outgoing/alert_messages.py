@@ -13,7 +13,7 @@ from app.settings.receivers import Receiver, ReceiverKind
 _SIGNATURE = "webhook-signature"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AlertText:
     """A notification about an alert. ``id`` stays the same in every repeat."""
 

@@ -36,7 +36,7 @@ def fetched_now(url: str, *, refresh: bool = False) -> bytes:  # noqa: ARG001 --
         raise KeysUnavailable(f"{url} has not answered ({error.reason})") from None
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class _Kept:
     answer: bytes | None = None
     asked_at: float = float("-inf")
@@ -44,7 +44,7 @@ class _Kept:
     is_asking: bool = False
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class PublishedKeys:
     """Answers of addresses, kept in memory; a `Fetcher` for adapters.
 

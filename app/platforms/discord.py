@@ -20,22 +20,27 @@ PING, EVENT = 0, 1
 PONG, MESSAGE, NO_CHANGE, ONLY_FOR_THEM = 1, 4, 6, 64
 
 COMMAND = EventMapping(
-    "command", "user.id", "data.name", ("id",), unix("signed_at"), "user.username"
+    action="command",
+    actor="user.id",
+    target="data.name",
+    identity=("id",),
+    time=unix("signed_at"),
+    handle="user.username",
 )
 AUTHORIZED = EventMapping(
-    "authorize",
-    "event.data.user.id",
-    "application_id",
-    ("event.data.user.id", "event.timestamp"),
-    iso("event.timestamp"),
-    "event.data.user.username",
+    action="authorize",
+    actor="event.data.user.id",
+    target="application_id",
+    identity=("event.data.user.id", "event.timestamp"),
+    time=iso("event.timestamp"),
+    handle="event.data.user.username",
 )
 BOUGHT = EventMapping(
-    "purchase",
-    "event.data.user_id",
-    "event.data.sku_id",
-    ("event.data.id",),
-    iso("event.timestamp"),
+    action="purchase",
+    actor="event.data.user_id",
+    target="event.data.sku_id",
+    identity=("event.data.id",),
+    time=iso("event.timestamp"),
 )
 # https://docs.discord.com/developers/interactions/receiving-and-responding#interaction-object-interaction-type
 INTERACTIONS = {2: "command", 3: "component", 5: "modal"}
@@ -69,8 +74,8 @@ class Discord(Adapter):
     config: ClassVar[type[SourceConfig]] = DiscordSource
     schemes = (
         Ed25519Scheme(
-            Header("X-Signature-Ed25519"),
-            (SIGNED_AT, Body()),
+            proof=Header("X-Signature-Ed25519"),
+            signed=(SIGNED_AT, Body()),
             time=SignedTime(SIGNED_AT, "unix"),
         ),
     )
@@ -135,4 +140,4 @@ class Discord(Adapter):
 
 
 def _json(**answer: Any) -> Reply:
-    return Reply(200, json.dumps(answer), "application/json")
+    return Reply(status=200, body=json.dumps(answer), content_type="application/json")

@@ -68,8 +68,8 @@ class Gameball(Adapter):
     docs = "https://docs.gameball.co/api-reference/webhooks/overview"
     config: ClassVar[type[SourceConfig]] = GameballSource
     schemes = (
-        Signature(Header("X-GB-Signature"), (Body(), b":", Key()), digest="sha1"),
-        TokenScheme(Header("X-Vouch-Secret"), secrets="automation_secrets"),
+        Signature(proof=Header("X-GB-Signature"), signed=(Body(), b":", Key()), digest="sha1"),
+        TokenScheme(proof=Header("X-Vouch-Secret"), secrets="automation_secrets"),
     )
     reports_rewards = True
     # When the signature does not match the raw body, try the body serialised again.

@@ -21,32 +21,37 @@ IN_REPOSITORY = partial(
 # The header with the delivery's id is not signed: a replay could carry another.
 BY_SENDER = partial(IN_REPOSITORY, actor="sender.id", identity=("digest",), handle="sender.login")
 # Each webhook reports a star separately: the repository's and the organization's.
-STAR = BY_SENDER("star", identity=("sender.id", "repository.id", "starred_at"),
+STAR = BY_SENDER(action="star", identity=("sender.id", "repository.id", "starred_at"),
                  time=iso("starred_at"), former_identities=(("digest",),))  # fmt: skip
 # A moderator may have deleted it; the action always belongs to the author.
 COMMENT = EventMapping(
-    "comment",
-    "comment.user.id",
-    "thread",
-    ("comment.id",),
-    iso("comment.created_at"),
-    "comment.user.login",
+    action="comment",
+    actor="comment.user.id",
+    target="thread",
+    identity=("comment.id",),
+    time=iso("comment.created_at"),
+    handle="comment.user.login",
     target_aliases=("lower.thread", "thread_by_id"),
 )
-POST = IN_REPOSITORY("post", actor="discussion.user.id", handle="discussion.user.login",
+POST = IN_REPOSITORY(action="post", actor="discussion.user.id", handle="discussion.user.login",
                      identity=("discussion.id",), time=iso("discussion.created_at"))  # fmt: skip
 SPONSOR = EventMapping(
-    "sponsor",
-    "sponsorship.sponsor.id",
-    "sponsorship.sponsorable.login",
-    ("sponsorship.node_id",),
-    iso("sponsorship.created_at"),
-    "sponsorship.sponsor.login",
+    action="sponsor",
+    actor="sponsorship.sponsor.id",
+    target="sponsorship.sponsorable.login",
+    identity=("sponsorship.node_id",),
+    time=iso("sponsorship.created_at"),
+    handle="sponsorship.sponsor.login",
     target_aliases=("lower.sponsorable", "sponsorship.sponsorable.id"),
 )
-MEMBER = EventMapping("join", "membership.user.id", "organization.login", ("digest",),
-              handle="membership.user.login",
-              target_aliases=("lower.organization", "organization.id"))  # fmt: skip
+MEMBER = EventMapping(
+    action="join",
+    actor="membership.user.id",
+    target="organization.login",
+    identity=("digest",),
+    handle="membership.user.login",
+    target_aliases=("lower.organization", "organization.id"),
+)
 SHAPES = {
     "starred_at": "star",
     "forkee": "fork",
@@ -74,7 +79,7 @@ class GitHub(Adapter):
 
     name = "github"
     docs = "https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries"
-    schemes = (HmacScheme(Header("X-Hub-Signature-256"), prefix="sha256="),)
+    schemes = (HmacScheme(proof=Header("X-Hub-Signature-256"), prefix="sha256="),)
     forged_status = 401
     deadline_seconds = 10
     terms = (
@@ -88,9 +93,9 @@ class GitHub(Adapter):
     # https://docs.github.com/en/webhooks/webhook-events-and-payloads
     kinds: ClassVar[dict[str, EventMapping]] = {
         "star.created": STAR,
-        "star.deleted": BY_SENDER("star", undone=True),
-        "fork": BY_SENDER("fork", identity=("forkee.id",), time=iso("forkee.created_at")),
-        "watch.started": BY_SENDER("watch"),
+        "star.deleted": BY_SENDER(action="star", undone=True),
+        "fork": BY_SENDER(action="fork", identity=("forkee.id",), time=iso("forkee.created_at")),
+        "watch.started": BY_SENDER(action="watch"),
         "comment.created": COMMENT,
         "comment.deleted": GONE(COMMENT, undoes="comment.created"),
         # Their ids are separate from those of comments on issues.

@@ -46,7 +46,14 @@ class Hmac(Adapter):
         # A partner's action may have no target.
         target = it.target if it.target and dig(body, it.target) is not None else None
         time: At | None = TIMES[it.time_format](it.time) if it.time else None
-        return EventMapping("", it.actor, target, ("the id",), time, it.handle or None)
+        return EventMapping(
+            action="",
+            actor=it.actor,
+            target=target,
+            identity=("the id",),
+            time=time,
+            handle=it.handle or None,
+        )
 
     def _id(self, callback: Callback, body: Mapping[str, Any]) -> object:
         if self.source.event_id_place is not None:

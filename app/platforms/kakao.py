@@ -13,11 +13,11 @@ from app.platforms.kit.schemes import TokenScheme
 
 TOLD = partial(
     EventMapping,
-    "follow",
-    "person",
-    "channel_public_id",
-    ("person", "updated_at"),
-    iso("updated_at"),
+    action="follow",
+    actor="person",
+    target="channel_public_id",
+    identity=("person", "updated_at"),
+    time=iso("updated_at"),
 )
 ADDED = TOLD()
 
@@ -32,8 +32,8 @@ class Kakao(Adapter):
     name = "kakao"
     docs = "https://developers.kakao.com/docs/latest/en/kakaotalk-channel/callback"
     ids_are_per_source = True
-    schemes = (TokenScheme(Header("Authorization"), prefix="KakaoAK "),)
-    accepted = Reply(200)
+    schemes = (TokenScheme(proof=Header("Authorization"), prefix="KakaoAK "),)
+    accepted = Reply(status=200)
     forged_status = 401
     deadline_seconds = 3
     # https://developers.kakao.com/docs/latest/en/kakaotalk-channel/callback

@@ -52,37 +52,45 @@ class Kick(Adapter):
     name = "kick"
     docs = "https://docs.kick.com/events/webhook-security"
     config: ClassVar[type[SourceConfig]] = KickSource
-    schemes = (RsaScheme(Header("Kick-Event-Signature"), SIGNED, time=SignedTime(SENT_AT, "iso")),)
+    schemes = (
+        RsaScheme(
+            proof=Header("Kick-Event-Signature"), signed=SIGNED, time=SignedTime(SENT_AT, "iso")
+        ),
+    )
     keys_url = "https://api.kick.com/public/v1/public-key"
     key_path = "data.public_key"
-    accepted = Reply(200)
+    accepted = Reply(status=200)
     # https://docs.kick.com/events/event-types
     # Kick may report one action under several ids:
     # https://github.com/KickEngineering/KickDevDocs/issues/246
     kinds: ClassVar[dict[str, EventMapping]] = {
         "follow": IN_CHANNEL(
-            "follow",
+            action="follow",
             actor="follower.user_id",
             handle="follower.username",
             identity=(*FOLLOWER, "day"),
             former_identities=((*FOLLOWER, "day_before"), (ID,)),
         ),
-        "subscription": BY_SUBSCRIBER("subscribe"),
-        "renewal": BY_SUBSCRIBER("renew"),
+        "subscription": BY_SUBSCRIBER(action="subscribe"),
+        "renewal": BY_SUBSCRIBER(action="renew"),
         "gifts": IN_CHANNEL(
-            "gift",
+            action="gift",
             actor="gifter.user_id",
             handle="gifter.username",
             identity=("gifter.user_id", "broadcaster.user_id", "told_at", "given_to"),
         ),
         "kicks": BY_SENDER(
-            "cheer",
+            action="cheer",
             identity=("sender.user_id", "broadcaster.user_id", "told_at", "gift.name"),
         ),
         # Every app gets the same message_id.
-        "chat": BY_SENDER("comment", identity=("message_id",), former_identities=()),
+        "chat": BY_SENDER(action="comment", identity=("message_id",), former_identities=()),
         "redemption.accepted": EventMapping(
-            "redeem", "redeemer.user_id", "reward.id", ("id",), SENT
+            action="redeem",
+            actor="redeemer.user_id",
+            target="reward.id",
+            identity=("id",),
+            time=SENT,
         ),
     }
 

@@ -27,9 +27,11 @@ from app.platforms.kit.schemes import HmacScheme
 
 ID, AT = ("webhookEventId",), unix_ms("timestamp")
 BY_USER = partial(EventMapping, actor="source.userId", target="destination", identity=ID, time=AT)
-FOLLOW = BY_USER("follow")
-JOIN = EventMapping("join", "member.userId", "place", (*ID, "member.userId"), AT)
-MEMBERSHIP = BY_USER("subscribe", target="membership.membershipId")
+FOLLOW = BY_USER(action="follow")
+JOIN = EventMapping(
+    action="join", actor="member.userId", target="place", identity=(*ID, "member.userId"), time=AT
+)
+MEMBERSHIP = BY_USER(action="subscribe", target="membership.membershipId")
 WRITTEN = partial(BY_USER, thing="message.id")
 # The message's id is known, but not whether the message mentioned the account.
 UNSENT = {"message": "message", "message.group": "comment", "message.mention": "mention"}
@@ -49,8 +51,8 @@ class Line(Adapter):
     name = "line"
     docs = "https://developers.line.biz/en/docs/messaging-api/receiving-messages/"
     config: ClassVar[type[SourceConfig]] = LineSource
-    schemes = (HmacScheme(Header("x-line-signature"), encoding="base64"),)
-    accepted = Reply(200)
+    schemes = (HmacScheme(proof=Header("x-line-signature"), encoding="base64"),)
+    accepted = Reply(status=200)
     forged_status = 401
     deadline_seconds = 2
     # https://developers.line.biz/en/reference/messaging-api/#webhook-event-objects
@@ -64,16 +66,18 @@ class Line(Adapter):
         "membership.joined": MEMBERSHIP,
         "membership.left": replace(MEMBERSHIP, undone=True),
         "membership.renewed": replace(MEMBERSHIP, action="renew"),
-        "message": WRITTEN("message"),
-        "message.mention": WRITTEN("mention"),
-        "message.group": WRITTEN("comment", target="place"),
+        "message": WRITTEN(action="message"),
+        "message.mention": WRITTEN(action="mention"),
+        "message.group": WRITTEN(action="comment", target="place"),
         **{
-            f"unsend.{word}": BY_USER(action, target=None, thing="unsend.messageId", undone=True)
+            f"unsend.{word}": BY_USER(
+                action=action, target=None, thing="unsend.messageId", undone=True
+            )
             for word, action in UNSENT.items()
         },
-        "postback": BY_USER("postback"),
-        "beacon": BY_USER("visit", target="beacon.hwid"),
-        "videoPlayComplete": BY_USER("watch", target="videoPlayComplete.trackingId"),
+        "postback": BY_USER(action="postback"),
+        "beacon": BY_USER(action="visit", target="beacon.hwid"),
+        "videoPlayComplete": BY_USER(action="watch", target="videoPlayComplete.trackingId"),
     }
 
     def read(self, callback: Callback) -> Reading:

@@ -16,7 +16,7 @@ from app.platforms.kit.places import Body, Header
 from app.platforms.kit.schemes import HmacScheme
 
 # https://learn.microsoft.com/linkedin/shared/api-guide/webhook-validation
-SIGNATURE = HmacScheme(Header("X-LI-Signature"), (b"hmacsha256=", Body()))
+SIGNATURE = HmacScheme(proof=Header("X-LI-Signature"), signed=(b"hmacsha256=", Body()))
 
 NOTIFICATIONS = "ORGANIZATION_SOCIAL_ACTION_NOTIFICATIONS"
 # `subscriber` is the administrator who subscribed the page, not the person who acted.
@@ -30,7 +30,7 @@ SOCIAL = partial(
     target_aliases=("activity",),
     former_identities=(("notificationId",),),
 )
-COMMENT = SOCIAL("comment", DONE_BY.format("comment"), "sourcePost")
+COMMENT = SOCIAL(action="comment", actor=DONE_BY.format("comment"), target="sourcePost")
 # Sign in with LinkedIn returns a person's id without this prefix.
 PERSON = "urn:li:person:"
 # A post has different numbers as an activity (in its address) and as a share.
@@ -43,7 +43,7 @@ class LinkedIn(Adapter):
     name = "linkedin"
     docs = "https://learn.microsoft.com/linkedin/shared/api-guide/webhook-validation"
     schemes = (SIGNATURE,)
-    accepted = Reply(200)
+    accepted = Reply(status=200)
     forged_status = 401
     deadline_seconds = 3
     # Every two hours; three failures in a row block the endpoint.
@@ -52,9 +52,12 @@ class LinkedIn(Adapter):
         # https://learn.microsoft.com/linkedin/marketing/community-management/organizations/organization-social-action-notifications
         "COMMENT": COMMENT,
         "COMMENT_DELETE": replace(COMMENT, undone=True, undoes="COMMENT"),
-        "SHARE": SOCIAL("share", DONE_BY.format("share"), "sourcePost"),
+        "SHARE": SOCIAL(action="share", actor=DONE_BY.format("share"), target="sourcePost"),
         "SHARE_MENTION": SOCIAL(
-            "mention", DONE_BY.format("share"), "organizationalEntity", target_aliases=()
+            action="mention",
+            actor=DONE_BY.format("share"),
+            target="organizationalEntity",
+            target_aliases=(),
         ),
     }
 
@@ -65,7 +68,7 @@ class LinkedIn(Adapter):
         code = safe_to_answer(callback.query["challengeCode"])
         response = SIGNATURE.signature(code.encode(), self.source.keys_of()[0])
         answer = json.dumps({"challengeCode": code, "challengeResponse": response})
-        return Reply(200, answer, "application/json")
+        return Reply(status=200, body=answer, content_type="application/json")
 
     def read(self, callback: Callback) -> Reading:
         body = json_object(callback.body)

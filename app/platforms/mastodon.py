@@ -42,17 +42,19 @@ class Mastodon(Adapter):
     docs = "https://docs.joinmastodon.org/admin/webhooks/"
     config: ClassVar[type[SourceConfig]] = MastodonSource
     ids_are_per_source = True
-    schemes = (HmacScheme(Header("X-Hub-Signature"), prefix="sha256="),)
-    accepted = Reply(200)
+    schemes = (HmacScheme(proof=Header("X-Hub-Signature"), prefix="sha256="),)
+    accepted = Reply(status=200)
     kinds: ClassVar[dict[str, EventMapping]] = {
         # Sent once an address is confirmed and, where the server requires it, approved.
-        "account.approved": EventMapping("join", "id", None, ("id",), TIME, "username"),
+        "account.approved": EventMapping(
+            action="join", actor="id", target=None, identity=("id",), time=TIME, handle="username"
+        ),
         # https://docs.joinmastodon.org/entities/Status/
-        "post": SAID("post", target="id"),
-        "reply": SAID("reply", target="in_reply_to_id"),
-        "repost": SAID("repost", target="reblog.id"),
+        "post": SAID(action="post", target="id"),
+        "reply": SAID(action="reply", target="in_reply_to_id"),
+        "repost": SAID(action="repost", target="reblog.id"),
         "mention": SAID(
-            "mention",
+            action="mention",
             target="mentioned",
             identity=("id", "mentioned"),
             target_aliases=("mentioned_id",),

@@ -13,7 +13,14 @@ from app.platforms.kit.meta_family import POLICY, HubAdapter, HubSource, updates
 from app.platforms.kit.options import SourceConfig
 
 IDENTITY = ("post_id", "comment_id", "from.id", "reaction_type", "created_time")
-REACTION = EventMapping("like", "from.id", "post_id", IDENTITY, unix("created_time"), "from.name")
+REACTION = EventMapping(
+    action="like",
+    actor="from.id",
+    target="post_id",
+    identity=IDENTITY,
+    time=unix("created_time"),
+    handle="from.name",
+)
 COMMENT = replace(REACTION, action="comment", identity=("comment_id",))
 SHARE = replace(REACTION, action="share", identity=("share_id",))
 
@@ -28,16 +35,20 @@ KINDS = {
     "page.feed.share.remove": replace(SHARE, undone=True, undoes="page.feed.share.add"),
     # https://developers.facebook.com/docs/instagram-platform/webhooks/examples
     "instagram.comments": EventMapping(
-        "comment",
-        "from.id",
-        "post",
-        ("id",),
-        unix("sent_at"),
-        "from.username",
+        action="comment",
+        actor="from.id",
+        target="post",
+        identity=("id",),
+        time=unix("sent_at"),
+        handle="from.username",
         target_aliases=("media.id",),
     ),
     "instagram.messaging.story_mention": EventMapping(
-        "mention", "sender.id", "recipient.id", ("message.mid",), unix_ms("timestamp")
+        action="mention",
+        actor="sender.id",
+        target="recipient.id",
+        identity=("message.mid",),
+        time=unix_ms("timestamp"),
     ),
 }
 

@@ -1,8 +1,8 @@
 """Reddit: posts and comments, sent by a small Devvit app in your subreddit."""
 
 # Reddit sends no webhooks. The app in docs/reddit.md signs and sends:
-# {"type": "CommentCreate", "id": "t1_c", "author": {"id": "t2_a", "name": "ann"},
-# "on": "t3_p", "subreddit": "brand", "at": "2026-01-01T00:00:00Z"}
+#     {"type": "CommentCreate", "id": "t1_c", "author": {"id": "t2_a", "name": "ann"},
+#      "on": "t3_p", "subreddit": "brand", "at": "2026-01-01T00:00:00Z"}
 
 import re
 from dataclasses import replace
@@ -25,8 +25,8 @@ WRITTEN = partial(
     handle="author.name",
     aliases=("other_author",),
 )
-POST = WRITTEN("post", target="subreddit", target_aliases=("lower_subreddit",))
-COMMENT = WRITTEN("comment", target="on", target_aliases=("other_on",))
+POST = WRITTEN(action="post", target="subreddit", target_aliases=("lower_subreddit",))
+COMMENT = WRITTEN(action="comment", target="on", target_aliases=("other_on",))
 ACCOUNT_ID, POST_ID, COMMENT_ID = "t2_", "t3_", "t1_"
 
 
@@ -37,8 +37,8 @@ class Reddit(Adapter):
     docs = "https://developers.reddit.com/docs/capabilities/server/triggers"
     schemes = (
         HmacScheme(
-            Item("X-Vouch-Signature", "v1"),
-            (SIGNED_AT, b".", Body()),
+            proof=Item("X-Vouch-Signature", "v1"),
+            signed=(SIGNED_AT, b".", Body()),
             time=SignedTime(SIGNED_AT, "unix"),
         ),
     )

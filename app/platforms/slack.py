@@ -18,18 +18,22 @@ from app.platforms.kit.places import Body, Header, SignedTime
 from app.platforms.kit.schemes import HmacScheme
 
 SIGNED_AT = Header("X-Slack-Request-Timestamp")
-SIGNATURE = HmacScheme(Header("X-Slack-Signature"), (b"v0:", SIGNED_AT, b":", Body()), "v0=",
-                       SignedTime(SIGNED_AT, "unix"))  # fmt: skip
+SIGNATURE = HmacScheme(
+    proof=Header("X-Slack-Signature"),
+    signed=(b"v0:", SIGNED_AT, b":", Body()),
+    prefix="v0=",
+    time=SignedTime(SIGNED_AT, "unix"),
+)
 BY_MEMBER = partial(EventMapping, actor="actor", aliases=("account",))
 USED = partial(BY_MEMBER, identity=("digest",))
 EVENT = partial(BY_MEMBER, time=unix("event_time"), former_identities=(("event_id",),))
-JOIN = EVENT("join", target="event.channel", identity=("actor", "event.channel", "when"))
-LIKE = EVENT("like", target="post", thing="event.reaction",
+JOIN = EVENT(action="join", target="event.channel", identity=("actor", "event.channel", "when"))
+LIKE = EVENT(action="like", target="post", thing="event.reaction",
              identity=("post", "event.reaction", "actor", "when"))  # fmt: skip
 # A message's ts is its id in the channel: edits repeat the message with the same ts.
 POSTED = partial(EVENT, target="event.channel", identity=("event.ts", "event.channel"),
                  time=unix_decimal("event.ts"))  # fmt: skip
-COMMENT, MENTION = POSTED("comment"), POSTED("mention")
+COMMENT, MENTION = POSTED(action="comment"), POSTED(action="mention")
 GONE = partial(replace, undone=True, time=unix("event_time"), former_identities=())
 # These tokens allow their holder to act as the app for a while.
 LIVING = ("token", "response_url", "trigger_id")
@@ -56,12 +60,12 @@ class Slack(Adapter):
     docs = "https://docs.slack.dev/authentication/verifying-requests-from-slack"
     config: ClassVar[type[SourceConfig]] = SlackSource
     schemes = (SIGNATURE,)
-    accepted = Reply(200)
+    accepted = Reply(status=200)
     forged_status = 401
     deadline_seconds = 3
     # https://docs.slack.dev/reference/events
     kinds: ClassVar[dict[str, EventMapping]] = {
-        "team_join": EVENT("join", target="team_id", identity=("actor", "team_id", "when")),
+        "team_join": EVENT(action="join", target="team_id", identity=("actor", "team_id", "when")),
         "member_joined_channel": JOIN,
         "member_left_channel": replace(JOIN, undone=True),
         "reaction_added": LIKE,
@@ -70,19 +74,19 @@ class Slack(Adapter):
         "message": COMMENT,
         "message_deleted": GONE(COMMENT, undoes="message"),
         "app_mention_deleted": GONE(MENTION, undoes="app_mention"),
-        "command": USED("command", target="command", handle="user_name"),
-        "block_actions": USED("component", target="component", handle="user.username"),
+        "command": USED(action="command", target="command", handle="user_name"),
+        "block_actions": USED(action="component", target="component", handle="user.username"),
     }
 
     def handshake(self, callback: Callback) -> Reply | None:
         is_check = callback.method == "POST" and CERTIFICATE_CHECK.fullmatch(callback.body)
-        return Reply(200, is_proof=False) if is_check else None
+        return Reply(status=200, is_proof=False) if is_check else None
 
     def read(self, callback: Callback) -> Reading:
         body = _body(callback.body)
         if body.get("type") == "url_verification":
             challenge = text(body.get("challenge"), "challenge")
-            return Reading(reply=Reply(200, challenge), handshake=True)
+            return Reading(reply=Reply(status=200, body=challenge), handshake=True)
         if "ssl_check" in body and "command" not in body:
             return Reading(handshake=True)
         words, root = _parse(body)

@@ -1,10 +1,10 @@
 """Standard Webhooks: any partner that signs by the published specification."""
 
 # The body is ours. Only ``action`` and ``actor`` are required; the default time is the signed one:
-# {"action": "follow", "actor": "42", "target": "1337", "time": "2026-01-01T00:00:00Z",
-# "handle": "jo", "undone": false}
+#     {"action": "follow", "actor": "42", "target": "1337", "time": "2026-01-01T00:00:00Z",
+#      "handle": "jo", "undone": false}
 # The specification's own envelope works as well, with ``action`` as its type:
-# {"type": "follow", "timestamp": "2026-01-01T00:00:00Z", "data": {"actor": "42"}}
+#     {"type": "follow", "timestamp": "2026-01-01T00:00:00Z", "data": {"actor": "42"}}
 # ``actions`` translates a partner's own types, such as ``contact.created``.
 
 import re
@@ -129,7 +129,7 @@ class StandardWebhooks(Adapter):
             occurred_at=fields.iso_time(time, "time") if time is not None else signed_at,
             undone=undone,
         )
-        return Reading((event,))
+        return Reading(events=(event,))
 
 
 def _value(place: Header, callback: Callback) -> str:

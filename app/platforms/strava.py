@@ -17,13 +17,19 @@ from app.platforms.kit.schemes import HmacScheme, TokenScheme
 
 SIGNED_AT = Item("X-Strava-Signature", "t")
 SIGNATURE = HmacScheme(
-    Item("X-Strava-Signature", "v1"),
-    (SIGNED_AT, b".", Body()),
+    proof=Item("X-Strava-Signature", "v1"),
+    signed=(SIGNED_AT, b".", Body()),
     time=SignedTime(SIGNED_AT, "unix"),
 )
 # It is unclear whether Strava signs for every app; an address that only Strava knows also works.
-ADDRESS = TokenScheme(Query("token"), secrets="address_tokens")
-ACTIVITY = EventMapping("post", "owner_id", "object_id", ("object_id",), unix("event_time"))
+ADDRESS = TokenScheme(proof=Query("token"), secrets="address_tokens")
+ACTIVITY = EventMapping(
+    action="post",
+    actor="owner_id",
+    target="object_id",
+    identity=("object_id",),
+    time=unix("event_time"),
+)
 
 
 class StravaSource(HubSource):
@@ -44,18 +50,18 @@ class Strava(Adapter):
     name = "strava"
     docs = "https://developers.strava.com/docs/webhooks/"
     config: ClassVar[type[SourceConfig]] = StravaSource
-    accepted = Reply(200)
+    accepted = Reply(status=200)
     deadline_seconds = 2
     # https://developers.strava.com/docs/webhooks/#event-data
     kinds: ClassVar[dict[str, EventMapping]] = {
         "activity.create": ACTIVITY,
         "activity.delete": replace(ACTIVITY, undone=True, undoes="activity.create"),
         "athlete.deauthorize": EventMapping(
-            "authorize",
-            "owner_id",
-            None,
-            ("event_time", "owner_id"),
-            unix("event_time"),
+            action="authorize",
+            actor="owner_id",
+            target=None,
+            identity=("event_time", "owner_id"),
+            time=unix("event_time"),
             undone=True,
         ),
     }

@@ -25,15 +25,17 @@ AS_TAKEN = matching(
 )
 # With its time: after a quiet week Telegram restarts update ids, perhaps at a used number.
 ID, AT = ("update_id", "date"), unix("date")
-BY_SENDER = partial(EventMapping, actor="from.id", identity=ID, time=AT, handle="from.username")
+BY = partial(EventMapping, identity=ID, time=AT)
+BY_SENDER = partial(BY, actor="from.id", handle="from.username")
+BY_USER = partial(BY, actor="user.id", handle="user.username")
 MEMBER = "new_chat_member.user"
-JOIN = EventMapping("join", f"{MEMBER}.id", "chat.id", ID, AT, f"{MEMBER}.username")
-START = BY_SENDER("subscribe", target=f"{MEMBER}.id")
-LIKE = EventMapping("like", "user.id", "post", ID, AT, "user.username")
-VOTE = EventMapping("vote", "user.id", "poll_id", ("update_id",), handle="user.username")
-BOOST = EventMapping(
-    "boost", "source.user.id", "chat.id", ("boost_id",), AT, "source.user.username"
-)
+JOIN = BY(action="join", actor=f"{MEMBER}.id", target="chat.id", handle=f"{MEMBER}.username")
+START = BY_SENDER(action="subscribe", target=f"{MEMBER}.id")
+LIKE = BY_USER(action="like", target="post")
+VOTE = BY_USER(action="vote", target="poll_id", identity=("update_id",), time=None)
+BOOSTER = "source.user"
+BOOST = BY(action="boost", actor=f"{BOOSTER}.id", target="chat.id", identity=("boost_id",),
+           handle=f"{BOOSTER}.username")  # fmt: skip
 
 
 class TelegramSource(SourceConfig):
@@ -56,8 +58,8 @@ class Telegram(Adapter):
     name = "telegram"
     docs = "https://core.telegram.org/bots/api#setwebhook"
     config: ClassVar[type[SourceConfig]] = TelegramSource
-    schemes = (TokenScheme(Header("X-Telegram-Bot-Api-Secret-Token")),)
-    accepted = Reply(200)
+    schemes = (TokenScheme(proof=Header("X-Telegram-Bot-Api-Secret-Token")),)
+    accepted = Reply(status=200)
     # Telegram repeats an update after any other answer, and delays all later ones.
     malformed_status = 200
     # <field of the update>.<what happened>
@@ -66,16 +68,16 @@ class Telegram(Adapter):
         "chat_member.out": replace(JOIN, undone=True),
         "my_chat_member.in": START,
         "my_chat_member.out": replace(START, undone=True),
-        "chat_join_request.told": BY_SENDER("join-request", target="chat.id"),
+        "chat_join_request.told": BY_SENDER(action="join-request", target="chat.id"),
         "message_reaction.in": LIKE,
         "message_reaction.out": replace(LIKE, undone=True),
         "poll_answer.in": VOTE,
         "poll_answer.out": replace(VOTE, undone=True),
         "chat_boost.told": BOOST,
         "removed_chat_boost.told": replace(BOOST, undone=True, undoes="chat_boost.told"),
-        "message.start": BY_SENDER("start", target="payload"),
-        "message.mention": BY_SENDER("mention", target="name"),
-        "message.comment": BY_SENDER("comment", target="chat.id"),
+        "message.start": BY_SENDER(action="start", target="payload"),
+        "message.mention": BY_SENDER(action="mention", target="name"),
+        "message.comment": BY_SENDER(action="comment", target="chat.id"),
     }
 
     @property
@@ -141,9 +143,8 @@ def _is_in(member: object) -> bool:
 
 
 def _with_the_bot(content: dict[str, Any], names: Sequence[str]) -> Parsed:
-    return (
-        _membership(content, names) if dig(content, "chat.type") == "private" else ("elsewhere", {})
-    )
+    is_private = dig(content, "chat.type") == "private"
+    return _membership(content, names) if is_private else ("elsewhere", {})
 
 
 def _reaction(content: dict[str, Any], _: Sequence[str]) -> Parsed:

@@ -20,23 +20,38 @@ class Threads(HubAdapter):
     # <topic>.<field>
     kinds: ClassVar[dict[str, EventMapping]] = {
         "moderate.replies": EventMapping(
-            "reply", "value.username", "value.root_post.id", ("value.id",), TIME, "value.username"
+            action="reply",
+            actor="value.username",
+            target="value.root_post.id",
+            identity=("value.id",),
+            time=TIME,
+            handle="value.username",
         ),
         # It names the reply. No sample was found: the person who deleted it may be missing.
         "moderate.delete": EventMapping(
-            "reply",
-            "value.username",
-            None,
-            ("value.id",),
-            iso("value.deleted_at"),
+            action="reply",
+            actor="value.username",
+            target=None,
+            identity=("value.id",),
+            time=iso("value.deleted_at"),
             undone=True,
             undoes="moderate.replies",
         ),
         "interaction.mentions": EventMapping(
-            "mention", "value.username", "target_id", ("value.id",), TIME, "value.username"
+            action="mention",
+            actor="value.username",
+            target="target_id",
+            identity=("value.id",),
+            time=TIME,
+            handle="value.username",
         ),
         "interaction.mentions.quote": EventMapping(
-            "quote", "value.username", "target_id", ("value.id",), TIME, "value.username"
+            action="quote",
+            actor="value.username",
+            target="target_id",
+            identity=("value.id",),
+            time=TIME,
+            handle="value.username",
         ),
     }
 

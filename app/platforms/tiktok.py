@@ -12,17 +12,17 @@ from app.platforms.kit.places import Body, Item, SignedTime
 from app.platforms.kit.schemes import HmacScheme
 
 SIGNED_AT = Item("TikTok-Signature", "t")
-POST = partial(EventMapping, "post", "user_openid", time=unix("create_time"))
+POST = partial(EventMapping, action="post", actor="user_openid", time=unix("create_time"))
 # Its owner may hide and show it as often as they like: it is one post.
 PUBLIC = POST(target="content.post_id", identity=("content.post_id",))
 COMMENTED = "comment.update"
 # API for Business: no official sample of this shape was found. There, `user_openid` is the brand.
 COMMENT = EventMapping(
-    "comment",
-    "content.unique_identifier",
-    "content.video_id",
-    ("content.comment_id",),
-    unix("content.timestamp"),
+    action="comment",
+    actor="content.unique_identifier",
+    target="content.video_id",
+    identity=("content.comment_id",),
+    time=unix("content.timestamp"),
 )
 # A later change of a comment; `content.timestamp` may still be the time of writing.
 LATER = partial(replace, COMMENT, time=unix("create_time"))
@@ -37,12 +37,12 @@ class TikTok(Adapter):
     docs = "https://developers.tiktok.com/doc/webhooks-verification"
     schemes = (
         HmacScheme(
-            Item("TikTok-Signature", "s"),
-            (SIGNED_AT, b".", Body()),
+            proof=Item("TikTok-Signature", "s"),
+            signed=(SIGNED_AT, b".", Body()),
             time=SignedTime(SIGNED_AT, "unix"),
         ),
     )
-    accepted = Reply(200)
+    accepted = Reply(status=200)
     kinds: ClassVar[dict[str, EventMapping]] = {
         # https://developers.tiktok.com/doc/webhooks-events
         "video.publish.completed": POST(target="content.share_id", identity=("content.share_id",)),

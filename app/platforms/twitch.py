@@ -46,22 +46,22 @@ class Twitch(Adapter):
     # Message-Type, Subscription-Type and Retry are not signed, so only the body is trusted.
     schemes = (
         HmacScheme(
-            Header("Twitch-Eventsub-Message-Signature"),
-            (Header(ID), Header(SENT_AT), Body()),
-            "sha256=",
-            SignedTime(Header(SENT_AT), "iso"),
+            proof=Header("Twitch-Eventsub-Message-Signature"),
+            signed=(Header(ID), Header(SENT_AT), Body()),
+            prefix="sha256=",
+            time=SignedTime(Header(SENT_AT), "iso"),
         ),
     )
     # https://dev.twitch.tv/docs/eventsub/eventsub-subscription-types/
     # Twitch may send one action under two message ids:
     # https://github.com/twitchdev/issues/issues/918
     kinds: ClassVar[dict[str, EventMapping]] = {
-        "channel.follow": IN_CHANNEL("follow", identity=(*WHO, "at")),
+        "channel.follow": IN_CHANNEL(action="follow", identity=(*WHO, "at")),
         "channel.subscribe": IN_CHANNEL(
-            "subscribe", identity=(*TIER, "day"), former_identities=((*TIER, "day_before"),)
+            action="subscribe", identity=(*TIER, "day"), former_identities=((*TIER, "day_before"),)
         ),
         # Two identical cheers are two actions: only the message's id distinguishes them.
-        "channel.cheer": IN_CHANNEL("cheer", identity=("message",)),
+        "channel.cheer": IN_CHANNEL(action="cheer", identity=("message",)),
     }
 
     def read(self, callback: Callback) -> Reading:
@@ -69,7 +69,9 @@ class Twitch(Adapter):
         subscription = obj(body.get("subscription"), "subscription")
         if "challenge" in body:
             # The raw value as text/plain: a JSON or HTML answer fails the handshake.
-            return Reading(reply=Reply(200, text(body["challenge"], "challenge")), handshake=True)
+            return Reading(
+                reply=Reply(status=200, body=text(body["challenge"], "challenge")), handshake=True
+            )
         status = subscription.get("status")
         if "event" not in body and "events" not in body and status not in STANDING:
             return Reading(notice=text(status, "subscription.status"))

@@ -12,7 +12,12 @@ from app.platforms.kit.schemes import HmacScheme
 
 # The target is the bot whose token signs: the payload does not name it.
 SUBSCRIBE = EventMapping(
-    "subscribe", "user.id", None, ("message_token",), unix_ms("timestamp"), "user.name"
+    action="subscribe",
+    actor="user.id",
+    target=None,
+    identity=("message_token",),
+    time=unix_ms("timestamp"),
+    handle="user.name",
 )
 
 
@@ -24,8 +29,8 @@ class Viber(Adapter):
 
     name = "viber"
     docs = "https://developers.viber.com/docs/api/rest-bot-api/#callbacks"
-    schemes = (HmacScheme(Header("X-Viber-Content-Signature")),)
-    accepted = Reply(200)
+    schemes = (HmacScheme(proof=Header("X-Viber-Content-Signature")),)
+    accepted = Reply(status=200)
     # https://developers.viber.com/docs/api/rest-bot-api/#receive-message-from-user
     kinds: ClassVar[dict[str, EventMapping]] = {
         "subscribed": SUBSCRIBE,

@@ -15,16 +15,16 @@ from app.platforms.kit.places import Field
 from app.platforms.kit.schemes import TokenScheme
 
 OF_EVENT = partial(EventMapping, actor="person", identity=("event_id",))
-JOIN = OF_EVENT("join", target="group_id")
-LIKE = OF_EVENT("like", target="on")
+JOIN = OF_EVENT(action="join", target="group_id")
+LIKE = OF_EVENT(action="like", target="on")
 COMMENT = OF_EVENT(
-    "comment",
+    action="comment",
     target="on",
     identity=("comment",),
     time=unix("date"),
     former_identities=(("event_id",),),
 )
-DONATION = OF_EVENT("donate", target="group_id")
+DONATION = OF_EVENT(action="donate", target="group_id")
 
 # The target: VK's word for it in addresses, and the fields of its owner and number.
 # https://dev.vk.com/ru/api/community-events/json-schema
@@ -60,11 +60,11 @@ class Vk(Adapter):
     name = "vk"
     docs = "https://dev.vk.com/ru/api/callback/getting-started"
     config: ClassVar[type[SourceConfig]] = VkSource
-    schemes = (TokenScheme(Field("secret")),)
+    schemes = (TokenScheme(proof=Field("secret")),)
     secret_fields = ("secret",)
     public_options = ("confirmation",)
     unproven_bytes = 262_144  # a message may contain many forwarded ones
-    accepted = Reply(200, "ok")
+    accepted = Reply(status=200, body="ok")
     # VK repeats the event after any other answer, and stops calling after several of them.
     malformed_status = 200
     kinds: ClassVar[dict[str, EventMapping]] = {
@@ -72,13 +72,13 @@ class Vk(Adapter):
         "group_leave": replace(JOIN, undone=True),
         "like_add": LIKE,
         "like_remove": replace(LIKE, undone=True),
-        "wall_repost": OF_EVENT("repost", target="on", time=unix("date")),
+        "wall_repost": OF_EVENT(action="repost", target="on", time=unix("date")),
         **dict.fromkeys(COMMENTED, COMMENT),
         **{
             word: replace(COMMENT, actor="nobody", target=None, time=None, undone=True, undoes=of)
             for word, of in DELETED.items()
         },
-        "poll_vote_new": OF_EVENT("vote", target="on"),
+        "poll_vote_new": OF_EVENT(action="vote", target="on"),
         "donut_subscription_create": DONATION,
         "donut_subscription_cancelled": replace(DONATION, undone=True),
     }
@@ -89,7 +89,9 @@ class Vk(Adapter):
         body = callback.parsed(json_object)
         # This callback has no secret. The answer proves something only to VK.
         is_ours = body.get("type") == "confirmation" and self._is_ours(body)
-        return Reply(200, self.source.confirmation.get_secret_value()) if is_ours else None
+        return (
+            Reply(status=200, body=self.source.confirmation.get_secret_value()) if is_ours else None
+        )
 
     def verify(self, callback: Callback) -> None:
         super().verify(callback)

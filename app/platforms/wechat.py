@@ -23,7 +23,7 @@ from app.platforms.kit.xml import xml_object
 
 ADDRESS = (Key(), Query("timestamp"), Query("nonce"))
 TIME = SignedTime(Query("timestamp"), "unix")
-PLAIN = HashScheme(Query("signature"), ADDRESS, time=TIME, digest="sha1", sorts=True)
+PLAIN = HashScheme(proof=Query("signature"), signed=ADDRESS, time=TIME, digest="sha1", sorts=True)
 ENCRYPTED = replace(
     PLAIN, proof=Query("msg_signature"), signed=(*ADDRESS, Field("xml.Encrypt", xml_object))
 )
@@ -35,7 +35,7 @@ BY_PERSON = partial(
     identity=("FromUserName", "CreateTime"),
     time=unix("CreateTime"),
 )
-FOLLOW = BY_PERSON("follow", target="ToUserName")
+FOLLOW = BY_PERSON(action="follow", target="ToUserName")
 # The code that a person scanned, with the prefix of a first scan.
 SCENE = "qrscene_"
 
@@ -63,7 +63,7 @@ class WeChat(Adapter):
     config: ClassVar[type[SourceConfig]] = WeChatSource
     unproven_bytes = 65_536
     # An empty answer: otherwise people see in the chat that the account is out of order.
-    accepted = Reply(200)
+    accepted = Reply(status=200)
     malformed_status = 200
     terms = (
         Terms(
@@ -77,9 +77,9 @@ class WeChat(Adapter):
         # https://developers.weixin.qq.com/doc/offiaccount/Message_Management/Receiving_event_pushes.html
         "subscribe": FOLLOW,
         "unsubscribe": replace(FOLLOW, undone=True),
-        "SCAN": BY_PERSON("scan", target="scene"),
-        "CLICK": BY_PERSON("component", target="EventKey"),
-        "message": BY_PERSON("message", target="ToUserName", identity=("MsgId",)),
+        "SCAN": BY_PERSON(action="scan", target="scene"),
+        "CLICK": BY_PERSON(action="component", target="EventKey"),
+        "message": BY_PERSON(action="message", target="ToUserName", identity=("MsgId",)),
     }
 
     def __init__(self, source: Any) -> None:
@@ -91,7 +91,7 @@ class WeChat(Adapter):
             return None
         # A replay only returns the sender's own text, and reveals nothing.
         replace(PLAIN, time=None).verify(callback, self.source.keys_of(), self.tolerance)
-        return Reply(200, text(callback.query["echostr"], "echostr"))
+        return Reply(status=200, body=text(callback.query["echostr"], "echostr"))
 
     def verify(self, callback: Callback) -> None:
         super().verify(callback)

@@ -17,11 +17,22 @@ OBJECT = "whatsapp_business_account"
 # One account has three ids: `from` and `wa_id` write some countries' numbers differently.
 ALIASES = ("from", "wa_id", "user_id")
 JOIN = EventMapping(
-    "join", "account", "group_id", ("group_id", "account", "timestamp"), unix("timestamp"),
-    "username", aliases=ALIASES,
-)  # fmt: skip
+    action="join",
+    actor="account",
+    target="group_id",
+    identity=("group_id", "account", "timestamp"),
+    time=unix("timestamp"),
+    handle="username",
+    aliases=ALIASES,
+)
 WRITTEN = EventMapping(
-    "message", "account", "to", ("id",), unix("timestamp"), "name", aliases=ALIASES
+    action="message",
+    actor="account",
+    target="to",
+    identity=("id",),
+    time=unix("timestamp"),
+    handle="name",
+    aliases=ALIASES,
 )
 # Types that people write. System answers, edits and unreadable messages are not new messages.
 MESSAGES = frozenset(

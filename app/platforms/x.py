@@ -23,20 +23,32 @@ DOCS = "https://docs.x.com"
 PAY = "Developer Policy, Pay to engage: no monetary or virtual compensation for any action on X"
 # https://docs.x.com/x-api/webhooks/introduction#signature-headers
 HEADER = "X-Twitter-Webhooks-Signature"
-CONSUMER = HmacScheme(Header(HEADER), prefix="sha256=", encoding="base64")
+CONSUMER = HmacScheme(proof=Header(HEADER), prefix="sha256=", encoding="base64")
 OAUTH2 = replace(CONSUMER, proof=Header(f"{HEADER}-OAuth2"), secrets="oauth2_secrets")
 CRC_KEYS = {"consumer": CONSUMER.secrets, "oauth2": OAUTH2.secrets}
 
-FOLLOW = partial(EventMapping, "follow", "payload.source.data.id", "payload.target.data.id",
-                 ("event_uuid",), handle="payload.source.data.username")  # fmt: skip
+FOLLOW = partial(
+    EventMapping,
+    action="follow",
+    actor="payload.source.data.id",
+    target="payload.target.data.id",
+    identity=("event_uuid",),
+    handle="payload.source.data.username",
+)
 MENTION = ("payload.id", "filter.user_id")
 # The post is the action; event_uuid differs for each subscription.
 POST = partial(EventMapping, actor="payload.author_id", identity=("payload.id",),
                time=iso("payload.created_at"),
                former_identities=(("event_uuid", "filter.user_id"),))  # fmt: skip
-OLD_FOLLOW = partial(EventMapping, "follow", "source.id", "target.id",
-                     ("created_timestamp", "source.id", "target.id"), unix_ms("created_timestamp"),
-                     handle="source.screen_name")  # fmt: skip
+OLD_FOLLOW = partial(
+    EventMapping,
+    action="follow",
+    actor="source.id",
+    target="target.id",
+    identity=("created_timestamp", "source.id", "target.id"),
+    time=unix_ms("created_timestamp"),
+    handle="source.screen_name",
+)
 OLD_TIME = partial(fields.formatted_time, pattern="%a %b %d %H:%M:%S %z %Y")
 OLD_POST = partial(EventMapping, actor="user.id_str", identity=("id_str", "for_user_id"),
                    time=At(OLD_TIME, "created_at"), handle="user.screen_name")  # fmt: skip
@@ -46,22 +58,30 @@ KINDS = {
     "follow.follow": FOLLOW(),
     "follow.unfollow": FOLLOW(undone=True),
     "like.create": EventMapping(
-        "like", "liker", "payload.liked_tweet_id", ("event_uuid",), LIKED[0]
+        action="like",
+        actor="liker",
+        target="payload.liked_tweet_id",
+        identity=("event_uuid",),
+        time=LIKED[0],
     ),
-    "post.repost.create": POST("repost", target="references.retweeted"),
-    "post.quote.create": POST("quote", target="references.quoted"),
-    "post.reply.create": POST("reply", target="references.replied_to"),
-    "post.mention.create": POST("mention", target="filter.user_id", identity=MENTION),
+    "post.repost.create": POST(action="repost", target="references.retweeted"),
+    "post.quote.create": POST(action="quote", target="references.quoted"),
+    "post.reply.create": POST(action="reply", target="references.replied_to"),
+    "post.mention.create": POST(action="mention", target="filter.user_id", identity=MENTION),
     # https://docs.x.com/x-api/account-activity/introduction#payload-examples
     "follow_events.follow": OLD_FOLLOW(),
     "follow_events.unfollow": OLD_FOLLOW(undone=True),
     "favorite_events": EventMapping(
-        "like", "user.id_str", "favorited_status.id_str", ("id",), LIKED[1]
+        action="like",
+        actor="user.id_str",
+        target="favorited_status.id_str",
+        identity=("id",),
+        time=LIKED[1],
     ),
-    "tweet_create_events.repost": OLD_POST("repost", target="retweeted_status.id_str"),
-    "tweet_create_events.quote": OLD_POST("quote", target="quoted_status.id_str"),
-    "tweet_create_events.reply": OLD_POST("reply", target="in_reply_to_status_id_str"),
-    "tweet_create_events.mention": OLD_POST("mention", target="for_user_id"),
+    "tweet_create_events.repost": OLD_POST(action="repost", target="retweeted_status.id_str"),
+    "tweet_create_events.quote": OLD_POST(action="quote", target="quoted_status.id_str"),
+    "tweet_create_events.reply": OLD_POST(action="reply", target="in_reply_to_status_id_str"),
+    "tweet_create_events.mention": OLD_POST(action="mention", target="for_user_id"),
 }
 ARRAYS = ("data", "follow_events", "favorite_events", "tweet_create_events")
 # Conversations of others arrive as well, so these fields show who owns the referenced post.
@@ -93,7 +113,7 @@ class X(Adapter):
     docs = f"{DOCS}/x-api/webhooks/introduction"
     config: ClassVar[type[SourceConfig]] = XSource
     schemes = (OAUTH2, CONSUMER)
-    accepted = Reply(200)
+    accepted = Reply(status=200)
     handshake_within_seconds = (
         25 * 3_600
     )  # hourly or daily, depending on the page; after 28 h X disables us
@@ -107,7 +127,7 @@ class X(Adapter):
         token = safe_to_answer(callback.query["crc_token"])
         key = self.source.keys_of(CRC_KEYS[self.source.crc_key])[0]
         answer = json.dumps({"response_token": CONSUMER.signature(token.encode(), key)})
-        return Reply(200, answer, "application/json")
+        return Reply(status=200, body=answer, content_type="application/json")
 
     def read(self, callback: Callback) -> Reading:
         body = fields.json_object(callback.body)

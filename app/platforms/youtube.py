@@ -20,7 +20,14 @@ TOPIC = "https://www.youtube.com/xml/feeds/videos.xml?channel_id="
 # Google's guide omits /xml; the hub knows both addresses, and delivers a feed under either.
 ADDRESS = re.compile(r"https?://www\.youtube\.com/(?:xml/)?feeds/videos\.xml\?channel_id=(.+)")
 # An edit, and a video that is shown again, look like an upload with a later `updated`.
-UPLOAD = EventMapping("post", "channelId", "videoId", ("videoId",), iso("at"), "author.name")
+UPLOAD = EventMapping(
+    action="post",
+    actor="channelId",
+    target="videoId",
+    identity=("videoId",),
+    time=iso("at"),
+    handle="author.name",
+)
 # Only `published` shows that the video is an old one.
 NEW_FOR = timedelta(days=2)
 

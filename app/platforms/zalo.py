@@ -14,7 +14,12 @@ TIME = unix_ms("timestamp")
 # The id of the same person when logging in with the app.
 ALIASES = ("user_id_by_app",)
 FOLLOW = EventMapping(
-    "follow", "follower.id", "oa_id", ("timestamp", "follower.id"), TIME, aliases=ALIASES
+    action="follow",
+    actor="follower.id",
+    target="oa_id",
+    identity=("timestamp", "follower.id"),
+    time=TIME,
+    aliases=ALIASES,
 )
 
 
@@ -29,18 +34,24 @@ class Zalo(Adapter):
     # No tolerance: Zalo signs the event's time, and repeats a callback for twelve hours.
     schemes = (
         HashScheme(
-            Item("X-ZEvent-Signature", "mac"), (Field("app_id"), Body(), Field("timestamp"), Key())
+            proof=Item("X-ZEvent-Signature", "mac"),
+            signed=(Field("app_id"), Body(), Field("timestamp"), Key()),
         ),
     )
     unproven_bytes = 65_536
-    accepted = Reply(200)
+    accepted = Reply(status=200)
     deadline_seconds = 2
     # https://developers.zalo.me/docs/official-account/webhook/quan-tam/su-kien-nguoi-dung-quan-tam
     kinds: ClassVar[dict[str, EventMapping]] = {
         "follow": FOLLOW,
         "unfollow": replace(FOLLOW, undone=True),
         "user_send": EventMapping(
-            "message", "sender.id", "recipient.id", ("message.msg_id",), TIME, aliases=ALIASES
+            action="message",
+            actor="sender.id",
+            target="recipient.id",
+            identity=("message.msg_id",),
+            time=TIME,
+            aliases=ALIASES,
         ),
     }
 

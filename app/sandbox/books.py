@@ -64,7 +64,15 @@ class Books:
         with self._lock:
             now = self._now()
             is_admitted = self._rates.admits(resource, self._settings.limit_of(resource), now)
-            call = Call(now, endpoint, method, path, customer_id, challenge_id, is_admitted)
+            call = Call(
+                at=now,
+                endpoint=endpoint,
+                method=method,
+                path=path,
+                customer_id=customer_id,
+                challenge_id=challenge_id,
+                is_admitted=is_admitted,
+            )
             self._log.add(call)
             return call
 

@@ -21,7 +21,7 @@ ENDPOINT_NAMES = (
 CALLS_KEPT = 100_000
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Call:
     """A received call; `status` is None while it is open, and when no answer was sent."""
 

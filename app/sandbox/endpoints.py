@@ -8,7 +8,7 @@ from app.sandbox.calls import SOCIAL_CHALLENGES
 from app.sandbox.replies import Reply
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Endpoint:
     """A documented call. A fault's `path` is its `name`; the rate limit is by `resource`."""
 
@@ -22,12 +22,24 @@ class Endpoint:
 
 def _get(name: str, path: str, answer: Callable[..., Reply], **more: bool) -> Endpoint:
     return Endpoint(
-        name, "customersGet", "GET", f"customers/<path:customer_id>{path}", answer, **more
+        name=name,
+        resource="customersGet",
+        method="GET",
+        path=f"customers/<path:customer_id>{path}",
+        answer=answer,
+        **more,
     )
 
 
 def _post(name: str, path: str, answer: Callable[..., Reply], **more: bool) -> Endpoint:
-    return Endpoint(name, "customersPost", "POST", f"customers{path}", answer, **more)
+    return Endpoint(
+        name=name,
+        resource="customersPost",
+        method="POST",
+        path=f"customers{path}",
+        answer=answer,
+        **more,
+    )
 
 
 ENDPOINTS = (
@@ -38,7 +50,13 @@ ENDPOINTS = (
     _get("progress", "/reward-campaigns-progress", reads.get_progress),
     _get("activities", "/activities", reads.get_activities),
     _get("activities-count", "/activities/count", reads.count_activities),
-    Endpoint("transactions", "transactions", "GET", "transactions", reads.get_transactions),
+    Endpoint(
+        name="transactions",
+        resource="transactions",
+        method="GET",
+        path="transactions",
+        answer=reads.get_transactions,
+    ),
     Endpoint(
         name="campaigns",
         resource="others",

@@ -12,7 +12,7 @@ from app.sandbox.scripts import SCRIPTS, Script
 LONG_SECONDS = 10.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Fault:
     """A fault for the calls to `path` (an endpoint's name; None: any) and `customer_id` (or any).
 
@@ -63,7 +63,7 @@ class Fault:
         if reply is None:
             return None
         headers = {**reply.headers, **self._retry_after(), **self.headers}
-        return Reply(reply.status, reply.body, headers, reply.code)
+        return Reply(status=reply.status, body=reply.body, headers=headers, code=reply.code)
 
     def _reply(self, request_id: str) -> Reply | None:
         if self.status is not None:
@@ -79,7 +79,14 @@ class Fault:
 
 def _verbatim(status: int, body: object) -> Reply:
     if body is None or isinstance(body, str):
-        return Reply(status, body or "", {"Content-Type": "text/plain; charset=utf-8"})
+        return Reply(
+            status=status, body=body or "", headers={"Content-Type": "text/plain; charset=utf-8"}
+        )
     code = body.get("code") if isinstance(body, dict) else None
     reply = replies.json_reply(status, body)
-    return Reply(status, reply.body, reply.headers, code if isinstance(code, int) else None)
+    return Reply(
+        status=status,
+        body=reply.body,
+        headers=reply.headers,
+        code=code if isinstance(code, int) else None,
+    )

@@ -24,7 +24,7 @@ _TOPICS: Mapping[str, Callable[[Grant], shapes.Json]] = {
 }
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True, order=True, kw_only=True)
 class Delivery:
     """A webhook to be posted at a time of the books' clock, and its number of failures."""
 
@@ -77,7 +77,11 @@ class Pusher:
                 continue
             for body, headers in webhooks(grant, settings.push, settings.secret_key):
                 at = grant.at + settings.push.delay_seconds
-                self._enter(Delivery(at, self._order, settings.push.url, body, headers))
+                self._enter(
+                    Delivery(
+                        at=at, order=self._order, url=settings.push.url, body=body, headers=headers
+                    )
+                )
 
     def _enter(self, delivery: Delivery) -> None:
         self._order += 1
@@ -88,7 +92,12 @@ class Pusher:
             return
         at = self._now() + _RETRY_AFTER_SECONDS[delivery.failed]
         again = Delivery(
-            at, self._order, delivery.url, delivery.body, delivery.headers, delivery.failed + 1
+            at=at,
+            order=self._order,
+            url=delivery.url,
+            body=delivery.body,
+            headers=delivery.headers,
+            failed=delivery.failed + 1,
         )
         self._enter(again)
 

@@ -66,7 +66,7 @@ class RefusalError(Exception):
         self.row = row
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Reply:
     """One HTTP answer; `code` is Gameball's own code, where the answer is a refusal."""
 
@@ -77,12 +77,16 @@ class Reply:
 
 
 def json_reply(status: int, value: object) -> Reply:
-    return Reply(status, json.dumps(value), {"Content-Type": "application/json; charset=utf-8"})
+    return Reply(
+        status=status,
+        body=json.dumps(value),
+        headers={"Content-Type": "application/json; charset=utf-8"},
+    )
 
 
 def html_reply(status: int, title: str) -> Reply:
     page = f"<!doctype html><html><head><title>{title}</title></head><body>{title}</body></html>\n"
-    return Reply(status, page, {"Content-Type": "text/html; charset=utf-8"})
+    return Reply(status=status, body=page, headers={"Content-Type": "text/html; charset=utf-8"})
 
 
 def refusal(row: Row, request_id: str) -> Reply:
@@ -97,4 +101,4 @@ def refusal(row: Row, request_id: str) -> Reply:
             "requestId": request_id,
         },
     )
-    return Reply(reply.status, reply.body, reply.headers, row.code)
+    return Reply(status=reply.status, body=reply.body, headers=reply.headers, code=row.code)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from app.sandbox.rewards import Grant
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Report:
     """`duplicates` and `rate_limited` count refusals (4000 and 429), `accepted` what landed.
 

@@ -9,7 +9,7 @@ from random import Random
 from app.sandbox.settings import SOCIAL, Campaign, SandboxSettings
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Grant:
     """A reward that landed; `number` identifies its transaction and its activity."""
 
@@ -33,7 +33,7 @@ class Grant:
         return self.campaign.coupon and f"{self.campaign.coupon}-{self.number}"
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True, order=True, kw_only=True)
 class Pending:
     due_at: float
     order: int
@@ -78,7 +78,14 @@ class Rewards:
         self.accepted += 1
         if settings.gameball_status is None:
             delay = settings.grant_delay_seconds + self._jitter(settings)
-            heapq.heappush(self._pending, Pending(now + delay, self.accepted, *key, now))
+            pending = Pending(
+                due_at=now + delay,
+                order=self.accepted,
+                customer_id=customer_id,
+                challenge_id=challenge_id,
+                accepted_at=now,
+            )
+            heapq.heappush(self._pending, pending)
         return True
 
     def settle(
@@ -103,7 +110,14 @@ class Rewards:
         mine = self._by_customer[due.customer_id]
         balance = mine[-1].balance_before + mine[-1].points if mine else 0
         number = len(self.grants) + 1
-        grant = Grant(number, due.customer_id, campaign, due.due_at, balance, due.accepted_at)
+        grant = Grant(
+            number=number,
+            customer_id=due.customer_id,
+            campaign=campaign,
+            at=due.due_at,
+            balance_before=balance,
+            accepted_at=due.accepted_at,
+        )
         mine.append(grant)
         self.grants.append(grant)
         self._counts[due.customer_id, campaign.id] += 1

@@ -22,8 +22,10 @@ class Script:
 
 UNAVAILABLE = replies.html_reply(503, "503 Service Unavailable")
 WELCOME = replies.html_reply(200, "Welcome")
-MOVED = Reply(302, "", {"Location": "/maintenance"})
-BROKEN_JSON = Reply(202, '{"customerId": "cust', {"Content-Type": "application/json"})
+MOVED = Reply(status=302, body="", headers={"Location": "/maintenance"})
+BROKEN_JSON = Reply(
+    status=202, body='{"customerId": "cust', headers={"Content-Type": "application/json"}
+)
 
 SCRIPTS: Mapping[str, Script] = {
     # Not processed: nothing has landed.

@@ -24,7 +24,7 @@ DOCUMENTED_LIMITS: Mapping[str, Limit] = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Campaign:
     """One reward campaign; `max_achievement` -1 means any number of times.
 
@@ -47,7 +47,7 @@ class Campaign:
 FORMS = ("reward", "notification", "profile")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Push:
     """Webhooks about every grant, posted to ``url`` ``delay_seconds`` after it.
 
@@ -67,7 +67,7 @@ class Push:
         return self.campaigns is None or campaign_id in self.campaigns
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SandboxSettings:
     """The sandbox's settings, at the start and while it runs.
 
@@ -101,5 +101,5 @@ class SandboxSettings:
             if campaign.id == campaign_id:
                 return campaign
         if self.other_campaigns and 1 <= campaign_id <= LAST_CAMPAIGN_ID:
-            return Campaign(campaign_id, f"Social campaign {campaign_id}")
+            return Campaign(id=campaign_id, name=f"Social campaign {campaign_id}")
         return None

@@ -27,7 +27,7 @@ VERSIONS = ("v4.0", "v4.1")
 MAX_BODY_BYTES = 1 << 20
 LONGEST_NAME = 200
 # Never sent: the wire closes the connection instead.
-UNANSWERED = Reply(504, "")
+UNANSWERED = Reply(status=504, body="")
 
 Pause = Callable[[float], object]
 
@@ -55,7 +55,7 @@ def _log_the_undocumented(app: Flask, books: Books) -> None:
     def refuse(error: HTTPException) -> HTTPException:
         if request.path.startswith("/api/"):
             call = books.arrive("others", "undocumented", request.method, request.path)
-            books.finish(call, Reply(error.code or 404, ""), None, has_landed=False)
+            books.finish(call, Reply(status=error.code or 404, body=""), None, has_landed=False)
         return error
 
     app.register_error_handler(404, refuse)

@@ -59,12 +59,12 @@ class AuditFilter(Schema):
 
     def wanted(self) -> Wanted:
         return Wanted(
-            self.by,
-            self.change or (),
-            self.subject,
-            self.customer_id,
-            self.from_at,
-            self.to_at,
+            by=self.by,
+            changes=self.change or (),
+            subject=self.subject,
+            customer_id=self.customer_id,
+            from_at=self.from_at,
+            to_at=self.to_at,
         )
 
 

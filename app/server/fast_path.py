@@ -30,7 +30,7 @@ _HEAD = re.compile(
 _ODD = frozenset({"expect", "transfer-encoding", "upgrade"})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FastCallback:
     """An event posted to a source. ``is_last``: its sender wants to close the connection."""
 
@@ -63,11 +63,24 @@ class FastCallback:
         version = head[3].decode()
         is_last = connection == "close" or (version == "1.0" and not connection)
         query = _query(head[2].decode()) if head[2] else {}
-        return cls(adapter, headers, query, body, version, is_last)
+        return cls(
+            adapter=adapter,
+            headers=headers,
+            query=query,
+            body=body,
+            version=version,
+            is_last=is_last,
+        )
 
     def answer(self, service: Service, *, stays: bool) -> bytes:
         """Process the callback and return the raw answer. ``stays``: the connection stays open."""
-        callback = Callback("POST", self.headers, self.query, self.body, service.now())
+        callback = Callback(
+            method="POST",
+            headers=self.headers,
+            query=self.query,
+            body=self.body,
+            received_at=service.now(),
+        )
         try:
             reply = webhooks.answer(service, self.adapter, callback)
         except Exception as error:

@@ -47,7 +47,7 @@ def lane_of(path: bytes) -> Lane:
     return next(lane for lane in LANES if plain.startswith(lane.paths))
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Queue:
     """One lane's threads, and the connections that wait for one. Only the poller uses it."""
 
@@ -67,9 +67,9 @@ class Queue:
 
 def make_queues(threads: int, intake: ThreadPoolExecutor) -> dict[Lane, Queue]:
     """Return the queues of all lanes. ``intake`` is gunicorn's own pool of ``threads``."""
-    queues = {INTAKE: Queue(INTAKE, intake, threads)}
+    queues = {INTAKE: Queue(lane=INTAKE, pool=intake, free=threads)}
     for lane in LANES:
         if lane is not INTAKE:
             count = lane.threads(threads)
-            queues[lane] = Queue(lane, ThreadPoolExecutor(count, lane.name), count)
+            queues[lane] = Queue(lane=lane, pool=ThreadPoolExecutor(count, lane.name), free=count)
     return queues

@@ -38,7 +38,7 @@ from app.settings.sections import (
 from app.settings.toml_positions import place
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Configuration:
     """A valid configuration file."""
 
@@ -143,7 +143,7 @@ class _Validation:
         if self.mistakes or model is None:
             raise ConfigurationError(self.mistakes)
         sections = {name: getattr(model, name) for name in FileModel.model_fields}
-        return Configuration(self.path, **{**sections, "sources": sources, "rules": rules})
+        return Configuration(path=self.path, **{**sections, "sources": sources, "rules": rules})
 
     def _model(self, data: dict[str, Any]) -> FileModel | None:
         try:

@@ -40,7 +40,7 @@ _SHAPES: Mapping[str, tuple[Callable[[str], bool], str]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Environment:
     """The values of the environment variables. Each secret may also be in a file, `<NAME>_FILE`."""
 

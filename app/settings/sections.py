@@ -229,15 +229,15 @@ class GameballSection(Section):
 
     def policy(self) -> RetryPolicy:
         return RetryPolicy(
-            {
+            schedules={
                 "retry": self.retry_delays,
                 "missing_customer": self.missing_customer_delays,
                 "busy": self.busy_delays,
                 "echo": self.echo_delays,
             },
-            self.window_at_least,
-            self.window_at_most,
-            self.jitter,
+            window_at_least_seconds=self.window_at_least,
+            window_at_most_seconds=self.window_at_most,
+            jitter=self.jitter,
         )
 
 
@@ -345,13 +345,13 @@ class AlertsSection(Section):
 
     def limits(self) -> Limits:
         return Limits(
-            self.within,
-            self.dead_share,
-            self.dead_of_at_least,
-            self.backlog_older_than,
-            self.granted_share,
-            self.granted_of_at_least,
-            self.lasts_at_least,
+            within_seconds=self.within,
+            dead_share=self.dead_share,
+            dead_of_at_least=self.dead_of_at_least,
+            backlog_seconds=self.backlog_older_than,
+            granted_share=self.granted_share,
+            granted_of_at_least=self.granted_of_at_least,
+            lasts_seconds=self.lasts_at_least,
         )
 
     def refusals(self) -> RefusalLimit:

@@ -17,7 +17,7 @@ Id = tuple[str, str]
 """A platform, and an id of one of its accounts."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
     """One platform account. ``key`` is its name in the ledger, whichever of its ``ids`` is shown.
 
@@ -39,7 +39,7 @@ class Account:
     def of(cls, one: Id) -> "Account":
         """An account that has this id only."""
         platform, account_id = one
-        return cls(platform, account_id, (account_id,))
+        return cls(platform=platform, key=account_id, ids=(account_id,))
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +216,6 @@ def _accounts_from(members: Iterable[Any]) -> dict[Id, Account]:
     found: dict[Id, Account] = {}
     for (platform, key), own in ids.items():
         others = tuple(sorted(keys[platform, key].keys() - {key}))
-        account = Account(platform, key, tuple(sorted(own)), others)
+        account = Account(platform=platform, key=key, ids=tuple(sorted(own)), other_keys=others)
         found.update({(platform, account_id): account for account_id in own})
     return found

@@ -92,12 +92,12 @@ def situation(
     seen = judged_seen(connection, expected, now)
     lowered = {name: one.lowered for name, one in expected.items()}
     return Situation(
-        forwarding.paused_at,
-        forwarding.pause_reason,
-        forwarding.oldest_due_at,
-        _ended(connection, now - timedelta(seconds=within_seconds)),
-        {name: issues(seen[name], expected[name], now) for name in expected},
-        {name: issues(seen[name], lowered[name], now) for name in lowered},
+        paused_at=forwarding.paused_at,
+        pause_reason=forwarding.pause_reason,
+        oldest_due_at=forwarding.oldest_due_at,
+        ended=_ended(connection, now - timedelta(seconds=within_seconds)),
+        issues={name: issues(seen[name], expected[name], now) for name in expected},
+        lingering={name: issues(seen[name], lowered[name], now) for name in lowered},
     )
 
 

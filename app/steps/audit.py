@@ -39,7 +39,7 @@ class Change(StrEnum):
 _OF_ACCOUNTS = (Change.IDENTITY_LINKED, Change.IDENTITY_MOVED, Change.IDENTITY_UNLINKED)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
     """Which entries are meant: those that fulfil every criterion given.
 

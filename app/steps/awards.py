@@ -80,13 +80,13 @@ def earn_all(
 
 def _award(attempt: Row[Any], customer_id: str, changes: Mapping[str, Any]) -> Award:
     return Award(
-        attempt.id,
-        attempt.challenge_id,
-        customer_id,
-        attempt.platform,
-        changes.get("account_id", attempt.account_id),
-        changes.get("occurrence", attempt.occurrence),
-        changes.get("bar_after_undo", attempt.bar_after_undo),
+        attempt_id=attempt.id,
+        challenge_id=attempt.challenge_id,
+        customer_id=customer_id,
+        platform=attempt.platform,
+        account_id=changes.get("account_id", attempt.account_id),
+        occurrence=changes.get("occurrence", attempt.occurrence),
+        bar_after_undo=changes.get("bar_after_undo", attempt.bar_after_undo),
     )
 
 
@@ -102,8 +102,21 @@ def _end(
     if won:
         next_at = now + timedelta(seconds=hold_seconds)
         return StateChange(
-            award.attempt_id, earned_state(hold_seconds), reason, {"next_at": next_at}
+            attempt_id=award.attempt_id,
+            to_state=earned_state(hold_seconds),
+            reason=reason,
+            changes={"next_at": next_at},
         )
     if is_barred(connection, award):
-        return StateChange(award.attempt_id, State.REFUSED, BARRED, {"next_at": None})
-    return StateChange(award.attempt_id, State.DUPLICATE, ALREADY_AWARDED, {"next_at": None})
+        return StateChange(
+            attempt_id=award.attempt_id,
+            to_state=State.REFUSED,
+            reason=BARRED,
+            changes={"next_at": None},
+        )
+    return StateChange(
+        attempt_id=award.attempt_id,
+        to_state=State.DUPLICATE,
+        reason=ALREADY_AWARDED,
+        changes={"next_at": None},
+    )

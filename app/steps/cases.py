@@ -33,7 +33,12 @@ OF_CASE = (
 def case_of(connection: Connection, attempt_id: str, settle_seconds: float) -> Case:
     """What is known of one attempt that may have landed, in whatever state it is."""
     statement = select(*OF_CASE).where(AttemptRow.id == attempt_id)
-    policy = ConfirmationPolicy((1.0,), settle_seconds, settle_seconds, 0)
+    policy = ConfirmationPolicy(
+        delays=(1.0,),
+        give_up_seconds=settle_seconds,
+        settle_seconds=settle_seconds,
+        lease_seconds=0,
+    )
     return cases_of(connection, list(connection.execute(statement)), policy)[attempt_id]
 
 
@@ -66,7 +71,7 @@ def _told(attempt: Row[Any]) -> Grant | None:
     """
     if attempt.told_at is None:
         return None
-    return Grant(Proof.PUSH, str(attempt.challenge_id), attempt.told_at)
+    return Grant(proof=Proof.PUSH, reference=str(attempt.challenge_id), at=attempt.told_at)
 
 
 def _case(
@@ -78,11 +83,11 @@ def _case(
 ) -> Case:
     ended_at = max((one.ended_at for one in own), default=accepted_at)
     return Case(
-        challenge_id,
-        tuple(_span(one, others, policy.clocks_differ) for one in own),
-        accepted_at,
-        ended_at + timedelta(seconds=policy.settle_seconds),
-        accepted_at + timedelta(seconds=policy.give_up_seconds),
+        challenge_id=challenge_id,
+        spans=tuple(_span(one, others, policy.clocks_differ) for one in own),
+        accepted_at=accepted_at,
+        settles_at=ended_at + timedelta(seconds=policy.settle_seconds),
+        give_up_at=accepted_at + timedelta(seconds=policy.give_up_seconds),
         was_disabled=any(one.outcome == Outcome.PROGRAM_DISABLED for one in own),
         rivals=len({one.attempt_id for one in others if any(_meet(one, mine) for mine in own)}),
     )

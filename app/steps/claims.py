@@ -23,7 +23,7 @@ from app.storage.tables import AttemptRow, IdentityRow
 from app.storage.vault import vault_of
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
     """A claim token's contents, what the customer added, and the rule it is made under."""
 

@@ -48,7 +48,7 @@ _NEXT_LOOK = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Followed:
     """An accepted attempt in the hands of one worker, that holds ``fence``, until ``lease_until``.
 
@@ -113,7 +113,14 @@ def take(
         for attempt_id, case in cases_of(connection, leased, policy).items()
     }
     return [
-        Followed(row.id, row.customer_id, cases[row.id], lease_until, row.fence) for row in leased
+        Followed(
+            attempt_id=row.id,
+            customer_id=row.customer_id,
+            case=cases[row.id],
+            lease_until=lease_until,
+            fence=row.fence,
+        )
+        for row in leased
     ]
 
 

@@ -61,7 +61,7 @@ _PUT_OFF_ALL = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ForwardingPolicy:
     """Everything that decides about submissions, beside Gameball's answers."""
 
@@ -71,7 +71,7 @@ class ForwardingPolicy:
     first_look_seconds: float = 90  # from acceptance to the first look at the reward
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StartedSubmission:
     """A submission that this worker may make, and only until ``lease_until``."""
 
@@ -137,19 +137,19 @@ def start(
     started(connection, forwarding, policy.pace, now)
     submission_id = submissions.begin(connection, attempt, worker, now)
     return StartedSubmission(
-        submission_id,
-        attempt.id,
-        attempt.fence,
-        attempt.round,
-        attempt.customer_id,
-        attempt.challenge_id,
-        attempt.email,
-        attempt.mobile,
-        submissions.past(connection, attempt.id, attempt.round, before=submission_id),
-        attempt.created_at,
-        now,
-        lease_until,
-        turn.then_at,
+        submission_id=submission_id,
+        attempt_id=attempt.id,
+        fence=attempt.fence,
+        round=attempt.round,
+        customer_id=attempt.customer_id,
+        challenge_id=attempt.challenge_id,
+        email=attempt.email,
+        mobile=attempt.mobile,
+        past=submissions.past(connection, attempt.id, attempt.round, before=submission_id),
+        created_at=attempt.created_at,
+        started_at=now,
+        lease_until=lease_until,
+        next_at=turn.then_at,
     )
 
 
@@ -186,7 +186,7 @@ def finish(
 
 def landed_after_all(connection: Connection, made: StartedSubmission, now: datetime) -> None:
     """End without sending: the customer's progress shows that an earlier submission landed."""
-    answer = Answer(Outcome.NOT_SENT, message="not sent: the progress shows an earlier one")
+    answer = Answer(outcome=Outcome.NOT_SENT, message="not sent: the progress shows an earlier one")
     submissions.end(connection, made.submission_id, answer, now)
     if leases.release(connection, made.attempt_id, made.fence):
         reason = "an earlier submission had landed, as the customer's progress shows"
@@ -203,7 +203,9 @@ def cannot_know(
     connection: Connection, made: StartedSubmission, policy: ForwardingPolicy, now: datetime
 ) -> None:
     """End without sending: whether an earlier submission landed cannot be known, yet or at all."""
-    answer = Answer(Outcome.NOT_SENT, message="not sent: unknown whether an earlier one landed")
+    answer = Answer(
+        outcome=Outcome.NOT_SENT, message="not sent: unknown whether an earlier one landed"
+    )
     submissions.end(connection, made.submission_id, answer, now)
     if not leases.release(connection, made.attempt_id, made.fence):
         return
@@ -224,7 +226,9 @@ def refuse(connection: Connection, made: StartedSubmission, reason: str, now: da
         submissions.past(connection, made.attempt_id, made.round, made.submission_id)
     ):
         return False
-    answer = Answer(Outcome.NOT_SENT, message="not sent: Gameball says it would not be rewarded")
+    answer = Answer(
+        outcome=Outcome.NOT_SENT, message="not sent: Gameball says it would not be rewarded"
+    )
     submissions.end(connection, made.submission_id, answer, now)
     if not leases.release(connection, made.attempt_id, made.fence):
         return True
@@ -266,7 +270,7 @@ def reclaim(connection: Connection, policy: ForwardingPolicy, now: datetime, lim
     for attempt in lost:
         if not leases.release(connection, attempt.id, attempt.fence):
             continue
-        answer = Answer(Outcome.UNKNOWN, message="the worker stopped before an answer")
+        answer = Answer(outcome=Outcome.UNKNOWN, message="the worker stopped before an answer")
         past = submissions.past(connection, attempt.id, attempt.round)
         submissions.end_unfinished(connection, attempt.id, answer, now)
         if attempt.lease_until > now:

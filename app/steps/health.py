@@ -13,7 +13,7 @@ from app.storage.tables import AttemptRow, EventRow, ForwardingRow, SubmissionRo
 _SAID_LATELY = timedelta(seconds=20)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Forwarding:
     """The account's pace and pause, when a worker last looked, and since when one is owed most.
 
@@ -44,12 +44,12 @@ class Forwarding:
 def forwarding(connection: Connection) -> Forwarding:
     row = connection.execute(select(ForwardingRow.__table__).where(ForwardingRow.id == 1)).one()
     return Forwarding(
-        row.paused_at,
-        row.pause_reason,
-        row.slow_until,
-        row.worker_seen_at,
-        row.worker_alive_at,
-        oldest_due_at(connection),
+        paused_at=row.paused_at,
+        pause_reason=row.pause_reason,
+        slow_until=row.slow_until,
+        worker_seen_at=row.worker_seen_at,
+        worker_alive_at=row.worker_alive_at,
+        oldest_due_at=oldest_due_at(connection),
     )
 
 

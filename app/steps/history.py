@@ -52,7 +52,7 @@ class Readable(Protocol):
     def read(self) -> AbstractContextManager[Connection]: ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Filter:
     """Which attempts are meant: those that fulfil every criterion given.
 
@@ -80,7 +80,7 @@ class Filter:
         return replace(self, finds_handles=False) == Filter()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Whole:
     """All that is known of one attempt; its timeline and submissions oldest first."""
 
@@ -171,14 +171,16 @@ def in_full(connection: Connection, attempt_id: str) -> Whole | None:
     grant = _one_of(connection, attempt_id, GrantRow)
     vault = vault_of(connection)
     return Whole(
-        attempt,
-        event and vault.open_row(EVENTS, event),
-        _one_of(connection, attempt_id, BaselineRow),
-        grant and vault.open_row(GRANTS, grant),
-        _of(connection, attempt_id, TransitionRow),
-        _of(connection, attempt_id, SubmissionRow),
-        connection.execute(select(exists().where(BarRow.attempt_id == attempt_id))).scalar_one(),
-        holder_of_duplicate(connection, attempt),
+        attempt=attempt,
+        event=event and vault.open_row(EVENTS, event),
+        baseline=_one_of(connection, attempt_id, BaselineRow),
+        grant=grant and vault.open_row(GRANTS, grant),
+        timeline=_of(connection, attempt_id, TransitionRow),
+        submissions=_of(connection, attempt_id, SubmissionRow),
+        is_barring=connection.execute(
+            select(exists().where(BarRow.attempt_id == attempt_id))
+        ).scalar_one(),
+        holder=holder_of_duplicate(connection, attempt),
     )
 
 

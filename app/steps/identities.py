@@ -24,7 +24,7 @@ _GIVE_EVENT_AWAY = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
     """The link of a platform account to a customer."""
 
@@ -158,7 +158,11 @@ def release_waiting(
         return
     row = vault_of(connection).open_row(IDENTITIES, link)
     linked = Identity(
-        row.platform, row.account_id, row.customer_id, email=row.email, mobile=row.mobile
+        platform=row.platform,
+        account_id=row.account_id,
+        customer_id=row.customer_id,
+        email=row.email,
+        mobile=row.mobile,
     )
     _release(connection, _unlinked(connection, known.account_of(one)), linked, caused_by, now)
 

@@ -61,7 +61,7 @@ class Receipt:
     is_matched: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
     """An attempt about to be written: its arrival, rule, and customer where one is linked."""
 
@@ -240,14 +240,14 @@ def _make_attempts(
         return {}
     drafts = [
         Draft(
-            new_id(arrival.event.received_at),
-            event_id,
-            arrival.event,
-            rule,
-            link,
-            known.account_of(who_acted(arrival.event)),
-            arrival.unlinked_until,
-            rule.occurrence_of(arrival.event),
+            id=new_id(arrival.event.received_at),
+            event_id=event_id,
+            event=arrival.event,
+            rule=rule,
+            link=link,
+            account=known.account_of(who_acted(arrival.event)),
+            unlinked_until=arrival.unlinked_until,
+            occurrence=rule.occurrence_of(arrival.event),
         )
         for event_id, arrival in earning.items()
         for link in [_opened_link(connection, known, arrival.event)]
@@ -380,15 +380,15 @@ def _won_and_written(
 
 def _award(draft: Draft, link: Any) -> Award:
     return Award(
-        draft.id,
-        draft.rule.challenge_id,
-        link.customer_id,
-        draft.event.platform,
-        draft.event.actor,
-        draft.occurrence,
-        draft.rule.bar_after_undo,
-        draft.account.keys,
-        draft.rule.other_occurrences_of(draft.event),
+        attempt_id=draft.id,
+        challenge_id=draft.rule.challenge_id,
+        customer_id=link.customer_id,
+        platform=draft.event.platform,
+        account_id=draft.event.actor,
+        occurrence=draft.occurrence,
+        bar_after_undo=draft.rule.bar_after_undo,
+        account_keys=draft.account.keys,
+        other_occurrences=draft.rule.other_occurrences_of(draft.event),
     )
 
 

@@ -16,7 +16,7 @@ from app.storage.hashes import Hashes, hashes_of
 from app.storage.tables import AwardRow, BarRow
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Award:
     """What an attempt would be paid for: one per customer and one per platform account.
 
@@ -44,12 +44,12 @@ class Award:
 def award_of(attempt: Any) -> Award:
     """The award that an attempt of a customer is for, as its row names it; no bar keeps it out."""
     return Award(
-        attempt.id,
-        attempt.challenge_id,
-        attempt.customer_id,
-        attempt.platform,
-        attempt.account_id,
-        attempt.occurrence,
+        attempt_id=attempt.id,
+        challenge_id=attempt.challenge_id,
+        customer_id=attempt.customer_id,
+        platform=attempt.platform,
+        account_id=attempt.account_id,
+        occurrence=attempt.occurrence,
     )
 
 

@@ -233,10 +233,10 @@ def _exchange_award(
 
 def _award(attempt_id: str, event: Fulfilment) -> Award:
     return Award(
-        attempt_id,
-        event.challenge_id,
-        event.customer_id,
-        event.platform,
-        event.account_id,
-        event.occurrence,
+        attempt_id=attempt_id,
+        challenge_id=event.challenge_id,
+        customer_id=event.customer_id,
+        platform=event.platform,
+        account_id=event.account_id,
+        occurrence=event.occurrence,
     )

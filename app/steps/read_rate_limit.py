@@ -53,7 +53,7 @@ DOCUMENTED = ReadRateLimit(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Reserved:
     """So many reads may be made, and only until ``until``."""
 
@@ -85,7 +85,7 @@ def reserve(
     _forget_old(connection, kind, now)
     values = {"kind": kind, "count": count, "started_at": now, "until": until}
     made = connection.execute(insert(ReadRow).values(values).returning(ReadRow.id))
-    return Reserved(made.scalar_one(), kind, count, now, until)
+    return Reserved(id=made.scalar_one(), kind=kind, count=count, started_at=now, until=until)
 
 
 def release(connection: Connection, reserved: Reserved, now: datetime) -> None:

@@ -40,7 +40,7 @@ OTHER_REASON = "other reasons"
 _TOPICS = select(SubscriptionRow.__table__).order_by(SubscriptionRow.topic)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Unrewarded:
     """How many events of a source earned nothing for one reason, and since when."""
 
@@ -50,7 +50,7 @@ class Unrewarded:
     last_at: datetime
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Sighting:
     """What one process saw of one source since it last wrote that down; the last of each kind.
 
@@ -190,7 +190,12 @@ def reasons_of(connection: Connection, sources: Iterable[str]) -> dict[str, list
     )
     for row in connection.execute(statement):
         found[row.source].append(
-            Unrewarded(row.reason, row._mapping["count"], row.first_at, row.last_at)
+            Unrewarded(
+                reason=row.reason,
+                count=row._mapping["count"],
+                first_at=row.first_at,
+                last_at=row.last_at,
+            )
         )
     return found
 
@@ -281,10 +286,16 @@ def seen_of(connection: Connection, sources: Iterable[str]) -> dict[str, Seen]:
 
 def _seen(event_at: datetime | None, row: Row[Any] | None, **more: Any) -> Seen:
     if row is None:
-        return Seen(event_at, **more)
+        return Seen(event_at=event_at, **more)
     known = {name: getattr(row, name) for name in row._fields if name != "source"}
-    return Seen(event_at, **more, **known)
+    return Seen(event_at=event_at, **more, **known)
 
 
 def _subscription(row: Row[Any]) -> Subscription:
-    return Subscription(row.topic, row.granted_at, row.lapses_at, row.asked_at, row.answer)
+    return Subscription(
+        topic=row.topic,
+        granted_at=row.granted_at,
+        lapses_at=row.lapses_at,
+        asked_at=row.asked_at,
+        answer=row.answer,
+    )

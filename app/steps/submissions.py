@@ -99,11 +99,11 @@ def past(
     rows = connection.execute(statement, {"of": attempt_id, "before": before})
     return tuple(
         Past(
-            Outcome(row.outcome),
-            row.started_at,
-            row.ended_at,
-            row.resolved,
-            row.round == this_round,
+            outcome=Outcome(row.outcome),
+            started_at=row.started_at,
+            ended_at=row.ended_at,
+            resolved=row.resolved,
+            spent=row.round == this_round,
         )
         for row in rows
     )

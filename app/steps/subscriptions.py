@@ -22,7 +22,9 @@ def is_due(connection: Connection, source: str, topic: str, now: datetime) -> bo
         return True
     if row.asked_at is not None and now - ASKED_AGAIN_AFTER < row.asked_at <= latest(now):
         return False
-    return not Subscription(topic, row.granted_at, row.lapses_at).has_left(RENEWED_AT_SHARE, now)
+    return not Subscription(
+        topic=topic, granted_at=row.granted_at, lapses_at=row.lapses_at
+    ).has_left(RENEWED_AT_SHARE, now)
 
 
 def take(connection: Connection, source: str, topic: str, now: datetime) -> bool:

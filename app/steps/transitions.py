@@ -49,7 +49,7 @@ def change_state(
     )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StateChange:
     """One of many moves; ``changes`` as of `move`, of the same columns in each of them."""
 

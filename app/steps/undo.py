@@ -480,13 +480,13 @@ def _let_another_stand_in(
 def _stand_in(connection: Connection, attempt: Row[Any], undoing: Undoing, now: datetime) -> bool:
     """Whether it now has the award."""
     award = Award(
-        attempt.id,
-        attempt.challenge_id,
-        attempt.customer_id,
-        attempt.platform,
-        attempt.account_id,
-        attempt.occurrence,
-        attempt.bar_after_undo,
+        attempt_id=attempt.id,
+        challenge_id=attempt.challenge_id,
+        customer_id=attempt.customer_id,
+        platform=attempt.platform,
+        account_id=attempt.account_id,
+        occurrence=attempt.occurrence,
+        bar_after_undo=attempt.bar_after_undo,
     )
     if not enter(connection, [award], now):
         return False

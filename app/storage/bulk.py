@@ -68,7 +68,7 @@ def insert_if_all_new(
     return _if_all_new_text(shapes, returning, connection.dialect), values
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Rows:
     """Rows of one table as a flat sequence of values, as the driver takes them."""
 
@@ -91,7 +91,7 @@ class _Rows:
             values += given
         if len(values) != len(rows) * len(columns):
             raise ValueError(f"rows of {table.name} differ in their columns")
-        return cls(table, columns, len(rows), tuple(values))
+        return cls(table=table, columns=columns, count=len(rows), values=tuple(values))
 
 
 @lru_cache(maxsize=512)

@@ -129,7 +129,7 @@ class Database:
         if self._refusals.is_open:
             raise _refused()
         self._read_hash_key()
-        job = Job(step, items, patience_seconds)
+        job = Job(step=step, items=items, patience_seconds=patience_seconds)
         park = parking()
         if park is None:
             self._write_all([job])

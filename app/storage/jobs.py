@@ -15,7 +15,7 @@ BatchStep = Callable[[Connection, Sequence[Any]], Sequence[Any]]
 MOST_ITEMS = 500
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, kw_only=True)
 class Job:
     """One caller's items for a step that can serve several callers at once.
 

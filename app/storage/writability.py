@@ -17,7 +17,7 @@ class NoTurn(Exception):  # noqa: N818 -- reads as the claim it makes
     """Others kept the database busy. Whether it takes writes shows in their success."""
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, kw_only=True)
 class _Probe:
     began_at: float
     problem: str | None = None
@@ -48,7 +48,7 @@ class Writability:
         with self._lock:
             probe = self._last
             if probe is None or self._is_old(probe):
-                probe = self._last = _Probe(time.monotonic())
+                probe = self._last = _Probe(began_at=time.monotonic())
                 threading.Thread(target=self._try, args=(probe,), name="probe", daemon=True).start()
         if not probe.ended.wait(PATIENCE_SECONDS):
             return self._unless_others_succeed(probe, "a test write takes too long")

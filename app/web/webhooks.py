@@ -72,7 +72,13 @@ def callback_of(request: Request, service: Service, adapter: Adapter) -> Callbac
         reason = f"the body has more than {most} bytes"
         raise _too_large(service.watch, adapter, service.now(), reason) from None
     query = request.args.to_dict()
-    return Callback(request.method, lower_headers(request), query, body, service.now())
+    return Callback(
+        method=request.method,
+        headers=lower_headers(request),
+        query=query,
+        body=body,
+        received_at=service.now(),
+    )
 
 
 def answer(service: Service, adapter: Adapter, callback: Callback) -> Reply:

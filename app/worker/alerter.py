@@ -123,11 +123,11 @@ class Alerter:
 
 def told_of(notice: Row[Any], alert: Row[Any]) -> AlertText:
     return AlertText(
-        notice.id,
-        notice.what,
-        alert.kind,
-        alert.subject,
-        alert.text,
-        alert.raised_at,
-        alert.cleared_at if notice.what == alerts.What.CLEARED else None,
+        id=notice.id,
+        what=notice.what,
+        kind=alert.kind,
+        subject=alert.subject,
+        text=alert.text,
+        raised_at=alert.raised_at,
+        cleared_at=alert.cleared_at if notice.what == alerts.What.CLEARED else None,
     )

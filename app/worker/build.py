@@ -74,15 +74,15 @@ def build_alerter(service: Service) -> Alerter:
 def build_dispatcher(service: Service) -> Dispatcher:
     client = service.gameball_client()
     forwarder = Forwarder(
-        service.database,
-        client,
-        service.forwarding_policy(),
-        worker_name(),
-        service.now,
-        service.configuration.gameball.create_missing_customers,
-        _asker(service),
-        service.read_pace(),
-        CampaignNames(client),
+        database=service.database,
+        client=client,
+        policy=service.forwarding_policy(),
+        worker=worker_name(),
+        now=service.now,
+        create_missing_customers=service.configuration.gameball.create_missing_customers,
+        asker=_asker(service),
+        read_pace=service.read_pace(),
+        names=CampaignNames(client=client),
     )
     settings = service.configuration.worker
     dispatcher = Dispatcher(
@@ -117,20 +117,20 @@ def _asker(service: Service) -> EligibilityCheck:
     settings = service.configuration.confirmation
     client = service.impatient_client()
     return EligibilityCheck(
-        service.database,
-        client,
-        _reader(service, client),
-        service.now,
-        settings.read_before,
-        settings.refuse_ineligible,
+        database=service.database,
+        client=client,
+        reader=_reader(service, client),
+        now=service.now,
+        read_before=settings.read_before,
+        refuses=settings.refuse_ineligible,
     )
 
 
 def _reader(service: Service, client: GameballClient, share: float = 1.0) -> Reader:
     return Reader(
-        service.database,
-        service.read_pace().share(share),
-        service.now,
-        client.account.longest_call_seconds,
+        database=service.database,
+        pace=service.read_pace().share(share),
+        now=service.now,
+        seconds_each=client.account.longest_call_seconds,
         blocked_seconds=service.configuration.gameball.probe_every,
     )

@@ -49,7 +49,7 @@ class Names:
         return Named(own, is_alone, campaign.points if campaign else None)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class CampaignNames:
     """The account's campaigns, read now and then: activities name them, and no more."""
 

@@ -53,7 +53,7 @@ class Confirmer:
         self._database = reader.database
         self._client = client
         self._policy = policy
-        self._names = CampaignNames(client)
+        self._names = CampaignNames(client=client)
         self._threads = threads
         self._poll_seconds = poll_seconds
         self._now: Callable[[], datetime] = reader.now
@@ -89,7 +89,9 @@ class Confirmer:
         if not followed:
             return False
         began_at = self._now()
-        looking = RewardLookup(self._client, self._reader, self._names, followed)
+        looking = RewardLookup(
+            client=self._client, reader=self._reader, names=self._names, followed=followed
+        )
         looking.look(self._now, lambda: self._loop.is_stopping)
         for one in followed:
             try:

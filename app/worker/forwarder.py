@@ -28,7 +28,7 @@ log = structlog.get_logger(__name__)
 _FINISH_PAUSE_SECONDS = 0.2
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Forwarder:
     """Submits attempts for one worker. Threads share it; all that lasts is in the database."""
 
@@ -107,11 +107,20 @@ class Forwarder:
         with self.database.read() as connection:
             case = case_of(connection, made.attempt_id, settle_seconds)
         reader = Reader(
-            self.database, self.read_pace, self.now, self.client.account.longest_call_seconds
+            database=self.database,
+            pace=self.read_pace,
+            now=self.now,
+            seconds_each=self.client.account.longest_call_seconds,
         )
-        followed = Followed(made.attempt_id, made.customer_id, case, made.lease_until, made.fence)
-        names = self.names or CampaignNames(self.client)
-        looking = RewardLookup(self.client, reader, names, [followed])
+        followed = Followed(
+            attempt_id=made.attempt_id,
+            customer_id=made.customer_id,
+            case=case,
+            lease_until=made.lease_until,
+            fence=made.fence,
+        )
+        names = self.names or CampaignNames(client=self.client)
+        looking = RewardLookup(client=self.client, reader=reader, names=names, followed=[followed])
         began_at = self.now()
         looking.look(self.now, lambda: False)
         if looking.interrupted:

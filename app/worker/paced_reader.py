@@ -40,7 +40,7 @@ class Attempted(Generic[K, V]):
     error: NotReadable | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Reader:
     """Reads for one worker, at most so many at a time as ``pool`` has threads.
 

@@ -21,7 +21,7 @@ from app.worker.paced_reader import Reader
 _WAITED = timedelta(seconds=5)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EligibilityCheck:
     """Reads the customer's progress before a submission; the count then is what later ones mean.
 

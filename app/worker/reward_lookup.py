@@ -51,7 +51,7 @@ class Records:
         return self.next_after is None and key is not None and key not in self.unclear
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class RewardLookup:
     """One look at the attempts of some customers.
 
@@ -85,7 +85,7 @@ class RewardLookup:
 
         read, failed = self._read(ReadKind.CUSTOMERS, list(by_customer), get, now)
         for one in self.followed:
-            self.seen[one.attempt_id] = Seen(_shown(one, read, failed))
+            self.seen[one.attempt_id] = Seen(progress=_shown(one, read, failed))
 
     def _transactions(self, now: datetime) -> None:
         wanting = self._wanting(Look.TRANSACTIONS, now)

@@ -78,7 +78,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 def _campaign(installation: Installation) -> Campaign:
     claimed = installation.claimed.challenge_id
-    return Campaign(claimed, "Follow us", points=50, out_of_reach=frozenset({UNLUCKY}))
+    return Campaign(id=claimed, name="Follow us", points=50, out_of_reach=frozenset({UNLUCKY}))
 
 
 def _keys(installation: Installation) -> dict[Role, str]:

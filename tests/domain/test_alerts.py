@@ -30,7 +30,14 @@ LIMITS = Limits(
     granted_share=0.5,
     granted_of_at_least=20,
 )
-OFF = Limits(1_800, 0, 1, 0, 0, 1)
+OFF = Limits(
+    within_seconds=1_800,
+    dead_share=0,
+    dead_of_at_least=1,
+    backlog_seconds=0,
+    granted_share=0,
+    granted_of_at_least=1,
+)
 
 
 def kinds(limits: Limits = LIMITS, **situation: Any) -> list[AlertKind]:

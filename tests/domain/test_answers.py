@@ -114,16 +114,19 @@ def test_an_answer_means_what_the_table_says(status: int, body: bytes, outcome: 
 @pytest.mark.parametrize(
     ("outcome", "treatment"),
     [
-        (Outcome.ACCEPTED, Treatment(Disposition.ACCEPT)),
-        (Outcome.PROGRAM_DISABLED, Treatment(Disposition.ACCEPT, pauses=True)),
-        (Outcome.ECHO, Treatment(Disposition.RETRY, "echo")),
-        (Outcome.UNKNOWN, Treatment(Disposition.RETRY, "retry", may_have_landed=True)),
-        (Outcome.NOT_SENT, Treatment(Disposition.RETRY, "retry")),
-        (Outcome.NO_CUSTOMER, Treatment(Disposition.RETRY, "missing_customer")),
-        (Outcome.BLOCKED, Treatment(Disposition.WAIT, pauses=True)),
-        (Outcome.BUSY, Treatment(Disposition.RETRY, "busy")),
-        (Outcome.TOO_FAST, Treatment(Disposition.WAIT, slows=True)),
-        (Outcome.PERMANENT, Treatment(Disposition.DIE)),
+        (Outcome.ACCEPTED, Treatment(then=Disposition.ACCEPT)),
+        (Outcome.PROGRAM_DISABLED, Treatment(then=Disposition.ACCEPT, pauses=True)),
+        (Outcome.ECHO, Treatment(then=Disposition.RETRY, schedule="echo")),
+        (
+            Outcome.UNKNOWN,
+            Treatment(then=Disposition.RETRY, schedule="retry", may_have_landed=True),
+        ),
+        (Outcome.NOT_SENT, Treatment(then=Disposition.RETRY, schedule="retry")),
+        (Outcome.NO_CUSTOMER, Treatment(then=Disposition.RETRY, schedule="missing_customer")),
+        (Outcome.BLOCKED, Treatment(then=Disposition.WAIT, pauses=True)),
+        (Outcome.BUSY, Treatment(then=Disposition.RETRY, schedule="busy")),
+        (Outcome.TOO_FAST, Treatment(then=Disposition.WAIT, slows=True)),
+        (Outcome.PERMANENT, Treatment(then=Disposition.DIE)),
     ],
 )
 def test_an_outcome_is_treated_as_the_product_says(outcome: Outcome, treatment: Treatment) -> None:
@@ -217,7 +220,7 @@ def test_absurd_nesting_is_an_answer_too(depth: int) -> None:
     ],
 )
 def test_contacts_that_gameball_quotes_are_not_kept(said: str | None, kept: str | None) -> None:
-    answer = Answer(Outcome.PERMANENT, 400, 1, said, "r-1")
+    answer = Answer(outcome=Outcome.PERMANENT, status=400, code=1, message=said, request_id="r-1")
 
     assert discreet(answer, "ann@b.test", "+49 30 1") == replace(answer, message=kept)
     assert discreet(answer, None, None).request_id == "r-1"
@@ -226,10 +229,16 @@ def test_contacts_that_gameball_quotes_are_not_kept(said: str | None, kept: str 
 @pytest.mark.parametrize(
     ("answer", "told"),
     [
-        (Answer(Outcome.NOT_SENT), "not_sent"),
-        (Answer(Outcome.UNKNOWN, 502), "unknown: 502"),
+        (Answer(outcome=Outcome.NOT_SENT), "not_sent"),
+        (Answer(outcome=Outcome.UNKNOWN, status=502), "unknown: 502"),
         (
-            Answer(Outcome.PERMANENT, 400, 3000, "no ann@example.com", "0HN7"),
+            Answer(
+                outcome=Outcome.PERMANENT,
+                status=400,
+                code=3000,
+                message="no ann@example.com",
+                request_id="0HN7",
+            ),
             "permanent: 400, code 3000, request 0HN7",
         ),
     ],

@@ -26,19 +26,25 @@ from tests.clock import START
 SENT = START
 SETTLED = START + timedelta(minutes=15)
 END = START + timedelta(hours=24)
-CASE = Case(7, (Span(SENT),), SENT, SETTLED, END)
+CASE = Case(
+    challenge_id=7, spans=(Span(SENT),), accepted_at=SENT, settles_at=SETTLED, give_up_at=END
+)
 EVERYWHERE = frozenset(Look)
 SECOND = timedelta(seconds=1)
 
 
 def seen(progress: Progress | None = None, *records: Grant, **changes: object) -> Seen:
     """Everything was looked at and read as a whole, unless ``changes`` say otherwise."""
-    whole = Seen(progress, records, EVERYWHERE, EVERYWHERE, EVERYWHERE)
+    whole = Seen(
+        progress=progress, records=records, looked=EVERYWHERE, answered=EVERYWHERE, whole=EVERYWHERE
+    )
     return replace(whole, **changes)  # type: ignore[arg-type]
 
 
 def transaction(at: datetime, reference: str = "1", left_open: timedelta = SECOND) -> Grant:
-    return Grant(Proof.TRANSACTION, reference, at, left_open, 50)
+    return Grant(
+        proof=Proof.TRANSACTION, reference=reference, at=at, left_open=left_open, points=50
+    )
 
 
 def verdict(case: Case, what: Seen, now: datetime) -> Verdict:
@@ -51,29 +57,34 @@ def verdict(case: Case, what: Seen, now: datetime) -> Verdict:
     ("baseline", "achieved", "is_yes"), [(0, 1, True), (3, 4, True), (3, 3, False), (3, 2, False)]
 )
 def test_a_count_above_the_one_before_is_a_yes(baseline: int, achieved: int, is_yes: bool) -> None:
-    judged = judge(replace(CASE, baseline=baseline), Seen(Progress(achieved)), SENT + SECOND)
+    judged = judge(
+        replace(CASE, baseline=baseline), Seen(progress=Progress(achieved=achieved)), SENT + SECOND
+    )
 
     assert isinstance(judged, Judgement)
     assert (judged.verdict is Verdict.GRANTED) is is_yes
 
 
 def test_a_count_without_one_from_before_asks_for_records() -> None:
-    assert judge(CASE, Seen(Progress(1)), SENT + SECOND) is Look.TRANSACTIONS
+    assert judge(CASE, Seen(progress=Progress(achieved=1)), SENT + SECOND) is Look.TRANSACTIONS
 
 
 def test_a_count_of_none_needs_no_record_while_a_grant_may_still_come() -> None:
-    assert verdict(CASE, Seen(Progress(0, can_achieve=False)), SETTLED - SECOND) is Verdict.NOT_YET
+    assert (
+        verdict(CASE, Seen(progress=Progress(achieved=0, can_achieve=False)), SETTLED - SECOND)
+        is Verdict.NOT_YET
+    )
 
 
 def test_each_achievement_counts_for_one_attempt() -> None:
     case = replace(CASE, baseline=1, taken=frozenset({(Proof.COUNT, "7:2")}))
 
-    with_one, with_two = (judge(case, seen(Progress(n)), SETTLED) for n in (2, 3))
+    with_one, with_two = (judge(case, seen(Progress(achieved=n)), SETTLED) for n in (2, 3))
 
     assert isinstance(with_one, Judgement)
     assert with_one.verdict is not Verdict.GRANTED
     assert isinstance(with_two, Judgement)
-    assert with_two.grant == Grant(Proof.COUNT, "7:3")
+    assert with_two.grant == Grant(proof=Proof.COUNT, reference="7:3")
 
 
 @pytest.mark.parametrize(
@@ -106,8 +117,8 @@ def test_what_another_attempt_was_credited_with_proves_nothing() -> None:
     assert judged is Verdict.NOT_YET
 
 
-NO = Progress(0, can_achieve=False, points=50)
-PAID = Progress(2, can_achieve=False, points=50)
+NO = Progress(achieved=0, can_achieve=False, points=50)
+PAID = Progress(achieved=2, can_achieve=False, points=50)
 
 
 @pytest.mark.parametrize(
@@ -159,7 +170,9 @@ def test_the_likeliest_reason_is_told_in_words(progress: Progress, words: str) -
 
 COUNTS = st.none() | st.integers(0, 5)
 TRUTHS = st.none() | st.booleans()
-PROGRESS = st.none() | st.builds(Progress, COUNTS, TRUTHS, COUNTS, st.none() | st.just(50.0))
+PROGRESS = st.none() | st.builds(
+    Progress, achieved=COUNTS, can_achieve=TRUTHS, most=COUNTS, points=st.none() | st.just(50.0)
+)
 RECORDS = st.lists(
     st.builds(
         transaction,
@@ -182,7 +195,13 @@ def test_no_judgement_says_more_than_was_seen(
     now: datetime,
 ) -> None:
     case = replace(CASE, baseline=baseline)
-    what = Seen(progress, records, looked | whole, looked | whole, whole)
+    what = Seen(
+        progress=progress,
+        records=records,
+        looked=looked | whole,
+        answered=looked | whole,
+        whole=whole,
+    )
 
     judged = judge(case, what, now)
 

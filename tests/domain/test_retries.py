@@ -19,7 +19,9 @@ from app.domain.retries import (
 
 NOW = datetime(2026, 1, 5, 12, tzinfo=UTC)
 DELAYS = {"retry": (2, 5, 15), "missing_customer": (300, 600), "busy": (1,), "echo": (900, 1_800)}
-POLICY = RetryPolicy(DELAYS, window_at_least_seconds=30, window_at_most_seconds=900, jitter=0)
+POLICY = RetryPolicy(
+    schedules=DELAYS, window_at_least_seconds=30, window_at_most_seconds=900, jitter=0
+)
 RETRIED = [outcome for outcome in Outcome if TREATMENTS[outcome].then is Disposition.RETRY]
 ACCEPTING = [outcome for outcome in Outcome if TREATMENTS[outcome].then is Disposition.ACCEPT]
 
@@ -28,13 +30,19 @@ def past(*outcomes: Outcome, resolved: bool = False, spent: bool = True) -> list
     """Submissions a minute apart that took ten seconds each; the first began an hour ago."""
     starts = [NOW - timedelta(hours=1) + timedelta(minutes=i) for i in range(len(outcomes))]
     return [
-        Past(outcome, start, start + timedelta(seconds=10), resolved, spent)
+        Past(
+            outcome=outcome,
+            started_at=start,
+            ended_at=start + timedelta(seconds=10),
+            resolved=resolved,
+            spent=spent,
+        )
         for outcome, start in zip(outcomes, starts, strict=True)
     ]
 
 
 def decided(outcome: Outcome, earlier: list[Past]) -> Decision:
-    return decide(Answer(outcome), earlier, POLICY, NOW)
+    return decide(Answer(outcome=outcome), earlier, POLICY, NOW)
 
 
 def seconds_until(decision: Decision) -> float:
@@ -176,7 +184,12 @@ def test_nothing_may_have_landed_once_the_progress_told() -> None:
 
 @given(st.floats(0, 1), st.floats(0, 1), st.floats(0.001, 100_000))
 def test_jitter_only_adds_and_at_most_its_share(jitter: float, chance: float, base: float) -> None:
-    policy = RetryPolicy({"retry": (base,)}, 30, 900, jitter)
+    policy = RetryPolicy(
+        schedules={"retry": (base,)},
+        window_at_least_seconds=30,
+        window_at_most_seconds=900,
+        jitter=jitter,
+    )
 
     delay = policy.next_delay("retry", 0, chance)
 

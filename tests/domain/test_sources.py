@@ -116,12 +116,15 @@ def test_a_handshake_that_should_have_come_again_is_missed() -> None:
     ("subscription", "expected"),
     [
         (None, [IssueKind.LAPSED]),
-        (Subscription("another", NOW, NOW + HOUR), [IssueKind.LAPSED]),
-        (Subscription(TOPIC, None, None), [IssueKind.LAPSED]),
-        (Subscription(TOPIC, NOW - HOUR, NOW), [IssueKind.LAPSED]),
-        (Subscription(TOPIC, NOW - HOUR * 3, NOW + HOUR), [IssueKind.LAPSING]),
-        (Subscription(TOPIC, NOW - HOUR * 2, NOW + HOUR), []),
-        (Subscription(TOPIC, NOW, NOW + HOUR), []),
+        (Subscription(topic="another", granted_at=NOW, lapses_at=NOW + HOUR), [IssueKind.LAPSED]),
+        (Subscription(topic=TOPIC, granted_at=None, lapses_at=None), [IssueKind.LAPSED]),
+        (Subscription(topic=TOPIC, granted_at=NOW - HOUR, lapses_at=NOW), [IssueKind.LAPSED]),
+        (
+            Subscription(topic=TOPIC, granted_at=NOW - HOUR * 3, lapses_at=NOW + HOUR),
+            [IssueKind.LAPSING],
+        ),
+        (Subscription(topic=TOPIC, granted_at=NOW - HOUR * 2, lapses_at=NOW + HOUR), []),
+        (Subscription(topic=TOPIC, granted_at=NOW, lapses_at=NOW + HOUR), []),
     ],
 )
 def test_a_subscription_is_seen_to_lapse(
@@ -133,7 +136,9 @@ def test_a_subscription_is_seen_to_lapse(
 
 
 def test_why_a_renewal_failed_is_told() -> None:
-    failed = Subscription(TOPIC, NOW - HOUR, NOW, NOW, "503 from the hub")
+    failed = Subscription(
+        topic=TOPIC, granted_at=NOW - HOUR, lapses_at=NOW, asked_at=NOW, answer="503 from the hub"
+    )
 
     found = issues(Seen(subscriptions=(failed,)), Expected(topics=(TOPIC,)), NOW)
 
@@ -142,9 +147,9 @@ def test_why_a_renewal_failed_is_told() -> None:
 
 def test_the_first_subscription_to_end_decides_when_a_source_lapses() -> None:
     subscriptions = (
-        Subscription("a", NOW, NOW + HOUR * 2),
-        Subscription("b", None, None),
-        Subscription("c", NOW, NOW + HOUR),
+        Subscription(topic="a", granted_at=NOW, lapses_at=NOW + HOUR * 2),
+        Subscription(topic="b", granted_at=None, lapses_at=None),
+        Subscription(topic="c", granted_at=NOW, lapses_at=NOW + HOUR),
     )
 
     assert Seen(subscriptions=subscriptions).lapses_at == NOW + HOUR
@@ -152,7 +157,10 @@ def test_the_first_subscription_to_end_decides_when_a_source_lapses() -> None:
 
 
 def test_what_is_no_longer_wanted_may_lapse_unseen() -> None:
-    kept, gone = Subscription("kept", NOW, NOW + HOUR), Subscription("gone", NOW - HOUR, NOW)
+    kept, gone = (
+        Subscription(topic="kept", granted_at=NOW, lapses_at=NOW + HOUR),
+        Subscription(topic="gone", granted_at=NOW - HOUR, lapses_at=NOW),
+    )
 
     seen = Seen(refusals_in_a_row=3, subscriptions=(kept, gone)).within(("kept", "new"))
 
@@ -164,11 +172,20 @@ moments = st.none() | st.integers(-10_000, 10_000).map(lambda n: NOW + timedelta
 
 
 @given(
-    st.builds(Seen, moments, moments, moments, notice_at=moments, notice=st.just("revoked")),
+    st.builds(
+        Seen,
+        event_at=moments,
+        callback_at=moments,
+        handshake_at=moments,
+        notice_at=moments,
+        notice=st.just("revoked"),
+    ),
     st.floats(1, 1e7),
 )
 def test_the_gravest_is_told_first_and_everything_in_words(seen: Seen, seconds: float) -> None:
-    expected = Expected(seconds, seconds, (TOPIC,))
+    expected = Expected(
+        silent_after_seconds=seconds, handshake_within_seconds=seconds, topics=(TOPIC,)
+    )
 
     found = issues(seen, expected, NOW)
 

@@ -29,7 +29,11 @@ def client_of() -> Iterator[ClientOf]:
     def make(url: str, version: str = "v4.1", **changes: str) -> GameballClient:
         keys = {"api_key": API_KEY, "secret_key": SECRET_KEY, **changes}
         account = GameballAccount(
-            url, version, **keys, connect_timeout=CONNECT_SECONDS, read_timeout=READ_SECONDS
+            base_url=url,
+            api_version=version,
+            **keys,
+            connect_timeout=CONNECT_SECONDS,
+            read_timeout=READ_SECONDS,
         )
         clients.append(GameballClient(account))
         return clients[-1]

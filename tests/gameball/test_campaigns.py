@@ -14,8 +14,8 @@ from app.sandbox.settings import SandboxSettings
 @pytest.fixture
 def sandbox() -> Iterator[SandboxServer]:
     campaigns = (
-        sandbox_settings.Campaign(7, "Follow us", max_achievement=1),
-        sandbox_settings.Campaign(8, "Buy something", type="EventBased"),
+        sandbox_settings.Campaign(id=7, name="Follow us", max_achievement=1),
+        sandbox_settings.Campaign(id=8, name="Buy something", type="EventBased"),
     )
     with SandboxServer(SandboxSettings(campaigns=campaigns)) as server:
         yield server
@@ -26,7 +26,16 @@ def client_for() -> Iterator[Callable[[str, str], GameballClient]]:
     clients: list[GameballClient] = []
 
     def make(url: str, api_key: str) -> GameballClient:
-        clients.append(GameballClient(GameballAccount(url, "v4.1", api_key, "sandbox-secret-key")))
+        clients.append(
+            GameballClient(
+                GameballAccount(
+                    base_url=url,
+                    api_version="v4.1",
+                    api_key=api_key,
+                    secret_key="sandbox-secret-key",
+                )
+            )
+        )
         return clients[-1]
 
     yield make
@@ -38,7 +47,11 @@ class Scripted(GameballClient):
     """A client whose one answer is given."""
 
     def __init__(self, answer: Reply | Exception) -> None:
-        super().__init__(GameballAccount("http://127.0.0.1:9", "v4.1", "k", "s"))
+        super().__init__(
+            GameballAccount(
+                base_url="http://127.0.0.1:9", api_version="v4.1", api_key="k", secret_key="s"
+            )
+        )
         self._answer = answer
 
     def call(self, *_args: object, **_kwargs: object) -> Reply:
@@ -53,8 +66,8 @@ def test_campaigns_are_read_with_what_matters_about_them(
     campaigns = list_campaigns(client_for(sandbox.url, "sandbox-api-key"))
 
     assert campaigns == {
-        7: Campaign(7, "Follow us", "SocialMedia", most=1, points=50),
-        8: Campaign(8, "Buy something", "EventBased", most=-1, points=50),
+        7: Campaign(id=7, name="Follow us", type="SocialMedia", most=1, points=50),
+        8: Campaign(id=8, name="Buy something", type="EventBased", most=-1, points=50),
     }
     assert campaigns[7].is_social
     assert not campaigns[8].is_social
@@ -88,4 +101,4 @@ def test_a_strange_item_costs_no_other() -> None:
 
     campaigns = list_campaigns(Scripted(Reply(200, body)))
 
-    assert campaigns == {9: Campaign(9, "", "", is_active=False, most=1)}
+    assert campaigns == {9: Campaign(id=9, name="", type="", is_active=False, most=1)}

@@ -54,8 +54,8 @@ FAULTS = {
 def fault(kind: str) -> Fault:
     seconds = {"slow": 0.1, "timeout-before": 2.0, "timeout-after": 2.0}.get(kind)
     if kind.startswith("answer"):
-        return Fault(kind, status=418, body={"code": 4500, "message": "no"})
-    return Fault(kind, seconds=seconds)
+        return Fault(kind=kind, status=418, body={"code": 4500, "message": "no"})
+    return Fault(kind=kind, seconds=seconds)
 
 
 def submit(client: GameballClient) -> Answer:
@@ -398,7 +398,7 @@ def test_a_redirect_is_not_followed(client_of: ClientOf) -> None:
 
 def told_to_wait(sandbox: SandboxServer, client: GameballClient, value: str) -> float | None:
     headers = {"Retry-After": value}
-    sandbox.books.faults.add(Fault("answer", status=429, body={"code": 429}, headers=headers))
+    sandbox.books.faults.add(Fault(kind="answer", status=429, body={"code": 429}, headers=headers))
     answer = submit(client)
     assert answer.outcome is Outcome.TOO_FAST
     return answer.retry_after_seconds
@@ -407,7 +407,7 @@ def told_to_wait(sandbox: SandboxServer, client: GameballClient, value: str) -> 
 def test_a_number_of_seconds_to_wait_is_read(
     sandbox: SandboxServer, client: GameballClient
 ) -> None:
-    sandbox.books.faults.add(Fault("rate-limit", seconds=7))
+    sandbox.books.faults.add(Fault(kind="rate-limit", seconds=7))
 
     assert submit(client).retry_after_seconds == 7
 
@@ -478,7 +478,14 @@ def test_a_broken_proxy_is_named_without_its_password(
 
 
 def test_an_account_shows_no_keys() -> None:
-    shown = repr(GameballAccount("https://gameball.test", "v4.1", API_KEY, SECRET_KEY))
+    shown = repr(
+        GameballAccount(
+            base_url="https://gameball.test",
+            api_version="v4.1",
+            api_key=API_KEY,
+            secret_key=SECRET_KEY,
+        )
+    )
 
     assert "gameball.test" in shown
     assert API_KEY not in shown

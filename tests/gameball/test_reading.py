@@ -33,7 +33,11 @@ class Canned(GameballClient):
     """A client whose reads answer what the test says."""
 
     def __init__(self, *answers: object) -> None:
-        super().__init__(GameballAccount("https://gameball.test", "v4.1", "k", "s"))
+        super().__init__(
+            GameballAccount(
+                base_url="https://gameball.test", api_version="v4.1", api_key="k", secret_key="s"
+            )
+        )
         self.answers = list(answers)
         self.asked: list[dict[str, str]] = []
 
@@ -140,14 +144,18 @@ def test_a_day_that_nobody_can_read_is_none(day: object) -> None:
 def test_everything_that_a_progress_tells_is_read(
     sandbox: SandboxServer, client: GameballClient
 ) -> None:
-    sandbox.books.configure(campaigns=(Campaign(7, "Follow us", points=70, max_achievement=3),))
+    sandbox.books.configure(
+        campaigns=(Campaign(id=7, name="Follow us", points=70, max_achievement=3),)
+    )
     client.submit("ann", 7, None, None)
 
-    assert read_progress(client, "ann", 7) == {7: Progress(1, True, 3, 70, "Follow us")}
+    assert read_progress(client, "ann", 7) == {
+        7: Progress(achieved=1, can_achieve=True, most=3, points=70, name="Follow us")
+    }
 
 
 def test_one_read_tells_of_all_campaigns(sandbox: SandboxServer, client: GameballClient) -> None:
-    sandbox.books.configure(campaigns=(Campaign(7), Campaign(8, points=1)))
+    sandbox.books.configure(campaigns=(Campaign(id=7), Campaign(id=8, points=1)))
 
     shown = read_progress(client, "ann")
 
@@ -158,7 +166,7 @@ def test_one_read_tells_of_all_campaigns(sandbox: SandboxServer, client: Gamebal
 def test_a_reward_is_read_from_both_records(
     sandbox: SandboxServer, client: GameballClient, is_odd: bool
 ) -> None:
-    campaign = Campaign(7, "Follow us", coupon="SUMMER")
+    campaign = Campaign(id=7, name="Follow us", coupon="SUMMER")
     sandbox.books.configure(campaigns=(campaign,), writes_oddly=is_odd)
     client.submit("ann", 7, None, None)
 
@@ -236,7 +244,7 @@ def test_a_reward_without_an_id_is_known_by_its_time() -> None:
 def test_a_read_that_told_nothing_says_why(
     sandbox: SandboxServer, client: GameballClient, path: str, kind: str, failure: Failure
 ) -> None:
-    sandbox.books.faults.add(Fault(kind, path=path, seconds=2.0))
+    sandbox.books.faults.add(Fault(kind=kind, path=path, seconds=2.0))
 
     with pytest.raises(NotReadable) as caught:
         READERS[path](client)
@@ -289,9 +297,9 @@ def test_a_grant_of_any_number_is_a_grant() -> None:
     [grant] = read_activities(Canned({"activities": [row]}), "ann").by_key["follow us"]
 
     assert grant == Grant(
-        Proof.ACTIVITY,
-        "77",
-        datetime(2024, 10, 20, 19, 27, 33, tzinfo=UTC),
-        timedelta(seconds=1),
-        12.5,
+        proof=Proof.ACTIVITY,
+        reference="77",
+        at=datetime(2024, 10, 20, 19, 27, 33, tzinfo=UTC),
+        left_open=timedelta(seconds=1),
+        points=12.5,
     )

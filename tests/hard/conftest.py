@@ -35,7 +35,7 @@ def books(gameball: SandboxServer) -> Books:
 def installation(
     tmp_path: Path, database_url: str, gameball: SandboxServer
 ) -> Iterator[Installation]:
-    made = Installation(tmp_path, database_url, gameball.url)
+    made = Installation(folder=tmp_path, database_url=database_url, gameball_url=gameball.url)
     try:
         yield made
     finally:

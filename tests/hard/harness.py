@@ -201,7 +201,7 @@ class Web(Process):
             connection.close()
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Installation:
     """A configuration, a database, a Gameball, and the processes that run on them."""
 

@@ -60,7 +60,9 @@ class History:
 
     def link_by_step(self, number: int) -> None:
         """Link one account as the API does, which releases what waited for it."""
-        identity = Identity("twitch", f"account-{number}", f"customer-{number}")
+        identity = Identity(
+            platform="twitch", account_id=f"account-{number}", customer_id=f"customer-{number}"
+        )
         self._write(lambda c: link(c, identity, "test", utc_now()))
 
     def owe(self, customers: int, challenges: Sequence[int], first: int = 0) -> None:

@@ -75,7 +75,7 @@ def _exchange(connection: http.client.HTTPConnection, message: Message, path: st
     return response.status
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Load:
     """Callers that each send event after event, and one event until it is answered 2xx.
 

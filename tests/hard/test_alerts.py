@@ -106,7 +106,7 @@ def test_few_rewards_wake_once_and_enough_of_them_are_told_once(
     desk: Desk, books: Books, history: History, survived: Survived
 ) -> None:
     nobody = frozenset(f"customer-{number}" for number in range(UNLUCKY))
-    books.configure(campaigns=(Campaign(CHALLENGE, "Follow us", out_of_reach=nobody),))
+    books.configure(campaigns=(Campaign(id=CHALLENGE, name="Follow us", out_of_reach=nobody),))
 
     history.owe(UNLUCKY, [CHALLENGE])
     desk.hears(1)

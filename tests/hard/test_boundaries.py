@@ -28,9 +28,13 @@ pytestmark = [pytest.mark.hard, pytest.mark.timeout(60)]
 
 LEASE_SECONDS = 6
 POLICY = ForwardingPolicy(
-    RateLimit(per_second=30, per_30_seconds=360, probe_seconds=5),
-    RetryPolicy({"retry": [1, 1, 1], "echo": [900], "busy": [1], "missing_customer": [1]}, 55, 65),
-    LEASE_SECONDS,
+    pace=RateLimit(per_second=30, per_30_seconds=360, probe_seconds=5),
+    retries=RetryPolicy(
+        schedules={"retry": [1, 1, 1], "echo": [900], "busy": [1], "missing_customer": [1]},
+        window_at_least_seconds=55,
+        window_at_most_seconds=65,
+    ),
+    lease_seconds=LEASE_SECONDS,
 )
 
 
@@ -53,7 +57,10 @@ class Race:
     def finish(
         self, made: StartedSubmission, outcome: Outcome, after: float, retry_after: float = 0
     ) -> Disposition | None:
-        now, answer = self.at(after), Answer(outcome, retry_after_seconds=retry_after or None)
+        now, answer = (
+            self.at(after),
+            Answer(outcome=outcome, retry_after_seconds=retry_after or None),
+        )
         decision = self.database.write(lambda c: forwarding.finish(c, made, answer, POLICY, now))
         return decision.then if decision else None
 

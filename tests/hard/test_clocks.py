@@ -35,9 +35,9 @@ def test_a_worker_whose_clock_jumps_pays_nobody_twice_and_forgets_nobody(
     installation.text = configuration(per_second=40, window_at_least=30, window_at_most=31)
     books.configure(grant_delay_seconds=0)
     books.faults.add(
-        Fault("slow", path=SOCIAL_CHALLENGES, probability=0.5, seconds=0.1),
-        Fault("reset-after", path=SOCIAL_CHALLENGES, probability=0.05),
-        Fault("http-500", path=SOCIAL_CHALLENGES, probability=0.05),
+        Fault(kind="slow", path=SOCIAL_CHALLENGES, probability=0.5, seconds=0.1),
+        Fault(kind="reset-after", path=SOCIAL_CHALLENGES, probability=0.05),
+        Fault(kind="http-500", path=SOCIAL_CHALLENGES, probability=0.05),
     )
     history.owe(owed, [CHALLENGE])
 

@@ -37,7 +37,7 @@ class Refusing:
 
 
 def by_fault(kind: str) -> Callable[[Books], object]:
-    return lambda books: books.faults.add(Fault(kind, path=SOCIAL_CHALLENGES, probability=1))
+    return lambda books: books.faults.add(Fault(kind=kind, path=SOCIAL_CHALLENGES, probability=1))
 
 
 WAYS = {
@@ -109,8 +109,8 @@ def test_a_429_slows_all_workers_for_as_long_as_gameball_asks(
     installation: Installation, history: History, books: Books, survived: Survived
 ) -> None:
     books.faults.add(
-        Fault("rate-limit", path=SOCIAL_CHALLENGES, count=1, seconds=3),
-        Fault("rate-limit", path=SOCIAL_CHALLENGES, count=2),
+        Fault(kind="rate-limit", path=SOCIAL_CHALLENGES, count=1, seconds=3),
+        Fault(kind="rate-limit", path=SOCIAL_CHALLENGES, count=2),
     )
     installation.text = configuration(read_timeout=5)
     history.owe(OWED, [CHALLENGE])

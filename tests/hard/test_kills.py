@@ -26,7 +26,9 @@ def misbehave(books: Books) -> None:
     """Let a few in a hundred calls end in each of the ways that tell nothing."""
     for kind in ("timeout-after", "reset-after", "http-500", "http-500-after"):
         seconds = 0.8 if kind.startswith("timeout") else None
-        books.faults.add(Fault(kind, path=SOCIAL_CHALLENGES, probability=0.01, seconds=seconds))
+        books.faults.add(
+            Fault(kind=kind, path=SOCIAL_CHALLENGES, probability=0.01, seconds=seconds)
+        )
 
 
 def test_what_was_answered_survives_every_kill(
@@ -36,7 +38,7 @@ def test_what_was_answered_survives_every_kill(
     history.link(range(20_000))
     misbehave(books)
     web = installation.serve()
-    load = Load(web.port)
+    load = Load(port=web.port)
     startups, kills, web_processes = [], 0, 0
     began = time.monotonic()
 
@@ -87,7 +89,7 @@ def test_what_was_answered_survives_the_kills_of_web_processes_that_are_replaced
     history.link(range(20_000))
     misbehave(books)
     web = installation.serve()
-    load = Load(web.port)
+    load = Load(port=web.port)
 
     with load.running(callers=3):
         for _ in range(kills):
@@ -110,7 +112,7 @@ def test_what_is_owed_survives_the_kill_of_any_worker(
 ) -> None:
     chance, kills, owed = random.Random(21), 10, 800
     misbehave(books)
-    books.faults.add(Fault("slow", path=SOCIAL_CHALLENGES, probability=0.5, seconds=0.1))
+    books.faults.add(Fault(kind="slow", path=SOCIAL_CHALLENGES, probability=0.5, seconds=0.1))
     history.owe(owed, [CHALLENGE])
     workers = installation.work(2)
 

@@ -70,12 +70,12 @@ def test_every_way_to_answer_pays_once_or_never(
         customer = f"customer-{number}"
         if kind in ONCE:
             fault = Fault(
-                kind, path=SOCIAL_CHALLENGES, customer_id=customer, seconds=LONGER_THAN_WE_WAIT
+                kind=kind, path=SOCIAL_CHALLENGES, customer_id=customer, seconds=LONGER_THAN_WE_WAIT
             )
         else:
             said, _ = NEVER[kind]
             fault = Fault(
-                "answer", path=SOCIAL_CHALLENGES, customer_id=customer, probability=1, **said
+                kind="answer", path=SOCIAL_CHALLENGES, customer_id=customer, probability=1, **said
             )
         books.faults.add(fault)
     history.owe(len(kinds), [CHALLENGE])
@@ -120,7 +120,7 @@ def test_a_gameball_that_fails_every_other_call_in_every_way_pays_each_award_onc
         seconds = LONGER_THAN_WE_WAIT if kind.startswith("timeout") else None
         probability = 0.02 if kind.startswith("timeout") else 0.06
         books.faults.add(
-            Fault(kind, path=SOCIAL_CHALLENGES, probability=probability, seconds=seconds)
+            Fault(kind=kind, path=SOCIAL_CHALLENGES, probability=probability, seconds=seconds)
         )
     history.owe(owed, [CHALLENGE])
 
@@ -175,7 +175,7 @@ def test_a_late_repeat_looks_first_and_never_pays_twice(
     )
     books.faults.add(
         *[
-            Fault(kind, path=SOCIAL_CHALLENGES, customer_id=f"customer-{number}")
+            Fault(kind=kind, path=SOCIAL_CHALLENGES, customer_id=f"customer-{number}")
             for number, kind in enumerate(["http-500-after", "http-500"] * 5)
         ]
     )

@@ -57,7 +57,16 @@ def listening(talk: Talk, certificate: Path | None = None) -> Iterator[str]:
 
 def submit(url: str) -> tuple[Answer, float]:
     """One submission to ``url``, and how many seconds it took."""
-    client = GameballClient(GameballAccount(url, "v4.1", "key", "secret", 0.5, 0.5))
+    client = GameballClient(
+        GameballAccount(
+            base_url=url,
+            api_version="v4.1",
+            api_key="key",
+            secret_key="secret",
+            connect_timeout=0.5,
+            read_timeout=0.5,
+        )
+    )
     began = time.monotonic()
     try:
         return client.submit("ann", 7, None, None), time.monotonic() - began

@@ -81,9 +81,9 @@ def test_what_is_told_is_granted_soon_and_only_what_the_books_say(
     books.configure(
         grant_delay_seconds=1.5,
         grant_jitter_seconds=1.0,
-        campaigns=(Campaign(CHALLENGE, out_of_reach=OUT_OF_REACH),),
+        campaigns=(Campaign(id=CHALLENGE, out_of_reach=OUT_OF_REACH),),
         limits={name: Limit(10_000, 100_000) for name in ("customersGet", "customersPost")},
-        push=Push(url, SECRET, copies=3),
+        push=Push(url=url, secret=SECRET, copies=3),
     )
     history.link(range(CUSTOMERS))
     history.receive(follows(), RULES)

@@ -73,7 +73,7 @@ def test_what_falls_due_at_once_keeps_the_pace_and_uses_it(
 def test_one_customer_never_has_two_submissions_in_flight(
     installation: Installation, history: History, books: Books, survived: Survived
 ) -> None:
-    books.faults.add(Fault("slow", path=SOCIAL_CHALLENGES, probability=1, seconds=0.1))
+    books.faults.add(Fault(kind="slow", path=SOCIAL_CHALLENGES, probability=1, seconds=0.1))
     # Fewer threads than customers: no worker can be fast enough to serve all of them alone.
     installation.text = configuration(read_timeout=5, worker={"threads": 2})
     installation.work(2)
@@ -92,7 +92,7 @@ def test_a_customer_with_a_long_queue_does_not_hold_up_the_others(
     installation: Installation, history: History, books: Books, survived: Survived
 ) -> None:
     """His attempts are the longest due, and only one of them can be in flight."""
-    books.faults.add(Fault("slow", path=SOCIAL_CHALLENGES, probability=1, seconds=0.2))
+    books.faults.add(Fault(kind="slow", path=SOCIAL_CHALLENGES, probability=1, seconds=0.2))
     installation.text = configuration(read_timeout=5)
     history.owe(1, range(1, 301))
     history.owe(20, [CHALLENGE], first=1)

@@ -87,12 +87,12 @@ def test_callbacks_are_kept_and_sent_once_and_a_failover_is_over_in_seconds(
     upgrade(url, KEYS)
     history = History(postgres.url)
     history.link(range(20_000))
-    installation = Installation(tmp_path, url, gameball.url)
+    installation = Installation(folder=tmp_path, database_url=url, gameball_url=gameball.url)
     try:
         web = installation.serve("--no-worker")
         installation.work()
         assert all(level == "ok" for level, _ in said_by_check(installation))
-        load = Load(web.port)
+        load = Load(port=web.port)
         with load.running(callers=4):
             time.sleep(2)
             if said:
@@ -127,7 +127,9 @@ def test_vouch_check_tells_of_a_mode_that_the_address_does_not_say(
     full = bouncer("session", 1)
 
     def told(url: str) -> list[tuple[str, str]]:
-        return said_by_check(Installation(tmp_path, url, "http://127.0.0.1:1"))
+        return said_by_check(
+            Installation(folder=tmp_path, database_url=url, gameball_url="http://127.0.0.1:1")
+        )
 
     [(level, text)] = told(unsaid)
     assert (level, "write ?pooler=transaction" in text) == ("error", True)

@@ -54,7 +54,7 @@ def postgres(disk: Path | None) -> Iterator[OwnPostgres]:
 def installation(
     tmp_path: Path, postgres: OwnPostgres, gameball: SandboxServer
 ) -> Iterator[Installation]:
-    made = Installation(tmp_path, postgres.url, gameball.url)
+    made = Installation(folder=tmp_path, database_url=postgres.url, gameball_url=gameball.url)
     yield made
     made.end()
 
@@ -89,7 +89,7 @@ def test_a_server_that_is_killed_restarted_and_crashes_loses_nothing_that_was_an
     history.link(range(20_000))
     web = installation.serve("--no-worker")
     installation.work()
-    load = Load(web.port)
+    load = Load(port=web.port)
     crashed = 0
 
     with load.running(callers=3):
@@ -140,7 +140,7 @@ def test_a_server_whose_disk_is_full_keeps_what_was_answered_and_is_well_when_th
     """It refuses what does not fit, or goes down when its own log does not."""
     history.link(range(20_000))
     web = installation.serve()
-    load = Load(web.port, pause_seconds=0.005)
+    load = Load(port=web.port, pause_seconds=0.005)
 
     with load.running(callers=4):
         for _ in range(FULL_DISKS):
@@ -171,7 +171,7 @@ def test_a_frozen_server_gets_503_in_time_and_nothing_is_lost(
 ) -> None:
     history.link(range(20_000))
     web = installation.serve()
-    load = Load(web.port)
+    load = Load(port=web.port)
     slowest = 0.0
 
     with load.running(callers=2):

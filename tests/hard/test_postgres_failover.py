@@ -50,7 +50,7 @@ def way(primary: OwnPostgres) -> Iterator[Proxy]:
 
 @pytest.fixture
 def installation(tmp_path: Path, way: Proxy, gameball: SandboxServer) -> Iterator[Installation]:
-    made = Installation(tmp_path, way.url, gameball.url)
+    made = Installation(folder=tmp_path, database_url=way.url, gameball_url=gameball.url)
     yield made
     made.end()
 
@@ -78,7 +78,7 @@ def test_another_server_takes_over_and_nothing_is_restarted_lost_or_paid_twice(
     before.close()
     web = installation.serve("--no-worker")
     installation.work()
-    load = Load(web.port)
+    load = Load(port=web.port)
 
     with load.running(callers=4):
         time.sleep(1.5)

@@ -65,11 +65,13 @@ def test_old_and_new_serve_and_work_beside_each_other_and_nothing_is_lost_or_pai
     books: Books,
     survived: Survived,
 ) -> None:
-    old = Installation(tmp_path, unmigrated_url, gameball.url, tree=previous)
+    old = Installation(
+        folder=tmp_path, database_url=unmigrated_url, gameball_url=gameball.url, tree=previous
+    )
     new = replace(old, tree=ROOT, processes=[])
     books.faults.add(
-        Fault("slow", path=SOCIAL_CHALLENGES, probability=0.3, seconds=0.1),
-        Fault("http-500-after", path=SOCIAL_CHALLENGES, probability=0.05),
+        Fault(kind="slow", path=SOCIAL_CHALLENGES, probability=0.3, seconds=0.1),
+        Fault(kind="http-500-after", path=SOCIAL_CHALLENGES, probability=0.05),
     )
     plain = make_url(unmigrated_url).set(drivername="postgresql")
     subprocess.run(
@@ -87,14 +89,14 @@ def test_old_and_new_serve_and_work_beside_each_other_and_nothing_is_lost_or_pai
         old_web = old.serve("--no-worker")
         (old_worker,) = old.work()
         history.link(range(5_000))
-        old_load = Load(old_web.port)
+        old_load = Load(port=old_web.port)
         with old_load.running(callers=2):
             time.sleep(1)
             upgrade(unmigrated_url, KEYS)
             time.sleep(0.5)
             new_web = new.serve("--no-worker")
             new.work()
-            new_load = Load(new_web.port, _numbers=itertools.count(2_000))
+            new_load = Load(port=new_web.port, _numbers=itertools.count(2_000))
             with new_load.running(callers=2):
                 # One that fails meanwhile comes back, on the database of the new version.
                 old_web.kill()

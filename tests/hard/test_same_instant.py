@@ -131,7 +131,11 @@ def test_two_services_started_at_the_same_instant_on_nothing_both_serve(
     times = 2
     for n in range(times):
         folder = installation.folder / str(n)
-        fresh = Installation(folder, f"sqlite:///{folder}/var/vouch.db", installation.gameball_url)
+        fresh = Installation(
+            folder=folder,
+            database_url=f"sqlite:///{folder}/var/vouch.db",
+            gameball_url=installation.gameball_url,
+        )
         folder.mkdir()
         fresh.variables = {"VOUCH_SECRET_KEYS": ""}
         try:

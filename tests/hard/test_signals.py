@@ -33,10 +33,10 @@ def test_a_graceful_stop_under_load_loses_nothing_and_records_what_was_in_flight
     installation: Installation, history: History, books: Books, survived: Survived
 ) -> None:
     history.link(range(5_000))
-    books.faults.add(Fault("slow", path=SOCIAL_CHALLENGES, probability=1, seconds=0.3))
+    books.faults.add(Fault(kind="slow", path=SOCIAL_CHALLENGES, probability=1, seconds=0.3))
     installation.text = configuration(read_timeout=5)
     web = installation.serve()
-    load = Load(web.port)
+    load = Load(port=web.port)
     taken = []
 
     with load.running(callers=4):
@@ -60,7 +60,7 @@ def test_a_graceful_stop_under_load_loses_nothing_and_records_what_was_in_flight
 def test_a_worker_that_is_told_to_stop_finishes_what_is_in_flight(
     installation: Installation, history: History, books: Books, survived: Survived
 ) -> None:
-    books.faults.add(Fault("slow", path=SOCIAL_CHALLENGES, probability=1, seconds=0.5))
+    books.faults.add(Fault(kind="slow", path=SOCIAL_CHALLENGES, probability=1, seconds=0.5))
     installation.text = configuration(read_timeout=5)
     history.owe(40, [CHALLENGE])
     (worker,) = installation.work()
@@ -78,7 +78,7 @@ def test_a_reload_costs_no_request_and_a_broken_file_changes_nothing(
 ) -> None:
     history.link(range(5_000))
     web = installation.serve()
-    load = Load(web.port, keeps_alive=False)
+    load = Load(port=web.port, keeps_alive=False)
 
     def reload(text: str) -> None:
         before = web.children()
@@ -132,7 +132,7 @@ def test_a_worker_frozen_beyond_its_lease_pays_nothing_twice(
     installation: Installation, history: History, books: Books, survived: Survived
 ) -> None:
     """It wakes up with calls half made, whose attempts another worker has settled meanwhile."""
-    books.faults.add(Fault("slow", path=SOCIAL_CHALLENGES, probability=1, seconds=0.2))
+    books.faults.add(Fault(kind="slow", path=SOCIAL_CHALLENGES, probability=1, seconds=0.2))
     history.owe(200, [CHALLENGE])
     (frozen,) = installation.work()
     wait_until(lambda: history.outcomes()["in flight"] >= 8, 10, "a full worker")

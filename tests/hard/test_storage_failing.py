@@ -80,7 +80,10 @@ def test_while_the_disk_is_full_nothing_is_acknowledged_and_then_all_is_well_aga
     folder: Path = request.getfixturevalue("disk") if way == "disk-full" else tmp_path
     url = f"sqlite:///{folder}/vouch.db"
     upgrade(url)
-    installation, history = Installation(tmp_path, url, gameball.url), History(url)
+    installation, history = (
+        Installation(folder=tmp_path, database_url=url, gameball_url=gameball.url),
+        History(url),
+    )
     history.link(range(200))
     try:
         web = installation.serve()
@@ -181,7 +184,7 @@ def test_a_server_that_drops_its_connections_costs_nothing(
 ) -> None:
     """As when it restarts: a commit may be lost, or be done and never answered."""
     installation, history = (
-        Installation(tmp_path, postgres_url, gameball.url),
+        Installation(folder=tmp_path, database_url=postgres_url, gameball_url=gameball.url),
         History(postgres_url),
     )
     history.link(range(10_000))
@@ -195,7 +198,7 @@ def test_a_server_that_drops_its_connections_costs_nothing(
     dropped = 0
     try:
         web = installation.serve()
-        load = Load(web.port)
+        load = Load(port=web.port)
         with load.running(callers=4):
             for _ in range(20):
                 time.sleep(0.2)

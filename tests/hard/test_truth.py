@@ -52,12 +52,12 @@ threads = 6
 OUT_OF_REACH = frozenset(f"customer-{n}" for n in range(0, CUSTOMERS, 11))
 OPTED_OUT = frozenset(f"customer-{n}" for n in range(5, CUSTOMERS, 23))
 CAMPAIGNS = (
-    Campaign(1, "Follow once", max_achievement=1, out_of_reach=OUT_OF_REACH),
-    Campaign(2, "Each target", points=20),
-    Campaign(3, "Every day", points=0, coupon="DAY"),
-    Campaign(4, "Every week", points=70, visibility="NotVisible"),
-    Campaign(5, "Every month", points=10, max_achievement=1),
-    Campaign(6, "Every event", points=5, out_of_reach=OUT_OF_REACH),
+    Campaign(id=1, name="Follow once", max_achievement=1, out_of_reach=OUT_OF_REACH),
+    Campaign(id=2, name="Each target", points=20),
+    Campaign(id=3, name="Every day", points=0, coupon="DAY"),
+    Campaign(id=4, name="Every week", points=70, visibility="NotVisible"),
+    Campaign(id=5, name="Every month", points=10, max_achievement=1),
+    Campaign(id=6, name="Every event", points=5, out_of_reach=OUT_OF_REACH),
 )
 LOST = ("timeout-before", "timeout-after", "reset-before", "reset-after", "slow")
 ANSWERED = (
@@ -76,10 +76,12 @@ def misbehave(books: Books, chance: random.Random) -> None:
         seconds = 1.3 if kind in LOST else None
         # The share of 429s is small: each lets everybody rest.
         share = 0.002 if kind == "rate-limit" else 0.007
-        books.faults.add(Fault(kind, probability=share, seconds=seconds))
+        books.faults.add(Fault(kind=kind, probability=share, seconds=seconds))
     for body in JUNK:
         for path in ("progress", "transactions", "activities", "campaigns"):
-            books.faults.add(Fault("answer", path=path, probability=0.003, status=200, body=body))
+            books.faults.add(
+                Fault(kind="answer", path=path, probability=0.003, status=200, body=body)
+            )
 
 
 def events(chance: random.Random) -> list[Event]:

@@ -12,7 +12,7 @@ MAY_HAVE_LANDED = frozenset({"accepted", "program_disabled", "unknown"})
 FINAL = frozenset({"granted", "not_granted", "unconfirmed", "duplicate", "refused", "dead"})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Truth:
     """Each attempt's grants, as the books' times of registration tell whose call it was."""
 
@@ -91,4 +91,4 @@ def compare(attempts: Sequence[Any], submissions: Sequence[Any], grants: Sequenc
             whose[max(asked, key=lambda one: one.started_at).attempt_id].append(grant)
         else:
             nobodys.append(grant)
-    return Truth(known, whose, nobodys, by_pair)
+    return Truth(attempts=known, grants=whose, nobodys=nobodys, submissions=by_pair)

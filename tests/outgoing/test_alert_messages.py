@@ -18,7 +18,15 @@ WEBHOOK = Receiver(
 )
 SLACK = Receiver(name="chat", kind=ReceiverKind.SLACK, url=SecretStr("https://hooks.example/T0/B0"))
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
-TOLD = AlertText("id-1", "raised", "source_silent", "x", "it is <silent> & ü", NOW, None)
+TOLD = AlertText(
+    id="id-1",
+    what="raised",
+    kind="source_silent",
+    subject="x",
+    text="it is <silent> & ü",
+    raised_at=NOW,
+    cleared_at=None,
+)
 
 
 class _At(datetime):
@@ -79,7 +87,15 @@ def test_slack_reads_one_line_in_which_nothing_is_markup() -> None:
 
 
 def test_slack_reads_that_it_is_over() -> None:
-    over = AlertText("id-2", "cleared", "backlog", "", "it was late", NOW, NOW)
+    over = AlertText(
+        id="id-2",
+        what="cleared",
+        kind="backlog",
+        subject="",
+        text="it was late",
+        raised_at=NOW,
+        cleared_at=NOW,
+    )
 
     assert json.loads(message_for(SLACK, over, NOW).body)["text"] == (
         "Vouch, over: backlog: it was late"

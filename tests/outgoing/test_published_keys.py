@@ -17,7 +17,7 @@ from app.outgoing.published_keys import (
 from app.platforms.kit.callback import KeysUnavailable
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Publisher:
     """Somebody who publishes a key."""
 
@@ -45,7 +45,7 @@ class Asking:
     seconds: Seconds = field(default_factory=Seconds)
 
     def __post_init__(self) -> None:
-        self.keys = PublishedKeys(at_once, self.seconds)
+        self.keys = PublishedKeys(begin=at_once, monotonic=self.seconds)
 
     def __call__(self, *, refresh: bool = False) -> bytes:
         return self.keys(self.publisher.url, refresh=refresh)
@@ -67,7 +67,7 @@ def ask() -> Iterator[Asking]:
             """Quiet."""
 
     with HTTPServer(("127.0.0.1", 0), Handler) as server:
-        publisher = Publisher(f"http://127.0.0.1:{server.server_port}/public-key")
+        publisher = Publisher(url=f"http://127.0.0.1:{server.server_port}/public-key")
         thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
         yield Asking(publisher)
@@ -137,7 +137,7 @@ def test_an_answer_that_is_too_long_is_none(ask: Asking) -> None:
 
 def test_where_nobody_listens_the_keys_are_unavailable() -> None:
     with pytest.raises(KeysUnavailable):
-        PublishedKeys(at_once)("http://127.0.0.1:9/public-key")
+        PublishedKeys(begin=at_once)("http://127.0.0.1:9/public-key")
 
 
 def test_a_person_waits_for_an_answer_every_time(ask: Asking) -> None:
@@ -151,7 +151,7 @@ def test_a_person_waits_for_an_answer_every_time(ask: Asking) -> None:
 
 def test_nobody_waits_for_an_answer(ask: Asking) -> None:
     begun: list[Task] = []
-    keys = PublishedKeys(begun.append, ask.seconds)
+    keys = PublishedKeys(begin=begun.append, monotonic=ask.seconds)
 
     for _ in range(3):
         with pytest.raises(KeysUnavailable, match="has not answered"):
@@ -164,7 +164,7 @@ def test_nobody_waits_for_an_answer(ask: Asking) -> None:
 
 def test_while_it_is_asked_anew_only_who_needs_the_newer_has_to_come_again(ask: Asking) -> None:
     begun: list[Task] = []
-    keys = PublishedKeys(begun.append, ask.seconds)
+    keys = PublishedKeys(begin=begun.append, monotonic=ask.seconds)
     with pytest.raises(KeysUnavailable):
         keys(ask.publisher.url)
     begun.pop()()

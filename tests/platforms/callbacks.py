@@ -29,7 +29,7 @@ def callback(
     at: datetime = NOW,
 ) -> Callback:
     lower = {name.lower(): value for name, value in (headers or {}).items()}
-    return Callback(method, lower, query or {}, body, at)
+    return Callback(method=method, headers=lower, query=query or {}, body=body, received_at=at)
 
 
 def signed(

@@ -18,7 +18,14 @@ from app.platforms.kit.signing import CannotSign
 from app.platforms.kit.terms import Terms
 from tests.platforms.callbacks import NOW, callback
 
-KIND = EventMapping("follow", "who.id", "whom", ("id", "part"), unix("at"), "who.name")
+KIND = EventMapping(
+    action="follow",
+    actor="who.id",
+    target="whom",
+    identity=("id", "part"),
+    time=unix("at"),
+    handle="who.name",
+)
 TOLD = {"id": "7", "who": {"id": "42", "name": "jo"}, "whom": "1337", "at": 1767225600}
 SOURCE = {"name": "here", "platform": "unschooled", "secrets": ["old"]}
 
@@ -35,7 +42,7 @@ class Unschooled(Adapter):
 
 class Lettered(Unschooled):
     name = "lettered"
-    schemes = (HmacScheme(Header("X-Signature")),)
+    schemes = (HmacScheme(proof=Header("X-Signature")),)
 
 
 def config(**more: Any) -> SourceConfig:

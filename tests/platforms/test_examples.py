@@ -13,7 +13,14 @@ AT = datetime(2026, 1, 1, 2, 0, 0, 250_000, tzinfo=timezone(timedelta(hours=2)))
 
 
 def template(body: object, **headers: str) -> Template:
-    return Template("follow", "https://example.com/", body, headers, {}, ({"key": "{id}"},))
+    return Template(
+        name="follow",
+        seen_at="https://example.com/",
+        body=body,
+        headers=headers,
+        query={},
+        expect=({"key": "{id}"},),
+    )
 
 
 def filled(body: object) -> object:

@@ -155,7 +155,7 @@ def test_the_algorithm_is_the_configured_one(algorithm: str) -> None:
             {"event_id": "header:X-Id", "signed": "{header:X-Type}{header:X-Id}{body}"},
             "put text between",
         ),
-        ({"actions": {}, "undone": {}}, "no word"),
+        ({"actions": {}, "undone": {}}, "actions is empty"),
         ({"undone": {"liked": "like"}}, "both"),
         ({"secrets_are": "hex"}, "secrets_are"),
         ({"secrets_are": "base64", "secrets": ["§"]}, "secrets_are"),

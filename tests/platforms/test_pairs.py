@@ -19,8 +19,8 @@ from tests.platforms.callbacks import NOW, arrived
 SIGNED: Any = (Header("X-Time"), b".", Body())
 TIME = SignedTime(Header("X-Time"), "iso")
 SCHEMES: list[PairScheme] = [
-    Ed25519Scheme(Header("X-Signature"), SIGNED, time=TIME),
-    RsaScheme(Header("X-Signature"), SIGNED, "v1=", TIME),
+    Ed25519Scheme(proof=Header("X-Signature"), signed=SIGNED, time=TIME),
+    RsaScheme(proof=Header("X-Signature"), signed=SIGNED, prefix="v1=", time=TIME),
 ]
 any_scheme = pytest.mark.parametrize("scheme", SCHEMES, ids=lambda scheme: type(scheme).__name__)
 

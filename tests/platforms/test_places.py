@@ -72,7 +72,9 @@ def test_an_item_may_be_repeated_but_then_it_is_no_single_text() -> None:
 
 def test_any_of_several_proofs_is_believed_but_a_repeated_time_is_not() -> None:
     time = Item("X-Sign", "t")
-    scheme = HmacScheme(Item("X-Sign", "s"), (time, b".", Body()), time=SignedTime(time, "unix"))
+    scheme = HmacScheme(
+        proof=Item("X-Sign", "s"), signed=(time, b".", Body()), time=SignedTime(time, "unix")
+    )
     signed = scheme.sign(EMPTY, KEY, NOW)
     rotated = Example(b"{}", {"x-sign": f"s=00,{signed.headers['x-sign']}"})
     twice = Example(b"{}", {"x-sign": f"{signed.headers['x-sign']},t=1"})
@@ -107,7 +109,7 @@ def test_a_time_is_written_and_read_in_the_platforms_way(written_as: Any, text: 
 
 def test_a_plain_hash_has_the_secret_among_its_parts() -> None:
     parts: Any = (Field("app_id"), Body(), Field("timestamp"), Key())
-    scheme = HashScheme(Header("X-Mac"), parts, "mac=")
+    scheme = HashScheme(proof=Header("X-Mac"), signed=parts, prefix="mac=")
     body = b'{"app_id": "7", "timestamp": "1"}'
 
     signed = scheme.sign(Example(body), KEY, NOW)
@@ -121,7 +123,7 @@ def test_a_plain_hash_has_the_secret_among_its_parts() -> None:
 
 def test_sorted_parts_are_sorted_by_what_they_hold() -> None:
     parts: Any = (Key(), Query("timestamp"), Query("nonce"))
-    scheme = HashScheme(Query("signature"), parts, digest="sha1", sorts=True)
+    scheme = HashScheme(proof=Query("signature"), signed=parts, digest="sha1", sorts=True)
     sent = Example(b"", {}, {"timestamp": "1410685589", "nonce": "test"})
 
     signed = scheme.sign(sent, b"test", NOW)
@@ -133,7 +135,7 @@ def test_sorted_parts_are_sorted_by_what_they_hold() -> None:
 
 @pytest.mark.parametrize("place", [Header("X-Token"), Field("secret")], ids=str)
 def test_a_token_is_the_secret_itself_and_covers_nothing(place: Place) -> None:
-    scheme = TokenScheme(place, prefix="Key ")
+    scheme = TokenScheme(proof=place, prefix="Key ")
     signed = scheme.sign(EMPTY, "gehëim".encode(), NOW)
 
     scheme.verify(arrived(signed), ["gehëim".encode()], 300)

@@ -21,9 +21,9 @@ from app.platforms.kit.schemes import HashScheme, HmacScheme
 from tests.platforms.callbacks import NOW, arrived, callback
 
 KEY, BODY = b"a key", b'{"a": 1}'
-PLAIN = HmacScheme(Header("X-Signature"), prefix="sha256=")
+PLAIN = HmacScheme(proof=Header("X-Signature"), prefix="sha256=")
 TIMED = HmacScheme(
-    Header("X-Signature"),
+    proof=Header("X-Signature"),
     signed=(b"v0:", Header("X-Time"), b":", Body()),
     time=SignedTime(Header("X-Time"), "unix"),
 )
@@ -33,7 +33,11 @@ TIMED = HmacScheme(
 @pytest.mark.parametrize("encoding", ["hex", "base64"])
 def test_the_signature_is_a_plain_hmac_of_the_signed_parts(digest: Any, encoding: Any) -> None:
     scheme = HmacScheme(
-        Header("s"), (Header("A"), b".", Body()), "p=", digest=digest, encoding=encoding
+        proof=Header("s"),
+        signed=(Header("A"), b".", Body()),
+        prefix="p=",
+        digest=digest,
+        encoding=encoding,
     )
 
     signature = scheme.signature(scheme.content(Example(BODY, {"a": "1"})), KEY)
@@ -71,7 +75,7 @@ def test_the_prefix_belongs_to_the_signature() -> None:
 @pytest.mark.parametrize("prefix", ["", "sha256=", "HMAC "])
 @pytest.mark.parametrize("gap", ["", " ", "\t "])
 def test_a_digest_is_compared_as_bytes(digest: Any, prefix: str, gap: str) -> None:
-    scheme = HmacScheme(Header("X-Signature"), prefix=prefix, digest=digest)
+    scheme = HmacScheme(proof=Header("X-Signature"), prefix=prefix, digest=digest)
     made = hmac.new(KEY, BODY, digest).hexdigest()
     for digits in (made, made.upper(), made[:7] + made[7:].upper()):
         scheme.verify(callback(BODY, {"X-Signature": f"{prefix}{gap}{digits}"}), [KEY], 300)
@@ -80,7 +84,7 @@ def test_a_digest_is_compared_as_bytes(digest: Any, prefix: str, gap: str) -> No
 
 
 def test_a_hash_is_compared_as_bytes() -> None:
-    scheme = HashScheme(Header("X-Signature"), (Key(), Body()))
+    scheme = HashScheme(proof=Header("X-Signature"), signed=(Key(), Body()))
     made = scheme.made(Example(BODY), KEY).upper()
 
     scheme.verify(callback(BODY, {"X-Signature": made}), [KEY], 300)
@@ -90,7 +94,7 @@ def test_a_hash_is_compared_as_bytes() -> None:
 
 
 def test_base64_in_capitals_is_another_signature() -> None:
-    scheme = HmacScheme(Header("X-Signature"), encoding="base64")
+    scheme = HmacScheme(proof=Header("X-Signature"), encoding="base64")
     made = scheme.signature(BODY, KEY)
 
     with pytest.raises(Mismatch):

@@ -198,7 +198,7 @@ def test_a_callback_of_another_kind_is_left_out(body: dict[str, Any]) -> None:
 def test_an_unsigned_look_at_our_certificate_is_answered_and_proves_nothing(body: bytes) -> None:
     reply = adapter_of("slack").handshake(callback(body))
 
-    assert reply == Reply(200)
+    assert reply == Reply(status=200)
     assert reply is not None
     assert not reply.is_proof
 

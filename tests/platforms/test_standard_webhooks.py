@@ -168,7 +168,15 @@ def test_our_own_alerts_pass_and_earn_nothing() -> None:
     receiver = Receiver.model_validate(
         {"name": "us", "kind": "webhook", "url": "https://us.example/hook", "secret": SECRET}
     )
-    told = AlertText("msg-1", "raised", "database_down", "", "The database is down.", NOW, None)
+    told = AlertText(
+        id="msg-1",
+        what="raised",
+        kind="database_down",
+        subject="",
+        text="The database is down.",
+        raised_at=NOW,
+        cleared_at=None,
+    )
     made = message_for(receiver, told, NOW)
 
     adapter, arrived = partner(), callback(made.body, made.headers)
@@ -228,7 +236,7 @@ def test_a_public_key_is_never_an_hmac_key() -> None:
 
 
 def test_whoever_holds_only_a_public_key_cannot_sign() -> None:
-    with pytest.raises(CannotSign, match="nothing that partner trusts"):
+    with pytest.raises(CannotSign, match="no key of partner can sign"):
         signed(partner(public(PAIR)), BODY, {ID: "msg_1"})
 
 

@@ -95,7 +95,7 @@ def test_a_callback_of_another_community_is_forged_even_with_the_secret() -> Non
 
 
 def test_the_answer_is_ok_and_nothing_else() -> None:
-    assert adapter_of("vk").accepted == Reply(200, "ok")
+    assert adapter_of("vk").accepted == Reply(status=200, body="ok")
 
 
 @pytest.mark.parametrize(

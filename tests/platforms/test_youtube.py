@@ -161,7 +161,7 @@ def test_xml_that_cannot_be_trusted_is_malformed(body: bytes) -> None:
 def test_a_handshake_is_answered_with_the_challenge_and_grants_the_lease() -> None:
     reply = asked()
 
-    assert reply == Reply(200, "5853847583")
+    assert reply == Reply(status=200, body="5853847583")
     assert reply is not None
     assert reply.grant == SubscriptionLease(ASKED["hub.topic"], 432_000)
 
@@ -176,7 +176,7 @@ ADDRESSES = [
 def test_a_topic_has_several_addresses_and_is_one(address: str) -> None:
     reply = asked(hub__topic=f"{address}UC-example-channel")
 
-    assert reply == Reply(200, "5853847583")
+    assert reply == Reply(status=200, body="5853847583")
     assert reply is not None
     assert reply.grant == SubscriptionLease(ASKED["hub.topic"], 432_000)
 
@@ -225,7 +225,7 @@ def test_one_method_s_digest_is_no_other_s() -> None:
 
 
 def test_the_token_may_come_in_the_hubs_own_field() -> None:
-    assert asked(verify_token=None, hub__verify_token=TOKEN) == Reply(200, "5853847583")
+    assert asked(verify_token=None, hub__verify_token=TOKEN) == Reply(status=200, body="5853847583")
 
 
 @pytest.mark.parametrize("change", [{"verify_token": "x"}, {"verify_token": None}])

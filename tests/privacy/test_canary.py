@@ -84,7 +84,7 @@ evidence = "claimed"
 """
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Installation:
     """A service in use, and everything that it said to anybody."""
 
@@ -111,7 +111,9 @@ def sandbox_of(clock: Clock) -> Iterator[SandboxServer]:
         grant_delay_seconds=0,
         api_key=SECRETS["GAMEBALL_API_KEY"],
         secret_key=SECRETS["GAMEBALL_SECRET_KEY"],
-        campaigns=tuple(Campaign(n, f"Campaign {n}", points=0, coupon=COUPON) for n in (1, 2)),
+        campaigns=tuple(
+            Campaign(id=n, name=f"Campaign {n}", points=0, coupon=COUPON) for n in (1, 2)
+        ),
     )
     with SandboxServer(settings, now=lambda: clock.now().timestamp(), seed=1) as server:
         yield server
@@ -134,7 +136,15 @@ def used(
         with closing(service):
             keys = [new_key(service, role) for role in Role]
             shop = Shop(app_over(service), service, keys[0])
-            made = Installation(service, shop, sandbox, clock, keys, [], [])
+            made = Installation(
+                service=service,
+                shop=shop,
+                sandbox=sandbox,
+                clock=clock,
+                keys=keys,
+                answers=[],
+                exports=[],
+            )
             with redirect_stdout(StringIO()) as said, redirect_stderr(said):
                 live(made)
             made.log = said.getvalue()
@@ -203,9 +213,9 @@ def fail_in_turn(sandbox: SandboxServer) -> None:
     """Gameball quotes contacts, breaks off, and fails; then it works."""
     said = {"message": f"no customer {EMAIL} ({MOBILE})", "code": 4004, "requestId": "r-1"}
     for fault in (
-        Fault("answer", path=SOCIAL_CHALLENGES, status=404, body=said),
-        Fault("http-500", path=SOCIAL_CHALLENGES),
-        Fault("reset-before", path=SOCIAL_CHALLENGES),
+        Fault(kind="answer", path=SOCIAL_CHALLENGES, status=404, body=said),
+        Fault(kind="http-500", path=SOCIAL_CHALLENGES),
+        Fault(kind="reset-before", path=SOCIAL_CHALLENGES),
     ):
         sandbox.books.faults.add(fault)
 

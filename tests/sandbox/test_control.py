@@ -66,7 +66,7 @@ def test_the_maxima_count_what_arrived_refused_or_not(caller: Caller, clock: Clo
 
 def test_the_newest_calls_are_shown_first(caller: Caller, books: Books) -> None:
     caller.achieve("ann", 7)
-    books.faults.add(Fault("timeout-after", seconds=0))
+    books.faults.add(Fault(kind="timeout-after", seconds=0))
     caller.achieve("bob", 8)
 
     _, shown = control(caller, "GET", "calls?limit=1")
@@ -122,13 +122,13 @@ def test_settings_change_one_by_one(caller: Caller, books: Books) -> None:
     assert settings.limit_of("customersPost") == Limit(2, 360)
     assert settings.limit_of("customersGet") == Limit(100, 1200)
     assert settings.known_customers == frozenset({"ann", "bob"})
-    assert settings.campaign(7) == Campaign(7, points=10, max_achievement=1)
+    assert settings.campaign(7) == Campaign(id=7, points=10, max_achievement=1)
     assert settings.campaign(8) is None
     assert control(caller, "GET", "settings") == (200, shown)
 
 
 def test_what_settings_show_can_be_put_back(caller: Caller, books: Books) -> None:
-    books.configure(campaigns=(Campaign(7),), known_customers=frozenset({"ann"}))
+    books.configure(campaigns=(Campaign(id=7),), known_customers=frozenset({"ann"}))
     before = control(caller, "GET", "settings")
 
     assert control(caller, "PUT", "settings", before[1]) == before
@@ -250,7 +250,7 @@ def test_the_control_side_refuses_what_is_not_json(caller: Caller, body: bytes) 
 def test_the_control_side_is_neither_limited_nor_logged_nor_faulty(
     caller: Caller, books: Books
 ) -> None:
-    books.faults.add(Fault("http-500"))
+    books.faults.add(Fault(kind="http-500"))
 
     statuses = {control(caller, "GET", "books")[0] for _ in range(150)}
 

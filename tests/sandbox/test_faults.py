@@ -17,7 +17,7 @@ NOT_LANDED = {
 
 def fault_of(kind: str, **more: object) -> Fault:
     status = 418 if kind.startswith("answer") else None
-    return Fault(kind, status=status, seconds=0.0, **more)  # type: ignore[arg-type]
+    return Fault(kind=kind, status=status, seconds=0.0, **more)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("kind", SCRIPTS)
@@ -52,7 +52,7 @@ def test_a_fault_has_landed_or_not_exactly_as_its_kind_says(
 def test_a_refusal_on_demand_comes_in_the_envelope(
     caller: Caller, books: Books, kind: str, status: int, code: int
 ) -> None:
-    books.faults.add(Fault(kind))
+    books.faults.add(Fault(kind=kind))
 
     answer = caller.achieve()
 
@@ -63,7 +63,7 @@ def test_a_refusal_on_demand_comes_in_the_envelope(
 
 @pytest.mark.parametrize(("kind", "status"), [("http-503-html", 503), ("html-200", 200)])
 def test_a_gateway_answers_in_html(caller: Caller, books: Books, kind: str, status: int) -> None:
-    books.faults.add(Fault(kind))
+    books.faults.add(Fault(kind=kind))
 
     answer = caller.achieve()
 
@@ -71,7 +71,7 @@ def test_a_gateway_answers_in_html(caller: Caller, books: Books, kind: str, stat
 
 
 def test_a_broken_202_says_json_and_is_none(caller: Caller, books: Books) -> None:
-    books.faults.add(Fault("bad-json-202-after"))
+    books.faults.add(Fault(kind="bad-json-202-after"))
 
     answer = caller.achieve()
 
@@ -81,7 +81,7 @@ def test_a_broken_202_says_json_and_is_none(caller: Caller, books: Books) -> Non
 
 
 def test_a_redirect_leads_elsewhere(caller: Caller, books: Books) -> None:
-    books.faults.add(Fault("redirect"))
+    books.faults.add(Fault(kind="redirect"))
 
     answer = caller.achieve()
 
@@ -90,9 +90,9 @@ def test_a_redirect_leads_elsewhere(caller: Caller, books: Books) -> None:
 
 def test_a_rate_limit_may_say_when_to_come_back(caller: Caller, books: Books) -> None:
     books.faults.add(
-        Fault("rate-limit"),
-        Fault("rate-limit", seconds=2.5),
-        Fault("rate-limit", headers={"Retry-After": "Thu, 01 Jan 2026 00:00:09 GMT"}),
+        Fault(kind="rate-limit"),
+        Fault(kind="rate-limit", seconds=2.5),
+        Fault(kind="rate-limit", headers={"Retry-After": "Thu, 01 Jan 2026 00:00:09 GMT"}),
     )
 
     said = [caller.achieve().headers.get("Retry-After") for _ in range(3)]
@@ -103,7 +103,7 @@ def test_a_rate_limit_may_say_when_to_come_back(caller: Caller, books: Books) ->
 
 def test_any_answer_can_be_asked_for_word_for_word(caller: Caller, books: Books) -> None:
     body = {"code": 8000, "message": "feature unavailable"}
-    books.faults.add(Fault("answer", status=403, body=body, headers={"X-Edge": "1"}))
+    books.faults.add(Fault(kind="answer", status=403, body=body, headers={"X-Edge": "1"}))
 
     answer = caller.achieve()
 
@@ -115,7 +115,7 @@ def test_any_answer_can_be_asked_for_word_for_word(caller: Caller, books: Books)
 def test_an_answer_may_be_plain_text_or_nothing(
     caller: Caller, books: Books, body: str | None
 ) -> None:
-    books.faults.add(Fault("answer", status=502, body=body))
+    books.faults.add(Fault(kind="answer", status=502, body=body))
 
     answer = caller.achieve()
 
@@ -123,14 +123,14 @@ def test_an_answer_may_be_plain_text_or_nothing(
 
 
 def test_slow_is_slow_and_nothing_else(caller: Caller, books: Books) -> None:
-    books.faults.add(Fault("slow", seconds=4))
+    books.faults.add(Fault(kind="slow", seconds=4))
 
     assert caller.achieve().status_code == 202
     assert caller.pauses == [4]
 
 
 def test_a_processed_fault_still_refuses_what_is_wrong(caller: Caller, books: Books) -> None:
-    books.faults.add(Fault("reset-after"))
+    books.faults.add(Fault(kind="reset-after"))
 
     caller.achieve("missing-1")
 
@@ -139,13 +139,13 @@ def test_a_processed_fault_still_refuses_what_is_wrong(caller: Caller, books: Bo
 
 
 def test_a_fault_strikes_once_unless_told_otherwise(caller: Caller, books: Books) -> None:
-    books.faults.add(Fault("http-500"))
+    books.faults.add(Fault(kind="http-500"))
 
     assert [caller.achieve(f"c{n}").status_code for n in range(2)] == [500, 202]
 
 
 def test_faults_strike_in_the_order_they_were_armed(caller: Caller, books: Books) -> None:
-    books.faults.add(Fault("http-500", count=2), Fault("forbidden"))
+    books.faults.add(Fault(kind="http-500", count=2), Fault(kind="forbidden"))
 
     statuses = [caller.achieve(f"c{n}").status_code for n in range(4)]
 
@@ -154,7 +154,7 @@ def test_faults_strike_in_the_order_they_were_armed(caller: Caller, books: Books
 
 
 def test_a_probable_fault_strikes_its_share_until_cleared(caller: Caller, books: Books) -> None:
-    books.faults.add(Fault("http-500", path="progress", probability=0.5))
+    books.faults.add(Fault(kind="http-500", path="progress", probability=0.5))
 
     path = "customers/ann/reward-campaigns-progress"
     statuses = [caller.get(path).status_code for _ in range(100)]
@@ -166,13 +166,15 @@ def test_a_probable_fault_strikes_its_share_until_cleared(caller: Caller, books:
 
 
 def test_a_probable_fault_may_be_counted_too(books: Books) -> None:
-    books.faults.add(Fault("http-500", probability=1.0, count=2))
+    books.faults.add(Fault(kind="http-500", probability=1.0, count=2))
 
     assert [books.faults.draw("progress") is not None for _ in range(3)] == [True, True, False]
 
 
 def test_a_fault_keeps_to_its_path_and_its_customer(caller: Caller, books: Books) -> None:
-    books.faults.add(Fault("forbidden", path="transactions"), Fault("http-500", customer_id="bob"))
+    books.faults.add(
+        Fault(kind="forbidden", path="transactions"), Fault(kind="http-500", customer_id="bob")
+    )
 
     assert caller.achieve("ann").status_code == 202
     assert caller.achieve("bob").status_code == 500
@@ -182,7 +184,7 @@ def test_a_fault_keeps_to_its_path_and_its_customer(caller: Caller, books: Books
 def test_a_call_over_the_limit_uses_up_no_fault(caller: Caller, books: Books) -> None:
     for number in range(30):
         caller.achieve(f"c{number}")
-    books.faults.add(Fault("http-500"))
+    books.faults.add(Fault(kind="http-500"))
 
     assert caller.achieve("ann").status_code == 429
     assert len(books.faults.listed()) == 1

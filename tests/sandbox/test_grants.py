@@ -63,9 +63,9 @@ def test_an_acceptance_in_a_disabled_program_is_never_granted(books: Books, cloc
 @pytest.mark.parametrize(
     "campaign",
     [
-        Campaign(7, is_active=False),
-        Campaign(7, type="EventBased"),
-        Campaign(7, max_achievement=0),
+        Campaign(id=7, is_active=False),
+        Campaign(id=7, type="EventBased"),
+        Campaign(id=7, max_achievement=0),
     ],
 )
 def test_what_cannot_be_achieved_is_accepted_and_dropped_without_a_word(
@@ -84,7 +84,7 @@ def test_an_unknown_campaign_is_accepted_and_dropped_without_a_word(
     books: Books, clock: Clock
 ) -> None:
     books.accept("ann", 1_000_000)
-    books.configure(campaigns=(Campaign(7),), other_campaigns=False)
+    books.configure(campaigns=(Campaign(id=7),), other_campaigns=False)
     books.accept("ann", 8)
 
     clock.advance(2)
@@ -106,7 +106,7 @@ def test_an_opted_out_customer_and_a_guest_earn_nothing(
 
 
 def test_a_repeat_limit_holds_per_customer(books: Books, clock: Clock) -> None:
-    books.configure(campaigns=(Campaign(7, max_achievement=2),))
+    books.configure(campaigns=(Campaign(id=7, max_achievement=2),))
     for _ in range(4):
         books.accept("ann", 7)
         books.accept("bob", 7)
@@ -120,7 +120,9 @@ def test_a_repeat_limit_holds_per_customer(books: Books, clock: Clock) -> None:
 
 def test_two_that_wait_at_once_cannot_both_pass_the_limit(books: Books, clock: Clock) -> None:
     books.configure(
-        campaigns=(Campaign(7, max_achievement=1),), dedup_window_seconds=0, grant_delay_seconds=5
+        campaigns=(Campaign(id=7, max_achievement=1),),
+        dedup_window_seconds=0,
+        grant_delay_seconds=5,
     )
     books.accept("ann", 7)
     books.accept("ann", 7)

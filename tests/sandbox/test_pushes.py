@@ -63,7 +63,7 @@ def wait(is_so: Callable[[], bool]) -> None:
 
 
 def settings(shop: Shop, **push: Any) -> SandboxSettings:
-    told = Push(shop.url, "our-secret", **push)
+    told = Push(url=shop.url, secret="our-secret", **push)
     return SandboxSettings(grant_delay_seconds=0.05, secret_key="key", push=told)
 
 
@@ -100,7 +100,7 @@ def test_what_is_not_granted_is_not_told(shop: Shop) -> None:
 
 def test_only_of_the_campaigns_that_have_an_automation(shop: Shop) -> None:
     with SandboxServer(settings(shop, forms=("reward",), campaigns=(8,))) as sandbox:
-        sandbox.books.configure(campaigns=(Campaign(7), Campaign(8)))
+        sandbox.books.configure(campaigns=(Campaign(id=7), Campaign(id=8)))
         sandbox.books.accept("ann", 7)
         sandbox.books.accept("ann", 8)
         wait(lambda: len(shop.received) == 1)

@@ -44,7 +44,7 @@ def test_progress_has_the_documented_fields(caller: Caller) -> None:
 
 @pytest.mark.parametrize(
     "campaign",
-    [Campaign(7, visibility="NotVisible"), Campaign(7, visibility="VisibleIfEarned")],
+    [Campaign(id=7, visibility="NotVisible"), Campaign(id=7, visibility="VisibleIfEarned")],
 )
 def test_progress_is_empty_for_what_the_customer_cannot_see(
     caller: Caller, books: Books, campaign: Campaign
@@ -57,7 +57,7 @@ def test_progress_is_empty_for_what_the_customer_cannot_see(
 def test_a_hidden_campaign_stays_hidden_although_it_paid(
     caller: Caller, books: Books, clock: Clock
 ) -> None:
-    books.configure(campaigns=(Campaign(7, visibility="NotVisible"),))
+    books.configure(campaigns=(Campaign(id=7, visibility="NotVisible"),))
     caller.achieve()
     clock.advance(1)
 
@@ -68,7 +68,7 @@ def test_a_hidden_campaign_stays_hidden_although_it_paid(
 def test_what_shows_once_earned_shows_once_earned(
     caller: Caller, books: Books, clock: Clock
 ) -> None:
-    books.configure(campaigns=(Campaign(7, visibility="VisibleIfEarned"),))
+    books.configure(campaigns=(Campaign(id=7, visibility="VisibleIfEarned"),))
     caller.achieve()
     clock.advance(1)
 
@@ -79,7 +79,7 @@ def test_progress_is_empty_for_the_unknown_the_inactive_and_the_excluded(
     caller: Caller, books: Books
 ) -> None:
     books.configure(
-        campaigns=(Campaign(7), Campaign(8, is_active=False)),
+        campaigns=(Campaign(id=7), Campaign(id=8, is_active=False)),
         other_campaigns=False,
         inactive_customers=frozenset({"out"}),
     )
@@ -92,7 +92,7 @@ def test_progress_is_empty_for_the_unknown_the_inactive_and_the_excluded(
 def test_progress_says_when_the_limit_is_reached(
     caller: Caller, books: Books, clock: Clock
 ) -> None:
-    books.configure(campaigns=(Campaign(7, max_achievement=1),))
+    books.configure(campaigns=(Campaign(id=7, max_achievement=1),))
     caller.achieve()
     clock.advance(1)
 
@@ -104,7 +104,7 @@ def test_progress_says_when_the_limit_is_reached(
 def test_progress_without_an_id_lists_the_configured_and_the_achieved(
     caller: Caller, books: Books, clock: Clock
 ) -> None:
-    books.configure(campaigns=(Campaign(9),))
+    books.configure(campaigns=(Campaign(id=9),))
     caller.achieve(challenge_id=7)
     clock.advance(1)
 
@@ -191,7 +191,7 @@ def test_transactions_refuse_what_is_not_documented(
 def test_an_achievement_without_points_leaves_an_activity_and_no_transaction(
     caller: Caller, books: Books, clock: Clock
 ) -> None:
-    books.configure(campaigns=(Campaign(7, points=0),))
+    books.configure(campaigns=(Campaign(id=7, points=0),))
     caller.achieve()
     clock.advance(1)
 
@@ -202,7 +202,7 @@ def test_an_achievement_without_points_leaves_an_activity_and_no_transaction(
 def test_an_activity_names_the_campaign_but_not_its_id(
     caller: Caller, books: Books, clock: Clock
 ) -> None:
-    books.configure(campaigns=(Campaign(7, name="Follow us"),))
+    books.configure(campaigns=(Campaign(id=7, name="Follow us"),))
     caller.achieve()
     clock.advance(1)
 
@@ -286,7 +286,7 @@ def test_a_customer_id_may_hold_anything(caller: Caller, customer_id: str, clock
 
 
 def test_the_configured_campaigns_are_listed_as_documented(caller: Caller, books: Books) -> None:
-    books.configure(campaigns=(Campaign(7, points=20, max_achievement=1), Campaign(8)))
+    books.configure(campaigns=(Campaign(id=7, points=20, max_achievement=1), Campaign(id=8)))
 
     first, second = caller.get("configurations/reward-campaigns").get_json()
 
@@ -298,7 +298,7 @@ def test_the_configured_campaigns_are_listed_as_documented(caller: Caller, books
 def test_the_list_for_a_customer_holds_what_can_still_be_achieved(
     caller: Caller, books: Books, clock: Clock
 ) -> None:
-    books.configure(campaigns=(Campaign(7, max_achievement=1), Campaign(8)))
+    books.configure(campaigns=(Campaign(id=7, max_achievement=1), Campaign(id=8)))
     caller.achieve("ann", 7)
     clock.advance(1)
 

@@ -101,7 +101,7 @@ def test_a_head_call_has_no_body(sandbox: SandboxServer, session: requests.Sessi
 def test_a_hanging_call_times_out(
     sandbox: SandboxServer, session: requests.Session, kind: str, has_landed: bool
 ) -> None:
-    sandbox.books.faults.add(Fault(kind, seconds=5))
+    sandbox.books.faults.add(Fault(kind=kind, seconds=5))
 
     with pytest.raises(requests.ReadTimeout):
         achieve(sandbox, session, timeout=0.1)
@@ -113,7 +113,7 @@ def test_a_hanging_call_times_out(
 def test_a_patient_client_sees_the_connection_close(
     sandbox: SandboxServer, session: requests.Session, kind: str
 ) -> None:
-    sandbox.books.faults.add(Fault(kind, seconds=0.05))
+    sandbox.books.faults.add(Fault(kind=kind, seconds=0.05))
 
     with pytest.raises(requests.ConnectionError, match="closed connection"):
         achieve(sandbox, session)
@@ -123,7 +123,7 @@ def test_a_patient_client_sees_the_connection_close(
 def test_a_reset_is_a_reset(
     sandbox: SandboxServer, session: requests.Session, kind: str, has_landed: bool
 ) -> None:
-    sandbox.books.faults.add(Fault(kind))
+    sandbox.books.faults.add(Fault(kind=kind))
 
     with pytest.raises(requests.ConnectionError, match="reset by peer"):
         achieve(sandbox, session)
@@ -134,7 +134,7 @@ def test_a_reset_is_a_reset(
 def test_a_truncated_answer_is_incomplete_although_it_landed(
     sandbox: SandboxServer, session: requests.Session
 ) -> None:
-    sandbox.books.faults.add(Fault("truncate"))
+    sandbox.books.faults.add(Fault(kind="truncate"))
 
     with pytest.raises(requests.RequestException, match="IncompleteRead"):
         achieve(sandbox, session)
@@ -145,7 +145,7 @@ def test_a_truncated_answer_is_incomplete_although_it_landed(
 def test_a_retry_after_a_lost_answer_meets_the_echo(
     sandbox: SandboxServer, session: requests.Session
 ) -> None:
-    sandbox.books.faults.add(Fault("reset-after"))
+    sandbox.books.faults.add(Fault(kind="reset-after"))
 
     with pytest.raises(requests.ConnectionError):
         achieve(sandbox, session)
@@ -157,7 +157,7 @@ def test_answers_on_demand_leave_the_connection_open(
     sandbox: SandboxServer, session: requests.Session
 ) -> None:
     kinds = ["http-503-html", "html-200", "redirect", "rate-limit", "bad-json-202-after"]
-    sandbox.books.faults.add(*[Fault(kind) for kind in kinds])
+    sandbox.books.faults.add(*[Fault(kind=kind) for kind in kinds])
 
     answers = [achieve(sandbox, session) for _ in kinds]
 
@@ -168,7 +168,7 @@ def test_answers_on_demand_leave_the_connection_open(
 def test_a_second_call_for_a_customer_in_processing_is_refused(
     sandbox: SandboxServer, session: requests.Session
 ) -> None:
-    sandbox.books.faults.add(Fault("slow", seconds=0.4))
+    sandbox.books.faults.add(Fault(kind="slow", seconds=0.4))
     first: list[int] = []
     calling = threading.Thread(
         target=lambda: first.append(
@@ -214,7 +214,7 @@ def test_stopping_ends_hanging_calls_and_idle_connections_at_once() -> None:
     with SandboxServer() as sandbox, requests.Session() as session:
         port = sandbox.port
         session.get(sandbox.url, timeout=5)
-        sandbox.books.faults.add(Fault("timeout-before", seconds=60))
+        sandbox.books.faults.add(Fault(kind="timeout-before", seconds=60))
         with pytest.raises(requests.ReadTimeout):
             requests.post(sandbox.url + SOCIAL, json=PAYLOAD, headers=KEYS, timeout=0.05)
 

@@ -11,7 +11,7 @@ from tests.sandbox.conftest import Caller, Clock
 def test_a_coupon_is_shown_among_the_activities_and_in_no_transaction(
     caller: Caller, books: Books, clock: Clock
 ) -> None:
-    books.configure(campaigns=(Campaign(7, points=0, coupon="SUMMER"),))
+    books.configure(campaigns=(Campaign(id=7, points=0, coupon="SUMMER"),))
     caller.achieve()
     clock.advance(1)
 
@@ -24,7 +24,7 @@ def test_a_coupon_is_shown_among_the_activities_and_in_no_transaction(
 def test_a_customer_out_of_reach_is_accepted_and_gets_nothing(
     caller: Caller, books: Books, clock: Clock
 ) -> None:
-    books.configure(campaigns=(Campaign(7, out_of_reach=frozenset({"ann"})),))
+    books.configure(campaigns=(Campaign(id=7, out_of_reach=frozenset({"ann"})),))
 
     answers = [caller.achieve(name).status_code for name in ("ann", "bob")]
     clock.advance(1)

@@ -100,7 +100,13 @@ def config() -> Config:
 
 def assert_read_alike(data: bytes, app: Flask, service: Service) -> None:
     one = plain(data, service)
-    here = Callback("POST", one.headers, one.query, one.body, service.now())
+    here = Callback(
+        method="POST",
+        headers=one.headers,
+        query=one.query,
+        body=one.body,
+        received_at=service.now(),
+    )
     path = f"/webhooks/{one.adapter.source.name}"
 
     assert by_gunicorn(data, app, service) == (path, here, one.is_last)

@@ -53,10 +53,10 @@ def database(request: pytest.FixtureRequest) -> Database:
 
 @pytest.fixture
 def world(database: Database, clock: Clock) -> World:
-    return World(database, clock)
+    return World(database=database, clock=clock)
 
 
 @pytest.fixture
 def sqlite_world(sqlite: Database, clock: Clock) -> World:
     """For what no database has a say in."""
-    return World(sqlite, clock)
+    return World(database=sqlite, clock=clock)

@@ -52,7 +52,7 @@ class Person:
     gave_up: set[str] = field(default_factory=set)
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Try:
     account: str
     state: str
@@ -60,7 +60,7 @@ class Try:
     is_undone: bool = False
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Model:
     persons: list[Person] = field(default_factory=lambda: [Person({i}) for i in "abc"])
     links: dict[str, tuple[int, str]] = field(default_factory=dict)
@@ -104,7 +104,7 @@ class Model:
         self.seen.add(actor)
         for alias in aliases:
             self.join(actor, alias)
-        attempt = Try(actor, "unlinked", None)
+        attempt = Try(account=actor, state="unlinked", customer=None)
         self.tries.append(attempt)
         customer = self.customer(actor)
         if customer is not None:
@@ -282,7 +282,12 @@ class Run:
     def check(self) -> None:
         rows = self.world.all(AttemptRow)
         told = [
-            Try(row.account_id, row.state, row.customer_id, row.undone_at is not None)
+            Try(
+                account=row.account_id,
+                state=row.state,
+                customer=row.customer_id,
+                is_undone=row.undone_at is not None,
+            )
             for row in rows
         ]
         assert told == self.model.tries

@@ -202,7 +202,14 @@ def test_a_silent_source_is_seen(world: World) -> None:
 def test_a_source_that_refuses_much_of_what_comes_is_seen(world: World) -> None:
     expected = Expected(refusals=RefusalLimit(0.5, of_at_least=2, within_seconds=3_600))
     minute = minute_of(world.now)
-    seen = Sighting(world.now, None, world.now, "forged", "no header", 1)
+    seen = Sighting(
+        callback_at=world.now,
+        handshake_at=None,
+        refused_at=world.now,
+        refusal_kind="forged",
+        refusal_reason="no header",
+        refusals=1,
+    )
     seen.believed_in[minute] = seen.refused_in[minute] = 1
     world.do(lambda c: keep(c, {"twitch": seen}))
 

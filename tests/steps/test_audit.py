@@ -112,7 +112,7 @@ def test_a_refused_replay_leaves_no_entry(world: World) -> None:
 def test_a_change_that_is_undone_takes_its_entry_with_it(world: World, act: str) -> None:
     def step(connection: Connection) -> None:
         if act == "link":
-            identity = identities.Identity("twitch", "99", "ann")
+            identity = identities.Identity(platform="twitch", account_id="99", customer_id="ann")
             identities.link(connection, identity, SAM, world.now)
         else:
             keys.create(connection, Role.ADMIN, "sam", world.now)

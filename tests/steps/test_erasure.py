@@ -51,7 +51,13 @@ def live(world: World) -> str:
     world.clock.advance(1)
     world.link(ACCOUNT, CUSTOMER, handle=HANDLE, email=EMAIL, mobile=MOBILE)
     [paid] = world.ids()
-    refusal = Answer(Outcome.NO_CUSTOMER, 404, 4004, f"no customer {CUSTOMER}", request_id=EMAIL)
+    refusal = Answer(
+        outcome=Outcome.NO_CUSTOMER,
+        status=404,
+        code=4004,
+        message=f"no customer {CUSTOMER}",
+        request_id=EMAIL,
+    )
     world.submit(paid, refusal)
     world.submit(paid, Outcome.ACCEPTED)
     world.granted(paid, reference=REWARD, coupon_code=COUPON)
@@ -222,7 +228,7 @@ def test_a_submission_in_flight_is_answered_first_and_none_follows(world: World)
     made = world.start(attempt_id)
 
     waiting = erase(world)
-    world.finish(made, Answer(Outcome.UNKNOWN, message=f"lost {EMAIL}"))
+    world.finish(made, Answer(outcome=Outcome.UNKNOWN, message=f"lost {EMAIL}"))
     world.clock.advance(60)
     started = world.try_start(attempt_id)
     done = erase(world)
@@ -280,7 +286,9 @@ def test_gameballs_words_that_come_after_the_erasure_are_not_kept(world: World) 
     world.reclaim()
     erase(world)
 
-    late = Answer(Outcome.PERMANENT, 400, 1, f"no {CUSTOMER}", request_id=EMAIL)
+    late = Answer(
+        outcome=Outcome.PERMANENT, status=400, code=1, message=f"no {CUSTOMER}", request_id=EMAIL
+    )
     world.finish(made, late)
 
     assert told(world) == set()

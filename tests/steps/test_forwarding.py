@@ -161,7 +161,7 @@ def test_an_acceptance_is_no_reward_yet(world: World) -> None:
     made = world.start(attempt_id)
     world.clock.advance(1)
 
-    decision = world.finish(made, Answer(Outcome.ACCEPTED, 202))
+    decision = world.finish(made, Answer(outcome=Outcome.ACCEPTED, status=202))
 
     assert decision is not None
     assert decision.then is Disposition.ACCEPT
@@ -177,7 +177,13 @@ def test_what_gameball_said_is_in_the_history(world: World) -> None:
     attempt_id = world.owed()
     made = world.start(attempt_id)
     world.clock.advance(1.5)
-    answer = Answer(Outcome.PERMANENT, 400, 3016, "invalid payload", "0HN5")
+    answer = Answer(
+        outcome=Outcome.PERMANENT,
+        status=400,
+        code=3016,
+        message="invalid payload",
+        request_id="0HN5",
+    )
 
     world.finish(made, answer)
 
@@ -190,7 +196,13 @@ def test_what_gameball_said_is_in_the_history(world: World) -> None:
 
 def test_the_longest_answer_that_we_read_can_be_written_down(world: World) -> None:
     attempt_id = world.owed()
-    longest = Answer(Outcome.PERMANENT, 999, 2**31 - 1, "é" * 255, "ü" * 255)
+    longest = Answer(
+        outcome=Outcome.PERMANENT,
+        status=999,
+        code=2**31 - 1,
+        message="é" * 255,
+        request_id="ü" * 255,
+    )
 
     world.submit(attempt_id, longest)
 
@@ -423,7 +435,7 @@ def test_a_lost_answer_that_turns_out_never_sent_leaves_no_doubt(world: World) -
 def test_a_late_acceptance_and_a_start_at_the_same_instant_leave_no_lease_behind(
     postgres: Database, clock: Clock
 ) -> None:
-    world = World(postgres, clock)
+    world = World(database=postgres, clock=clock)
     attempt_id = world.owed()
     lost = world.start(attempt_id, "w1")
     clock.advance(LEASE + 1)
@@ -432,7 +444,9 @@ def test_a_late_acceptance_and_a_start_at_the_same_instant_leave_no_lease_behind
 
     def finish_slowly() -> None:
         def step(connection: Connection) -> None:
-            forwarding.finish(connection, lost, Answer(Outcome.ACCEPTED), world.policy, clock.now())
+            forwarding.finish(
+                connection, lost, Answer(outcome=Outcome.ACCEPTED), world.policy, clock.now()
+            )
             checked.set()
             time.sleep(0.2)
 

@@ -481,7 +481,7 @@ def test_an_event_and_the_link_of_its_account_never_miss_each_other(world: World
 def test_an_undoing_that_meets_the_end_of_the_hold_is_no_error(
     postgres: Database, clock: Clock
 ) -> None:
-    world = World(postgres, clock)
+    world = World(database=postgres, clock=clock)
     world.link()
     world.receive(world.event(), rules=(HELD,))
     clock.advance(3_600)
@@ -508,13 +508,13 @@ def test_an_undoing_that_meets_the_end_of_the_hold_is_no_error(
 def test_an_undoing_that_meets_a_link_withdraws_what_was_released(
     postgres: Database, clock: Clock
 ) -> None:
-    world = World(postgres, clock)
+    world = World(database=postgres, clock=clock)
     world.receive(world.event(), rules=(HELD,))
     released = threading.Event()
 
     def link_slowly() -> None:
         def step(connection: object) -> None:
-            identity = Identity("twitch", "99", "ann")
+            identity = Identity(platform="twitch", account_id="99", customer_id="ann")
             identities.link(connection, identity, "shop", clock.now())  # type: ignore[arg-type]
             released.set()
             time.sleep(0.2)
@@ -565,7 +565,7 @@ def test_over_postgresql_an_intake_is_a_look_and_a_write_in_one_trip_each(
     monkeypatch.setattr(prefetch, "in_one_trip", counting("look"))
     monkeypatch.setattr(intake, "in_one_trip", counting("write"))
     database = Database(postgres_url, secret_keys=KEYS)
-    world = World(database, clock)
+    world = World(database=database, clock=clock)
     world.link()
 
     @listens_for(database._writes, "before_cursor_execute")

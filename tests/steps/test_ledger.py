@@ -19,7 +19,15 @@ def ids(world: World) -> list[str]:
 
 
 def award(attempt_id: str, **changes: object) -> Award:
-    return replace(Award(attempt_id, 1, "ann", "twitch", "99", "once"), **changes)  # type: ignore[arg-type]
+    first = Award(
+        attempt_id=attempt_id,
+        challenge_id=1,
+        customer_id="ann",
+        platform="twitch",
+        account_id="99",
+        occurrence="once",
+    )
+    return replace(first, **changes)  # type: ignore[arg-type]
 
 
 def entered(world: World, *awards: Award) -> set[str]:

@@ -17,7 +17,9 @@ from app.steps.confirmation import Followed
 from app.steps.nudging import QUIET_SECONDS
 from tests.steps.world import AT_MOST, FOLLOW, World
 
-POLICY = ConfirmationPolicy((90.0, 240.0), 86_400.0, AT_MOST, lease_seconds=60)
+POLICY = ConfirmationPolicy(
+    delays=(90.0, 240.0), give_up_seconds=86_400.0, settle_seconds=AT_MOST, lease_seconds=60
+)
 LIKE = replace(FOLLOW, challenge_id=2, action="like")
 
 
@@ -52,7 +54,7 @@ def looked(world: World, one: Followed, seen: Seen) -> State:
 
 def nothing_shown() -> Seen:
     """Everything was read to its end, and Gameball shows nothing of the campaign."""
-    seen = Seen(Progress())
+    seen = Seen(progress=Progress())
     for look in Look:
         seen = seen.with_records(look, (), answered=True, whole=False)
     return seen
@@ -118,7 +120,7 @@ def test_a_storm_of_nudges_makes_a_look_every_few_seconds(world: World) -> None:
             looks.append(world.now)
             # The others arrive while it is looked at.
             nudge(world)
-            looked(world, one, Seen(Progress(achieved=0)))
+            looked(world, one, Seen(progress=Progress(achieved=0)))
         world.clock.advance(0.1)
 
     gaps = [after - before for before, after in pairwise(looks)]
@@ -136,7 +138,7 @@ def test_a_nudge_that_came_too_early_is_followed_by_more_looks_and_the_usual_one
 
     for _ in range(4):
         [one] = take(world)
-        looked(world, one, Seen(Progress(achieved=0)))
+        looked(world, one, Seen(progress=Progress(achieved=0)))
         next_at = world.attempt(attempt_id).next_at
         waits.append((next_at - accepted_at).total_seconds())
         world.clock.set(next_at)
@@ -151,7 +153,7 @@ def test_a_nudge_during_a_look_neither_spoils_it_nor_is_lost(world: World) -> No
     world.clock.advance(QUIET_SECONDS)
 
     nudge(world)
-    state = looked(world, one, Seen(Progress(achieved=0)))
+    state = looked(world, one, Seen(progress=Progress(achieved=0)))
 
     assert state is State.ACCEPTED
     assert world.attempt(attempt_id).next_at == world.now
@@ -160,8 +162,10 @@ def test_a_nudge_during_a_look_neither_spoils_it_nor_is_lost(world: World) -> No
 
 
 def granted(world: World) -> Seen:
-    grant = Grant(Proof.TRANSACTION, "7", world.now)
-    return Seen(Progress()).with_records(Look.TRANSACTIONS, (grant,), answered=True, whole=True)
+    grant = Grant(proof=Proof.TRANSACTION, reference="7", at=world.now)
+    return Seen(progress=Progress()).with_records(
+        Look.TRANSACTIONS, (grant,), answered=True, whole=True
+    )
 
 
 def test_who_was_overtaken_writes_nothing_down(world: World) -> None:
@@ -204,7 +208,7 @@ def test_against_gameballs_own_count_a_proof_grants_nothing(world: World) -> Non
 
     [one] = take(world)
     for look in Look:
-        seen = Seen(Progress(achieved=0)).with_records(look, (), answered=True, whole=True)
+        seen = Seen(progress=Progress(achieved=0)).with_records(look, (), answered=True, whole=True)
 
     assert looked(world, one, seen) is State.ACCEPTED
 

@@ -35,7 +35,7 @@ HELD_RULE = Rule(challenge_id=500, platform="twitch", action="follow", hold_seco
 WAIT = timedelta(minutes=1)
 LATER = START + WAIT
 SOON = START + WAIT / 2
-ADA = Identity("twitch", "tw-1", "ada")
+ADA = Identity(platform="twitch", account_id="tw-1", customer_id="ada")
 
 
 @pytest.fixture
@@ -88,7 +88,7 @@ def follow(
 
 
 def claiming(connection: Connection) -> State:
-    made = Claim(new_id(START), "ada", 200, RULE)
+    made = Claim(token_id=new_id(START), customer_id="ada", challenge_id=200, rule=RULE)
     return claim(connection, made, LATER, START)[1]
 
 
@@ -196,7 +196,7 @@ EVERY = Rule(
 
 
 def believing(connection: Connection) -> State:
-    made = Claim(new_id(START), "ada", 200, EVERY)
+    made = Claim(token_id=new_id(START), customer_id="ada", challenge_id=200, rule=EVERY)
     return claim(connection, made, LATER, START)[1]
 
 
@@ -316,7 +316,12 @@ def joining(one: str, other: str, *, replaced: bool = False) -> Callable[[Connec
 
 
 def linking_to(account: str, customer: str) -> Callable[[Connection], Any]:
-    return lambda connection: link(connection, Identity("twitch", account, customer), "test", LATER)
+    return lambda connection: link(
+        connection,
+        Identity(platform="twitch", account_id=account, customer_id=customer),
+        "test",
+        LATER,
+    )
 
 
 def all_states(database: Database) -> list[str]:

@@ -207,7 +207,7 @@ def test_nothing_is_written_for_a_start_that_must_wait(world: World) -> None:
 def test_a_refusal_of_our_account_stops_everybody(world: World, outcome: Outcome) -> None:
     first, second = full(world, 2)
 
-    world.submit(first, Answer(outcome, 401, 1000, "Unauthorized"))
+    world.submit(first, Answer(outcome=outcome, status=401, code=1000, message="Unauthorized"))
 
     row = world.forwarding()
     assert row.paused_at == world.now
@@ -371,7 +371,9 @@ def test_what_gameball_asks_for_is_honoured_within_reason(
 ) -> None:
     [attempt_id] = full(world, 1)
 
-    world.submit(attempt_id, Answer(Outcome.TOO_FAST, 429, retry_after_seconds=retry_after))
+    world.submit(
+        attempt_id, Answer(outcome=Outcome.TOO_FAST, status=429, retry_after_seconds=retry_after)
+    )
 
     assert world.try_start(attempt_id) == Deferred(world.now + timedelta(seconds=seconds))
 
@@ -379,7 +381,7 @@ def test_what_gameball_asks_for_is_honoured_within_reason(
 def test_a_late_refusal_for_speed_never_shortens_the_wait(world: World) -> None:
     first, second = full(world, 2)
     made, late = world.start(first), world.start(second)
-    world.finish(made, Answer(Outcome.TOO_FAST, 429, retry_after_seconds=20))
+    world.finish(made, Answer(outcome=Outcome.TOO_FAST, status=429, retry_after_seconds=20))
     until = world.forwarding().slow_until
 
     world.finish(late, Outcome.TOO_FAST)

@@ -36,20 +36,57 @@ def test_of_a_source_that_was_never_seen_nothing_is_known(database: Database) ->
 
 def test_everything_that_was_seen_is_kept(database: Database) -> None:
     sighting = Sighting(
-        START, START, START, "forged", "no header", 2, START, "revoked", {TOPIC: 60.0}
+        callback_at=START,
+        handshake_at=START,
+        refused_at=START,
+        refusal_kind="forged",
+        refusal_reason="no header",
+        refusals=2,
+        notice_at=START,
+        notice="revoked",
+        granted_seconds={TOPIC: 60.0},
     )
 
     seen = kept(database, sighting)
 
-    granted = Subscription(TOPIC, START, START + timedelta(seconds=60))
+    granted = Subscription(topic=TOPIC, granted_at=START, lapses_at=START + timedelta(seconds=60))
     assert seen == Seen(
-        None, START, START, START, "forged", "no header", 2, START, "revoked", (granted,)
+        event_at=None,
+        callback_at=START,
+        handshake_at=START,
+        refused_at=START,
+        refusal_kind="forged",
+        refusal_reason="no header",
+        refusals_in_a_row=2,
+        notice_at=START,
+        notice="revoked",
+        subscriptions=(granted,),
     )
 
 
 def test_a_process_that_writes_late_does_not_undo_what_is_newer(database: Database) -> None:
-    newer = Sighting(LATER, LATER, LATER, "forged", "new", 1, LATER, "new", {TOPIC: 60.0})
-    older = Sighting(START, START, START, "malformed", "old", 1, START, "old", {TOPIC: 9.0})
+    newer = Sighting(
+        callback_at=LATER,
+        handshake_at=LATER,
+        refused_at=LATER,
+        refusal_kind="forged",
+        refusal_reason="new",
+        refusals=1,
+        notice_at=LATER,
+        notice="new",
+        granted_seconds={TOPIC: 60.0},
+    )
+    older = Sighting(
+        callback_at=START,
+        handshake_at=START,
+        refused_at=START,
+        refusal_kind="malformed",
+        refusal_reason="old",
+        refusals=1,
+        notice_at=START,
+        notice="old",
+        granted_seconds={TOPIC: 9.0},
+    )
 
     seen = kept(database, newer, older)
 
@@ -60,7 +97,17 @@ def test_a_process_that_writes_late_does_not_undo_what_is_newer(database: Databa
 
 
 def test_what_was_not_seen_this_time_stays(database: Database) -> None:
-    everything = Sighting(START, START, START, "forged", "r", 1, START, "n", {TOPIC: 60.0})
+    everything = Sighting(
+        callback_at=START,
+        handshake_at=START,
+        refused_at=START,
+        refusal_kind="forged",
+        refusal_reason="r",
+        refusals=1,
+        notice_at=START,
+        notice="n",
+        granted_seconds={TOPIC: 60.0},
+    )
     before = kept(database, everything)
 
     assert kept(database, Sighting()) == before
@@ -87,7 +134,7 @@ def test_a_renewed_subscription_forgets_what_went_wrong_and_one_by_hand_is_known
 
 
 def test_sources_do_not_mix(database: Database) -> None:
-    kept(database, Sighting(START, granted_seconds={TOPIC: 60}), source="one")
+    kept(database, Sighting(callback_at=START, granted_seconds={TOPIC: 60}), source="one")
 
     with database.read() as connection:
         seen = seen_of(connection, ["one", "other"])
@@ -97,9 +144,29 @@ def test_sources_do_not_mix(database: Database) -> None:
 
 
 def test_what_is_absorbed_is_what_would_have_been_kept(database: Database) -> None:
-    before = Sighting(START, None, START, "forged", "a", 5, None, "", {"a": 1.0})
+    before = Sighting(
+        callback_at=START,
+        handshake_at=None,
+        refused_at=START,
+        refusal_kind="forged",
+        refusal_reason="a",
+        refusals=5,
+        notice_at=None,
+        notice="",
+        granted_seconds={"a": 1.0},
+    )
     before.believed_in[MINUTE], before.refused_in[MINUTE] = 1, 5
-    after = Sighting(None, LATER, LATER, "forged", "b", 2, LATER, "n", {TOPIC: 60.0})
+    after = Sighting(
+        callback_at=None,
+        handshake_at=LATER,
+        refused_at=LATER,
+        refusal_kind="forged",
+        refusal_reason="b",
+        refusals=2,
+        notice_at=LATER,
+        notice="n",
+        granted_seconds={TOPIC: 60.0},
+    )
     after.refused_in.update({MINUTE: 1, minute_of(LATER): 1})
     apart = kept(database, before, after, source="apart")
 

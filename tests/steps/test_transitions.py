@@ -88,7 +88,10 @@ def test_a_long_reason_is_cut(world: World) -> None:
 
 def test_of_many_moves_none_is_made_when_somebody_was_faster_at_one(world: World) -> None:
     first, second = world.owed(), world.owed("1", "bob")
-    moves = [StateChange(one, State.WITHDRAWN, "because") for one in (first, second)]
+    moves = [
+        StateChange(attempt_id=one, to_state=State.WITHDRAWN, reason="because")
+        for one in (first, second)
+    ]
     moved(world, second, State.DUE, State.DEAD)
 
     with pytest.raises(StateChanged):
@@ -103,6 +106,10 @@ def test_of_many_moves_each_must_be_one_of_the_table(world: World) -> None:
     with pytest.raises(ValueError, match="cannot go"):
         world.do(
             lambda c: change_states(
-                c, State.DUE, [StateChange(attempt_id, State.HELD, "x")], "somebody", world.now
+                c,
+                State.DUE,
+                [StateChange(attempt_id=attempt_id, to_state=State.HELD, reason="x")],
+                "somebody",
+                world.now,
             )
         )

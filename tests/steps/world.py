@@ -42,22 +42,24 @@ MONTH = timedelta(days=30)
 LEASE = 18.0
 AT_LEAST, AT_MOST = 30.0, 900.0
 RETRIES = RetryPolicy(
-    {
+    schedules={
         "retry": (2, 5, 15, 60, 1_000, 5_000),
         "missing_customer": (300, 3_600),
         "busy": (1, 2),
         "echo": (900, 1_800),
     },
-    AT_LEAST,
-    AT_MOST,
+    window_at_least_seconds=AT_LEAST,
+    window_at_most_seconds=AT_MOST,
     jitter=0,
 )
-POLICY = ForwardingPolicy(RateLimit(30, 360, probe_seconds=30), RETRIES, LEASE)
+POLICY = ForwardingPolicy(
+    pace=RateLimit(30, 360, probe_seconds=30), retries=RETRIES, lease_seconds=LEASE
+)
 
 FOLLOW = Rule(challenge_id=1, platform="twitch", action="follow")
 
 
-@dataclass
+@dataclass(kw_only=True)
 class World:
     """A database, a clock, and the steps as short verbs. Each verb is one transaction."""
 
@@ -125,14 +127,20 @@ class World:
     def link(
         self, account: str = "99", customer: str = "ann", **contact: str
     ) -> tuple[Linked, int]:
-        identity = Identity("twitch", account, customer, **contact)
+        identity = Identity(platform="twitch", account_id=account, customer_id=customer, **contact)
         return self.do(lambda c: identities.link(c, identity, "key:1 shop", self.now))
 
     def unlink(self, account: str = "99") -> bool:
         return self.do(lambda c: identities.unlink(c, "twitch", account, "key:1 shop", self.now))
 
     def claim(self, rule: Rule = FOLLOW, customer: str = "ann", **more: Any) -> tuple[str, State]:
-        claim = Claim(new_id(self.now), customer, rule.challenge_id, rule, **more)
+        claim = Claim(
+            token_id=new_id(self.now),
+            customer_id=customer,
+            challenge_id=rule.challenge_id,
+            rule=rule,
+            **more,
+        )
         until = self.now + timedelta(days=7)
         return self.do(lambda c: claims.claim(c, claim, until, self.now))
 
@@ -159,7 +167,7 @@ class World:
         return made
 
     def finish(self, made: StartedSubmission, answer: Answer | Outcome) -> Decision | None:
-        told = answer if isinstance(answer, Answer) else Answer(answer)
+        told = answer if isinstance(answer, Answer) else Answer(outcome=answer)
         return self.do(lambda c: forwarding.finish(c, made, told, self.policy, self.now))
 
     def submit(self, attempt_id: str, answer: Answer | Outcome) -> Decision | None:

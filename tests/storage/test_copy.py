@@ -104,7 +104,7 @@ def test_what_was_owed_is_owed_there_and_what_was_received_stays_known(
     move: tuple[str, str], clock: Clock
 ) -> None:
     source, target = move
-    before = World(Database(source, secret_keys=KEYS), clock)
+    before = World(database=Database(source, secret_keys=KEYS), clock=clock)
     owed = before.owed()
     event = before.event(key="once")
     before.receive(event)
@@ -112,7 +112,7 @@ def test_what_was_owed_is_owed_there_and_what_was_received_stays_known(
 
     copy(source, target)
 
-    after = World(Database(target, secret_keys=KEYS), clock)
+    after = World(database=Database(target, secret_keys=KEYS), clock=clock)
     assert after.due() == [owed]
     assert not after.receive(event)[0].is_new
     assert after.awards() == [(1, "ann", "99", "once")]

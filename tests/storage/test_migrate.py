@@ -346,7 +346,7 @@ def test_rows_of_a_version_that_sealed_nothing_are_sealed_and_hashed(
 
     upgrade(empty_url, KEYS)
 
-    world = World(Database(empty_url, secret_keys=KEYS), clock)
+    world = World(database=Database(empty_url, secret_keys=KEYS), clock=clock)
     [event], [attempt], [identity] = (world.all(k) for k in (EventRow, AttemptRow, IdentityRow))
     assert (event.key, event.actor, event.actor_handle) == ("key-1", "99", "Ann_Plays")
     assert event.payload == b'{"raw": 1}'

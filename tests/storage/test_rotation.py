@@ -19,14 +19,14 @@ NEW, OLD = "the-newest-key-of-all", "the-key-of-last-year"
 
 @pytest.fixture
 def old(database_url: str, clock: Clock) -> Iterator[World]:
-    world = World(Database(database_url, secret_keys=[OLD]), clock)
+    world = World(database=Database(database_url, secret_keys=[OLD]), clock=clock)
     yield world
     world.database.close()
 
 
 @pytest.fixture
 def new(database_url: str, clock: Clock) -> Iterator[World]:
-    world = World(Database(database_url, secret_keys=[NEW, OLD]), clock)
+    world = World(database=Database(database_url, secret_keys=[NEW, OLD]), clock=clock)
     yield world
     world.database.close()
 
@@ -68,7 +68,7 @@ def test_resealing_makes_the_old_key_needless(
 
     assert resealed == 7 * 8 + 1 + 1
     assert set(keys_needed(new.database)) == {Vault([NEW]).newest_prefix}
-    alone = World(Database(database_url, secret_keys=[NEW]), clock)
+    alone = World(database=Database(database_url, secret_keys=[NEW]), clock=clock)
     assert told(alone) == before
     assert not alone.receive(event)[0].is_new
     assert reseal(alone.database) == 0

@@ -44,7 +44,7 @@ def writer(engine: Engine) -> Iterator[GroupWriter]:
 
 
 def write(writer: GroupWriter, step: BatchStep, items: Sequence[Any]) -> Sequence[Any]:
-    job = Job(step, items)
+    job = Job(step=step, items=items)
     writer.write([job])
     return job.result()
 
@@ -270,7 +270,7 @@ def test_who_was_told_that_it_is_too_slow_is_not_written_later(
 def test_whoever_needs_an_answer_sooner_gets_it_sooner(writer: GroupWriter, engine: Engine) -> None:
     held = Held(writer)
     began = time.monotonic()
-    hurried = Job(keep, ["hurried"], patience_seconds=0.05)
+    hurried = Job(step=keep, items=["hurried"], patience_seconds=0.05)
 
     writer.write([hurried])
 

@@ -35,7 +35,7 @@ SECRETS = {
 }
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Desk:
     """A service that Gameball tells, and a world over its database with one accepted attempt."""
 
@@ -68,11 +68,13 @@ class Desk:
 @pytest.fixture
 def desk(make_service: MakeService, database_url: str, clock: Clock) -> Desk:
     service = make_service(CONFIG, **SECRETS)
-    world = World(service.database, clock)
+    world = World(database=service.database, clock=clock)
     attempt_id = world.owed()
     world.submit(attempt_id, Outcome.ACCEPTED)
     clock.advance(5)
-    made = Desk(service, app_over(service).test_client(), world, attempt_id)
+    made = Desk(
+        service=service, client=app_over(service).test_client(), world=world, attempt_id=attempt_id
+    )
     service.wake_confirmer = lambda: made.woken.append("woken")
     return made
 

@@ -46,13 +46,13 @@ def sqlite(sqlite_url: str) -> Iterator[Database]:
 
 @pytest.fixture
 def world(database: Database, clock: Clock) -> World:
-    return World(database, clock, QUICK)
+    return World(database=database, clock=clock, policy=QUICK)
 
 
 @pytest.fixture
 def sqlite_world(sqlite: Database, clock: Clock) -> World:
     """For what no database has a say in."""
-    return World(sqlite, clock, QUICK)
+    return World(database=sqlite, clock=clock, policy=QUICK)
 
 
 @pytest.fixture
@@ -62,7 +62,12 @@ def forwarder_of(sandbox: SandboxServer) -> Iterator[MakeForwarder]:
 
     def make(world: World, kind: type[Forwarder] = Forwarder, **changes: object) -> Forwarder:
         account = GameballAccount(
-            sandbox.url, "v4.1", "sandbox-api-key", "sandbox-secret-key", 0.5, READ_SECONDS
+            base_url=sandbox.url,
+            api_version="v4.1",
+            api_key="sandbox-api-key",
+            secret_key="sandbox-secret-key",
+            connect_timeout=0.5,
+            read_timeout=READ_SECONDS,
         )
         clients.append(GameballClient(account))
         values: dict[str, Any] = {

@@ -10,14 +10,21 @@ from tests.clock import Clock
 
 DEDUP_SECONDS = 60
 VISIBLE_AFTER_SECONDS = 100
-ACCOUNT = GameballAccount("https://gameball.test", "v4.1", "key", "secret", 3, 10)
+ACCOUNT = GameballAccount(
+    base_url="https://gameball.test",
+    api_version="v4.1",
+    api_key="key",
+    secret_key="secret",
+    connect_timeout=3,
+    read_timeout=10,
+)
 
 
 class Killed(BaseException):
     """The process that was calling is no more."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Landing:
     """An achievement that Gameball registered; if it is granted, it is visible a while later."""
 
@@ -32,7 +39,7 @@ class Landing:
         return self.at + timedelta(seconds=VISIBLE_AFTER_SECONDS)
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Books:
     """What Gameball knows. Calls still on their way arrive when the clock says so."""
 
@@ -45,7 +52,11 @@ class Books:
 
     def send(self, customer_id: str, challenge_id: int, attempt_id: str, delay: float) -> None:
         at = self.clock.now() + timedelta(seconds=delay)
-        self.on_their_way.append(Landing(at, customer_id, challenge_id, attempt_id))
+        self.on_their_way.append(
+            Landing(
+                at=at, customer_id=customer_id, challenge_id=challenge_id, attempt_id=attempt_id
+            )
+        )
         self.settle()
 
     def settle(self) -> None:

@@ -61,7 +61,7 @@ class Post:
 @pytest.fixture
 def world(database_url: str, clock: Clock) -> Iterator[World]:
     database = Database(database_url, secret_keys=KEYS)
-    yield World(database, clock)
+    yield World(database=database, clock=clock)
     database.close()
 
 
@@ -147,7 +147,7 @@ def test_a_share_that_lasts_is_told_once_and_its_end_once(world: World, sent: Po
     ours = Alerter(world.database, [named("chat")], limits, expected, world.clock.now, sent)
 
     def come(believed: int, refused: int) -> None:
-        seen = Sighting(world.now, refused_at=world.now, refusals=refused)
+        seen = Sighting(callback_at=world.now, refused_at=world.now, refusals=refused)
         minute = minute_of(world.now)
         seen.believed_in[minute], seen.refused_in[minute] = believed, refused
         world.do(lambda c: keep(c, {"twitch": seen}))

@@ -28,7 +28,7 @@ def service(make_service: MakeService, database_url: str) -> Service:
 
 @pytest.fixture
 def world(service: Service, clock: Clock) -> World:
-    return World(service.database, clock)
+    return World(database=service.database, clock=clock)
 
 
 @pytest.fixture

@@ -34,7 +34,9 @@ from tests.worker.conftest import READ_SECONDS, MakeForwarder
 
 DELAYS = (90.0, 240.0, 660.0, 2_700.0)
 DAY = 86_400.0
-POLICY = ConfirmationPolicy(DELAYS, DAY, AT_MOST, lease_seconds=60)
+POLICY = ConfirmationPolicy(
+    delays=DELAYS, give_up_seconds=DAY, settle_seconds=AT_MOST, lease_seconds=60
+)
 PACE = ReadRateLimit(
     {ReadKind.CUSTOMERS: (100, 1_200), ReadKind.TRANSACTIONS: (30, 360), ReadKind.OTHERS: (30, 360)}
 )
@@ -44,7 +46,7 @@ EVERY = (replace(FOLLOW, repeat=Repeat.EVERY_EVENT),)
 MakeConfirmer = Callable[..., Confirmer]
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Desk:
     """A world, a sandbox, and a worker that submits and looks after what it submitted."""
 
@@ -89,7 +91,7 @@ class Desk:
         return self.world.state(attempt_id)
 
     def campaign(self, **changes: Any) -> None:
-        self.sandbox.books.configure(campaigns=(Campaign(1, name="Follow us", **changes),))
+        self.sandbox.books.configure(campaigns=(Campaign(id=1, name="Follow us", **changes),))
 
     def reads(self, endpoint: str | None = None) -> int:
         return sum(
@@ -113,10 +115,15 @@ def confirmer_of(sandbox: SandboxServer) -> Iterator[MakeConfirmer]:
         world: World, policy: ConfirmationPolicy = POLICY, pace: ReadRateLimit = PACE
     ) -> Confirmer:
         account = GameballAccount(
-            sandbox.url, "v4.1", "sandbox-api-key", "sandbox-secret-key", 0.5, READ_SECONDS
+            base_url=sandbox.url,
+            api_version="v4.1",
+            api_key="sandbox-api-key",
+            secret_key="sandbox-secret-key",
+            connect_timeout=0.5,
+            read_timeout=READ_SECONDS,
         )
         client = GameballClient(account)
-        reader = Reader(world.database, pace, world.clock.now, 1.0)
+        reader = Reader(database=world.database, pace=pace, now=world.clock.now, seconds_each=1.0)
         made.append(Confirmer(reader, client, policy, threads=2, poll_seconds=0.01))
         return made[-1]
 
@@ -129,7 +136,9 @@ def confirmer_of(sandbox: SandboxServer) -> Iterator[MakeConfirmer]:
 def desk(
     world: World, sandbox: SandboxServer, forwarder_of: MakeForwarder, confirmer_of: MakeConfirmer
 ) -> Desk:
-    return Desk(world, sandbox, forwarder_of(world), confirmer_of(world))
+    return Desk(
+        world=world, sandbox=sandbox, forwarder=forwarder_of(world), confirmer=confirmer_of(world)
+    )
 
 
 @pytest.fixture
@@ -139,15 +148,28 @@ def sqlite_desk(
     forwarder_of: MakeForwarder,
     confirmer_of: MakeConfirmer,
 ) -> Desk:
-    return Desk(sqlite_world, sandbox, forwarder_of(sqlite_world), confirmer_of(sqlite_world))
+    return Desk(
+        world=sqlite_world,
+        sandbox=sandbox,
+        forwarder=forwarder_of(sqlite_world),
+        confirmer=confirmer_of(sqlite_world),
+    )
 
 
 def with_asker(desk: Desk, forwarder_of: MakeForwarder, **changes: Any) -> Desk:
     """The same desk, whose forwarder reads before it submits."""
     client = desk.forwarder.client
-    reader = Reader(desk.world.database, PACE, desk.world.clock.now, 1.0)
+    reader = Reader(
+        database=desk.world.database, pace=PACE, now=desk.world.clock.now, seconds_each=1.0
+    )
     values: dict[str, Any] = {"read_before": ReadBefore.ALWAYS, **changes}
-    asker = EligibilityCheck(desk.world.database, client, reader, desk.world.clock.now, **values)
+    asker = EligibilityCheck(
+        database=desk.world.database,
+        client=client,
+        reader=reader,
+        now=desk.world.clock.now,
+        **values,
+    )
     return replace(desk, forwarder=forwarder_of(desk.world, asker=asker))
 
 
@@ -219,7 +241,7 @@ def test_a_hidden_coupon_is_found_by_the_campaigns_name(sqlite_desk: Desk) -> No
 
 def test_a_name_that_two_campaigns_have_proves_nothing(sqlite_desk: Desk) -> None:
     desk = sqlite_desk
-    campaigns = tuple(Campaign(n, name="Follow us", points=0) for n in (1, 2))
+    campaigns = tuple(Campaign(id=n, name="Follow us", points=0) for n in (1, 2))
     desk.sandbox.books.configure(campaigns=campaigns)
     attempt_id = desk.accepted()
 
@@ -230,7 +252,7 @@ def test_a_coupon_is_waited_for_while_the_campaigns_cannot_be_read(sqlite_desk: 
     desk = sqlite_desk
     desk.campaign(points=0, coupon="SUMMER")
     attempt_id = desk.accepted()
-    desk.sandbox.books.faults.add(Fault("http-500", path="campaigns", probability=1))
+    desk.sandbox.books.faults.add(Fault(kind="http-500", path="campaigns", probability=1))
     desk.look(after=1.5 * DAY)
     between = desk.world.state(attempt_id)
 
@@ -243,7 +265,7 @@ def test_a_coupon_is_waited_for_while_the_campaigns_cannot_be_read(sqlite_desk: 
 def test_campaigns_that_can_never_be_read_are_named(sqlite_desk: Desk) -> None:
     desk = sqlite_desk
     desk.campaign(points=0, coupon="SUMMER")
-    desk.sandbox.books.faults.add(Fault("http-500", path="campaigns", probability=1))
+    desk.sandbox.books.faults.add(Fault(kind="http-500", path="campaigns", probability=1))
     attempt_id = desk.accepted()
 
     assert desk.follow(attempt_id) is State.UNCONFIRMED
@@ -252,7 +274,7 @@ def test_campaigns_that_can_never_be_read_are_named(sqlite_desk: Desk) -> None:
 
 @pytest.mark.parametrize(
     "failing",
-    [Fault("http-500", path="campaigns", count=2), Fault("rate-limit", path="campaigns")],
+    [Fault(kind="http-500", path="campaigns", count=2), Fault(kind="rate-limit", path="campaigns")],
     ids=["by chance", "pace"],
 )
 def test_the_last_look_is_not_given_up_because_the_campaigns_cannot_be_read_now(
@@ -262,7 +284,7 @@ def test_the_last_look_is_not_given_up_because_the_campaigns_cannot_be_read_now(
     desk.campaign(points=0, coupon="SUMMER")
     attempt_id = desk.accepted()
     ends_at = desk.world.now + timedelta(seconds=2 * DAY)
-    desk.sandbox.books.faults.add(Fault("http-500", path="campaigns", probability=1))
+    desk.sandbox.books.faults.add(Fault(kind="http-500", path="campaigns", probability=1))
     while desk.world.attempt(attempt_id).next_at < ends_at:
         desk.look_when_due(attempt_id)
     desk.sandbox.books.faults.clear()
@@ -274,8 +296,8 @@ def test_the_last_look_is_not_given_up_because_the_campaigns_cannot_be_read_now(
 def test_a_late_look_is_not_the_last(sqlite_desk: Desk) -> None:
     desk = sqlite_desk
     attempt_id = desk.accepted()
-    desk.sandbox.books.faults.add(Fault("http-500", path="progress", count=LAST_TRIES))
-    desk.sandbox.books.faults.add(Fault("http-500", path="transactions", count=LAST_TRIES))
+    desk.sandbox.books.faults.add(Fault(kind="http-500", path="progress", count=LAST_TRIES))
+    desk.sandbox.books.faults.add(Fault(kind="http-500", path="transactions", count=LAST_TRIES))
     desk.look(after=3 * DAY)
     between = desk.world.state(attempt_id)
 
@@ -290,7 +312,7 @@ def test_campaigns_that_cannot_be_read_are_asked_for_once_a_look(sqlite_desk: De
     desk.campaign(points=0, coupon="SUMMER")
     for number in range(2):
         desk.accepted(account=f"a{number}", customer=f"customer-{number}")
-    desk.sandbox.books.faults.add(Fault("http-500", path="campaigns", probability=1))
+    desk.sandbox.books.faults.add(Fault(kind="http-500", path="campaigns", probability=1))
 
     desk.look(after=90)
 
@@ -302,10 +324,10 @@ def test_a_list_without_a_campaign_tells_nothing_of_their_names(
     sqlite_desk: Desk, junk: object
 ) -> None:
     desk = sqlite_desk
-    campaigns = tuple(Campaign(n, name="Follow us", points=0) for n in (1, 2))
+    campaigns = tuple(Campaign(id=n, name="Follow us", points=0) for n in (1, 2))
     desk.sandbox.books.configure(campaigns=campaigns)
     attempt_id = desk.accepted()
-    desk.sandbox.books.faults.add(Fault("answer", path="campaigns", status=200, body=junk))
+    desk.sandbox.books.faults.add(Fault(kind="answer", path="campaigns", status=200, body=junk))
 
     assert desk.follow(attempt_id) is State.UNCONFIRMED
     assert desk.reads("campaigns") > 1
@@ -346,7 +368,7 @@ def test_a_read_that_fails_is_made_again_at_the_next_look(
 ) -> None:
     desk = sqlite_desk
     attempt_id = desk.accepted()
-    desk.sandbox.books.faults.add(Fault(kind, path=endpoint, seconds=1.0))
+    desk.sandbox.books.faults.add(Fault(kind=kind, path=endpoint, seconds=1.0))
 
     assert desk.follow(attempt_id) is State.GRANTED
 
@@ -434,8 +456,8 @@ def test_an_old_achievement_without_a_record_is_neither_yes_nor_no(sqlite_desk: 
 
 def test_a_gameball_that_cannot_be_read_is_waited_for_twice_as_long(sqlite_desk: Desk) -> None:
     desk = sqlite_desk
-    desk.sandbox.books.faults.add(Fault("http-500", path="progress", probability=1))
-    desk.sandbox.books.faults.add(Fault("http-500", path="transactions", probability=1))
+    desk.sandbox.books.faults.add(Fault(kind="http-500", path="progress", probability=1))
+    desk.sandbox.books.faults.add(Fault(kind="http-500", path="transactions", probability=1))
     attempt_id = desk.accepted()
     accepted_at = desk.world.now
 
@@ -507,7 +529,10 @@ def test_the_first_occurrences_reward_is_not_the_seconds(
 
 def test_one_challenges_reward_is_not_anothers(desk: Desk) -> None:
     desk.sandbox.books.configure(
-        campaigns=(Campaign(1, name="Follow us"), Campaign(2, name="Like us", max_achievement=0))
+        campaigns=(
+            Campaign(id=1, name="Follow us"),
+            Campaign(id=2, name="Like us", max_achievement=0),
+        )
     )
     follow = desk.accepted()
     like = desk.accepted(action="like", rules=(LIKE,))
@@ -539,7 +564,12 @@ def test_reads_keep_their_pace_and_nobody_is_forgotten(
 ) -> None:
     slow = ReadRateLimit({**PACE.limits, ReadKind.CUSTOMERS: (3, 5), ReadKind.TRANSACTIONS: (2, 4)})
     sandbox.books.configure(limits={"customersGet": Limit(3, 5), "transactions": Limit(2, 4)})
-    desk = Desk(world, sandbox, forwarder_of(world), confirmer_of(world, pace=slow))
+    desk = Desk(
+        world=world,
+        sandbox=sandbox,
+        forwarder=forwarder_of(world),
+        confirmer=confirmer_of(world, pace=slow),
+    )
     attempts = [desk.accepted(account=f"a{n}", customer=f"customer-{n}") for n in range(12)]
 
     for _ in range(400):
@@ -558,7 +588,12 @@ def test_who_finds_no_room_to_read_rests_and_leaves_the_others_as_they_are(
     """Else it would put off thousands that are due, as fast as it can, again and again."""
     none_left = ReadRateLimit({**PACE.limits, ReadKind.CUSTOMERS: (2, 2)})
     confirmer = confirmer_of(sqlite_world, pace=none_left)
-    desk = Desk(sqlite_world, sandbox, forwarder_of(sqlite_world), confirmer)
+    desk = Desk(
+        world=sqlite_world,
+        sandbox=sandbox,
+        forwarder=forwarder_of(sqlite_world),
+        confirmer=confirmer,
+    )
     attempts = [desk.accepted(account=f"a{n}", customer=f"customer-{n}") for n in range(8)]
     due_at = {desk.world.attempt(one).next_at for one in attempts}
 
@@ -571,7 +606,7 @@ def test_who_finds_no_room_to_read_rests_and_leaves_the_others_as_they_are(
 
 def test_a_429_lets_all_reads_rest(desk: Desk) -> None:
     attempt_id = desk.accepted()
-    desk.sandbox.books.faults.add(Fault("rate-limit", path="progress", seconds=40))
+    desk.sandbox.books.faults.add(Fault(kind="rate-limit", path="progress", seconds=40))
     desk.look(after=90)
     desk.look(after=39)
     between = desk.reads()
@@ -689,7 +724,7 @@ def test_what_cannot_be_asked_is_submitted(
 ) -> None:
     desk = with_asker(sqlite_desk, forwarder_of, refuses=True)
     desk.campaign(max_achievement=0)
-    desk.sandbox.books.faults.add(Fault(kind, path="progress"))
+    desk.sandbox.books.faults.add(Fault(kind=kind, path="progress"))
     attempt_id = desk.world.owed()
 
     desk.submit(attempt_id)
@@ -700,7 +735,7 @@ def test_what_cannot_be_asked_is_submitted(
 def test_what_may_have_landed_is_never_refused(desk: Desk, forwarder_of: MakeForwarder) -> None:
     desk = with_asker(desk, forwarder_of, refuses=True)
     desk.campaign(max_achievement=1)
-    desk.sandbox.books.faults.add(Fault("http-500-after", path=SOCIAL_CHALLENGES))
+    desk.sandbox.books.faults.add(Fault(kind="http-500-after", path=SOCIAL_CHALLENGES))
     attempt_id = desk.world.owed()
     desk.submit(attempt_id)
 
@@ -742,14 +777,14 @@ def test_a_count_that_was_read_after_the_lease_was_lost_says_nothing_of_before(
     """Another worker's call is in it: that the count rose no further would deny the reward."""
     desk = with_asker(desk, forwarder_of)
     world = desk.world
-    alike = (Campaign(n, name="Follow us", points=0, coupon="SUMMER") for n in (1, 2))
+    alike = (Campaign(id=n, name="Follow us", points=0, coupon="SUMMER") for n in (1, 2))
     desk.sandbox.books.configure(campaigns=tuple(alike))
     attempt_id = world.owed()
     slept = desk.forwarder.start(attempt_id)
     assert isinstance(slept, StartedSubmission)
     world.clock.advance(world.policy.lease_seconds + 1)
     world.reclaim()
-    desk.sandbox.books.faults.add(Fault("reset-after", path=SOCIAL_CHALLENGES))
+    desk.sandbox.books.faults.add(Fault(kind="reset-after", path=SOCIAL_CHALLENGES))
     desk.submit(attempt_id)
     desk.forwarder.carry_out(slept, float("inf"))
     world.clock.advance(3_600)
@@ -809,7 +844,7 @@ def test_a_truth_does_not_wait_for_who_holds_another_attempt(desk: Desk) -> None
     world.clock.advance(DELAYS[0])
     taken = world.do(lambda c: confirmation.take(c, POLICY, world.now, 4))
     held = select(AttemptRow.id).where(AttemptRow.id == first).with_for_update()
-    nothing = Seen(Progress(achieved=0))
+    nothing = Seen(progress=Progress(achieved=0))
     somebody = Database(world.database.url)
     somebody._open()
     assert somebody._writes is not None

@@ -243,7 +243,7 @@ def test_the_end_of_a_hold_is_noticed(sqlite_world: World, dispatcher_of: MakeDi
 @pytest.fixture
 def postgres_world(postgres_url: str, clock: Clock) -> Iterator[World]:
     database = Database(postgres_url, secret_keys=KEYS)
-    yield World(database, clock, QUICK)
+    yield World(database=database, clock=clock, policy=QUICK)
     database.close()
 
 
@@ -474,7 +474,7 @@ def test_stopping_waits_for_what_is_on_its_way(
     world: World, sandbox: SandboxServer, dispatcher_of: MakeDispatcher
 ) -> None:
     attempt_id = world.owed()
-    sandbox.books.faults.add(Fault("slow", seconds=0.3))
+    sandbox.books.faults.add(Fault(kind="slow", seconds=0.3))
     dispatcher = dispatcher_of(world)
     until(lambda: len(sandbox.books.calls()) == 1)
 
@@ -571,7 +571,7 @@ def test_a_worker_built_of_a_service_is_woken_by_what_the_service_receives(
         GAMEBALL_API_KEY="sandbox-api-key",
         GAMEBALL_SECRET_KEY="sandbox-secret-key",
     )
-    world = World(service.database, clock)
+    world = World(database=service.database, clock=clock)
     world.link()
     dispatcher = build_dispatcher(service)
     dispatcher.start()

@@ -43,7 +43,7 @@ class Desk:
     def work(self, attempt_id: str, fault: str | None = None, held_up: float = 0) -> None:
         """Wait until it is due, start it and carry it out."""
         if fault:
-            self.sandbox.books.faults.add(Fault(fault, path=SOCIAL_CHALLENGES))
+            self.sandbox.books.faults.add(Fault(kind=fault, path=SOCIAL_CHALLENGES))
         world = self.world
         world.clock.set(max(world.now, world.attempt(attempt_id).next_at))
         began = time.monotonic()
@@ -153,7 +153,7 @@ def test_a_late_repeat_waits_until_things_have_settled_and_then_sends(desk: Desk
 def test_a_late_repeat_that_can_never_be_known_is_never_sent(sqlite_desk: Desk) -> None:
     desk = sqlite_desk
     # Neither does the count show, nor would a reward of no points leave a transaction.
-    desk.sandbox.books.configure(campaigns=(Campaign(1, visibility="NotVisible", points=0),))
+    desk.sandbox.books.configure(campaigns=(Campaign(id=1, visibility="NotVisible", points=0),))
     attempt_id = desk.world.owed()
     desk.work(attempt_id, "reset-before")
     desk.world.clock.advance(60)

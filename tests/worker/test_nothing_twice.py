@@ -61,7 +61,9 @@ ACTIONS = st.sampled_from(sorted(RULES))
 LATE = st.sampled_from([0.0, 0.0, 0.0, 1.0, 30.0, 61.0, 1_000.0])
 SECONDS = st.sampled_from([0.5, 2, 6, 19, 31, 61, 130, 400, 901, 4_000, 40_000])
 ANY = st.integers(0, 30)
-LOOKS = ConfirmationPolicy((90, 240, 660, 2_700), 86_400, AT_MOST, lease_seconds=60)
+LOOKS = ConfirmationPolicy(
+    delays=(90, 240, 660, 2_700), give_up_seconds=86_400, settle_seconds=AT_MOST, lease_seconds=60
+)
 LANDED_STATES = {State.ACCEPTED, State.GRANTED, State.UNCONFIRMED}
 
 
@@ -75,12 +77,14 @@ class Installation(RuleBasedStateMachine):
         self.stack = ExitStack()
         url = self.stack.enter_context(self.new_database())
         self.clock = Clock()
-        self.world = World(Database(url, secret_keys=KEYS), self.clock)
-        self.books = Books(self.clock)
+        self.world = World(database=Database(url, secret_keys=KEYS), clock=self.clock)
+        self.books = Books(clock=self.clock)
         self.known: list[Event] = []
         self.depth = 0
         self.gameball = FakeGameball(self.books)
-        reader = Reader(self.world.database, DOCUMENTED, self.clock.now, 1.0)
+        reader = Reader(
+            database=self.world.database, pace=DOCUMENTED, now=self.clock.now, seconds_each=1.0
+        )
         self.confirmer = Confirmer(reader, self.gameball, LOOKS, threads=2, poll_seconds=1)
 
     def teardown(self) -> None:
@@ -194,7 +198,13 @@ class Installation(RuleBasedStateMachine):
         client = FakeGameball(self.books, lambda: self.while_stalled(made.attempt_id, second))
         client.fate, client.attempt_id, client.is_readable = fate, made.attempt_id, reads
         client.frozen = connecting
-        forwarder = Forwarder(self.world.database, client, self.world.policy, "w1", self.clock.now)
+        forwarder = Forwarder(
+            database=self.world.database,
+            client=client,
+            policy=self.world.policy,
+            worker="w1",
+            now=self.clock.now,
+        )
         with suppress(Killed):
             forwarder.carry_out(made, time.monotonic() - frozen)
 

@@ -26,14 +26,19 @@ ASLEEP_SECONDS = 600.0
 @pytest.fixture
 def desk(world: World, sandbox: SandboxServer, forwarder_of: MakeForwarder) -> Iterator[Desk]:
     account = GameballAccount(
-        sandbox.url, "v4.1", "sandbox-api-key", "sandbox-secret-key", 0.5, READ_SECONDS
+        base_url=sandbox.url,
+        api_version="v4.1",
+        api_key="sandbox-api-key",
+        secret_key="sandbox-secret-key",
+        connect_timeout=0.5,
+        read_timeout=READ_SECONDS,
     )
     client = GameballClient(account)
-    reader = Reader(world.database, PACE, world.clock.now, 1.0)
+    reader = Reader(database=world.database, pace=PACE, now=world.clock.now, seconds_each=1.0)
     confirmer = Confirmer(
         reader, client, POLICY, threads=2, poll_seconds=ASLEEP_SECONDS, listens=True
     )
-    yield Desk(world, sandbox, forwarder_of(world), confirmer)
+    yield Desk(world=world, sandbox=sandbox, forwarder=forwarder_of(world), confirmer=confirmer)
     confirmer.stop()
 
 
@@ -72,8 +77,8 @@ def test_a_nudge_wakes_it(desk: Desk) -> None:
 
 def test_of_a_hidden_campaign_without_records_only_a_proof_tells(desk: Desk) -> None:
     """Nothing of it can be read: no progress, no points, and a name that another shares."""
-    hidden = Campaign(1, "Follow us", points=0, visibility="NotVisible")
-    desk.sandbox.books.configure(campaigns=(hidden, Campaign(2, "Follow us")))
+    hidden = Campaign(id=1, name="Follow us", points=0, visibility="NotVisible")
+    desk.sandbox.books.configure(campaigns=(hidden, Campaign(id=2, name="Follow us")))
     attempt_id = desk.accepted()
     desk.world.clock.advance(1)
 

@@ -29,10 +29,10 @@ def check_gameball(environment: Environment, configured: Configured | None) -> I
 
 def account_of(environment: Environment) -> GameballAccount:
     return GameballAccount(
-        environment.gameball_base_url,
-        environment.gameball_api_version,
-        environment.gameball_api_key,
-        environment.gameball_secret_key,
+        base_url=environment.gameball_base_url,
+        api_version=environment.gameball_api_version,
+        api_key=environment.gameball_api_key,
+        secret_key=environment.gameball_secret_key,
     )
 
 

@@ -165,7 +165,15 @@ def _is_read_as(adapter: Adapter, template: Template, action: str, *, undone: bo
     example = replace(template, body=_reworded(template.body, words)).fill(**_EXAMPLE, now=now)
     try:
         signed = adapter.sign(example, now)
-        reading = adapter.read(Callback("POST", signed.headers, signed.query, signed.body, now))
+        reading = adapter.read(
+            Callback(
+                method="POST",
+                headers=signed.headers,
+                query=signed.query,
+                body=signed.body,
+                received_at=now,
+            )
+        )
     except (Refusal, CannotSign):
         return False
     return any(event.action == action and (event.undone or not undone) for event in reading.events)

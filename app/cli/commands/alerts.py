@@ -92,12 +92,12 @@ def _test_one(receiver: "Receiver") -> str | None:
 
     now = utc_now()
     told = AlertText(
-        new_id(now),
-        What.RAISED,
-        AlertKind.TEST,
-        "",
-        "a test: `vouch alerts test` was called",
-        now,
-        now,
+        id=new_id(now),
+        what=What.RAISED,
+        kind=AlertKind.TEST,
+        subject="",
+        text="a test: `vouch alerts test` was called",
+        raised_at=now,
+        cleared_at=now,
     )
     return post(receiver, message_for(receiver, told, now))

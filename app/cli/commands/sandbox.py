@@ -83,7 +83,7 @@ def command(
         grant_jitter_seconds=grant_jitter,
         api_key=api_key,
         secret_key=secret_key,
-        push=Push(push_url, push_secret) if push_url else None,
+        push=Push(url=push_url, secret=push_secret) if push_url else None,
     )
     with ExitStack() as stack:
         with listening(bind):

@@ -91,7 +91,9 @@ def _callback(
     if method == "POST" and "secrets" in source.assumed:
         raise click.UsageError("a POST needs the secret that signs it: --secret S")
     body = body_file.read() if body_file else b""
-    return Callback(method, _headers(headers), _query(queries), body, at)
+    return Callback(
+        method=method, headers=_headers(headers), query=_query(queries), body=body, received_at=at
+    )
 
 
 def _headers(lines: Iterable[str]) -> Mapping[str, str]:

@@ -13,7 +13,7 @@ from app.sandbox.books import Books
 TARGET = "our-page"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
     """Who is there, and which promises were kept until now."""
 

@@ -93,7 +93,11 @@ def _sign_and_verify(adapter: Adapter) -> None:
     template = next(iter(templates(adapter.name).values()))
     example = template.fill(actor="1", target="2", key="3", now=now)
     sent = adapter.sign(example, now)
-    adapter.verify(Callback("POST", sent.headers, sent.query, sent.body, now))
+    adapter.verify(
+        Callback(
+            method="POST", headers=sent.headers, query=sent.query, body=sent.body, received_at=now
+        )
+    )
 
 
 def _fresh(secret: str) -> str:

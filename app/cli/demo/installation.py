@@ -35,7 +35,7 @@ class Offer:
         return str(self.adapter.source.name)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Installation:
     """``variables`` are the whole environment of the service; ``key`` is an admin's."""
 
@@ -61,7 +61,9 @@ def install(folder: Path, gameball: Mapping[str, str]) -> Installation:
         Offer(sources[name], template, rule)
         for (name, template), rule in zip(examples.items(), rules, strict=True)
     )
-    return Installation(folder, variables, _key(variables), offers, claimed)
+    return Installation(
+        folder=folder, variables=variables, key=_key(variables), offers=offers, claimed=claimed
+    )
 
 
 def _untouched_environment() -> dict[str, str]:

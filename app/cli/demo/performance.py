@@ -40,7 +40,12 @@ def perform(*, once: bool, folder: Path | None, port: int, is_verbose: bool) -> 
             ServiceProcess(installation.variables, place, port) as service,
             contextlib.closing(Shop(service.url, installation.key)) as shop,
         ):
-            stage = Stage(installation, shop, sandbox.books, Output(is_verbose=is_verbose))
+            stage = Stage(
+                installation=installation,
+                shop=shop,
+                books=sandbox.books,
+                teller=Output(is_verbose=is_verbose),
+            )
             is_kept = _show(stage, service, sandbox.url)
             if once:
                 summary.show_how_to_stay(stage)
@@ -88,8 +93,8 @@ def _campaigns(installation: Installation) -> Iterator[Campaign]:
         name = f"{rule.action.capitalize()} on {rule.platform}"
         is_last = rule is rules[-1]
         yield Campaign(
-            rule.challenge_id,
-            name,
+            id=rule.challenge_id,
+            name=name,
             points=50 * number,
             out_of_reach=unreached if is_last else frozenset(),
         )

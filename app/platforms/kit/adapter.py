@@ -85,7 +85,7 @@ class Adapter(ABC):
     """The path to the key in the answer."""
 
     # Our answers, and the platform's deadline for them.
-    accepted: ClassVar[Reply] = Reply(204)
+    accepted: ClassVar[Reply] = Reply(status=204)
     forged_status: ClassVar[int] = 403
     malformed_status: ClassVar[int] = 400
     deadline_seconds: ClassVar[float] = 5
@@ -133,7 +133,11 @@ class Adapter(ABC):
     @property
     def expected(self) -> Expected:
         silence = self.source.silent_after_seconds
-        return Expected(silence, self.handshake_within_seconds, self.topics)
+        return Expected(
+            silent_after_seconds=silence,
+            handshake_within_seconds=self.handshake_within_seconds,
+            topics=self.topics,
+        )
 
     def handshake(self, callback: Callback) -> Reply | None:  # noqa: ARG002
         """Answer an unsigned proof of ownership; None for other callbacks. Raises `Refusal`."""

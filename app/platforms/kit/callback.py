@@ -11,7 +11,7 @@ from app.domain.nudges import Nudge
 from app.platforms.kit.requests import Request
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Callback:
     """One HTTP request as it arrived. Header names are in lower case; the body is unchanged."""
 
@@ -49,7 +49,7 @@ class SubscriptionLease:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
     """The HTTP answer that a platform expects. Never HTML: a handshake echoes a stranger's text.
 
@@ -91,7 +91,7 @@ class Change:
     new_id: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
     """The content of a verified callback: events or nudges, and the reasons for ignored items.
 

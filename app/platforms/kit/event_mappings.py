@@ -44,7 +44,7 @@ unix = partial(At, unix_time)
 unix_ms = partial(At, unix_ms_time)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EventMapping:
     """One kind of event: our word for it, and the paths (see `dig`) to its fields.
 

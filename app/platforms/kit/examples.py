@@ -13,7 +13,7 @@ from typing import Any
 from app.platforms.kit.callback import Example, Reply
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Template:
     """One JSON file of ``app/platforms/examples/<platform>/``, named after its action.
 
@@ -67,7 +67,7 @@ class Template:
         return [_filled(dict(nudge), values) for nudge in self.nudges]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Greeting:
     """A JSON file of ``app/platforms/examples/<platform>/handshakes/``: request and reply."""
 
@@ -124,14 +124,14 @@ def _stands_for(folder: Traversable) -> dict[str, str]:
 
 def _template(name: str, data: dict[str, Any], stands_for: Mapping[str, str]) -> Template:
     return Template(
-        name,
-        data["seen_at"],
-        data["body"],
-        data.get("headers", {}),
-        data.get("query", {}),
-        tuple(data["expect"]),
-        stands_for,
-        tuple(data.get("nudges", ())),
+        name=name,
+        seen_at=data["seen_at"],
+        body=data["body"],
+        headers=data.get("headers", {}),
+        query=data.get("query", {}),
+        expect=tuple(data["expect"]),
+        stands_for=stands_for,
+        nudges=tuple(data.get("nudges", ())),
     )
 
 
@@ -139,7 +139,11 @@ def _handshake(data: dict[str, Any]) -> Greeting:
     body = json.dumps(data["body"], separators=(",", ":")) if "body" in data else ""
     example = Example(body.encode(), data.get("headers", {}), data.get("query", {}))
     return Greeting(
-        data["seen_at"], data["method"], example, bool(data.get("signed")), Reply(**data["reply"])
+        seen_at=data["seen_at"],
+        method=data["method"],
+        asked=example,
+        is_signed=bool(data.get("signed")),
+        reply=Reply(**data["reply"]),
     )
 
 

@@ -19,8 +19,12 @@ def verified_hub(callback: Callback, token: str, *, as_json: bool = False) -> Re
         raise Forged("hub.verify_token is not the configured one, or hub.mode is not subscribe")
     challenge = text(callback.query.get("hub.challenge"), "hub.challenge")
     if as_json:
-        return Reply(200, json.dumps({"hub.challenge": challenge}), "application/json")
-    return Reply(200, challenge)
+        return Reply(
+            status=200,
+            body=json.dumps({"hub.challenge": challenge}),
+            content_type="application/json",
+        )
+    return Reply(status=200, body=challenge)
 
 
 def safe_to_answer(challenge: str | None) -> str:

@@ -18,7 +18,7 @@ from app.platforms.kit.schemes import Encoding, Scheme, decoded, written
 SMALLEST_RSA_BITS = 2048
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PairScheme(Scheme):
     """A signature by a key pair over headers, literals, fields and the raw body."""
 
@@ -45,7 +45,7 @@ class PairScheme(Scheme):
     def signed_by(self, public: bytes, signature: bytes, content: bytes) -> bool: ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Ed25519Scheme(PairScheme):
     """Both keys are written as 64 hexadecimal digits."""
 
@@ -59,7 +59,7 @@ class Ed25519Scheme(PairScheme):
         return Ed25519PrivateKey.generate().private_bytes_raw().hex().encode()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RsaScheme(PairScheme):
     """PKCS #1 v1.5 with SHA-256; both keys are PEM."""
 

@@ -29,8 +29,8 @@ class HubAdapter(Adapter):
     """The base of Meta's platforms: a verify token, and one signature header over the body."""
 
     config: ClassVar[type[SourceConfig]] = HubSource
-    schemes = (HmacScheme(Header("X-Hub-Signature-256"), prefix="sha256="),)
-    accepted = Reply(200)
+    schemes = (HmacScheme(proof=Header("X-Hub-Signature-256"), prefix="sha256="),)
+    accepted = Reply(status=200)
 
     def handshake(self, callback: Callback) -> Reply | None:
         return verified_hub(callback, self.source.verify_token.get_secret_value())

@@ -89,10 +89,10 @@ class PartnerSource(SourceConfig):
     def scheme(self) -> HmacScheme:
         timed = self.timestamp_place
         return HmacScheme(
-            Item(self.header, self.item) if self.item else Header(self.header),
-            self.parts,
-            self.prefix,
-            SignedTime(timed, self.timestamp_format) if timed else None,
+            proof=Item(self.header, self.item) if self.item else Header(self.header),
+            signed=self.parts,
+            prefix=self.prefix,
+            time=SignedTime(timed, self.timestamp_format) if timed else None,
             digest=self.algorithm,
             encoding=self.encoding,
         )

@@ -27,7 +27,7 @@ Digest = Literal["sha256", "sha1", "sha512"]
 Encoding = Literal["hex", "base64"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Scheme(ABC):
     """How a platform proves that it sent a callback.
 
@@ -113,7 +113,7 @@ class Scheme(ABC):
         return secrets.token_hex(24).encode()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DigestScheme(Scheme):
     """A digest, compared as bytes: a sender may write it in capitals, or after a space."""
 
@@ -144,7 +144,7 @@ class DigestScheme(Scheme):
         return None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HmacScheme(DigestScheme):
     """An HMAC over headers, literals, fields and the raw body."""
 
@@ -155,7 +155,7 @@ class HmacScheme(DigestScheme):
         return self.prefix + written(hmac.digest(key, content, self.digest), self.encoding)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HashScheme(DigestScheme):
     """A plain hash of parts, one of which is the secret; some platforms sort them first."""
 
@@ -167,7 +167,7 @@ class HashScheme(DigestScheme):
         return hashlib.new(self.digest, content).digest()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TokenScheme(Scheme):
     """The secret itself, in a header or field. Anyone who sees one callback can forge others."""
 

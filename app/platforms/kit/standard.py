@@ -11,10 +11,10 @@ def scheme_of(prefix: str) -> HmacScheme:
     """Return the scheme for headers with this prefix."""
     signed_at = Header(f"{prefix}-timestamp")
     return HmacScheme(
-        Header(f"{prefix}-signature"),
-        (Header(f"{prefix}-id"), b".", signed_at, b".", Body()),
-        "v1,",
-        SignedTime(signed_at, "unix"),
+        proof=Header(f"{prefix}-signature"),
+        signed=(Header(f"{prefix}-id"), b".", signed_at, b".", Body()),
+        prefix="v1,",
+        time=SignedTime(signed_at, "unix"),
         encoding="base64",
     )
 

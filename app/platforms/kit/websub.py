@@ -61,7 +61,7 @@ class WebSubSource(SourceConfig):
 DIGESTS = ("sha1", "sha256", "sha384", "sha512")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HubScheme(HmacScheme):
     """``method=signature``, with any of the four methods that a hub may choose.
 
@@ -83,7 +83,7 @@ class WebSubAdapter(Adapter):
 
     hub: ClassVar[str]
     config: ClassVar[type[SourceConfig]] = WebSubSource
-    schemes = (HubScheme(Header("X-Hub-Signature"), prefix="sha1=", digest="sha1"),)
+    schemes = (HubScheme(proof=Header("X-Hub-Signature"), prefix="sha1=", digest="sha1"),)
     # A subscriber must not reveal that it rejected a callback (PubSubHubbub 0.4, section 8).
     forged_status = 204
     malformed_status = 204
@@ -125,11 +125,13 @@ class WebSubAdapter(Adapter):
         if topic is None:
             raise Malformed("hub.topic is not a topic of this source")
         if mode == "denied":
-            return Reply(204, notice=f"the hub denied {topic}")
+            return Reply(status=204, notice=f"the hub denied {topic}")
         if mode != "subscribe":
             raise Malformed("hub.mode is not one that we request")
         challenge = text(query.get("hub.challenge"), "hub.challenge")
-        return Reply(200, challenge, grant=_grant(topic, query.get("hub.lease_seconds", "")))
+        return Reply(
+            status=200, body=challenge, grant=_grant(topic, query.get("hub.lease_seconds", ""))
+        )
 
 
 def _grant(topic: str, lease: str) -> SubscriptionLease | None:

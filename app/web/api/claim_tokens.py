@@ -42,7 +42,7 @@ class TokenPayload(Schema):
     ttl: int = Field(ge=1, description="Seconds, from the signed time on.")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimToken:
     """A token that we signed: one claim of one customer, to be made before ``expires_at``."""
 
@@ -114,13 +114,13 @@ def _invalid(reason: str) -> Problem:
 
 def _token(payload: TokenPayload, issued_at: datetime) -> ClaimToken:
     return ClaimToken(
-        str(payload.jti),
-        payload.customer_id,
-        payload.challenge_id,
-        payload.email,
-        payload.mobile,
-        issued_at,
-        issued_at + timedelta(seconds=payload.ttl),
+        id=str(payload.jti),
+        customer_id=payload.customer_id,
+        challenge_id=payload.challenge_id,
+        email=payload.email,
+        mobile=payload.mobile,
+        issued_at=issued_at,
+        expires_at=issued_at + timedelta(seconds=payload.ttl),
     )
 
 

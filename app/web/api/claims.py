@@ -240,14 +240,14 @@ def _record(token: ClaimToken, statement: Statement) -> ClaimReceipt:
     if rule is None:
         raise Problem("no-rule", "No rule rewards this challenge for what the evidence names.")
     made = Claim(
-        token.id,
-        token.customer_id,
-        token.challenge_id,
-        rule,
-        token.email,
-        token.mobile,
-        statement.target,
-        statement.said,
+        token_id=token.id,
+        customer_id=token.customer_id,
+        challenge_id=token.challenge_id,
+        rule=rule,
+        email=token.email,
+        mobile=token.mobile,
+        target=statement.target,
+        statement=statement.said,
     )
     until = now + timedelta(seconds=configuration.claims.checking_for)
     attempt_id, state = service().database.write(lambda c: claim(c, made, until, now))

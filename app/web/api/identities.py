@@ -72,7 +72,12 @@ def link_identity(platform: str, account_id: str) -> Response:
     _refuse_unknown_platform(account.platform)
     sent = body_as(IdentityRequest)
     wanted = Identity(
-        account.platform, account.account_id, sent.customer_id, sent.handle, sent.email, sent.mobile
+        platform=account.platform,
+        account_id=account.account_id,
+        customer_id=sent.customer_id,
+        handle=sent.handle,
+        email=sent.email,
+        mobile=sent.mobile,
     )
     by, now = caller().named, service().now()
     outcome, released, row = service().database.write(lambda c: link_and_read(c, wanted, by, now))

@@ -40,7 +40,7 @@ TAGS: Mapping[str, str] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
     """What a view says of itself.
 
@@ -64,7 +64,7 @@ class Operation:
     uses_storage: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
     """One operation where it is served."""
 
@@ -230,7 +230,15 @@ def _routes(app: Flask) -> Iterator[Route]:
             name = _of_method(told.operation_id, method)
             types = {to_camel(part): kind for kind, part in parts}
             role, reads = getattr(view, "role", None), getattr(view, "reads_history", False)
-            yield Route(path, method, name, told, role, types, reads)
+            yield Route(
+                path=path,
+                method=method,
+                name=name,
+                told=told,
+                role=role,
+                path_types=types,
+                reads_history=reads,
+            )
 
 
 def _of_method(said: str | Mapping[str, str], method: str) -> str:

@@ -62,7 +62,9 @@ def past(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[History]:
     monkeypatch.setenv("VOUCH_SECRET_KEYS", ",".join(KEYS))
     database = Database(sqlite_url, secret_keys=KEYS)
     history = History(database, {})
-    ann = Identity("somewhere", "account-1", "ann", email="ann@example.com")
+    ann = Identity(
+        platform="somewhere", account_id="account-1", customer_id="ann", email="ann@example.com"
+    )
     database.write(lambda c: link(c, ann, "test", NOW))
     _receive(history, "due", EVENT)
     _receive(history, "duplicate", replace(EVENT, key="k2"))
@@ -261,7 +263,13 @@ def test_its_submissions_are_shown_to_people(run: Vouch, past: History) -> None:
 
 def test_a_claim_is_told_with_what_the_customer_said(run: Vouch, past: History) -> None:
     trusting = replace(RULE, evidence=Evidence.CLAIMED, hold_seconds=60)
-    made = Claim(new_id(NOW), "eve", 7, trusting, statement={"url": "https://a.example"})
+    made = Claim(
+        token_id=new_id(NOW),
+        customer_id="eve",
+        challenge_id=7,
+        rule=trusting,
+        statement={"url": "https://a.example"},
+    )
     claimed, _ = past.database.write(lambda c: claim(c, made, NOW, NOW))
 
     listed, shown = run("attempts", "list", "--customer", "eve"), run("attempts", "show", claimed)

@@ -33,7 +33,7 @@ evidence = "claimed"
 """
 
 
-CAMPAIGNS = SandboxSettings(campaigns=(Campaign(1), Campaign(2), Campaign(3)))
+CAMPAIGNS = SandboxSettings(campaigns=(Campaign(id=1), Campaign(id=2), Campaign(id=3)))
 
 
 @pytest.fixture(scope="module")
@@ -464,10 +464,10 @@ def test_another_answer_than_gameballs_names_the_version(
 @pytest.mark.parametrize(
     ("campaign", "level", "told"),
     [
-        (Campaign(1), None, ""),
-        (Campaign(5), "error", "Gameball has no campaign 1"),
-        (Campaign(1, type="EventBased"), "warning", "not a social one"),
-        (Campaign(1, max_achievement=1), "warning", "is granted once, yet the rule repeats"),
+        (Campaign(id=1), None, ""),
+        (Campaign(id=5), "error", "Gameball has no campaign 1"),
+        (Campaign(id=1, type="EventBased"), "warning", "not a social one"),
+        (Campaign(id=1, max_achievement=1), "warning", "is granted once, yet the rule repeats"),
     ],
 )
 @pytest.mark.usefixtures("_ready")
@@ -508,8 +508,8 @@ def test_a_source_that_is_not_well_is_a_warning_and_one_that_is_says_when_it_spo
     database = Database(sqlite_url, secret_keys=KEYS)
     now = utc_now()
     seen = {
-        example_source(platform)["name"]: Sighting(now, now),
-        example_source(other)["name"]: Sighting(now - timedelta(hours=2)),
+        example_source(platform)["name"]: Sighting(callback_at=now, handshake_at=now),
+        example_source(other)["name"]: Sighting(callback_at=now - timedelta(hours=2)),
     }
     database.write(lambda c: keep(c, seen))
     database.close()
@@ -534,7 +534,7 @@ def test_offline_calls_nobody(run: Vouch, sandbox: SandboxServer) -> None:
 def sealed_with(url: str, *keys: str) -> None:
     """An identity, and with it a hash key, sealed with the first of some keys."""
     database = Database(url, secret_keys=keys)
-    ann = Identity("twitch", keys[0], "ann", email="ann@b.test")
+    ann = Identity(platform="twitch", account_id=keys[0], customer_id="ann", email="ann@b.test")
     database.write(lambda c: link(c, ann, "test", utc_now()))
     database.close()
 

@@ -349,7 +349,7 @@ def test_a_secret_is_never_printed(run: Vouch, receiver: Receiver) -> None:
 
 
 def test_a_latency_share_is_the_nearest_rank() -> None:
-    signed = Signed(b"", {}, {}, ())
+    signed = Signed(body=b"", headers={}, query={}, events=())
     answers = [(signed, Answered(204, n / 1000)) for n in range(1, 101)]
 
     outcome = Outcome(answers, 1.0)

@@ -57,7 +57,13 @@ def test_a_token_says_what_it_was_minted_for() -> None:
 
     issued_at = START.replace(microsecond=0)
     assert believed == ClaimToken(
-        believed.id, "Zoë 李", 100, "zoe@example.com", "+31 6 1234", issued_at, expires_at
+        id=believed.id,
+        customer_id="Zoë 李",
+        challenge_id=100,
+        email="zoe@example.com",
+        mobile="+31 6 1234",
+        issued_at=issued_at,
+        expires_at=expires_at,
     )
     assert expires_at == issued_at + timedelta(seconds=90)
     assert str(UUID(believed.id)) == believed.id

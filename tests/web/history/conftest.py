@@ -153,11 +153,11 @@ def make_service(tmp_path: Path, clock: Clock) -> Iterator[MakeService]:
         path = tmp_path / "vouch.toml"
         path.write_text(CONFIGURATION)
         service = Service(
-            Environment(database_url=database_url, config_path=path, **environment),
-            load_configuration(path, {"TWITCH_SECRET": SECRET}),
-            Database(database_url, secret_keys=KEYS),
-            ("a key that signs claim tokens",),
-            clock,
+            environment=Environment(database_url=database_url, config_path=path, **environment),
+            configuration=load_configuration(path, {"TWITCH_SECRET": SECRET}),
+            database=Database(database_url, secret_keys=KEYS),
+            secret_keys=("a key that signs claim tokens",),
+            now=clock,
         )
         made.append(service)
         return service

@@ -396,10 +396,22 @@ def test_a_query_that_is_not_utf_8_is_refused(viewer: Caller, query: str) -> Non
 
 def test_one_attempt_is_shown_with_all_that_is_known(service: Service, operator: Caller) -> None:
     receive_follow(service, "jane", "jane_doe")
-    identity = Identity("twitch", "jane", "customer-9", email="j@example.com")
+    identity = Identity(
+        platform="twitch", account_id="jane", customer_id="customer-9", email="j@example.com"
+    )
     service.database.write(lambda c: link(c, identity, "key:1 backend", service.now()))
     (attempt_id,) = ids(operator.get("/v1/attempts"))
-    submit(service, attempt_id, Answer(Outcome.PERMANENT, 400, 4321, "no such thing", "r-1"))
+    submit(
+        service,
+        attempt_id,
+        Answer(
+            outcome=Outcome.PERMANENT,
+            status=400,
+            code=4321,
+            message="no such thing",
+            request_id="r-1",
+        ),
+    )
 
     answer = operator.get(f"/v1/attempts/{attempt_id}")
 
@@ -428,7 +440,7 @@ def test_an_attempt_is_shown_as_it_was_at_one_moment(
 
     def find_and_wait(connection: Connection, one: str) -> Any:
         found = find(connection, one)
-        submit(service, attempt_id, Answer(Outcome.ACCEPTED, 202))
+        submit(service, attempt_id, Answer(outcome=Outcome.ACCEPTED, status=202))
         return found
 
     monkeypatch.setattr(history, "find", find_and_wait)
@@ -535,7 +547,7 @@ def test_a_duplicate_says_which_attempt_holds_the_award(
 ) -> None:
     holding = past.attempt(State.GRANTED)
     known = {"challenge_id": 11664, "customer_id": "ann", "platform": "twitch"}
-    award = Award(holding, account_id=None, occurrence="once", **known)  # type: ignore[arg-type]
+    award = Award(attempt_id=holding, account_id=None, occurrence="once", **known)  # type: ignore[arg-type]
     service.database.write(lambda c: enter(c, [award], NOW))
     duplicate = past.attempt(State.DUPLICATE, occurrence="once", **known)
 

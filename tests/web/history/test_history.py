@@ -223,7 +223,9 @@ def receive_follow(
     adapter = service.configuration.sources[source]
     body, headers = follow(service, actor, source=source)
     lower = {name.lower(): value for name, value in headers.items()}
-    reading = adapter.read(Callback("POST", lower, {}, body, service.now()))
+    reading = adapter.read(
+        Callback(method="POST", headers=lower, query={}, body=body, received_at=service.now())
+    )
     service.receive([replace(reading.events[0], actor_handle=handle)])
 
 
@@ -277,10 +279,12 @@ def test_a_count_agrees_with_the_list(service: Service, past: Past) -> None:
 
 def test_an_attempt_in_full_has_its_event_timeline_and_submissions(service: Service) -> None:
     receive_follow(service, "jane")
-    identity = Identity("twitch", "jane", "customer-9", email="j@example.com")
+    identity = Identity(
+        platform="twitch", account_id="jane", customer_id="customer-9", email="j@example.com"
+    )
     service.database.write(lambda c: link(c, identity, "key:1 backend", service.now()))
     (attempt_id,) = found(service)
-    submit(service, attempt_id, Answer(Outcome.ACCEPTED, 202, request_id="r-1"))
+    submit(service, attempt_id, Answer(outcome=Outcome.ACCEPTED, status=202, request_id="r-1"))
 
     with service.database.read() as connection:
         whole = history.in_full(connection, attempt_id)

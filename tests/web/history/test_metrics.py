@@ -110,7 +110,7 @@ def test_the_pace_is_shown_beside_its_limits(service: Service, anyone: Caller, p
 
 def test_a_pause_and_a_slow_pace_are_shown(service: Service, anyone: Caller, past: Past) -> None:
     running = scraped(anyone)
-    submit(service, past.attempt(), Answer(Outcome.TOO_FAST, 429))
+    submit(service, past.attempt(), Answer(outcome=Outcome.TOO_FAST, status=429))
     slowed = scraped(anyone)
     forwarding(service, slow_until=None, paused_at=NOW)
     paused = scraped(anyone)

@@ -22,7 +22,7 @@ STATEMENT, COUPON, HANDLE = "i did it, jane", "SUMMER-OF-JANE", "jane_doe"
 def attempt_id(service: Service, past: Past) -> str:
     """A paid attempt with a handle, a payload, a statement and a coupon."""
     receive_follow(service, "jane", HANDLE)
-    world = World(service.database, Clock(NOW))
+    world = World(database=service.database, clock=Clock(NOW))
     [event] = world.stored_events()
     said = json.dumps({"note": STATEMENT})
     made = past.attempt(event_id=event.id, challenge_id=2, claimed=said)
