@@ -11,7 +11,7 @@ from app.platforms.kit.fields import json_object, text
 from app.platforms.kit.places import Header
 from app.platforms.kit.schemes import TokenScheme
 
-TOLD = partial(
+EVENT = partial(
     EventMapping,
     action="follow",
     actor="person",
@@ -19,7 +19,7 @@ TOLD = partial(
     identity=("person", "updated_at"),
     time=iso("updated_at"),
 )
-ADDED = TOLD()
+ADDED = EVENT()
 
 
 class Kakao(Adapter):

@@ -15,7 +15,7 @@ from app.platforms.kit.places import Header
 from app.platforms.kit.schemes import HmacScheme
 
 TIME = iso("at")
-SAID = partial(
+BY_AUTHOR = partial(
     EventMapping,
     actor="account.id",
     identity=("id",),
@@ -50,10 +50,10 @@ class Mastodon(Adapter):
             action="join", actor="id", target=None, identity=("id",), time=TIME, handle="username"
         ),
         # https://docs.joinmastodon.org/entities/Status/
-        "post": SAID(action="post", target="id"),
-        "reply": SAID(action="reply", target="in_reply_to_id"),
-        "repost": SAID(action="repost", target="reblog.id"),
-        "mention": SAID(
+        "post": BY_AUTHOR(action="post", target="id"),
+        "reply": BY_AUTHOR(action="reply", target="in_reply_to_id"),
+        "repost": BY_AUTHOR(action="repost", target="reblog.id"),
+        "mention": BY_AUTHOR(
             action="mention",
             target="mentioned",
             identity=("id", "mentioned"),

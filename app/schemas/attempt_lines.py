@@ -1,7 +1,6 @@
-"""Lines of the history as JSON, for a terminal that should not wait for pydantic.
+"""Lines of the history as JSON, for a terminal that should not wait for pydantic."""
 
-They say what `app.schemas.attempts.attempt` says to whoever sees everything; a test compares them.
-"""
+# A test compares them with `app.schemas.attempts.attempt` for an admin.
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""Stands in for a connection's socket in gunicorn's parser and answers, without blocking reads."""
+"""Replaces a connection's socket for gunicorn's parser and answers; reads never block."""
 
 import contextlib
 import errno

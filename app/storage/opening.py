@@ -9,7 +9,7 @@ from app.storage.engines import sqlite_path
 
 
 def build_database(environment: Environment) -> Database:
-    """Without secret keys, which a shared database must be told, it can do what needs none."""
+    """Without secret keys, a shared database can still do what needs none."""
     keys = secret_keys(environment) if environment.is_embedded else environment.secret_keys
     return Database(environment.database_url, secret_keys=keys)
 

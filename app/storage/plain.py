@@ -1,7 +1,4 @@
-"""Reads a few rows of an embedded database with `sqlite3` alone.
-
-SQLAlchemy takes longer to import than a terminal should wait for a list of keys.
-"""
+"""Reads a few rows of an embedded database with `sqlite3` alone: SQLAlchemy imports slowly."""
 
 import sqlite3
 from contextlib import closing
