@@ -56,13 +56,16 @@ def test_an_answer_does_not_wait_for_an_acknowledgement(
     sandbox: SandboxServer, session: requests.Session
 ) -> None:
     """Without TCP_NODELAY and one write per answer, each call would take 40 ms."""
-    session.get(sandbox.url, timeout=5)
-    started = time.monotonic()
 
-    for _ in range(50):
+    def took() -> float:
+        started = time.monotonic()
         session.get(sandbox.url, timeout=5)
+        return time.monotonic() - started
 
-    assert time.monotonic() - started < 1.5
+    session.get(sandbox.url, timeout=5)
+
+    # The quickest of many: other programs may delay any of them, and an acknowledgement all.
+    assert min(took() for _ in range(50)) < 0.035
 
 
 def test_a_large_body_is_refused_and_a_chunked_one_needs_a_length(

@@ -64,7 +64,9 @@ def adapter_in(service: Service, platform: str) -> Adapter:
     return service.configuration.sources[SOURCES[platform]]
 
 
-def signed(service: Service, platform: str, name: str, key: str = "k-1") -> Example:
+def signed(
+    service: Service, platform: str, name: str, key: str = "k-1", actor: str = "42"
+) -> Example:
     now = service.now()
-    example = templates(platform)[name].fill(actor="42", target="1337", key=key, now=now)
+    example = templates(platform)[name].fill(actor=actor, target="1337", key=key, now=now)
     return adapter_in(service, platform).sign(example, now)

@@ -81,8 +81,8 @@ def test_a_signed_callback_is_kept_once_however_often_it_comes(
     service: Service, client: FlaskClient, platform: str
 ) -> None:
     adapter = adapter_in(service, platform)
-    for name in templates(platform):
-        sent = signed(service, platform, name, key=f"k-{name}")
+    for number, name in enumerate(templates(platform)):
+        sent = signed(service, platform, name, key=f"k-{number}", actor=f"42{number}")
         before = kept(service)[0]
 
         answers = [post(client, platform, sent) for _ in range(2)]

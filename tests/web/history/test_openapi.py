@@ -253,7 +253,8 @@ KEYWORDS = {
     "object": {"properties", "required", "additionalProperties", "propertyNames"},
 }
 ANY_TYPE = {
-    "type", "title", "description", "default", "enum", "const", "examples", "x-needs-role",
+    "type", "title", "description", "default", "enum", "const", "examples", "deprecated",
+    "x-needs-role",
 }  # fmt: skip
 
 
