@@ -1,4 +1,4 @@
-"""What can be done from a terminal? `vouch --help` explains itself."""
+"""The `vouch` command line."""
 
 import gc
 import sys
@@ -12,8 +12,8 @@ from app.cli.groups import Lazy, LazyGroup
 from app.cli.streams import hold_standard_streams
 from app.settings.errors import ConfigurationError
 
-# Each is imported when it is called: a command that needs no web server does not wait for one.
-# The summaries are the first lines of their helps; a test compares them.
+# Each command is imported when it is called, so that others do not wait for the web server's
+# imports. The summaries repeat the first lines of the help texts; a test compares them.
 COMMANDS: Mapping[str, Lazy] = {
     "demo": Lazy("app.cli.demo", "See everything work on this machine; no account is needed."),
     "init": Lazy("app.cli.commands.init", "Write a first configuration, by asking."),
@@ -36,7 +36,7 @@ COMMANDS: Mapping[str, Lazy] = {
     "alerts": Lazy("app.cli.commands.alerts", "Alerts: what is wrong, and whom they wake."),
     "purge": Lazy("app.cli.commands.purge", "Delete what is older than it is kept."),
 }
-# Those that also work on a running service, by its API.
+# Commands that also work on a running service, over its API.
 REMOTE = frozenset({"attempts", "events", "identities", "audit", "alerts"})
 
 
@@ -62,12 +62,13 @@ def vouch(ctx: click.Context, url: str | None, key: str | None) -> None:
 
 
 def main(arguments: list[str] | None = None) -> Any:
-    """Run `vouch`. A wrong configuration is told place by place, and exits 2.
+    """Run `vouch`. For a wrong configuration, print every mistake and exit 2.
 
-    A folder, a file or a screen that we may not use, or that is full, is no bug of ours.
+    For an operating-system error, such as a full disk or a forbidden file, print it and exit 1.
     """
     hold_standard_streams()
-    # Importing makes many objects that stay: looking through them takes a tenth of a short command.
+    # Imports create many lasting objects. Collecting garbage among them takes a tenth of the time
+    # of a short command.
     gc.set_threshold(50_000, 20, 50)
     try:
         return vouch(arguments)
@@ -76,7 +77,7 @@ def main(arguments: list[str] | None = None) -> Any:
             click.echo(f"error: {mistake}", err=True)
         sys.exit(2)
     except OSError as error:
-        # Libraries have kinds of their own, without a number: those are bugs.
+        # Libraries raise subclasses without an errno: those are bugs.
         if error.errno is None:
             raise
         where = f"{error.filename}: " if error.filename else ""

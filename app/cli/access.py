@@ -1,4 +1,4 @@
-"""How commands reach a history: the database here, or a running service over its API."""
+"""Access of commands to the history: in the database, or over a running service's API."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -19,7 +19,7 @@ URL, KEY = "VOUCH_URL", "VOUCH_KEY"
 
 
 class Listing(StrEnum):
-    """What can be listed, under the names that the API has."""
+    """The kinds of listings, named as in the API."""
 
     ATTEMPTS = "attempts"
     EVENTS = "events"
@@ -29,7 +29,7 @@ class Listing(StrEnum):
 
 
 class Access(Protocol):
-    """What commands need. Values are as the API has them; ids are whole."""
+    """The access that commands need. Values are as in the API; ids are complete."""
 
     def page(self, kind: Listing, criteria: Criteria) -> Json: ...
 
@@ -38,16 +38,16 @@ class Access(Protocol):
     def export(self, criteria: Criteria) -> Iterator[str]: ...
 
     def act(self, act: str, attempt_id: str) -> str | None:
-        """Replay or cancel an attempt; why that could not be, or None."""
+        """Replay or cancel an attempt. Returns the reason if that is not possible, else None."""
 
     def count(self, act: str, criteria: Criteria) -> int:
-        """How many attempts an act on all that is meant would be about."""
+        """Count the attempts that a bulk job with this filter would affect."""
 
     def begin(self, act: str, criteria: Criteria, matched: int) -> Json:
-        """Begin a bulk job."""
+        """Start a bulk job."""
 
     def follow(self, job: Json) -> Json:
-        """Work on a bulk job, or wait a moment for others who do; the job as it is then."""
+        """Work on a bulk job, or wait a moment for another process. Returns the job's new state."""
 
     def stop(self, job: Json) -> Json: ...
 
@@ -58,7 +58,7 @@ class Access(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A running service, and the key to its API."""
+    """A running service and a key of its API."""
 
     url: str
     key: str = field(repr=False)
@@ -66,7 +66,7 @@ class Service:
 
 @contextmanager
 def access() -> Iterator[Access]:
-    """The service that was named, else the database of this environment."""
+    """Open the named service, else the database of this environment."""
     service = wanted_service()
     if service is not None:
         from app.cli.remote import remote_access
@@ -81,7 +81,10 @@ def access() -> Iterator[Access]:
 
 
 def wanted_service() -> Service | None:
-    """From the options of `vouch`, else from the environment. Raises `click.UsageError`."""
+    """Return the service from the options of `vouch`, else from the environment.
+
+    Raises `click.UsageError`.
+    """
     given: dict[str, str | None] = click.get_current_context().find_root().params
     url = given.get("url") or os.environ.get(URL)
     if not url:

@@ -1,15 +1,15 @@
-"""Who is at the terminal?"""
+"""The person at the terminal, for the audit log and timelines."""
 
 import getpass
 
 from app.domain.roles import Role
 
-# Whoever has the database and its keys at hand sees everything.
+# A person with access to the database and its keys may see everything.
 AT_THE_DATABASE = Role.ADMIN
 
 
 def caused_by() -> str:
-    """For timelines and the audit log: ``cli:`` and the user; in a container there may be none."""
+    """Return ``cli:`` and the user, or ``cli`` if there is no user, as in some containers."""
     try:
         return f"cli:{getpass.getuser()}"
     except (OSError, KeyError, ImportError):

@@ -1,4 +1,4 @@
-"""Where does a command listen, and whom does it call?"""
+"""Addresses that commands listen on or call."""
 
 import errno
 import os
@@ -14,12 +14,12 @@ from urllib.parse import urlsplit
 import click
 
 UNIX = "unix:"
-# What a socket's address has room for on Linux; elsewhere a little less.
+# The longest path of a socket on Linux, in bytes. Other systems allow a little less.
 MOST_PATH = 107
 
 
 def split_address(bind: str, option: str = "--bind") -> tuple[str, int]:
-    """``HOST:PORT``, ``:PORT`` or ``[::1]:PORT``; port 0 is any free one."""
+    """Split ``HOST:PORT``, ``:PORT`` or ``[::1]:PORT``. Port 0 means any free port."""
     host, colon, port = bind.rpartition(":")
     if not colon or not re.fullmatch("[0-9]{1,5}", port) or int(port) > 65_535:
         raise click.BadParameter("write HOST:PORT", param_hint=option)
@@ -27,7 +27,7 @@ def split_address(bind: str, option: str = "--bind") -> tuple[str, int]:
 
 
 def web_address(bind: str) -> str:
-    """``HOST:PORT`` or ``unix:PATH`` as gunicorn reads it, so that it listens nowhere else."""
+    """Return ``HOST:PORT`` or ``unix:PATH`` in gunicorn's form, so that it listens nowhere else."""
     if bind.startswith(UNIX):
         return bind
     host, port = split_address(bind)
@@ -35,9 +35,9 @@ def web_address(bind: str) -> str:
 
 
 def require_free_path(bind: str) -> None:
-    """Raise where there can be no socket at ``unix:PATH``; one that nobody listens at is replaced.
+    """Raise if gunicorn must not create a socket at ``unix:PATH``.
 
-    gunicorn would take the path away from a service that runs.
+    gunicorn would replace the socket of a running service. It may replace an abandoned socket.
     """
     path = Path(bind.removeprefix(UNIX).removeprefix("//"))
     with listening(bind):
@@ -56,7 +56,7 @@ def require_free_path(bind: str) -> None:
 
 
 def require_free_port(bind: str) -> None:
-    """Raise where gunicorn could not listen at ``HOST:PORT``: it would try for seconds."""
+    """Raise if gunicorn could not listen on ``HOST:PORT``: it would retry for seconds."""
     host, _, port = bind.rpartition(":")
     if not port.isdecimal() or int(port) == 0:
         return
@@ -69,7 +69,7 @@ def require_free_port(bind: str) -> None:
 
 @contextmanager
 def listening(bind: str) -> Iterator[None]:
-    """Tell of an address that cannot be had. Only around what takes it."""
+    """Turn an `OSError` into a message about the address. Use it only around the bind."""
     try:
         yield
     except OSError as error:
@@ -85,7 +85,7 @@ def is_web_address(url: str) -> bool:
 
 
 def is_loopback(url: str) -> bool:
-    """Whether a web address cannot leave this machine."""
+    """Whether the URL's host is this machine."""
     host = urlsplit(url).hostname or ""
     try:
         return ip_address(host).is_loopback

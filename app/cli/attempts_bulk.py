@@ -1,4 +1,4 @@
-"""How are attempts replayed and cancelled from a terminal, one by one or as a bulk job?"""
+"""Replay and cancel attempts from a terminal, one by one or as a bulk job."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ from app.cli.filters import MAX_LIMIT, given
 from app.cli.output import print_json
 from app.domain.texts import is_blank, is_written
 
-# What is said of those that an act was done to, and of the state they are in.
+# For each act: the past participle, and the state that the attempts have afterwards.
 _WORDS = {"replay": ("replayed", "due again"), "cancel": ("cancelled", "withdrawn")}
 
 
@@ -25,7 +25,7 @@ def act_on_many(
     as_json: bool,
     **criteria: Any,
 ) -> None:
-    """Do it, tell what came of it, and exit 1 when one that was named does not allow it."""
+    """Run the act, print the result, and exit 1 if a named attempt does not allow it."""
     wanted = given(criteria)
     if sum((bool(ids), bool(wanted), is_all)) != 1:
         raise click.UsageError("name attempts, or filter them, or say --all")
@@ -43,7 +43,7 @@ def act_on_many(
 
 
 def whole_id(history: Access, beginning: str) -> str:
-    """The only attempt whose id begins so. Raises `click.ClickException`."""
+    """Return the id of the only attempt whose id begins so. Raises `click.ClickException`."""
     if not is_written(beginning) or is_blank(beginning):
         raise click.ClickException("no attempt has such an id")
     page = history.page(Listing.ATTEMPTS, {"q": beginning, "limit": str(MAX_LIMIT)})
@@ -78,7 +78,7 @@ def _filtered(history: Access, act: str, wanted: Criteria, *, is_dry: bool, is_s
 
 
 def _stopped(history: Access, act: str, job: Json) -> Json:
-    """Whoever presses Ctrl-C wants no more of it; left running, the service would carry it on."""
+    """Stop the job after Ctrl-C. Otherwise the service would continue it."""
     ended = history.stop(job)
     if ended["progress"] == "stopped":
         word, state = _WORDS[act]
@@ -88,7 +88,7 @@ def _stopped(history: Access, act: str, job: Json) -> Json:
 
 
 def _carried_out(history: Access, job: Json) -> Json:
-    """Follow a job until it is at its end; a running service may be at it as well."""
+    """Follow a job until it ends. A running service may also work on it."""
     while True:
         job = history.follow(job)
         if job["endedAt"] is not None:

@@ -1,4 +1,4 @@
-"""How is history told to a person at a terminal?"""
+"""Print attempts for people."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -9,7 +9,8 @@ from app.cli.access import Json
 from app.cli.output import clock, print_labelled, print_table, to_milliseconds
 from app.domain.evidence import Evidence
 
-# Milliseconds and twelve random bits: `vouch attempts show` takes so much of an id.
+# Characters of a shortened id: the milliseconds and twelve random bits. `vouch attempts show`
+# accepts it.
 SHORT_ID = 18
 _MOST_PAYLOAD_LINES = 40
 _SUBMISSION = ("startedAt", "endedAt", "outcome", "status", "code", "requestId", "message")
@@ -36,13 +37,13 @@ def print_attempts(items: Sequence[Json]) -> None:
 
 
 def _with_evidence(one: Json) -> str:
-    """Most are signed: only what is known otherwise is worth its place in a line."""
+    """Add the evidence to the action, unless it is the usual one (signed)."""
     is_usual = one["evidence"] == Evidence.SIGNED
     return str(one["action"]) if is_usual else f"{one['action']} ({one['evidence']})"
 
 
 def print_attempt(one: Json) -> None:
-    """An attempt with its event, its timeline and its submissions."""
+    """Print an attempt with its event, its timeline and its submissions."""
     for label, text in _facts(one):
         print_labelled(label, text, indent=0, label_width=11)
     if one["event"] is not None:
@@ -68,7 +69,7 @@ def print_attempt(one: Json) -> None:
 
 
 def moved(step: Json) -> str:
-    """A step of a timeline: ``due -> accepted``."""
+    """Describe a step of a timeline: ``due -> accepted``."""
     return f"{step['fromState']} -> {step['toState']}" if step["fromState"] else step["toState"]
 
 
@@ -144,5 +145,5 @@ def _tell_event(event: Json) -> None:
 
 
 def _payload_text(payload: Json) -> str:
-    """A stranger's text, which may hold what a terminal would obey: JSON escapes that."""
+    """Return a payload as JSON, which escapes terminal control codes from strangers."""
     return json.dumps(payload["content"], indent=2 if payload["format"] == "json" else None)

@@ -1,4 +1,4 @@
-"""How does an example callback look on the wire, and what is it answered?"""
+"""Sign example callbacks and post them to a service."""
 
 import json
 import time
@@ -21,7 +21,7 @@ TOLD = ("key", "action", "actor", "target", "undone")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signed:
-    """A callback ready to be posted, and what a source as configured makes of it."""
+    """A callback ready to be posted, and the events that a configured source reads from it."""
 
     body: bytes
     headers: Mapping[str, str]
@@ -33,7 +33,7 @@ class Signed:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """What came back. ``status`` None: nothing did, and ``detail`` says why."""
+    """A response. If ``status`` is None there was none, and ``detail`` says why."""
 
     status: int | None
     seconds: float
@@ -54,7 +54,7 @@ def signed_callback(
     now: datetime,
     is_forged: bool = False,
 ) -> Signed:
-    """An example as the platform would sign it, or a stranger; raises `CannotSign`."""
+    """Sign an example as the platform would, or as a stranger. Raises `CannotSign`."""
     template = template.addressed(adapter.source)
     example = template.fill(actor=actor, target=target, key=key, now=now)
     sent = adapter.forge(example, now) if is_forged else adapter.sign(example, now)
@@ -82,7 +82,7 @@ def signed_callback(
 
 
 def new_client(url: str) -> Client:
-    """A client for a service. The environment's proxies are not for this machine."""
+    """Create a client for a service. It uses no proxies for a service on this machine."""
     return Client(uses_proxies=not is_loopback(url))
 
 
@@ -100,7 +100,7 @@ def post(client: Client, url: str, signed: Signed) -> Answered:
 
 
 def _detail(body: bytes) -> str:
-    """The detail of an RFC 9457 problem; empty for any other body."""
+    """Return the detail of an RFC 9457 problem, or an empty string for any other body."""
     try:
         problem = json.loads(body)
     except ValueError:

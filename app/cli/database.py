@@ -1,4 +1,4 @@
-"""How does a command reach the database that the environment names?"""
+"""Open and migrate the database that the environment names."""
 
 import os
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ _OUTDATED = "the database is not at this version: run `vouch db upgrade`"
 def open_database(
     environment: Environment | None = None, *, must_exist: bool = False
 ) -> Iterator[Database]:
-    """The database, an embedded one brought up to date first; ``must_exist``: none is made."""
+    """Open the database. An embedded one is migrated first. ``must_exist``: do not create it."""
     environment = environment or read_environment()
     if must_exist:
         require_there(environment)
@@ -42,7 +42,7 @@ def open_database(
 
 
 def require_there(environment: Environment) -> None:
-    """Refuse to look into an embedded database that nothing has made yet."""
+    """Raise `click.ClickException` if an embedded database does not exist."""
     if not environment.is_embedded:
         return
     with suppress(ValueError):
@@ -64,19 +64,19 @@ def unanswered(error: Exception) -> click.ClickException:
 
 
 def _told(error: Exception) -> Exception:
-    """An outage in a line; a fault of ours stays one, with its traceback."""
+    """Return a short message for an outage. A bug of ours keeps its traceback."""
     is_fault = isinstance(error, SQLAlchemyError) and not is_outage(error)
     return failure(error) if is_fault else unanswered(error)
 
 
 def prepare(environment: Environment) -> None:
-    """Migrate an embedded database; one that a server keeps is the operator's to migrate."""
+    """Migrate an embedded database. On a server, the operator runs the migration."""
     if environment.is_embedded:
         upgrade_database(environment)
 
 
 def upgrade_database(environment: Environment) -> None:
-    """Bring the database to this version's shape, and seal what an older version left unsealed."""
+    """Migrate the database, and seal values that an older version stored in clear text."""
     keys = secret_keys(environment) if environment.is_embedded else environment.secret_keys
     try:
         migrate.upgrade(environment.database_url, keys)
@@ -87,7 +87,10 @@ def upgrade_database(environment: Environment) -> None:
 
 
 def require_current(database: Database) -> None:
-    """Refuse to begin on a database of another version. Raises `StorageUnavailable`, too."""
+    """Raise `click.ClickException` if the database has another version.
+
+    Raises `StorageUnavailable` if it does not answer.
+    """
     try:
         with database.read() as connection:
             if not migrate.is_usable(connection):
@@ -97,9 +100,10 @@ def require_current(database: Database) -> None:
 
 
 def require_keys(database: Database) -> None:
-    """Refuse to begin with keys that do not open the database: every event would be refused.
+    """Raise `click.ClickException` if the secret keys do not open the database.
 
-    A database that does not answer now, or is of another version, is for others to complain of.
+    With such keys the service would refuse every event. This does not report a database that does
+    not answer or has another version.
     """
     try:
         with suppress(StorageUnavailable), database.read() as connection:
@@ -111,7 +115,7 @@ def require_keys(database: Database) -> None:
 
 
 def _outdated(database: Database) -> click.ClickException | None:
-    """What to say of a database that answers and has not the tables that were asked for."""
+    """Return an error if the database answers but has another version."""
     try:
         require_current(database)
     except click.ClickException as error:

@@ -1,4 +1,4 @@
-"""Which attempts, events or entries does a command mean? One reader of criteria for all."""
+"""Options that filter and page attempts, events and entries, for all commands."""
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
@@ -13,7 +13,7 @@ from app.domain.evidence import Evidence
 
 MAX_LIMIT = 200
 
-# An option, and the name that the API has for the same criterion.
+# Each option, with the API's name for the same criterion and the help text.
 OPTIONS: Mapping[str, tuple[str, str]] = {
     "--customer": ("customerId", "The customer's id."),
     "--challenge": ("challengeId", "Gameball's campaign id."),
@@ -40,14 +40,14 @@ _TYPES: Mapping[str, Words] = {
 
 
 class InvalidValues(click.UsageError):
-    """Values that the service or a schema refused; the message names each one's option."""
+    """Values that the service or a schema refused. The message names the option of each."""
 
     def __init__(self, errors: Iterable[tuple[str, str]]) -> None:
         super().__init__("\n".join(f"{_option(name)}: {problem}" for name, problem in errors))
 
 
 def filter_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command an option for every criterion; they arrive under the API's names."""
+    """Add an option for every criterion to a command, under the API's names."""
     for option, (name, told) in reversed(list(OPTIONS.items())):
         reads = moment if name in _MOMENTS else None
         kind = _TYPES.get(name)
@@ -56,7 +56,7 @@ def filter_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def page_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the options of a page."""
+    """Add the options ``--limit`` and ``--cursor`` to a command."""
     limit = click.option(
         "--limit",
         type=click.IntRange(1, MAX_LIMIT),
@@ -69,7 +69,7 @@ def page_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def given(criteria: Mapping[str, Any]) -> dict[str, str]:
-    """The criteria that were given, as a query of the API has them."""
+    """Return the given criteria in the form of an API query."""
     return {name: _text(value) for name, value in criteria.items() if value is not None}
 
 
@@ -80,7 +80,7 @@ def _text(value: object) -> str:
 
 
 def _option(name: str) -> str:
-    """The option or argument of the running command that has the API's name."""
+    """Return the option or argument of the running command that has this API name."""
     context = click.get_current_context(silent=True)
     named = [p for p in context.command.params if p.name == name] if context else []
     return named[0].opts[0] if named else name

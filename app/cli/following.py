@@ -1,4 +1,4 @@
-"""How does a terminal follow what happens to attempts, as it happens?"""
+"""Follow the changes of attempts as they happen."""
 
 import time
 from collections.abc import Iterator
@@ -10,12 +10,12 @@ from app.cli.attempts_output import SHORT_ID, moved
 from app.cli.filters import MAX_LIMIT
 from app.cli.output import clock
 
-# Pages of new attempts that are read in one look; with more than that, the oldest are left out.
+# The most pages of new attempts read in one look. If there are more, the oldest are left out.
 _MOST_PAGES = 20
 
 
 class Follower:
-    """Sees attempts that are made and changes of the newest `MAX_LIMIT` ones."""
+    """Finds new attempts, and changes of the newest `MAX_LIMIT` attempts."""
 
     def __init__(self, history: Access, criteria: Criteria) -> None:
         self._history = history
@@ -24,7 +24,7 @@ class Follower:
         self._newest = ""
 
     def look(self) -> list[tuple[Json, Json]]:
-        """Every step since the last look, with its attempt, in the order of time."""
+        """Return every step since the last look with its attempt, in order of time."""
         is_first = not self._newest
         steps: list[tuple[Json, Json]] = []
         for one in self._changed():
@@ -55,7 +55,7 @@ class Follower:
 def follow(
     history: Access, criteria: Criteria, every_seconds: float
 ) -> Iterator[tuple[Json, Json]]:
-    """Every step from now on, until somebody stops asking."""
+    """Yield every step from now on, without end."""
     follower = Follower(history, criteria)
     follower.look()
     while True:
@@ -64,7 +64,7 @@ def follow(
 
 
 def line(attempt: Json, step: Json) -> str:
-    """A step in a line."""
+    """Format a step as one line."""
     what = f"{attempt['platform']} {attempt['action']}"
     told = (
         clock(step["at"]),

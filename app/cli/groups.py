@@ -1,4 +1,4 @@
-"""Groups of commands and choices that say what was probably meant."""
+"""Command groups and choices that suggest the closest word after a typo."""
 
 import importlib
 from collections.abc import Iterable, Mapping
@@ -10,20 +10,20 @@ from click.shell_completion import CompletionItem
 
 
 class Lazy(NamedTuple):
-    """A command that is imported when it is called; ``summary`` is its help's first line."""
+    """A command that is imported when called. ``summary`` is the first line of its help."""
 
     module: str
     summary: str
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """`` Did you mean x?``, or nothing where no known word is close."""
+    """Return `` Did you mean x?``, or an empty string if no known word is close."""
     close = get_close_matches(word.lower(), list(known), n=1, cutoff=0.6)
     return f" Did you mean {close[0]}?" if close else ""
 
 
 class Group(click.Group):
-    """Knows what was probably meant by a command that it has not."""
+    """A group that suggests the closest command for an unknown one."""
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -37,7 +37,7 @@ class Group(click.Group):
 
 
 class LazyGroup(Group):
-    """Lists its commands without importing them."""
+    """A group that lists its commands without importing them."""
 
     def __init__(self, *args: Any, lazy: Mapping[str, Lazy], **options: Any) -> None:
         super().__init__(*args, **options)
@@ -67,7 +67,7 @@ class LazyGroup(Group):
 
 
 class Choice(click.Choice):  # type: ignore[type-arg,unused-ignore]
-    """A choice that knows what was probably meant."""
+    """A choice that suggests the closest word for an unknown one."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         known = [str(choice) for choice in self.choices]
@@ -77,7 +77,7 @@ class Choice(click.Choice):  # type: ignore[type-arg,unused-ignore]
 
 
 class Words(click.ParamType):  # type: ignore[type-arg,unused-ignore]
-    """One of some words, or several with commas between; handed on as they were written."""
+    """One or more known words, separated by commas. The value is passed on unchanged."""
 
     name = "words"
 

@@ -1,4 +1,4 @@
-"""A history in the database that the environment names."""
+"""Access to the history in the database that the environment names."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -30,7 +30,7 @@ def local_access() -> Iterator["Local"]:
 
 
 class Local:
-    """What is imported inside a method is what only that method needs."""
+    """Access through the database. Methods import modules that only they need."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -223,7 +223,7 @@ def _filter(criteria: Criteria) -> history.Filter:
 
 
 def _narrowed(act: str, criteria: Criteria) -> history.Filter:
-    """Whom an act on many means, in the states that allow it."""
+    """Return the filter of an act on many attempts, narrowed to the states that allow it."""
     from app.steps import bulk
     from app.steps.operator_actions import OperatorAction
 

@@ -1,4 +1,4 @@
-"""How does a command print what it found: for people, or with --json for programs?"""
+"""Print results for people, or as JSON for programs."""
 
 import json
 import textwrap
@@ -18,12 +18,12 @@ def json_option(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def print_json(value: object) -> None:
-    # ASCII: what platforms send may hold half a surrogate pair, which no terminal takes.
+    # Print ASCII: payloads may contain lone surrogates, which cannot be encoded.
     click.echo(json.dumps(value, indent=2, default=_plain))
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Mapping[str, Any]], indent: int = 0) -> None:
-    """Rows under their columns' names, as wide as they need."""
+    """Print rows under the names of their columns, as wide as they need."""
     for line in table_lines(columns, rows):
         click.echo(" " * indent + line)
 
@@ -38,7 +38,7 @@ def table_lines(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> li
 
 
 def print_labelled(label: str, text: str, indent: int = 2, label_width: int = 10) -> None:
-    """A word and what there is to say about it, over as many lines as that takes."""
+    """Print a label and its text, wrapped over as many lines as needed."""
     margin = " " * (indent + label_width)
     head = (" " * indent + label).ljust(len(margin) - 1) + " "
     for line in wrapped(text, WIDTH - len(margin)) or [""]:
@@ -47,7 +47,7 @@ def print_labelled(label: str, text: str, indent: int = 2, label_width: int = 10
 
 
 def wrapped(text: str, width: int) -> list[str]:
-    """Lines of at most ``width``; what may be copied from them (URLs, keys) stays whole."""
+    """Wrap a text at ``width``. Long words (URLs, keys) stay whole, so that they can be copied."""
     return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
 
 
@@ -56,12 +56,12 @@ def iso(moment: datetime) -> str:
 
 
 def clock(text: str) -> str:
-    """A time of the API as a column shows it: ``2026-12-01 15:32:51Z``."""
+    """Format a time of the API for a column: ``2026-12-01 15:32:51Z``."""
     return f"{text[:10]} {text[11:19]}Z"
 
 
 def to_milliseconds(text: str) -> str:
-    """A time of the API, as `iso` writes it."""
+    """Format a time of the API as `iso` does."""
     return f"{text[:23]}Z" if len(text) > 24 else text
 
 

@@ -1,4 +1,4 @@
-"""A history behind a running service's API."""
+"""Access to the history over a running service's API."""
 
 import json
 import time
@@ -31,7 +31,7 @@ _REASONS = {
 
 
 class Refused(click.ClickException):
-    """An answer that says no, in its own words."""
+    """An error response, with its own message."""
 
     def __init__(self, status: int, kind: str, message: str) -> None:
         super().__init__(message)
@@ -41,7 +41,7 @@ class Refused(click.ClickException):
 
 @contextmanager
 def remote_access(service: Service) -> Iterator["Remote"]:
-    """Raises `click.ClickException` for every way in which the service can fail."""
+    """Open the service. Raises `click.ClickException` for every failure of it."""
     with Client() as client:
         try:
             yield Remote(service, client)
@@ -157,8 +157,8 @@ class Remote:
 
 
 def _refusal(url: str, response: Response) -> click.ClickException:
-    """A problem of RFC 9457 in words; a wrong value is a usage error that names its option."""
-    # The key is for the service that was named, not for where it sends us.
+    """Turn an RFC 9457 problem into an error. For a wrong value it names the option."""
+    # Do not follow redirects: the key is only for the service that the user named.
     if 300 <= response.status < 400:
         problem = f"{url} redirects elsewhere: give the address that it leads to"
         return click.ClickException(problem)
@@ -175,12 +175,12 @@ def _refusal(url: str, response: Response) -> click.ClickException:
 
 
 def _one_line(text: str) -> str:
-    """What a stranger's server says must not steer a terminal."""
+    """Replace control characters: a stranger's server must not control the terminal."""
     return "".join(letter if letter.isprintable() else " " for letter in text)[:500]
 
 
 def _body(criteria: Criteria) -> Json:
-    """A filter as JSON: what is a number or a truth value there is text in a query."""
+    """Return a filter as JSON, with numbers and booleans instead of the query's text."""
     kinds: Mapping[str, Any] = {"challengeId": _number, "undone": _truth, "all": _truth}
     return {name: kinds.get(name, str)(value) for name, value in criteria.items()}
 

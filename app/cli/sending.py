@@ -1,4 +1,4 @@
-"""How are many callbacks sent, not faster than asked, and how was each answered?"""
+"""Send many callbacks at a given rate and collect the responses."""
 
 import math
 import threading
@@ -21,7 +21,7 @@ NUMBER = "{n}"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """What to send. ``actor``, ``target`` and ``key`` may hold `NUMBER`, counted from 1."""
+    """What to send. ``actor``, ``target`` and ``key`` may contain `NUMBER`, counted from 1."""
 
     url: str
     adapter: Adapter
@@ -34,7 +34,7 @@ class Order:
     is_forged: bool
 
     def callback(self, number: int) -> Signed:
-        """The callback of that number, signed now; without a key it is an event of its own."""
+        """Sign the callback with this number. Without a key each callback is a new event."""
         key = str(uuid.uuid4()) if self.key is None else _numbered(self.key, number)
         return signed_callback(
             self.adapter,
@@ -49,7 +49,7 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What was sent, each with its answer, and how long all of it took."""
+    """The sent callbacks with their responses, and the total time."""
 
     sent: Sequence[tuple[Signed, Answered]]
     seconds: float
@@ -63,13 +63,13 @@ class Outcome:
         return Counter(answered.status for answered in self.answers)
 
     def latency_ms(self, share: float) -> float:
-        """The latency that ``share`` of the answers did not exceed (nearest rank)."""
+        """Return the latency that ``share`` of the responses did not exceed (nearest rank)."""
         latencies = sorted(answered.seconds for answered in self.answers)
         return round(latencies[math.ceil(share * len(latencies)) - 1] * 1000, 1)
 
 
 def send(order: Order) -> Outcome:
-    """Send all of it, at most `MOST_AT_ONCE` at a time and not faster than asked."""
+    """Send all callbacks, at most `MOST_AT_ONCE` at a time and no faster than the rate."""
     clients = Clients(order.url)
     began = time.monotonic()
 
@@ -89,7 +89,7 @@ def send(order: Order) -> Outcome:
 
 
 class Clients:
-    """A client for each thread: one thread uses a client at a time."""
+    """One HTTP client per thread, because clients are not shared between threads."""
 
     def __init__(self, url: str) -> None:
         self._url = url

@@ -1,4 +1,4 @@
-"""For which source does a command speak: one described on the command line, or a configured one?"""
+"""The source of a command: described by its options, or from the configuration."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from app.settings.environment import read_environment
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """``assumed``: needed keys that nobody gave, and that the platform's example lent."""
+    """``assumed``: required keys that were not given and come from the platform's example."""
 
     adapter: Adapter
     rules: tuple[Rule, ...] = ()
@@ -28,7 +28,7 @@ class Source:
 def described_source(
     platform: str, name: str, secrets: Sequence[str], pairs: Iterable[str]
 ) -> Source:
-    """A source with these secrets and ``key=value`` pairs. Raises `click.UsageError`."""
+    """Build a source with these secrets and ``key=value`` pairs. Raises `click.UsageError`."""
     kind = adapters()[platform]
     given = _options(kind.config, secrets, pairs)
     if not given:
@@ -43,9 +43,9 @@ def described_source(
 
 
 def configured_source(platform: str, name: str | None) -> Source:
-    """A source of the configuration file, as the service reads it; the first of the platform.
+    """Return a source of the configuration file, by default the first of the platform.
 
-    Raises `ConfigurationError`, and `click.UsageError` when there is no such source.
+    Raises `ConfigurationError`, and `click.UsageError` if there is no such source.
     """
     path = read_environment().config_path
     configuration = load_configuration(path)
@@ -62,7 +62,7 @@ def configured_source(platform: str, name: str | None) -> Source:
 
 
 def secrets_in(source: SourceConfig) -> dict[str, tuple[str, ...]]:
-    """Every secret that a source holds, by its key."""
+    """Return all secrets of a source by key."""
     found: dict[str, tuple[str, ...]] = {}
     for key in type(source).model_fields:
         value = getattr(source, key)
@@ -110,7 +110,7 @@ def _own_keys(config: type[SourceConfig]) -> list[str]:
 
 
 def _adapter(kind: type[Adapter], table: Mapping[str, Any]) -> Adapter:
-    """Build an adapter; what pydantic says is kept, what it was given is not: it may be secret."""
+    """Build an adapter. Errors keep pydantic's message without the input, which may be secret."""
     try:
         return kind(kind.config.model_validate(table))
     except ValidationError as error:

@@ -1,4 +1,4 @@
-"""What if whoever started us closed stdin, stdout or stderr?"""
+"""Handle a closed stdin, stdout or stderr."""
 
 import contextlib
 import os
@@ -11,16 +11,16 @@ _CLOSED: set[int] = set()
 
 
 def hold_standard_streams() -> None:
-    """Open what is closed, to nowhere.
+    """Open closed standard streams on the null device.
 
-    Else the next file or socket gets that number, and what a library writes to stderr goes into the
-    database.
+    Otherwise the next file or socket gets that descriptor, and a library that writes to stderr
+    would write into the database.
     """
     for descriptor in (0, 1, 2):
         try:
             os.fstat(descriptor)
         except OSError:
-            # The least free number is given, and those below are open by now.
+            # `open` returns the lowest free descriptor, and all below this one are open.
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
             _CLOSED.add(descriptor)
     sys.stdin = sys.stdin or _opened(0, "r")
@@ -29,7 +29,7 @@ def hold_standard_streams() -> None:
 
 
 def log_somewhere() -> None:
-    """Let a service whose stderr is closed log to stdout, and say so in a line."""
+    """If stderr is closed, log to stdout and print a line about it."""
     if 2 in _CLOSED and 1 not in _CLOSED:
         with contextlib.suppress(OSError):
             click.echo("stderr is closed: the log goes to stdout")

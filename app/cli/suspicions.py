@@ -1,4 +1,4 @@
-"""Why is a callback refused that ought to be valid? Tried out, not guessed."""
+"""Explain why a callback is refused: verify altered variants until one is valid."""
 
 import json
 import re
@@ -22,7 +22,7 @@ from app.platforms.kit.schemes import Digest, DigestScheme, Encoding, Scheme
 
 _FOREVER_SECONDS = 1e12
 _QUOTES = "\"'"
-# What senders write before a signature: sha1=, v0=, HMAC-SHA256 and the like.
+# Prefixes of signatures, such as sha1=, v0= and HMAC-SHA256.
 _PREFIX = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,20}[=:, ]")
 
 SECRETS: Mapping[str, Callable[[str], str]] = {
@@ -64,7 +64,7 @@ _JSON_FORMS: tuple[Callable[[Any], str], ...] = (
 
 
 def suspicions(adapter: Adapter, callback: Callback) -> list[str]:
-    """What would make a refused callback valid, or else which header is missing or misspelt."""
+    """Return what would make a refused callback valid, or which header is missing or misspelt."""
     patient = _altered(adapter, tolerance_seconds=_FOREVER_SECONDS)
     too_old = _age(adapter, callback)
     refusal = _refusal(patient, callback)
@@ -78,7 +78,7 @@ def suspicions(adapter: Adapter, callback: Callback) -> list[str]:
 
 
 def is_mismatch(adapter: Adapter, callback: Callback) -> bool:
-    """Whether nothing but the secret or the signed bytes can be at fault."""
+    """Whether only the secret or the signed bytes can be wrong."""
     patient = _altered(adapter, tolerance_seconds=_FOREVER_SECONDS)
     return isinstance(_refusal(patient, callback), Mismatch)
 
@@ -106,7 +106,7 @@ def _tries(adapter: Adapter, callback: Callback) -> Iterator[tuple[str, Adapter,
 def _written_otherwise(
     adapter: Adapter, callback: Callback
 ) -> Iterator[tuple[str, tuple[Scheme, ...]]]:
-    """The adapter's schemes with another prefix, algorithm or way of writing, and words for it."""
+    """Yield the schemes with another prefix, algorithm or encoding, each with a description."""
     for scheme in adapter.schemes:
         if not isinstance(scheme, DigestScheme):
             continue
@@ -135,7 +135,7 @@ def _reencoded(body: bytes) -> Iterator[bytes]:
 def _fits(adapter: Adapter, callback: Callback) -> bool:
     try:
         return _refusal(adapter, callback) is None
-    # A secret that was changed may no longer be a key.
+    # A changed secret may no longer be a valid key.
     except ValueError:
         return False
 
@@ -166,7 +166,7 @@ def _with_secrets(adapter: Adapter, change: Callable[[str], str]) -> Adapter:
 
 
 def _age(adapter: Adapter, callback: Callback) -> list[str]:
-    """What to add when only the clock speaks against it."""
+    """Return a hint if the signed time is outside the tolerance."""
     for scheme in adapter.schemes:
         try:
             at = scheme.time and scheme.time.parse(callback)
@@ -180,7 +180,7 @@ def _age(adapter: Adapter, callback: Callback) -> list[str]:
 
 
 def _other_units(adapter: Adapter, callback: Callback) -> list[str]:
-    """That a signed time is written in another way than it should be, if it is."""
+    """Return a hint for each signed time in another form than the expected one."""
     return [
         f"{time.place} is written as {form}, and {time.written_as} is expected"
         for time in (scheme.time for scheme in adapter.schemes)
@@ -199,7 +199,7 @@ def _is_time(time: SignedTime, callback: Callback) -> bool:
 
 
 def _misspelt(adapter: Adapter, callback: Callback) -> list[str]:
-    """The header or item that came instead of the one that is missing, if one looks like it."""
+    """Return hints for missing headers and items, if a similar one is present."""
     read = {name.lower(): name for scheme in adapter.schemes for name in scheme.headers}
     strange = [name for name in callback.headers if name not in read]
     headers = [

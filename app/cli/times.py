@@ -1,4 +1,4 @@
-"""Which moment does a person mean, and how long ago was it?"""
+"""Read times from the command line and format spans of time."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -19,7 +19,7 @@ _UNIX = re.compile(r"[0-9]{1,11}(\.[0-9]{1,9})?", re.ASCII)
 def moment(
     _ctx: click.Context | None, _param: click.Parameter | None, value: str | None
 ) -> datetime | None:
-    """Read an option's value; a callback for `click.option`."""
+    """Read an option's value. A callback for `click.option`."""
     if value is None:
         return None
     try:
@@ -29,7 +29,7 @@ def moment(
 
 
 def span(difference: timedelta) -> str:
-    """A length of time in its largest unit: ``7 years``, ``1 hour``."""
+    """Format a span of time in its largest unit: ``7 years``, ``1 hour``."""
     seconds = abs(difference).total_seconds()
     unit, size = next(((u, s) for u, s in _UNITS if seconds >= s), _UNITS[-1])
     count = int(seconds // size)
@@ -50,7 +50,7 @@ def _parsed(text: str) -> datetime:
 
 
 def _day(name: str) -> datetime:
-    """When a day last began: ``monday`` on a Monday is today."""
+    """Return when a day last began, in UTC. ``monday`` on a Monday is today."""
     today = utc_now().replace(hour=0, minute=0, second=0, microsecond=0)
     if name in _WEEKDAYS:
         return today - timedelta(days=(today.weekday() - _WEEKDAYS.index(name)) % 7)

@@ -1,4 +1,4 @@
-"""Would the service believe this callback, and what would it make of it?"""
+"""Judge a callback as the service would."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,7 +12,7 @@ from app.platforms.kit.callback import Callback, Malformed, Reading, Refusal, Re
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What the adapter says. ``malformed``: it was believed, and yet could not be read."""
+    """The adapter's result. ``malformed``: the callback was verified but could not be read."""
 
     refused: str | None = None
     malformed: str | None = None
@@ -25,7 +25,7 @@ class Verdict:
 
 
 def judge(adapter: Adapter, callback: Callback) -> Verdict:
-    """Ask an adapter as the web layer does: size, then handshake, then verify, then read."""
+    """Check a callback in the web layer's order: size, handshake, signature, contents."""
     try:
         adapter.check_size(callback, of_any=len(callback.body))
         reply = adapter.handshake(callback)
@@ -65,7 +65,7 @@ def nudge_json(nudge: Nudge) -> dict[str, Any]:
 
 
 def described(nudge: Nudge) -> str:
-    """A nudge in words: whom it concerns, and what it does."""
+    """Describe a nudge: the customer and its effect."""
     named = nudge.challenge_id is not None
     what = f"the reward of campaign {nudge.challenge_id}" if named else "the rewards"
     proof = ", and believe this where Gameball's reads cannot tell" if nudge.is_proof else ""

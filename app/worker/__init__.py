@@ -1,1 +1,1 @@
-"""When do we do it? Turns what is due into submissions."""
+"""Background threads: submit due attempts, confirm rewards, send alerts and purge old rows."""

@@ -1,4 +1,4 @@
-"""When is somebody woken?"""
+"""The thread that raises and clears alerts and sends their notices."""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -19,17 +19,20 @@ from app.worker.loop import Loop
 
 log = structlog.get_logger(__name__)
 
+# Between two checks of one database, by any process.
 LOOK_SECONDS = 15.0
+# Between two rounds of one process.
 _STEP_SECONDS = 2.0
-# A slow receiver must not hold up the end of a process.
+# A slow receiver must not delay the end of a process.
 _PATIENCE_SECONDS = 2.0
 _AT_ONCE = 50
 
 
 class Alerter:
-    """One thread of its own: a receiver that is slow or dead keeps nothing else waiting.
+    """Checks for alerts and sends notices in its own thread.
 
-    Any number of them may share a database; one of them looks at a time, and one sends a notice.
+    A slow receiver blocks nothing else. Several alerters can share a database: only one of them
+    checks at a time, and only one sends a notice.
     """
 
     def __init__(
@@ -50,23 +53,23 @@ class Alerter:
         self._loop = Loop("alerter", self._round, first_wait_seconds=_STEP_SECONDS)
 
     def start(self) -> None:
-        """Begin, where anybody wants to be told at all."""
+        """Start the thread if the configuration has receivers."""
         if self._receivers:
             self._loop.start()
 
     def stop(self) -> None:
-        """Begin nothing more. A notice that is on its way may be sent again: its id says so."""
+        """Stop the thread. A notice in flight may be sent again, with the same id."""
         self._loop.stop(_PATIENCE_SECONDS)
 
     def look(self) -> list[Changed]:
-        """Raise and clear, if it is our turn; what changed."""
+        """Raise and clear alerts if it is our turn. Returns the changes."""
         with self._database.read() as connection:
             if not alerts.is_turn(connection, self._now()):
                 return []
         turn = self._database.write(lambda c: alerts.take_turn(c, LOOK_SECONDS, self._now()))
         if not turn:
             return []
-        # Read by itself: on SQLite every callback waits for a write.
+        # Read outside the write transaction: on SQLite every callback waits for a write.
         with self._database.read() as connection:
             now = self._now()
             within_seconds = self._limits.within_seconds
@@ -80,7 +83,7 @@ class Alerter:
         return changed
 
     def deliver(self) -> None:
-        """Send what is due. A receiver that fails is left alone until its next try."""
+        """Send the due notices. After a failure, skip the receiver for the rest of this round."""
         with self._database.read() as connection:
             due = alerts.due_notices(connection, self._now(), _AT_ONCE)
         failing: set[str] = set()
@@ -116,7 +119,7 @@ class Alerter:
 
     def _round(self) -> float:
         self._loop.outlive(self.look)
-        # Also if looking fails: notices of earlier alerts are still to be sent.
+        # Also after an error in `look`: notices of earlier alerts must still be sent.
         self._loop.outlive(self.deliver)
         return _STEP_SECONDS
 

@@ -1,17 +1,17 @@
-"""How much later than the others does a worker ask for the same place in the pace?"""
+"""Randomised back-off for workers that wait for the same rate-limit slot."""
 
 import random
 
-# Seconds. A place becomes free every 33 ms at Gameball's limit of 30 a second.
+# Seconds. At Gameball's limit of 30 calls per second a slot becomes free every 33 ms.
 _FIRST, _MOST = 0.02, 0.5
 _LESS_AFTER_A_PLACE = 4
 
 
 class Backoff:
-    """Workers that wait for one place do not all ask at the same instant, all but one in vain.
+    """A random delay that keeps workers from asking for one slot at the same instant.
 
-    Each asks later by chance, within a time that doubles whenever another was faster. Who gets
-    its places, and so above all who is alone, asks as soon as they are free.
+    The longest delay doubles when another worker gets the slot first, and shrinks to a quarter
+    when this worker gets one. A worker that runs alone has almost no delay.
     """
 
     def __init__(self) -> None:
@@ -24,5 +24,5 @@ class Backoff:
         self._seconds = min(max(_FIRST, 2 * self._seconds), _MOST)
 
     def draw(self) -> float:
-        """How much later to ask this time, in seconds."""
+        """Return the delay before the next request, in seconds."""
         return random.uniform(0, self._seconds)

@@ -1,4 +1,4 @@
-"""How is a worker built from a service?"""
+"""Builds a worker from a service."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -15,12 +15,12 @@ from app.worker.paced_reader import Reader
 from app.worker.precheck import EligibilityCheck
 from app.worker.renewals import Renewals
 
-# What confirmations may take of the reads' pace. The rest is for reads that a submission waits for.
+# The share of the read rate limit for confirmations. The rest is for reads before submissions.
 _SHARE = 0.8
 
 
 class Part(Protocol):
-    """Something that one process does without being asked, in threads of its own."""
+    """A background job with its own threads."""
 
     def start(self) -> None: ...
 
@@ -29,7 +29,7 @@ class Part(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """Everything that one process does without being asked."""
+    """All background jobs of one process."""
 
     parts: tuple[Part, ...]
 
@@ -38,13 +38,13 @@ class Worker:
             part.start()
 
     def stop(self) -> None:
-        """Begin nothing more, and let what is in flight be answered and recorded."""
+        """Start nothing more. Wait until calls in flight are answered and recorded."""
         for part in reversed(self.parts):
             part.stop()
 
 
 def build_worker(service: Service) -> Worker:
-    """A worker over the service's database, and woken by what the service receives."""
+    """Build the worker of a service. Callbacks that the service receives wake it."""
     return Worker(
         (
             build_dispatcher(service),
@@ -56,7 +56,7 @@ def build_worker(service: Service) -> Worker:
 
 
 def build_chores(service: Service) -> Worker:
-    """What a process does by itself that has no worker: it needs nobody's credentials."""
+    """Build the background jobs that need no Gameball credentials."""
     return Worker((Chores(service), build_alerter(service)))
 
 

@@ -1,4 +1,4 @@
-"""Which name, of which no other campaign has the same, does a campaign have?"""
+"""Reads campaign names, and whether a name belongs to only one campaign."""
 
 import time
 from collections.abc import Mapping
@@ -17,10 +17,10 @@ KEPT_SECONDS = 600.0
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """A campaign's name as `activities.key_of` writes it, and what it gives, which its progress
-    does not tell where it is hidden.
+    """A campaign's name in the form of `activities.key_of`, and the points that it gives.
 
-    ``is_alone``: whether no other campaign has the same name; None: that cannot be known now.
+    The progress of a hidden campaign does not include its points.
+    ``is_alone``: no other campaign has this name. None: unknown.
     """
 
     key: str | None
@@ -30,9 +30,9 @@ class Named:
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """The account's campaigns as they were last read.
+    """The account's campaigns from the last successful read.
 
-    ``are_fresh``: which still holds. ``are_held_back``: the pace kept them from being read now.
+    ``are_fresh``: that read is recent enough. ``are_held_back``: the rate limit prevented a read.
     """
 
     campaigns: Mapping[int, Campaign]
@@ -40,7 +40,7 @@ class Names:
     are_held_back: bool
 
     def find(self, challenge_id: int, shown: str | None) -> Named:
-        """``shown``: the name that the campaign's progress has, if it is known."""
+        """Find a campaign. ``shown`` is its name in the customer's progress, if known."""
         campaign = self.campaigns.get(challenge_id)
         name = campaign.name if campaign else shown
         own = key_of(name) if name else None
@@ -51,7 +51,7 @@ class Names:
 
 @dataclass(slots=True, kw_only=True)
 class CampaignNames:
-    """The account's campaigns, read now and then: activities name them, and no more."""
+    """A cache of the account's campaigns. Activities contain only the name of a campaign."""
 
     client: GameballClient
     _known: Mapping[int, Campaign] = field(default_factory=dict)
@@ -59,7 +59,7 @@ class CampaignNames:
     _lock: Lock = field(default_factory=Lock)
 
     def read(self, reader: Reader, tries: int) -> Names:
-        """What is known of them; where that is too old, read in at most so many ``tries``."""
+        """Return the campaigns. If the cache is too old, read them in at most ``tries`` tries."""
         with self._lock:
             for _ in range(tries):
                 failure = self._refresh(reader)
@@ -68,7 +68,7 @@ class CampaignNames:
             return Names(self._known, failure is None, failure is Failure.TOO_FAST)
 
     def _refresh(self, reader: Reader) -> Failure | None:
-        """Read them if what is known is too old; why that failed."""
+        """Read the campaigns if the cache is too old. Returns the failure, or None."""
         if time.monotonic() - self._read_at < KEPT_SECONDS:
             return None
         answers = reader.read(ReadKind.OTHERS, [self.client], _all)
@@ -85,6 +85,6 @@ def _all(client: GameballClient) -> Mapping[int, Campaign]:
         failure = Failure.TOO_FAST if error.status == 429 else Failure.NO_ANSWER
         raise NotReadable(failure) from None
     if not campaigns:
-        # Who was rewarded by a campaign has one: believed, it would make every name unique.
+        # An account with rewards has campaigns. An empty list would make every name unique.
         raise NotReadable(Failure.JUNK)
     return campaigns

@@ -1,4 +1,4 @@
-"""What is to be done besides submitting, by whichever process comes by?"""
+"""The thread for bulk jobs, erasures, retention and sealing. Any process can run it."""
 
 import time
 from datetime import datetime
@@ -14,17 +14,17 @@ from app.worker.loop import Loop
 log = structlog.get_logger(__name__)
 
 EVERY_SECONDS = 1.0
-# Between two slices, for callbacks that wait for the writer.
+# Pause between two slices, so that waiting callbacks can write.
 _BREATH_SECONDS = 0.02
-# Rows that are let go in one transaction; a callback that waits for it waits milliseconds.
+# Rows deleted in one transaction. A callback that waits for it waits milliseconds.
 PURGED_AT_ONCE = 200
-# Until the next look, where nothing is old enough. A backlog goes by a slice a second: 17 million
-# rows a day.
+# Wait before the next look if nothing is old enough. A backlog is deleted at one slice per second:
+# 17 million rows per day.
 _LOOK_AGAIN_SECONDS = 60.0
 
 
 class Chores:
-    """One thread beside the others. What it does is kept in the database: any process goes on."""
+    """Runs the chores in one thread. Their state is in the database: any process can continue."""
 
     def __init__(self, service: Service, every_seconds: float = EVERY_SECONDS) -> None:
         self._service = service
@@ -37,7 +37,7 @@ class Chores:
         self._loop.start()
 
     def stop(self) -> None:
-        """Begin nothing more, and let what has begun end."""
+        """Start nothing more. Wait until the current chore ends."""
         self._loop.stop()
 
     def _round(self) -> float:
@@ -48,7 +48,7 @@ class Chores:
         return self._every_seconds
 
     def _carry_on(self) -> None:
-        """Carry on the bulk jobs and the erasures of customers, whoever asked for them."""
+        """Continue all bulk jobs and customer erasures, including those of other processes."""
         with self._service.database.read() as connection:
             jobs, erasures = bulk.running(connection), erasure.running(connection)
         for job in jobs:
@@ -71,7 +71,7 @@ class Chores:
                 return
 
     def _purge(self) -> None:
-        """Let go of a little of each kind that is older than it is kept."""
+        """Delete one slice of each kind of row that is past its retention time."""
         service = self._service
         for kind, older_than in retention.bounds(service.kept_seconds(), service.now()).items():
             self._loop.outlive(lambda k=kind, b=older_than: self._purge_one(k, b))  # type: ignore[misc]
@@ -88,9 +88,9 @@ class Chores:
             self._purge_at[kind] = time.monotonic() + _LOOK_AGAIN_SECONDS
 
     def _seal(self) -> None:
-        """Seal a little of what a version left in clear that did not seal it.
+        """Seal one slice of the values that an older version stored in clear text.
 
-        One may still be in service beside us, while machines are upgraded.
+        During an upgrade, machines with the older version may still be running.
         """
         if time.monotonic() < self._seal_at:
             return

@@ -1,4 +1,4 @@
-"""Who looks whether accepted attempts were rewarded?"""
+"""Checks whether Gameball rewarded accepted attempts."""
 
 import time
 from collections.abc import Callable
@@ -26,15 +26,16 @@ from app.worker.reward_lookup import RewardLookup
 log = structlog.get_logger(__name__)
 
 _ADOPT_EVERY_SECONDS = 600.0
-# The longest sleep; a clock may be set meanwhile.
+# The longest sleep: the clock may be set in the meantime.
 _SLEEP_SECONDS = 5.0
 
 
 class Confirmer:
-    """One thread that looks after what was accepted, and a pool that reads for it.
+    """One thread that confirms accepted attempts, and a pool of threads for the reads.
 
-    Any number of them may share a database: an attempt's next look is its lease, and the pace of
-    reads lives there. One that dies leaves its attempts to whoever comes after the lease.
+    Several confirmers can share a database, which holds the leases and the read rate limit. The
+    time of an attempt's next look is its lease. If a confirmer dies, another one takes its
+    attempts when their leases expire.
     """
 
     def __init__(
@@ -47,7 +48,7 @@ class Confirmer:
         poll_seconds: float,
         listens: bool = False,
     ) -> None:
-        """``listens``: to the database, for nudges that another process hears."""
+        """``listens``: listen to the database for nudges that another process receives."""
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="look")
         self._reader = replace(reader, pool=self._pool)
         self._database = reader.database
@@ -69,11 +70,11 @@ class Confirmer:
         self._loop.start()
 
     def wake(self) -> None:
-        """Say that something may have become due for a look."""
+        """Wake the thread: an attempt may be due for a look."""
         self._loop.wake()
 
     def stop(self) -> None:
-        """Begin no further read, and record what those that are under way tell."""
+        """Start no more reads. Record the results of the reads in flight."""
         self._loop.stop()
         self._pool.shutdown(wait=True)
         if self._listener is not None:
@@ -81,9 +82,10 @@ class Confirmer:
         self._client.close()
 
     def round(self) -> bool:
-        """Look at what is due, of as many customers as there are threads; whether to go on at once.
+        """Look at the due attempts of as many customers as there are threads.
 
-        Not where a read was kept back: all that is due would be taken and put off, in vain.
+        Returns whether to run again at once. After an interrupted read it is False: the next
+        round would only lease all due attempts and put them off.
         """
         followed = self._taken()
         if not followed:
@@ -99,7 +101,7 @@ class Confirmer:
             except StorageUnavailable:
                 raise
             except Exception:
-                # What one of them does to us must not keep the others from their truth.
+                # An error in one attempt must not block the others.
                 log.exception("confirmation.failed", attempt=one.attempt_id)
         are_more = len({one.customer_id for one in followed}) == self._threads
         return are_more and not looking.interrupted
@@ -108,12 +110,12 @@ class Confirmer:
         return 0.0 if self.round() else self._rest()
 
     def _rest(self) -> float:
-        """How long to sleep: until the next look. Who makes one due at shorter notice, wakes us."""
+        """Return the seconds until the next look. A look that becomes due sooner wakes us."""
         longest = max(self._poll_seconds, min(self._policy.again_seconds, _SLEEP_SECONDS))
         if self._next_look is None:
             return longest
         seconds = (self._next_look - self._now()).total_seconds()
-        # What is due by now is in other hands, or Gameball may not be read.
+        # Another worker has the due attempts, or Gameball may not be read now.
         return min(seconds + 0.001, longest) if seconds > 0 else self._poll_seconds
 
     def _taken(self) -> list[Followed]:
@@ -132,7 +134,10 @@ class Confirmer:
         )
 
     def _record(self, one: Followed, looking: RewardLookup, began_at: datetime) -> None:
-        """Write one attempt's truth down. Losing it is safe: it is looked at after the lease."""
+        """Record the result for one attempt.
+
+        Losing it is safe: the attempt is due again when its lease expires.
+        """
         if one.customer_id in looking.interrupted:
             self._database.write(lambda c: self._put_off(c, one))
             return

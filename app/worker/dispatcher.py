@@ -1,4 +1,4 @@
-"""When is what submitted?"""
+"""Starts due submissions at the rate limit, in a pool of threads."""
 
 import math
 import random
@@ -25,23 +25,23 @@ log = structlog.get_logger(__name__)
 _SWEEP_EVERY_SECONDS = 0.5
 _SOON_SECONDS = 0.25
 _AT_ONCE = 100
-# How long to sleep when nothing is owed and the database will say when something is. Not longer:
-# a notice may be lost, and a clock may be set. The trigger's notices reach further ahead.
+# The longest sleep when nothing is due and the database notifies us. A notice may be lost, and the
+# clock may be set. The trigger sends notices further ahead than this.
 _SLEEP_SECONDS = 5.0
-# How long what was found due is worth trying without looking again, and how long a worker
-# remembers that another was faster at an attempt. Seconds.
+# How long the attempts found due are tried without a new query, and how long a worker remembers
+# that another worker was faster at an attempt. Seconds.
 _FRESH_SECONDS, _COMPANY_SECONDS = 1.0, 60.0
-# How long a worker leaves alone what it came to grief over. Another may well be able to start it.
+# How long a worker skips an attempt that it failed to start. Another worker may be able to.
 _ASIDE_SECONDS = 60.0
-# How often a worker notes in the database that it lives, and after how long without a step of its
-# own it is taken for dead: each of its waits, for the database or for work, is shorter.
+# How often a worker records in the database that it is alive, and after how long without progress
+# it counts as dead. Each of its waits, for the database or for work, is shorter than that.
 _ALIVE_EVERY_SECONDS, _DEAD_AFTER_SECONDS = 30.0, 60.0
 
 
 class Dispatcher:
-    """One thread that starts what is due, and a pool that carries it out.
+    """One thread that starts due submissions, and a pool of threads that carries them out.
 
-    Any number of them may share a database: leases, the pace and the pause live there.
+    Several dispatchers can share a database, which holds the leases, the rate limit and the pause.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class Dispatcher:
         self._say_alive_at = 0.0
         self._moved_at = 0.0
         self._blocked_until = 0.0
-        # Due attempts to be tried next, the latest time to try them, and whether there were more.
+        # Due attempts to try next, until when to try them, and whether the query left some out.
         self._found: deque[str] = deque()
         self._fresh_until = 0.0
         self._are_there_more = False
@@ -83,17 +83,17 @@ class Dispatcher:
         self._loop.start()
 
     def is_alive(self) -> bool:
-        """Whether it goes on starting what is due."""
+        """Whether the thread runs and makes progress."""
         has_moved = time.monotonic() - self._moved_at < _DEAD_AFTER_SECONDS
         return self._loop.is_alive and has_moved
 
     def wake(self) -> None:
-        """Say that something may have become due. While nothing may start, it can wait."""
+        """Wake the thread: an attempt may be due. Does nothing while no submission may start."""
         if time.monotonic() >= self._blocked_until:
             self._loop.wake()
 
     def stop(self) -> None:
-        """Start nothing more, and let what is in flight be answered and recorded."""
+        """Start nothing more. Wait until submissions in flight are answered and recorded."""
         self._loop.stop()
         self._pool.shutdown(wait=True)
         if self._listener is not None:
@@ -101,42 +101,47 @@ class Dispatcher:
         self._forwarder.close()
 
     def _round(self) -> float:
-        """Start what can be started; the seconds to wait then, unless woken before."""
+        """Start what can be started. Returns the seconds to wait, unless woken earlier."""
+        # 1. After a start, let a paused account be tried at once: the credentials may be new.
         if not self._has_probed:
             self._has_probed = True
             self._loop.outlive(lambda: self._database.write(rate_limit.probe_now))
+        # 2. Note that this thread makes progress, and now and then record it in the database.
         self._blocked_until = 0.0
         self._moved_at = time.monotonic()
         if time.monotonic() >= self._say_alive_at:
             self._say_alive_at = time.monotonic() + _ALIVE_EVERY_SECONDS
             self._loop.outlive(self._say_alive)
+        # 3. Take back expired leases and fire timers. An error here must not block submissions.
         if time.monotonic() >= self._sweep_at:
             self._sweep_at = time.monotonic() + _SWEEP_EVERY_SECONDS
-            # What it comes to grief over must not keep what is due from being started.
             self._loop.outlive(self._sweep)
+        # 4. Query for due attempts if none are left from the last query, or if it is too old.
         is_new = not self._found or time.monotonic() >= self._fresh_until
         if is_new:
             next_strike = self._find()
             if not self._found:
                 return self._rest(next_strike)
+        # 5. Start them one by one, until the pool is full or the rate limit or a pause says wait.
         while self._found:
             if self._loop.is_stopping or not self._free.acquire(blocking=False):
                 return self._poll_seconds
             next_at = self._start_next()
             if next_at is not None:
                 return self._wait_for_a_place(next_at)
+        # 6. Query again at once, unless a complete query was used up just now.
         return self._poll_seconds if is_new and not self._are_there_more else 0.0
 
     def _say_alive(self) -> None:
         self._database.write(lambda connection: health.say_alive(connection, self._now()))
 
     def _find(self) -> datetime | None:
-        """Look for what is due; when nothing is, return the time of the next strike."""
+        """Query for due attempts. If there are none, return the time of the next timer."""
         self._aside_until = {i: at for i, at in self._aside_until.items() if at > time.monotonic()}
         most = _AT_ONCE + len(self._aside_until)
         with self._database.read() as connection:
             due = forwarding.due_attempts(connection, self._now(), most)
-            # The longest due first, and the first of each customer only.
+            # Those due longest come first. Take only the first of each customer.
             first: dict[str, str] = {}
             for attempt in due:
                 if attempt.id not in self._aside_until:
@@ -144,7 +149,7 @@ class Dispatcher:
             next_strike = None if first else timers.next_timer_at(connection)
         found = list(first.values())
         if time.monotonic() < self._company_until:
-            # Else all workers would meet at one attempt after another, and all but one lose.
+            # Otherwise all workers would try the same attempts, and all but one would fail.
             random.shuffle(found)
         self._found = deque(found)
         self._are_there_more = len(due) == most
@@ -152,7 +157,10 @@ class Dispatcher:
         return next_strike
 
     def _start_next(self) -> datetime | None:
-        """Try the next one found, holding a place in the pool. Until when may no other start?"""
+        """Try to start the next attempt found. The caller has reserved a thread of the pool.
+
+        Returns the time before which no other submission may start, or None.
+        """
         attempt_id = self._found.popleft()
         self._moved_at = time.monotonic()
         made = self._start(attempt_id)
@@ -169,27 +177,27 @@ class Dispatcher:
         return made.next_at
 
     def _wait_for_a_place(self, next_at: datetime) -> float:
-        """How long to wait when the pace or the pause lets nobody start before ``next_at``."""
+        """Return the seconds to wait when nothing may start before ``next_at``."""
         seconds = max(0.005, (next_at - self._now()).total_seconds())
         self._place_at = time.monotonic() + seconds
-        # Not longer than a sleep: other clocks strike meanwhile, and others may lift the pause.
+        # At most one sleep: timers may expire, and another worker may end the pause.
         wait = min(seconds, _SLEEP_SECONDS) + self._spread.draw()
         self._blocked_until = time.monotonic() + wait
         return wait
 
     def _rest(self, next_strike: datetime | None) -> float:
-        """How long to wait when nothing can be started: until the next clock, or a look round."""
+        """Return the seconds to wait when nothing is due: until the next timer or query."""
         is_told = self._listener is not None and self._listener.is_listening
         longest = max(_SLEEP_SECONDS, self._poll_seconds) if is_told else self._poll_seconds
         if next_strike is None:
             return longest
         seconds = (next_strike - self._now()).total_seconds()
-        if seconds <= 0:  # in other hands, or for the next sweep
+        if seconds <= 0:  # another worker has it, or the next sweep handles it
             return min(self._poll_seconds, max(0.001, self._sweep_at - time.monotonic()))
         return min(seconds + 0.001, longest)
 
     def _start(self, attempt_id: str) -> StartedSubmission | Deferred | None:
-        """Start one attempt, holding a place in the pool; None when it came to grief."""
+        """Start one attempt. The caller has reserved a thread of the pool. None after an error."""
         handed_over = False
         try:
             began = time.monotonic()
@@ -201,7 +209,7 @@ class Dispatcher:
         except StorageUnavailable:
             raise
         except Exception:
-            # One attempt that cannot be started must not keep the others waiting behind it.
+            # An attempt that cannot be started must not block the others.
             log.exception("submission.failed", attempt=attempt_id)
             self._aside_until[attempt_id] = time.monotonic() + _ASIDE_SECONDS
             return None
@@ -216,12 +224,12 @@ class Dispatcher:
             log.exception("submission.failed", attempt=made.attempt_id)
         finally:
             self._free.release()
-            # An answer may have lifted a pause; what only waits for its place need not ask again.
+            # The answer may have ended a pause. A short wait for a slot need not be cut short.
             if self._blocked_until - time.monotonic() > _SOON_SECONDS or not self._blocked_until:
                 self._loop.wake()
 
     def _sweep(self) -> None:
-        """Take back what dead workers left, and strike the clocks that ran out."""
+        """Take back attempts of dead workers, and fire expired timers."""
         now = self._now()
         with self._database.read() as connection:
             has_work = timers.is_anything_to_sweep(connection, now)

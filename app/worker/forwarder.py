@@ -1,4 +1,4 @@
-"""How is one due attempt submitted, from lease to answer?"""
+"""Submits one due attempt: lease, call to Gameball, record of the answer."""
 
 import time
 from collections.abc import Callable
@@ -30,7 +30,7 @@ _FINISH_PAUSE_SECONDS = 0.2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forwarder:
-    """Submits attempts for one worker. Threads share it; all that lasts is in the database."""
+    """Submits attempts for one worker. Threads share it; its state is in the database."""
 
     database: Database
     client: GameballClient
@@ -43,7 +43,7 @@ class Forwarder:
     names: CampaignNames | None = None
 
     def start(self, attempt_id: str) -> StartedSubmission | Deferred:
-        """Lease an attempt and write down that it is being submitted."""
+        """Lease an attempt and record that its submission starts."""
         return self.database.write(
             lambda c: forwarding.start(c, attempt_id, self.worker, self.policy, self.now())
         )
@@ -54,9 +54,9 @@ class Forwarder:
             self.asker.client.close()
 
     def carry_out(self, made: StartedSubmission, started: float) -> None:
-        """Call Gameball for a started submission and record the end of it.
+        """Call Gameball for a started submission and record how it ended.
 
-        ``started``: `time.monotonic` when the lease was taken.
+        ``started`` is the `time.monotonic` at which the lease was acquired.
         """
         looks_first = self._must_look_first(made)
         if looks_first and not self._may_send_again(made):
@@ -75,12 +75,19 @@ class Forwarder:
         return forwarding.must_look_first(made, self.policy, self.now())
 
     def _is_leased(self, made: StartedSubmission, started: float) -> bool:
-        """By both clocks: one stands still while the machine sleeps, and the other may be set."""
+        """Whether there is still time to send within the lease.
+
+        Both clocks must agree: the monotonic clock may stop while the machine sleeps, and the wall
+        clock may be set.
+        """
         by_the_wall = (self.now() - made.started_at).total_seconds()
         return max(time.monotonic() - started, by_the_wall) <= self._send_within()
 
     def _send_within(self) -> float:
-        """So that the answer still has time within the lease."""
+        """Return the latest time to send, in seconds after the lease began.
+
+        It leaves enough of the lease for the answer.
+        """
         return self.policy.lease_seconds - self.client.account.read_timeout
 
     def _call(self, made: StartedSubmission, may_send: Callable[[], bool]) -> Answer:
@@ -93,7 +100,10 @@ class Forwarder:
         return discreet(answer, made.email, made.mobile)
 
     def _may_send_again(self, made: StartedSubmission) -> bool:
-        """Look whether an earlier submission landed; False: recorded, and nothing is to be sent."""
+        """Check whether an earlier submission landed.
+
+        False means that the result is recorded and nothing must be sent.
+        """
         landed = self._has_landed(made)
         if landed is False:
             self.database.write(lambda c: forwarding.never_landed(c, made))
@@ -102,7 +112,7 @@ class Forwarder:
         return False
 
     def _has_landed(self, made: StartedSubmission) -> bool | None:
-        """What Gameball shows of it; None: it cannot be known, yet or at all."""
+        """Return whether Gameball shows a reward for the attempt. None: unknown, maybe for good."""
         settle_seconds = self.policy.retries.window_at_most_seconds
         with self.database.read() as connection:
             case = case_of(connection, made.attempt_id, settle_seconds)
@@ -155,7 +165,7 @@ class Forwarder:
         self._finish(write)
 
     def _finish(self, write: Callable[[], None]) -> None:
-        """Write an answer down. Losing it is safe but slow, so keep trying while it is ours."""
+        """Record an answer. Retry for one lease time: losing the answer is safe but slow."""
         give_up = time.monotonic() + self.policy.lease_seconds
         while True:
             try:

@@ -1,4 +1,4 @@
-"""A background thread that repeats one act and outlives its errors."""
+"""A background thread that repeats a function and survives its errors."""
 
 import threading
 from collections.abc import Callable
@@ -14,10 +14,10 @@ T = TypeVar("T")
 
 
 class Loop:
-    """Calls ``act`` in a thread of its own until `stop`; ``act`` returns the seconds to wait.
+    """Calls ``act`` in its own thread until `stop`. ``act`` returns the seconds to wait.
 
-    After an error it waits ``after_error_seconds``. Nothing is lost: what is to be done stays in
-    the database.
+    After an error the thread waits ``after_error_seconds``. No work is lost, because it is stored
+    in the database.
     """
 
     def __init__(
@@ -48,22 +48,22 @@ class Loop:
         self._thread.start()
 
     def wake(self) -> None:
-        """End the present wait."""
+        """End the current wait."""
         self._woken.set()
 
     def stop(self, wait_seconds: float | None = None) -> None:
-        """Begin nothing more, and wait for what has begun; None: however long it takes."""
+        """Start nothing more, and wait for the current call. None waits without a limit."""
         self._stopping.set()
         self._woken.set()
         if self._thread.ident is not None:
             self._thread.join(wait_seconds)
 
     def wait(self, seconds: float) -> bool:
-        """Wait inside the act. Returns whether the loop is to stop."""
+        """Wait inside ``act``. Returns whether the loop is to stop."""
         return self._stopping.wait(seconds)
 
     def outlive(self, act: Callable[[], T]) -> T | None:
-        """Run a part of the act; an error of it is logged, and None returned."""
+        """Run a part of ``act``. On an error, log it and return None."""
         try:
             return act()
         except StorageUnavailable as error:
@@ -75,7 +75,7 @@ class Loop:
     def _run(self) -> None:
         self._woken.wait(self._first_wait_seconds)
         while not self._stopping.is_set():
-            # Cleared before the act: what becomes due meanwhile is seen by the next one.
+            # Clear before the call, so that a wake during the call leads to another call.
             self._woken.clear()
             seconds = self.outlive(self._act)
             if self._stopping.is_set():

@@ -1,4 +1,4 @@
-"""How does one worker read Gameball at the pace of all?"""
+"""Reads Gameball within the rate limit that all workers share."""
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
@@ -25,7 +25,7 @@ V = TypeVar("V")
 
 @dataclass(frozen=True, slots=True)
 class Answers(Generic[K, V]):
-    """What was read, and why the rest was not. What is in neither had no place in the pace."""
+    """The results and the failures. The rate limit had no room for keys that are in neither."""
 
     read: Mapping[K, V]
     failed: Mapping[K, Failure]
@@ -33,7 +33,7 @@ class Answers(Generic[K, V]):
 
 @dataclass(slots=True)
 class Attempted(Generic[K, V]):
-    """One read that was made, and how it ended."""
+    """One read and its result."""
 
     key: K
     value: V | None = None
@@ -42,10 +42,10 @@ class Attempted(Generic[K, V]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reader:
-    """Reads for one worker, at most so many at a time as ``pool`` has threads.
+    """Reads for one worker, with as many parallel reads as ``pool`` has threads.
 
-    ``seconds_each``: after which a read has surely ended. ``blocked_seconds``: what to wait for at
-    least when the account is refused, as no read can succeed.
+    ``seconds_each``: the longest time that a read can take. ``blocked_seconds``: the shortest wait
+    after Gameball refuses the account, because no read can succeed until that is fixed.
     """
 
     database: Database
@@ -56,7 +56,7 @@ class Reader:
     blocked_seconds: float = 30.0
 
     def read(self, kind: ReadKind, asked: Sequence[K], get: Callable[[K], V]) -> Answers[K, V]:
-        """Get something for as many as the pace has room for. ``get`` may raise `NotReadable`."""
+        """Call ``get`` for as many keys as the rate limit allows. It may raise `NotReadable`."""
         reserved = self._reserved(kind, len(asked))
         if reserved is None:
             return Answers({}, {})
@@ -102,7 +102,7 @@ def _getting(get: Callable[[K], V]) -> Callable[[K], Attempted[K, V]]:
         except NotReadable as error:
             return Attempted(key, error=error)
         except Exception:
-            # What one customer's answer does to us must not keep the others from being read.
+            # An error in one customer's answer must not stop the other reads.
             log.exception("read.failed")
             return Attempted(key, error=NotReadable(Failure.JUNK))
 

@@ -1,4 +1,4 @@
-"""What does Gameball say of an attempt before it is submitted?"""
+"""Reads a customer's progress before a submission."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,16 +17,17 @@ from app.steps.read_rate_limit import ReadKind
 from app.storage.database import Database
 from app.worker.paced_reader import Reader
 
-# What has waited this long is not hurried by sparing it one read.
+# An attempt that has waited this long can also wait for one read.
 _WAITED = timedelta(seconds=5)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EligibilityCheck:
-    """Reads the customer's progress before a submission; the count then is what later ones mean.
+    """Reads the customer's progress before a submission and keeps the count as the baseline.
 
-    ``client`` is an impatient one: the lease of the attempt goes on. ``refuses``: an attempt of a
-    customer who cannot be rewarded is not sent. What cannot be read now, holds nothing up.
+    Later counts are compared with the baseline. ``client`` has short time-outs, because the lease
+    of the attempt runs. ``refuses``: do not send an attempt of a customer who cannot be rewarded.
+    If the progress cannot be read now, the attempt is sent.
     """
 
     database: Database
@@ -37,8 +38,8 @@ class EligibilityCheck:
     refuses: bool = False
 
     def may_send(self, made: StartedSubmission) -> bool:
-        """False: it is refused, and that is recorded."""
-        # With something on its way a count from now says nothing of before.
+        """Return whether to send. False means that the refusal is recorded."""
+        # While an earlier submission is unresolved, the count may already include it.
         if not self._asks(made) or unresolved_since(made.past) is not None:
             return True
         progress = self._progress(made)
@@ -68,6 +69,6 @@ class EligibilityCheck:
 
 
 def _keep(connection: Connection, made: StartedSubmission, count: int) -> None:
-    """Remember the count, unless it was read so late that another worker's call may be in it."""
+    """Keep the count, unless the lease is lost: then it may include another worker's call."""
     if leases.is_held(connection, made.attempt_id, made.fence):
         confirmation.keep_baseline(connection, made.attempt_id, count, made.started_at)

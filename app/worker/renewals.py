@@ -1,4 +1,4 @@
-"""What is asked of platforms in time, so that their subscriptions do not lapse?"""
+"""The thread that renews subscriptions before they lapse."""
 
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
@@ -18,7 +18,7 @@ LOOK_EVERY_SECONDS = 60.0
 
 
 class Renewals:
-    """One thread that asks for what may soon lapse. Any number of them may share a database."""
+    """Renews subscriptions in one thread. Several processes can share a database."""
 
     def __init__(
         self,
@@ -34,7 +34,7 @@ class Renewals:
         self._loop = Loop("renewals", self._round, after_error_seconds=look_every_seconds)
 
     def start(self) -> None:
-        """Begin, where a source wants its subscriptions renewed at all."""
+        """Start the thread if any source has subscriptions to renew."""
         if any(True for _ in self._asks()):
             self._loop.start()
 
@@ -42,7 +42,7 @@ class Renewals:
         self._loop.stop()
 
     def look(self) -> None:
-        """Ask for everything that is due."""
+        """Request every renewal that is due."""
         for source, topic, ask in self._asks():
             if self._loop.is_stopping:
                 return
@@ -77,7 +77,10 @@ class Renewals:
 
 
 def _asked(ask: SubscriptionRequest) -> str | None:
-    """Send it. Returns the problem, without anything that was sent: a secret is in it."""
+    """Send the request. Returns the problem or None.
+
+    The problem includes nothing of the request, which contains a secret.
+    """
     try:
         response = send(ask.request, reads_body=False)
     except NoResponse as error:

@@ -1,4 +1,4 @@
-"""What does Gameball show of some customers, in as few reads as it takes?"""
+"""Looks up the rewards of some customers at Gameball, in as few reads as possible."""
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -18,12 +18,12 @@ from app.steps.read_rate_limit import ReadKind
 from app.worker.campaign_names import CampaignNames
 from app.worker.paced_reader import Reader
 
-# Of a customer with more records than so many pages hold, nobody can say what is not there.
+# If a customer has more pages than this, a missing record proves nothing.
 MOST_PAGES = 5
-# A last look is not given up because of one read that failed by chance.
+# Tries of a read in the last look, if it fails for a reason that may pass.
 LAST_TRIES = 3
 _BY_CHANCE = frozenset({Failure.NO_ANSWER, Failure.JUNK})
-# The account is refused, or too fast: that says nothing of a customer.
+# Gameball refuses or throttles the account. That says nothing about a customer.
 _NO_FAULT_OF_THEIRS = frozenset({Failure.BLOCKED, Failure.TOO_FAST})
 
 ReadPage = Callable[[GameballClient, str, int], Page]
@@ -32,7 +32,7 @@ V = TypeVar("V")
 
 @dataclass(slots=True)
 class Records:
-    """The rewards that a customer's records show, and whether all of the records were read."""
+    """The rewards in a customer's records. ``next_after`` is None once all records were read."""
 
     by_key: dict[str, list[Grant]] = field(default_factory=lambda: defaultdict(list))
     unclear: set[str] = field(default_factory=set)
@@ -55,7 +55,8 @@ class Records:
 class RewardLookup:
     """One look at the attempts of some customers.
 
-    Who is ``interrupted`` is to be looked at anew: the pace or the account kept their reads back.
+    ``interrupted``: customers to look at again, because the rate limit or a refused account
+    prevented their reads.
     """
 
     client: GameballClient
@@ -66,7 +67,7 @@ class RewardLookup:
     interrupted: set[str] = field(default_factory=set)
 
     def look(self, now: Callable[[], datetime], is_stopping: Callable[[], bool]) -> None:
-        """Look at the count, then for transactions, then for activities, as far as needed."""
+        """Read the progress, then transactions, then activities, as far as needed."""
         for stage in (self._progress, self._transactions, self._activities):
             if is_stopping():
                 self.interrupted |= {one.customer_id for one in self._left(now())}
@@ -120,7 +121,10 @@ class RewardLookup:
         *,
         is_ours: bool | None = True,
     ) -> None:
-        """``is_ours``: the key means this campaign and no other; None: that cannot be known."""
+        """Add the records of one stage to what was seen of an attempt.
+
+        ``is_ours``: the key belongs to this campaign only. None: unknown.
+        """
         found = records.get(one.customer_id, Records())
         grants = found.of(key)
         self.seen[one.attempt_id] = self.seen[one.attempt_id].with_records(
@@ -133,7 +137,7 @@ class RewardLookup:
     def _records(
         self, kind: ReadKind, wanting: Sequence[Followed], read: ReadPage, now: datetime
     ) -> Mapping[str, Records]:
-        """Every page of the customers' records, up to `MOST_PAGES` of each."""
+        """Read the pages of the customers' records, up to `MOST_PAGES` for each customer."""
         records = {one.customer_id: Records() for one in wanting}
         for _ in range(MOST_PAGES):
             unread = {c: r.next_after for c, r in records.items() if r.next_after is not None}
@@ -159,7 +163,7 @@ class RewardLookup:
         ]
 
     def _left(self, now: datetime) -> list[Followed]:
-        """Those that are not decided and may be: where to look next is known."""
+        """Return the undecided attempts for which there is another place to look."""
         return [
             one
             for one in self.followed
@@ -170,7 +174,10 @@ class RewardLookup:
     def _read(
         self, kind: ReadKind, customers: Sequence[str], get: Callable[[str], V], now: datetime
     ) -> tuple[dict[str, V], dict[str, Failure]]:
-        """What could be read of whom, and why not. The others are interrupted."""
+        """Return the results and the failures by customer.
+
+        Customers in neither, or with a failure of the account, are added to `interrupted`.
+        """
         read: dict[str, V] = {}
         failed: dict[str, Failure] = {}
         last = {one.customer_id for one in self.followed if now >= one.case.give_up_at}
@@ -193,7 +200,7 @@ def _shown(
     read: Mapping[str, Mapping[int, Progress]],
     failed: Mapping[str, Failure],
 ) -> Progress | None:
-    """None when it could not be read; an empty one when Gameball shows nothing of it."""
+    """Return the progress: empty if Gameball shows none, None if it could not be read."""
     if failed.get(one.customer_id) is Failure.REFUSED:
         return Progress()
     campaigns = read.get(one.customer_id)

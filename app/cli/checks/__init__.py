@@ -1,1 +1,1 @@
-"""What is wrong with this installation? One module for each thing that is looked at."""
+"""The checks of `vouch check`, one module per subject."""

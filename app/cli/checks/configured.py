@@ -1,4 +1,4 @@
-"""What is checked: a configuration that is right by itself, and where each part of it stands."""
+"""A valid configuration, with the place of each part in its file."""
 
 from dataclasses import dataclass
 
@@ -21,7 +21,7 @@ class Configured:
         return place(self.text, location)
 
     def sources_of(self, rule: Rule) -> list[Adapter]:
-        """The sources whose events can fulfil a rule."""
+        """Return the sources whose events can fulfil a rule."""
         return [
             adapter
             for adapter in self.configuration.sources.values()

@@ -1,4 +1,4 @@
-"""Are the environment's secrets and addresses right?"""
+"""Check the secrets and addresses in the environment."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -10,7 +10,7 @@ from app.settings.errors import ConfigurationError
 
 
 def readable_environment() -> tuple[Environment, list[Finding]]:
-    """The environment without the variables that are wrong, and what is wrong with them."""
+    """Return the environment without invalid variables, and a finding for each of these."""
     variables: Mapping[str, str] = os.environ
     found: list[Finding] = []
     while True:

@@ -1,4 +1,4 @@
-"""What did a check find, and how bad is it?"""
+"""The result of a check, with its level."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -12,7 +12,7 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """``place`` is a variable, or a key of the configuration file with its line."""
+    """``place`` is a variable, or a key in the configuration file with its line."""
 
     level: Level
     place: str

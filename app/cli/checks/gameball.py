@@ -1,4 +1,4 @@
-"""Do the credentials work, and does Gameball have the challenges that the rules name?"""
+"""Check the Gameball credentials and the challenges that the rules name."""
 
 from collections.abc import Iterator
 
@@ -13,7 +13,7 @@ PLACE = "GAMEBALL_API_KEY"
 
 
 def check_gameball(environment: Environment, configured: Configured | None) -> Iterator[Finding]:
-    """Read the campaigns; nothing is changed there."""
+    """Read the campaigns. This changes nothing at Gameball."""
     client = GameballClient(account_of(environment))
     try:
         campaigns = list_campaigns(client)

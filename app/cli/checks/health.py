@@ -1,4 +1,4 @@
-"""How are the sources, as far as the database knows?"""
+"""Check the state of the sources in the database."""
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
@@ -17,7 +17,7 @@ from app.storage.migrate import is_current
 
 
 def check_health(environment: Environment, configured: Configured) -> Iterator[Finding]:
-    """Nothing to say of a database that is not there or not ours: `check_storage` does."""
+    """Find issues of the sources. `check_storage` reports a missing or outdated database."""
     expected, now = configured.configuration.expected, utc_now()
     trusted = configured.configuration.web.trusted_proxies
     seen, proxied = _seen(environment, expected, trusted, now)
@@ -38,7 +38,7 @@ def check_health(environment: Environment, configured: Configured) -> Iterator[F
 def _seen(
     environment: Environment, expected: Mapping[str, Expected], trusted: int, now: datetime
 ) -> tuple[dict[str, Seen], tuple[datetime, str] | None]:
-    # To open an embedded database is to make it.
+    # Opening an embedded database would create it.
     if environment.is_embedded and not sqlite_path(environment.database_url).is_file():
         return {}, None
     database = Database(environment.database_url, pool_size=1)

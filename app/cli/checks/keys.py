@@ -1,4 +1,4 @@
-"""Can the keys be fetched that sources need and that their platforms publish?"""
+"""Check that the published keys of the sources' platforms can be fetched."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""Can each rule be fulfilled, honestly, and may the action be rewarded at all?"""
+"""Check the rules: whether they can be fulfilled, abused, or break a platform's terms."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -16,7 +16,7 @@ from app.platforms.kit.callback import Callback, Refusal
 from app.platforms.kit.examples import Template, templates
 from app.platforms.kit.signing import CannotSign
 
-# A claim names its own target and is an event of its own: each would be another award.
+# A claim names its own target and counts as a new event, so each claim would earn an award.
 _INVENTABLE = frozenset({Repeat.PER_TARGET, Repeat.EVERY_EVENT})
 _EXAMPLE = {"actor": "1", "target": "2", "key": "3"}
 
@@ -41,7 +41,7 @@ def check_rules(configured: Configured) -> Iterator[Finding]:
 def _terms(
     configured: Configured, position: int, rule: Rule, sources: list[Adapter]
 ) -> Iterator[Finding]:
-    """Of the platforms whose events fulfil the rule, or that only claims tell of."""
+    """Check the terms of the platforms that the rule rewards, also those without a source."""
     place = configured.place("rules", position, "action")
     kinds = [(adapter.name, type(adapter)) for adapter in sources]
     if not kinds:
@@ -79,7 +79,7 @@ def _inventable(configured: Configured, position: int, rule: Rule) -> Iterator[F
 def _undoing(
     configured: Configured, position: int, rule: Rule, sources: list[Adapter]
 ) -> Iterator[Finding]:
-    """Whether who undoes an action and does it again is paid again."""
+    """Check whether an account is paid again after it undoes and repeats the action."""
     is_reported = any(_reports_undoing(adapter, rule.action) for adapter in sources)
     if rule.repeat is Repeat.EVERY_EVENT and not rule.minds_undoing:
         place = configured.place("rules", position, "repeat")
@@ -106,7 +106,7 @@ def _undoing(
 def _anywhere(
     configured: Configured, position: int, rule: Rule, sources: list[Adapter]
 ) -> Iterator[Finding]:
-    """Whether a rule without a target rewards what happens in places that nobody meant."""
+    """Check whether a rule without a target rewards actions in unintended places."""
     if rule.target is not None:
         return
     for adapter in sources:
@@ -121,7 +121,8 @@ def _anywhere(
 
 @cache
 def _done_again() -> frozenset[str]:
-    """What can be undone as a whole, and not only removed one by one, on some platform."""
+    """Return the actions that can be undone as a whole on some platform."""
+    # A kind with `undoes` takes back a single event only.
     kinds = (kind for adapter in adapters().values() for kind in adapter.kinds.values())
     return frozenset(kind.action for kind in kinds if kind.undone and kind.undoes is None)
 
@@ -149,9 +150,9 @@ def _shown(examples: Mapping[str, Template]) -> set[str]:
 
 
 def _knows(adapter: Adapter, action: str) -> bool:
-    """Whether an example is of this action, or one with this word in it is read as one.
+    """Whether an example has this action, or is read as it when its action is replaced.
 
-    Some platforms name their actions themselves; what they may say no list of ours can tell.
+    Some platforms choose the names of their actions, so we cannot list them.
     """
     examples = templates(adapter.name)
     if action in _shown(examples):

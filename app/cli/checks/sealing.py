@@ -1,4 +1,4 @@
-"""Do our secret keys open what the database holds, and may any of them be removed?"""
+"""Check that the secret keys open the sealed values, and which keys can be removed."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -18,8 +18,8 @@ PLACE = "VOUCH_SECRET_KEYS"
 
 
 def check_sealing(environment: Environment) -> Iterator[Finding]:
-    """Reads every row that has something sealed. Call it where `check_storage` found no error."""
-    # To open an embedded database is to make it.
+    """Read every sealed value. Call this only if `check_storage` found no error."""
+    # Opening an embedded database would create it.
     if environment.is_embedded and not sqlite_path(environment.database_url).is_file():
         return
     try:

@@ -1,4 +1,4 @@
-"""Are the sources' secrets good, and does any rule reward what they tell?"""
+"""Check the sources: their secrets, tolerances and account words, and that a rule uses them."""
 
 from collections.abc import Iterator
 
@@ -59,7 +59,7 @@ def _tolerance(configured: Configured, position: int, adapter: Adapter) -> Itera
 
 
 def _accounts(configured: Configured, position: int, adapter: Adapter) -> Iterator[Finding]:
-    """Another source before it may mean somebody else by the same account id."""
+    """Check whether an earlier source may use the same account id for another person."""
     before = list(configured.configuration.sources.values())[:position]
     word = adapter.source.accounts or adapter.name
     others = [one for one in before if word == (one.source.accounts or one.name)]

@@ -1,4 +1,4 @@
-"""Is the database there, and of this version's shape?"""
+"""Check that the database exists and has this version's schema."""
 
 import os
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ PLACE = "DATABASE_URL"
 
 
 def check_storage(environment: Environment) -> Iterator[Finding]:
-    """Look without making anything: an embedded database that is not there stays so."""
+    """Check the database without creating it."""
     name = make_url(environment.database_url).render_as_string(hide_password=True)
     if environment.is_embedded and not (path := sqlite_path(environment.database_url)).is_file():
         yield _to_be_made(path, name)
@@ -42,13 +42,13 @@ def _to_be_made(path: Path, name: str) -> Finding:
 
 
 def _readers(path: Path) -> Iterator[Finding]:
-    """We make it for its owner alone; a copy, or an early version, may be open to all."""
+    """Check that only the owner can read the file. We create it so, but a copy may differ."""
     if path.stat().st_mode & 0o077:
         yield warning(PLACE, f"others can read {path}: chmod 600 {path} and what is named like it")
 
 
 def _between(url: str) -> Iterator[Finding]:
-    """Whether the address says what is between us and the server, and how the server keeps text."""
+    """Check that the address names the pooler in front of the server, and check the encoding."""
     said, found = pooler_of(url), look_at(url)
     if found.pooler is Pooler.TRANSACTION is not said:
         yield error(

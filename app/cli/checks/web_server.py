@@ -1,4 +1,4 @@
-"""Can gunicorn run as the operator's file says?"""
+"""Check the operator's gunicorn settings."""
 
 from collections.abc import Iterator
 
@@ -12,7 +12,7 @@ PLACE = str(OPERATOR_FILE)
 
 
 def check_web_server(environment: Environment) -> Iterator[Finding]:
-    """Nothing to say where the file that we ship is all there is."""
+    """Check the operator's file, if there is one."""
     if not OPERATOR_FILE.is_file():
         return
     try:

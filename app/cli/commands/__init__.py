@@ -1,1 +1,1 @@
-"""One module for each word of `vouch`; each defines `command`."""
+"""One module per subcommand of `vouch`. Each defines `command`."""

@@ -1,4 +1,4 @@
-"""`vouch alerts`: is anything wrong, and does it reach whom it should?"""
+"""`vouch alerts`: list alerts and test the receivers."""
 
 import sys
 from typing import TYPE_CHECKING
@@ -62,7 +62,7 @@ def list_alerts(as_json: bool) -> None:
 
 
 def _test_all() -> dict[str, str | None]:
-    """What went wrong with each receiver, or None."""
+    """Return the problem with each receiver, or None."""
     from app.cli.actor import caused_by
     from app.cli.database import open_database
     from app.domain.clock import utc_now

@@ -1,4 +1,4 @@
-"""`vouch attempts`: the history from a terminal."""
+"""`vouch attempts`: list, show, follow, replay, cancel and export attempts."""
 
 import json
 from collections.abc import Callable
@@ -82,7 +82,7 @@ def tail(every: float, as_json: bool, **criteria: Any) -> None:
 
 
 def _many(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the options of an act on named attempts, or on all that a filter means."""
+    """Add the options of an act on named or filtered attempts to a command."""
     for option in (
         json_option,
         click.option("--yes", is_flag=True, help="Do not ask."),

@@ -1,4 +1,4 @@
-"""`vouch audit`: who changed what, from a terminal."""
+"""`vouch audit`: list the entries of the audit log."""
 
 import json
 from typing import Any

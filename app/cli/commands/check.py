@@ -1,4 +1,4 @@
-"""`vouch check`: is everything right before it runs?"""
+"""`vouch check`: check an installation before it runs."""
 
 import sys
 from collections import Counter
@@ -46,7 +46,7 @@ def command(offline: bool, as_json: bool) -> None:
 
 
 def _findings(*, offline: bool) -> Iterator[Finding]:
-    """Everything that can be looked at, also where a part of it is broken."""
+    """Run every check that is possible, even if a part of the installation is broken."""
     environment, wrong = readable_environment()
     yield from wrong
     configured, findings = _configuration(environment)
@@ -57,7 +57,7 @@ def _findings(*, offline: bool) -> Iterator[Finding]:
     yield from check_web_server(environment)
     addressed = list(check_environment(environment))
     yield from addressed
-    # Without a right address the default's would be looked at, which is not theirs.
+    # Without a valid address we would check the default database, which is the wrong one.
     is_named = not any(finding.place.startswith(DATABASE) for finding in wrong)
     stored = list(check_storage(environment)) if is_named else []
     yield from stored
@@ -65,7 +65,7 @@ def _findings(*, offline: bool) -> Iterator[Finding]:
         yield from check_sealing(environment)
         if configured is not None:
             yield from check_health(environment, configured)
-    # A wrong address is not called: the keys would be told to whoever answers there.
+    # Never call a wrong address: it would receive the keys.
     may_call = all(finding.level is not Level.ERROR for finding in (*wrong, *addressed))
     if configured is not None and not offline:
         yield from check_keys(configured)
@@ -85,7 +85,7 @@ def _configuration(environment: Environment) -> tuple[Configured | None, Sequenc
 
 
 def _print(findings: Sequence[Finding]) -> None:
-    """Errors last, where they are still on the screen."""
+    """Print the findings. Errors come last, where they are still on the screen."""
     for finding in sorted(findings, key=lambda one: list(Level).index(one.level)):
         label = click.style(finding.level.ljust(9), fg=COLOURS[finding.level])
         click.echo(f"{label}{finding.place}")

@@ -1,4 +1,4 @@
-"""`vouch db`: the database's shape, a copy of it, and moving it."""
+"""`vouch db`: migrate, back up, re-encrypt, copy and restore the database."""
 
 import os
 from dataclasses import asdict
@@ -140,7 +140,8 @@ def restored(since: datetime | None) -> None:
     environment = read_environment()
     backup_of = sqlite_path(environment.database_url) if environment.is_embedded else None
     since = since or _moment_of(backup_of)
-    # What was granted before it is not taken for an attempt's: a later moment pays again.
+    # A grant before this moment does not count as an attempt's own. A moment that is too late
+    # would therefore pay twice.
     if since > utc_now():
         raise click.BadParameter(f"{iso(since)} is yet to come", param_hint="--to")
     with open_database(environment, must_exist=True) as database:
@@ -149,7 +150,7 @@ def restored(since: datetime | None) -> None:
             lambda connection: mark_possibly_sent(connection, since, by, utc_now())
         )
     if backup_of is not None:
-        # A later copy of these files by other means would still carry it.
+        # Otherwise a later copy of these files by other means would still contain the moment.
         note_moment(backup_of, None)
     click.echo(
         f"{count} attempts may have been sent since {iso(since)}: they will be looked up at "
@@ -168,7 +169,7 @@ def _moment_of(backup: Path | None) -> datetime:
 
 
 def _url(argument: str) -> str:
-    """A database's URL, from where the argument says, in our driver's words."""
+    """Return the database URL that an argument names, in the form of our driver."""
     if argument.startswith("env:"):
         return _read({DATABASE: os.environ.get(argument.removeprefix("env:"), "")}, argument)
     if argument.startswith("file:"):
@@ -189,7 +190,7 @@ def _next_steps(from_url: str, to_url: str) -> list[str]:
     shown = make_url(to_url).render_as_string(hide_password=True).replace("+psycopg", "")
     steps = ["", "Every row was read back and compared. Next:", f"  set DATABASE_URL to {shown}"]
     keys = secret_keys_path(sqlite_path(from_url)) if is_sqlite(from_url) else None
-    # A file that an installation made before it was given keys says nothing of those.
+    # If VOUCH_SECRET_KEYS is set, a key file from earlier does not contain those keys.
     if not read_environment().secret_keys and keys is not None and keys.is_file():
         steps.append(f"  set VOUCH_SECRET_KEYS to what is in {keys}, on every machine")
     else:

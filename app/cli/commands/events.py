@@ -1,4 +1,4 @@
-"""`vouch events`: what platforms sent, from a terminal."""
+"""`vouch events`: list and show the events that platforms sent."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""`vouch identities`: whose account is it, from a terminal."""
+"""`vouch identities`: link accounts to customers."""
 
 from typing import Any
 

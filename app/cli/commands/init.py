@@ -1,4 +1,4 @@
-"""`vouch init`: a first configuration, by asking."""
+"""`vouch init`: write a first configuration interactively."""
 
 import re
 import tempfile
@@ -27,7 +27,7 @@ _HEADER = """\
 
 
 def _platforms() -> list[str]:
-    """Those that tell of actions, not of rewards."""
+    """Return the platforms that report actions, not rewards."""
     return sorted(name for name, kind in adapters().items() if not kind.reports_rewards)
 
 
@@ -85,13 +85,13 @@ def _ask_platform() -> str:
 
 
 def _actions(kind: type[Adapter]) -> list[str]:
-    """What the platform's examples tell of."""
+    """Return the actions in the platform's examples."""
     expected = (event for one in templates(kind.name).values() for event in one.expect)
     return sorted({str(event["action"]) for event in expected if not event.get("undone")})
 
 
 def _ask_challenge(environment: Environment) -> int:
-    """From Gameball's own list where its keys are set."""
+    """Ask for a challenge, from Gameball's own list if its keys are set."""
     campaigns = _campaigns(environment) if environment.has_gameball_credentials else {}
     for campaign in campaigns.values():
         click.echo(f"  {campaign.id}  {campaign.name}")
@@ -121,7 +121,7 @@ def _campaigns(environment: Environment) -> dict[int, Campaign]:
 def _source(
     kind: type[Adapter], name: str, secret_name: str | None
 ) -> tuple[dict[str, Any], dict[str, str]]:
-    """The source's table; and the variables it names, with values that look like real ones."""
+    """Return the source's table, and its variables with values that look like real ones."""
     example = example_source(kind.name)
     secrets = secrets_in(kind(kind.config.model_validate(example)).source)
     table: dict[str, Any] = {"name": name, "platform": kind.name}
@@ -139,7 +139,7 @@ def _source(
 
 
 def _ask_value(what: str, example: Any) -> Any:
-    """Like the platform's example; of a table the example itself, to be edited in the file."""
+    """Ask for a value of the example's type. A table is copied, to be edited in the file."""
     if isinstance(example, dict):
         return example
     if isinstance(example, list):
@@ -169,7 +169,7 @@ def _lines(values: dict[str, Any]) -> Iterator[str]:
 
 
 def _require_right(text: str, kind: type[Adapter], names: dict[str, str]) -> None:
-    """Raise `ConfigurationError` where the service would, whatever the secrets will be."""
+    """Raise `ConfigurationError` if the service would, for any values of the secrets."""
     with tempfile.TemporaryDirectory() as folder:
         draft = Path(folder) / f"{kind.name}.toml"
         draft.write_text(text, "utf-8")

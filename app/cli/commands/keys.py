@@ -1,4 +1,4 @@
-"""`vouch keys`: who may call the API."""
+"""`vouch keys`: create, list and revoke API keys."""
 
 from typing import Any
 
@@ -13,9 +13,10 @@ from app.domain.texts import is_blank, is_written
 from app.settings.environment import read_environment
 from app.storage import plain
 
-# What PostgreSQL has room for: SQLite takes more, and what it took cannot be moved from there.
+# The longest name that PostgreSQL accepts. SQLite accepts longer names, but they could not be
+# copied to PostgreSQL.
 _LONGEST_NAME = 255
-# As `app.steps.keys.listing` asks.
+# The query of `app.steps.keys.listing`.
 _STATEMENT = "SELECT id, name, role, created_at, revoked_at FROM api_keys ORDER BY created_at, id"
 
 
@@ -85,7 +86,7 @@ def revoke(key_id: str) -> None:
 
 
 def _listed() -> list[dict[str, Any]]:
-    """The keys, oldest first; of an embedded database without what it takes to write to one."""
+    """Return the keys, oldest first. Reads an embedded database without importing SQLAlchemy."""
     environment = read_environment()
     path = plain.plain_path(environment.database_url)
     if path is not None and path.is_file():

@@ -1,4 +1,4 @@
-"""`vouch purge`: lets go of what is older than it is kept."""
+"""`vouch purge`: delete rows that are past their retention time."""
 
 import time
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ from app.steps.retention import Kept
 from app.storage.database import Database
 
 _AT_ONCE = 200
-# Between two slices, for callbacks that wait to write.
+# Pause between two slices, so that waiting callbacks can write.
 _BREATH_SECONDS = 0.01
 
 
@@ -62,7 +62,7 @@ def _purged(database: Database, bounds: Mapping[Kept, datetime]) -> dict[str, in
 
 
 def _note(database: Database, bounds: Mapping[Kept, datetime]) -> None:
-    """Into the audit log, before anything is let go: it may be cut off."""
+    """Record the purge in the audit log before it begins, because it may be interrupted."""
     with database.read() as connection:
         due = {k: at for k, at in bounds.items() if retention.is_due(connection, k, at)}
     if due:

@@ -1,4 +1,4 @@
-"""`vouch send`: correctly signed example callbacks to a running service."""
+"""`vouch send`: send correctly signed example callbacks to a running service."""
 
 import sys
 from collections.abc import Sequence
@@ -109,9 +109,9 @@ def _template(platform: str, action: str | None) -> Template:
 
 
 def _asked_for(source: Source, template: Template) -> str | None:
-    """The target that the source's rules ask for, so that the example earns something.
+    """Return the target that a rule of the source requires, so that the example earns a reward.
 
-    What tells of rewards names a campaign: the first that a rule is for.
+    For a source that reports rewards it is a campaign: the one of the first rule.
     """
     if source.adapter.reports_rewards:
         return next((str(rule.challenge_id) for rule in source.rules), None)

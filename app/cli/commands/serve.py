@@ -1,4 +1,4 @@
-"""`vouch serve`: the web service, and on request the worker inside it."""
+"""`vouch serve`: run the web service, by default with the worker inside."""
 
 import contextlib
 import os
@@ -52,26 +52,27 @@ def command(bind: tuple[str, ...], no_worker: bool) -> None:
     try:
         _serve(environment, settings, with_worker=not no_worker)
     finally:
-        # A web process that ends comes by here too; the others still count in that folder.
+        # A web process also runs this when it ends, while the others still use the folder.
         if metrics_folder and os.getpid() == our_pid:
             shutil.rmtree(metrics_folder, ignore_errors=True)
 
 
 def _has_listener(settings: Mapping[str, Any]) -> bool:
-    """Whether a socket is handed to us, or shared: by systemd, or while gunicorn is replaced."""
+    """Whether the socket is inherited (from systemd or an older gunicorn) or shared."""
     handed_over = ("GUNICORN_FD", "LISTEN_FDS")
     return bool(settings.get("reuse_port")) or any(name in os.environ for name in handed_over)
 
 
 def gunicorn_settings(environment: Environment, bind: Sequence[str] | None) -> dict[str, Any]:
-    """Our defaults, our file, what the operator's file says instead, and the command line."""
-    # Over SQLite threads mostly wait for the writer: the more of them, the more share a commit.
+    """Merge our defaults, our file, the operator's file and the command line, in this order."""
+    # On SQLite, threads mostly wait for the writer. With more threads, more of them share a commit.
     shape = (1, 32) if environment.is_embedded else (2, 16)
     defaults: dict[str, Any] = dict(zip(("workers", "threads"), shape, strict=True))
-    # gunicorn would take SCRIPT_NAME from any proxy on this machine, and most pass on what a
-    # stranger wrote there: with it, another path is served than the one that the proxy let through.
+    # By default gunicorn trusts SCRIPT_NAME from any proxy on this machine, and most proxies pass
+    # on a client's value. A client could then reach another path than the one the proxy allowed.
     defaults["forwarder_headers"] = ""
-    # An operator's file of one line must not take away what keeps slow clients from the others.
+    # Our file always applies first: a short operator's file must not drop the settings that keep
+    # slow clients from blocking the others.
     for file in (shipped_file(), OPERATOR_FILE):
         defaults |= _said_in(file) if file.is_file() else {}
     if not isinstance(defaults["workers"], int):
@@ -80,7 +81,7 @@ def gunicorn_settings(environment: Environment, bind: Sequence[str] | None) -> d
 
 
 def addresses_in(settings: Mapping[str, Any]) -> Sequence[str]:
-    """`bind` is a list, or a text with commas."""
+    """Return the addresses of `bind`, which is a list or a string with commas."""
     bind = settings["bind"]
     return [one.strip() for one in (bind.split(",") if isinstance(bind, str) else bind)]
 
@@ -95,20 +96,20 @@ def _said_in(file: Path) -> dict[str, Any]:
 
 
 def shipped_file() -> Path:
-    """Our gunicorn.conf.py: in the wheel, else in the checkout."""
+    """Return the path of our gunicorn.conf.py: in the wheel, else in the checkout."""
     packaged = Path(str(resources.files("app"))) / "_config" / "gunicorn.conf.py"
     return packaged if packaged.is_file() else Path(__file__).parents[3] / OPERATOR_FILE
 
 
 def _raise_file_limit() -> None:
-    """Connections are files too: take as many as whoever started us lets us have."""
+    """Raise the limit of open files to the hard limit: every connection is a file."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with contextlib.suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _share_metrics() -> Path:
-    """Let the web processes count together. Before prometheus_client is imported, or too late."""
+    """Share metrics between the web processes. Call this before prometheus_client is imported."""
     remove_abandoned()
     folder = make_folder()
     os.environ[VARIABLE] = str(folder)
@@ -132,7 +133,7 @@ def _serve(environment: Environment, settings: dict[str, Any], *, with_worker: b
     logs.configure()
     starts_worker = with_worker and environment.has_gameball_credentials
     if with_worker and not starts_worker:
-        # Callbacks are taken all the same; whoever forgot a key must not find out by its customers.
+        # Callbacks are accepted anyway. Warn, so that the operator notices the missing key.
         log.warning("worker.absent", problem="GAMEBALL_API_KEY and GAMEBALL_SECRET_KEY must be set")
     settings = {**settings, "worker_class": usable_worker(settings["worker_class"])}
     WebServer(service, settings, starts_worker=starts_worker).run()

@@ -1,4 +1,4 @@
-"""`vouch verify`: why does a signature fail?"""
+"""`vouch verify`: check the signature of a callback and explain why it fails."""
 
 import os
 import sys
@@ -62,7 +62,7 @@ def command(
     source = described_source(platform, platform, secrets, pairs)
     callback = _callback(source, method, headers, queries, body_file, at or utc_now())
     if fetch_keys:
-        # Once: what explains a refusal is found by trying.
+        # Fetch only once: the search for an explanation verifies many variants.
         source.adapter.fetch = cache(fetched_now)
     try:
         verdict = judge(source.adapter, callback)
@@ -97,7 +97,7 @@ def _callback(
 
 
 def _headers(lines: Iterable[str]) -> Mapping[str, str]:
-    """Headers as the web layer hands them over: lower-case names, bytes shown as latin-1."""
+    """Parse headers to the form of the web layer: lower-case names, bytes decoded as latin-1."""
     headers: dict[str, str] = {}
     for line in lines:
         name, colon, value = line.partition(":")
@@ -110,7 +110,7 @@ def _headers(lines: Iterable[str]) -> Mapping[str, str]:
 
 
 def _query(parts: Iterable[str]) -> Mapping[str, str]:
-    """The first value of each name, as the web layer takes it."""
+    """Return the first value of each name, as the web layer does."""
     pairs = parse_qsl("&".join(part.removeprefix("?") for part in parts), keep_blank_values=True)
     return dict(reversed(pairs))
 
@@ -126,7 +126,7 @@ def _hints(source: Source, callback: Callback) -> list[str]:
 
 
 def tell(adapter: Adapter, verdict: Verdict, hints: Iterable[str]) -> None:
-    """Say it to a person."""
+    """Print the verdict for people."""
     if verdict.refused is not None:
         click.echo(f"not valid: {verdict.refused}")
         for hint in hints:

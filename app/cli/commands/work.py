@@ -1,4 +1,4 @@
-"""`vouch work`: a worker alone."""
+"""`vouch work`: run a worker without the web service."""
 
 import signal
 from contextlib import suppress
@@ -35,12 +35,12 @@ def command(metrics: str | None) -> None:
         raise click.ClickException("GAMEBALL_API_KEY and GAMEBALL_SECRET_KEY must be set")
     service = build_service(environment)
     prepare(environment)
-    # One that is away will be back; one without our tables would only ever fail.
+    # A database that does not answer may come back. One without our tables would always fail.
     with suppress(StorageUnavailable):
         require_current(service.database)
     require_keys(service.database)
     logs.configure()
-    # Before any thread begins, so that none is interrupted and none that comes early is lost.
+    # Block the signals before any thread starts: no thread is interrupted, no signal is lost.
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     if metrics:
         from prometheus_client import start_http_server

@@ -1,4 +1,4 @@
-"""`vouch demo`: everything on one machine, no account needed."""
+"""`vouch demo`: run everything on one machine; no account is needed."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ def command(once: bool, folder: Path | None, port: int, verbose: bool) -> None:
     A sandbox Gameball, the service, and correctly signed callbacks from every platform. Then it
     keeps running, to be looked at and to be sent more with `vouch send`.
     """
-    # First: what comes next takes a second or two to import.
+    # Print this first: the next import takes a second or two.
     click.echo("Starting a sandbox Gameball and the service …\n")
     from app.cli.demo.performance import perform
 

@@ -1,4 +1,4 @@
-"""How do the demo's people act? Everything over HTTP, and each call is told with its answer."""
+"""The actions of the people in the demo. Each is an HTTP call, printed with its response."""
 
 import uuid
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ TARGET = "our-page"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
-    """Who is there, and which promises were kept until now."""
+    """The actors of the demo, and the promises checked so far."""
 
     installation: Installation
     shop: Shop
@@ -23,14 +23,14 @@ class Stage:
     teller: Output
     promises: dict[str, bool] = field(default_factory=dict)
     statuses: dict[str, list[int | None]] = field(default_factory=dict)
-    """What each source's callbacks were answered, in their order."""
+    """The statuses of each source's callbacks, in order."""
 
     @property
     def offers(self) -> tuple[Offer, ...]:
         return self.installation.offers
 
     def link(self, offer: Offer, account_id: str, customer_id: str) -> Told:
-        """The shop's backend says whose account it is."""
+        """Link an account to a customer, as the shop's backend does."""
         told = self.shop.link(offer.rule.platform, account_id, customer_id)
         path = f"/v1/identities/{offer.rule.platform}/{account_id}"
         released = told.body.get("releasedAttempts")
@@ -39,7 +39,7 @@ class Stage:
         return told
 
     def signed(self, offer: Offer, account_id: str, *, is_forged: bool = False) -> Signed:
-        """The platform's own callback about something this account did just now."""
+        """Sign the platform's callback about an action of this account just now."""
         return signed_callback(
             offer.adapter,
             offer.template,
@@ -58,14 +58,14 @@ class Stage:
         return answered
 
     def mint(self, customer_id: str, challenge_id: int) -> str:
-        """The shop's backend allows a claim; the token is for its page."""
+        """Mint a claim token for the shop's page, as the shop's backend does."""
         told = self.shop.mint(customer_id, challenge_id)
         words = f"a token for {customer_id} and challenge {challenge_id}"
         self.teller.call("POST", "/v1/claim-tokens", told.status, words)
         return str(told.body.get("token"))
 
     def claim(self, token: str) -> Told:
-        """The shop's page says: the customer did it."""
+        """Make a claim with a token, as the shop's page does."""
         told = self.shop.claim(token)
         attempt = str(told.body.get("attemptId"))[-12:]
         words = f"attempt …{attempt}: {told.body.get('state')}"
@@ -76,7 +76,7 @@ class Stage:
         return len(self.shop.attempts(limit="200"))
 
     def states(self, account_id: str) -> list[str]:
-        """The states of an account's attempts, told."""
+        """Print and return the states of an account's attempts."""
         states = [attempt["state"] for attempt in self.shop.attempts(accountId=account_id)]
         self.teller.note(f"{account_id}'s attempt is {', '.join(states)}")
         return states

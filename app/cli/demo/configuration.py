@@ -1,4 +1,4 @@
-"""What does the demo's configuration say? Every platform's example source, with its own secrets."""
+"""The demo's configuration: every platform's example source, with fresh secrets."""
 
 import json
 import secrets
@@ -20,7 +20,7 @@ _ALPHABETS = (string.ascii_lowercase, string.ascii_uppercase, string.digits)
 
 
 def configuration_text(folder: Path, examples: Mapping[str, Template]) -> str:
-    """A source and a rule for every platform's example; the secrets go into files beside it."""
+    """Return a source and a rule for every example. Write their secrets to files in the folder."""
     base = (resources.files(__package__) / "vouch.toml").read_text("utf-8")
     return "\n".join([base, *_tables(folder, examples)])
 
@@ -41,7 +41,7 @@ def _table(name: str, values: Mapping[str, Any]) -> str:
 
 
 def toml_value(value: object) -> str:
-    """What JSON writes of strings, numbers and lists of them, TOML reads; tables it does not."""
+    """Write a value as TOML. It equals JSON for strings, numbers and lists, but not for tables."""
     if isinstance(value, dict):
         pairs = (f"{json.dumps(key)} = {toml_value(item)}" for key, item in value.items())
         return f"{{ {', '.join(pairs)} }}"
@@ -49,7 +49,7 @@ def toml_value(value: object) -> str:
 
 
 def _with_secret_files(folder: Path, platform: str, source: Mapping[str, Any]) -> dict[str, Any]:
-    """The example's source with fresh secrets, each in a file as a configuration wants it."""
+    """Return the example's source with fresh secrets, each in a file of its own."""
     adapter = _with_fresh_secrets(platform, source)
     table = dict(source)
     for key, values in secrets_in(adapter.source).items():
@@ -67,9 +67,9 @@ def _write_secret(path: Path, value: str) -> None:
 
 
 def _with_fresh_secrets(platform: str, source: Mapping[str, Any]) -> Adapter:
-    """An adapter with secrets that nobody else knows, where it can sign with them.
+    """Return an adapter with fresh secrets if it can sign with them.
 
-    The halves of a key pair belong together: there the example's stay.
+    The halves of a key pair belong together, so a platform with key pairs keeps the example's.
     """
     kind = adapters()[platform]
     example = kind(kind.config.model_validate(source))
@@ -101,7 +101,7 @@ def _sign_and_verify(adapter: Adapter) -> None:
 
 
 def _fresh(secret: str) -> str:
-    """Another secret of the same form: after any prefix, letters for letters, digits for digits."""
+    """Return a random secret with the same prefix: letters for letters, digits for digits."""
     prefix, underscore, rest = secret.rpartition("_")
     return prefix + underscore + "".join(map(_another, rest))
 

@@ -1,4 +1,4 @@
-"""What does an installation for the demo consist of? A folder, and nothing outside it."""
+"""Install the demo in a folder. Nothing is written outside it."""
 
 import os
 import secrets
@@ -18,13 +18,13 @@ from app.settings.configuration import load_configuration
 from app.settings.environment import VARIABLES, read_environment
 from app.steps import keys
 
-# The first of these that a platform has an example of, else its first one.
+# The demo uses this example of a platform if there is one, else the first by name.
 PREFERRED_EXAMPLE = "follow"
 
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What the demo rewards on a platform: an example, and the challenge that it earns."""
+    """A rewarded action of a platform: an example callback and the rule that rewards it."""
 
     adapter: Adapter
     template: Template
@@ -37,7 +37,7 @@ class Offer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Installation:
-    """``variables`` are the whole environment of the service; ``key`` is an admin's."""
+    """``variables`` is the complete environment of the service. ``key`` is an admin's API key."""
 
     folder: Path
     variables: Mapping[str, str] = field(repr=False)
@@ -47,9 +47,9 @@ class Installation:
 
 
 def install(folder: Path, gameball: Mapping[str, str]) -> Installation:
-    """Write a configuration with a source for every platform, and make a database and a key."""
+    """Write a configuration with a source for every platform. Create a database and a key."""
     variables = {**_untouched_environment(), **_variables(folder), **gameball}
-    # First the platforms whose terms, as far as we know, do not mind: what comes next uses them.
+    # Platforms without known terms against rewards come first: "what to try next" uses the first.
     names = sorted(adapters(), key=lambda name: (bool(adapters()[name].terms), name))
     examples = {name: shown for name in names if (shown := _shown(name))}
     path = Path(variables["VOUCH_CONFIG"])
@@ -67,7 +67,7 @@ def install(folder: Path, gameball: Mapping[str, str]) -> Installation:
 
 
 def _untouched_environment() -> dict[str, str]:
-    """Our own variables are left out: a real installation's must never be used by the demo."""
+    """Return the environment without our variables: the demo must not use a real installation."""
     ours = {*VARIABLES, *(f"{name}_FILE" for name in VARIABLES)}
     return {name: value for name, value in os.environ.items() if name not in ours}
 

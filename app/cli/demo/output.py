@@ -1,4 +1,4 @@
-"""How is the demo told, in lines that fit a terminal?"""
+"""Prints the demo to the terminal."""
 
 from collections.abc import Mapping, Sequence
 from itertools import zip_longest
@@ -12,7 +12,7 @@ _NAME_WIDTH = 18
 
 
 class Output:
-    """Prints the demo as it happens: numbered scenes, and if it is verbose each call in them."""
+    """Prints numbered scenes as they run, and in verbose mode each call."""
 
     def __init__(self, *, is_verbose: bool = False) -> None:
         self.is_verbose = is_verbose
@@ -41,7 +41,7 @@ class Output:
         click.echo(f"   -> {text}")
 
     def fact(self, name: str, text: str) -> None:
-        """On one line however long it is, to be copied."""
+        """Print a fact on one line, however long, so that it can be copied."""
         click.echo(f"   {name:<{_NAME_WIDTH}}{text}")
 
     def table(
@@ -51,7 +51,7 @@ class Output:
         print_table(columns, rows, indent=3)
 
     def grid(self, columns: Sequence[str], rows: Sequence[Mapping[str, object]]) -> None:
-        """A long narrow table as two halves side by side."""
+        """Print a long narrow table as two halves side by side."""
         half = (len(rows) + 1) // 2
         lines = table_lines(columns, rows)
         head, left, right = lines[0], lines[1 : half + 1], lines[half + 1 :]
@@ -60,7 +60,7 @@ class Output:
             click.echo(f"   {first:<{width}}{second}".rstrip())
 
     def command(self, text: str) -> None:
-        """What can be copied as it stands."""
+        """Print a command that can be copied."""
         click.echo(f"   {text}")
 
     def promise(self, text: str, *, is_kept: bool) -> None:

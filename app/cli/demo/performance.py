@@ -1,4 +1,4 @@
-"""Builds everything the demo needs, plays it, and ends it in good order."""
+"""Sets up the demo, runs it, and cleans up."""
 
 import contextlib
 import signal
@@ -27,7 +27,7 @@ _LOOK_EVERY_SECONDS = 0.5
 
 
 def perform(*, once: bool, folder: Path | None, port: int, is_verbose: bool) -> None:
-    """Exit with 0 if every promise was kept, else with 1."""
+    """Run the demo. Exit 0 if every promise was kept, else 1."""
     with _ended_by_signals(), _folder(folder) as place, SandboxServer() as sandbox:
         installation = install(place, _gameball(sandbox))
         sandbox.books.configure(
@@ -101,7 +101,7 @@ def _campaigns(installation: Installation) -> Iterator[Campaign]:
 
 
 def wait(service: ServiceProcess) -> None:
-    """Until somebody presses Ctrl-C."""
+    """Wait for Ctrl-C. Raises `click.ClickException` if the service ends earlier."""
     try:
         while service.is_running:
             time.sleep(_LOOK_EVERY_SECONDS)
@@ -125,7 +125,7 @@ def _folder(wanted: Path | None) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def _ended_by_signals() -> Iterator[None]:
-    """Leave in good order when somebody ends us: the service is ended, the folder removed."""
+    """Exit cleanly on SIGTERM and SIGHUP: stop the service and remove the folder."""
     numbers = (signal.SIGTERM, signal.SIGHUP)
     before = {number: signal.signal(number, _leave) for number in numbers}
     try:

@@ -1,4 +1,4 @@
-"""How does the service run beside the demo, and how is it surely ended?"""
+"""Runs the service as a child process of the demo."""
 
 import contextlib
 import os
@@ -25,7 +25,10 @@ _LAST_LINES = 8
 
 
 class ServiceProcess:
-    """`vouch serve` as a child on a loopback port, from ready until stopped; its log is a file."""
+    """`vouch serve` as a child process on a loopback port, with its log in a file.
+
+    As a context manager it waits until the service is ready, and stops it at the end.
+    """
 
     def __init__(self, variables: Mapping[str, str], folder: Path, port: int = 0) -> None:
         self.port = _free_port(port)
@@ -49,13 +52,13 @@ class ServiceProcess:
                 stderr=log,
                 cwd=self._folder,
                 env=self._variables,
-                # Ctrl-C is for us; the service ends when we say so, after the last answer.
+                # Ctrl-C must reach only us. We stop the service ourselves, after the last response.
                 start_new_session=True,
             )
         self._wait_until_ready()
 
     def stop(self) -> None:
-        """End the service and everything it started; harmless when it never began."""
+        """Stop the service and its child processes. Does nothing if it never started."""
         if self._child is None:
             return
         self._child.terminate()
@@ -104,7 +107,10 @@ class ServiceProcess:
 
 
 def _free_port(wanted: int) -> int:
-    """Whoever has the port would otherwise be taken for the service that could not have it."""
+    """Return the port, or a free one for 0. Raises if it is taken.
+
+    Otherwise we would mistake the process that has the port for our service.
+    """
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -116,6 +122,6 @@ def _free_port(wanted: int) -> int:
 
 
 def _import_paths() -> dict[str, str]:
-    """Where this very code is found from any folder, and nothing of that folder instead of it."""
+    """Return variables that make Python import this code, and nothing from the current folder."""
     paths = [str(Path(app.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
     return {"PYTHONPATH": os.pathsep.join(filter(None, paths)), "PYTHONSAFEPATH": "1"}

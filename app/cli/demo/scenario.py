@@ -1,4 +1,4 @@
-"""What happens in the demo, and which of Vouch's promises does each scene put to the test?"""
+"""The scenes of the demo. Each one checks some of Vouch's promises."""
 
 import time
 from collections import Counter
@@ -10,7 +10,7 @@ from app.domain.evidence import Evidence
 
 SETTLES_WITHIN_SECONDS = 15.0
 HANDED_OVER = frozenset({State.ACCEPTED, State.GRANTED})
-# Whom the last platform's campaign is not for.
+# A customer who is not eligible for the last platform's campaign.
 OUT_OF_REACH = "bob"
 _POLL_SECONDS = 0.1
 
@@ -50,7 +50,7 @@ def somebody_forges(stage: Stage) -> None:
 
 
 def _tell_platforms(stage: Stage) -> None:
-    """What each platform was answered: to its callback, to the same again, to a forged one."""
+    """Print the statuses of each platform's callbacks: the first, its repeat and the forged one."""
     columns = ("platform", "sent", "again", "forged")
     rows = []
     for offer in stage.offers:
@@ -173,7 +173,7 @@ SCENES: tuple[Callable[[Stage], None], ...] = (
 
 
 def play(stage: Stage) -> None:
-    """Play every scene under the heading that its docstring is."""
+    """Run every scene, with its docstring as the heading."""
     for scene in SCENES:
         stage.teller.scene(scene.__doc__ or scene.__name__)
         scene(stage)

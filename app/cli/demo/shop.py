@@ -1,4 +1,4 @@
-"""What does the shop ask of the service, and what does it answer?"""
+"""Calls from the demo's shop and platforms to the service."""
 
 import json
 from collections.abc import Mapping
@@ -14,14 +14,14 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """One answer of our API."""
+    """A response of our API."""
 
     status: int
     body: Json
 
 
 class Shop:
-    """The shop's backend, its page and its admins, who share one key here; and the platforms."""
+    """The shop's backend, page and admins, who share one key here, and the platforms."""
 
     def __init__(self, url: str, key: str) -> None:
         self.url = url
@@ -43,16 +43,16 @@ class Shop:
         return self._call("POST", "/v1/claim-tokens", wanted)
 
     def claim(self, token: str) -> Told:
-        """As the shop's page does: the token is all it has."""
+        """Make a claim as the shop's page does, with only the token."""
         return self._call("POST", "/v1/claims", {"token": token}, {})
 
     def attempts(self, **wanted: str) -> list[Json]:
-        """The newest attempts, newest first; a page is more than the demo makes."""
+        """Return the attempts, newest first. All attempts of the demo fit on one page."""
         items: list[Json] = self._call("GET", "/v1/attempts", query=wanted).body.get("items", [])
         return items
 
     def has(self, path: str) -> bool:
-        """Whether anything is served there to somebody without a key."""
+        """Whether the path answers 200 without a key."""
         response = self._client.send(Request(method="GET", url=self.url + path), most_bytes=1 << 20)
         return response.status == 200
 

@@ -1,4 +1,4 @@
-"""What is there to see at the end of the demo, and what may be tried next?"""
+"""The end of the demo: tables of the results and hints what to try next."""
 
 import shlex
 import shutil
@@ -30,7 +30,7 @@ def show_attempts(stage: Stage) -> None:
 
 
 def show_submissions(stage: Stage) -> None:
-    """What arrived at the sandbox and what it granted: its own books, not ours."""
+    """Print the submissions and grants from the sandbox's books, not from our database."""
     if not stage.teller.is_verbose:
         return
     granted = {(grant.customer_id, grant.challenge_id): grant for grant in stage.books.grants()}
@@ -54,7 +54,7 @@ def show_submissions(stage: Stage) -> None:
 
 
 def show_promises(stage: Stage) -> bool:
-    """Whether every promise was kept."""
+    """Print the promises. Returns whether every one was kept."""
     if stage.teller.is_verbose or not all(stage.promises.values()):
         stage.teller.heading("What was promised")
         for text, is_kept in stage.promises.items():
@@ -65,7 +65,7 @@ def show_promises(stage: Stage) -> bool:
 
 
 def show_what_next(stage: Stage, sandbox_url: str) -> None:
-    """While everything runs. Of the pages, only what answers."""
+    """Print what to try while everything runs. Lists only pages that answer."""
     stage.teller.heading("What to try next (Ctrl-C ends everything)")
     url, offer = stage.shop.url, stage.offers[0]
     for name, path in PAGES.items():
@@ -88,7 +88,7 @@ def show_what_next(stage: Stage, sandbox_url: str) -> None:
 
 
 def show_how_to_stay(stage: Stage) -> None:
-    """After --once, when nothing runs any more."""
+    """Print what to try after --once, when nothing runs any more."""
     vouch = program()
     stage.teller.heading("What to try next")
     stage.teller.command("# The same, but it keeps running, and says what to send:")
@@ -99,7 +99,7 @@ def show_how_to_stay(stage: Stage) -> None:
 
 
 def program() -> str:
-    """How this `vouch` is called from another terminal."""
+    """Return the command that calls this `vouch` from another terminal."""
     ours = Path(sys.argv[0]).absolute()
     found = shutil.which("vouch")
     is_found = found is not None and Path(found).absolute() == ours

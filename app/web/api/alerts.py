@@ -1,4 +1,4 @@
-"""Is anything wrong, and does it reach whom it should?"""
+"""List alerts and send a test to the receivers."""
 
 from flask import Blueprint, Response
 from pydantic import Field

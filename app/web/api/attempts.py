@@ -1,4 +1,4 @@
-"""What happened to whose attempt, and what may a person do about it?"""
+"""List, show, export, replay and cancel attempts."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -30,9 +30,9 @@ from app.web.problems import Problem, problem_of
 from app.web.reading_slots import reading_slots, reads_history, slot, takes_slot
 from app.web.responses import reply
 
-# Attempts that are read and written in one turn of an export.
+# Attempts that an export reads and writes in one slot.
 _PAGE = 200
-# How long one that has begun waits for its next turn.
+# How long a running export waits for its next slot.
 _PATIENCE_SECONDS = 60.0
 _EXPORT = "/v1/attempts/export"
 
@@ -126,11 +126,11 @@ def export() -> Response:
     with ExitStack() as held:
         held.enter_context(turns.export(settings))
         with slot():
-            # Now, while the answer can still become a 503.
+            # Read the first page now, while the response can still become a 503.
             first = next(pages, [])
         whole_file = chain([first], pages)
         file = chunks(query.written_as, whole_file, caller().role, for_excel=query.bom)
-        # No request is there any more when the rest is written.
+        # The rest is written without a request context, so get what it needs now.
         next_turn = partial(turns.query, settings, _PATIENCE_SECONDS)
         whole = _by_turns(query.written_as, file, next_turn, until)
         response = Response(whole, 200, headers, content_type=MEDIA_TYPES[query.written_as])
@@ -185,10 +185,10 @@ def lift_bar(attempt_id: UUID) -> Response:
 def _by_turns(
     written_as: Format, file: Iterator[str], next_turn: NextTurn, until: float
 ) -> Iterator[str]:
-    """The file, each piece read and written in a turn of its own; none is held while one is sent.
+    """Yield the file in pieces. Each piece has its own slot, which is free while it is sent.
 
-    What breaks it off is raised, so that the answer ends without its last chunk. For those who
-    cannot see that, as behind a proxy that speaks HTTP/1.0, the last line says it too.
+    An error is raised again, so that the response ends without its last chunk. The last line also
+    reports it, for clients that cannot see a missing chunk, as behind an HTTP/1.0 proxy.
     """
     try:
         while True:
@@ -209,7 +209,7 @@ def _by_turns(
 def _acted(act: Act, event: str, attempt_id: str) -> Response:
     by, now = caller().named, service().now()
 
-    # On SQLite it runs in the writer's thread, where no request is.
+    # On SQLite this runs in the writer's thread, without a request context.
     def step(connection: Connection) -> Row[Any] | None:
         done = act(connection, attempt_id, by, now)
         return history.find(connection, attempt_id) if done else None

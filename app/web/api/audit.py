@@ -1,4 +1,4 @@
-"""Who changed what?"""
+"""List the entries of the audit log."""
 
 from flask import Blueprint, Response
 

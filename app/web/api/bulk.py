@@ -1,4 +1,4 @@
-"""What may a person do to many attempts at once, and how far is it?"""
+"""Replay and cancel many attempts at once as a bulk job."""
 
 import time
 from datetime import datetime
@@ -31,7 +31,7 @@ from app.web.responses import reply
 log = structlog.get_logger(__name__)
 blueprint = Blueprint("bulk", __name__)
 
-# So long a request itself works on its job; most are at their end by then.
+# How long the request itself works on its job. Most jobs end within this time.
 AT_ONCE_SECONDS = 1.0
 _MOST_LISTED = 100
 
@@ -177,7 +177,7 @@ def job(row: Any) -> BulkJob:
 
 
 def _criteria(row: Any) -> dict[str, Any]:
-    """Under the names that the request has for them, as the caller may see them."""
+    """Return the job's filter under the names of the request, as far as the caller may see it."""
     criteria = bulk.criteria_of(row, with_names=sees_personal(caller().role))
     fields = AttemptFilter.model_fields
     aliases = {name: str(field.serialization_alias) for name, field in fields.items()}
@@ -201,7 +201,7 @@ def _begun(act: OperatorAction) -> Response:
 
 
 def _work_on(ours: Service, begun: Any) -> Any:
-    """Do as much of it as there is time for. The rest is the chores', and so is any trouble."""
+    """Work on a job until the time is up. The chores do the rest, also after an error."""
     give_up = time.monotonic() + AT_ONCE_SECONDS
     try:
         while ours.database.write(lambda c: bulk.advance(c, begun.id, ours.now())):
@@ -217,7 +217,7 @@ def _work_on(ours: Service, begun: Any) -> Any:
 
 
 def _narrowed(act: OperatorAction, request: BulkRequest) -> Filter:
-    """Whom the request means, in the states that allow it."""
+    """Return the request's filter, narrowed to the states that allow the act."""
     wanted = request.wanted(caller().role)
     if wanted.is_empty and not request.all:
         raise _invalid("all", "name a filter, or say that you mean all")

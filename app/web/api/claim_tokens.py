@@ -1,4 +1,4 @@
-"""Which claim did the shop's backend allow? Claim tokens: signed and timed, not encrypted."""
+"""Claim tokens, with which a shop's backend allows a claim: signed and timed, not encrypted."""
 
 import hashlib
 import re
@@ -27,7 +27,7 @@ log = structlog.get_logger(__name__)
 
 _SALT = b"vouch.claim.v1"
 _READABLE_FOR = timedelta(days=7)
-# All that a token of ours is written with. Decoders of base64 skip other characters silently.
+# The only characters in our tokens. Base64 decoders silently skip all others.
 _WRITTEN = re.compile(r"[A-Za-z0-9_.-]{1,4096}")
 
 
@@ -44,7 +44,7 @@ class TokenPayload(Schema):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimToken:
-    """A token that we signed: one claim of one customer, to be made before ``expires_at``."""
+    """A token that we signed. It allows one claim of one customer before ``expires_at``."""
 
     id: str
     customer_id: str
@@ -56,7 +56,7 @@ class ClaimToken:
 
     @property
     def readable_until(self) -> datetime:
-        """Until when it tells what became of its claim, and a lost answer may be asked again."""
+        """Until when the token can read its claim, and can repeat it after a lost answer."""
         return max(self.expires_at, self.issued_at + _READABLE_FOR)
 
 
@@ -70,7 +70,7 @@ def mint(
     email: str | None = None,
     mobile: str | None = None,
 ) -> tuple[str, datetime]:
-    """A token signed with the first of ``keys``, and when it expires."""
+    """Sign a token with the first of ``keys``. Returns it with its expiry time."""
     payload = TokenPayload(
         jti=UUID(new_id(now)),
         customer_id=customer_id,
@@ -85,9 +85,9 @@ def mint(
 
 
 def believe(keys: Sequence[str], token: str, now: datetime) -> ClaimToken:
-    """What a token says, expired for claiming or not, as long as it is readable.
+    """Verify a token and return its contents, also if it has expired but is still readable.
 
-    Raises the `Problem` token-invalid, or token-expired once it is not even readable.
+    Raises the `Problem` token-invalid, or token-expired if it is no longer readable.
     """
     if not _WRITTEN.fullmatch(token):
         raise _invalid("not written as a token is")
@@ -95,7 +95,7 @@ def believe(keys: Sequence[str], token: str, now: datetime) -> ClaimToken:
         said, issued_at = _serializer(keys, now).loads(token, return_timestamp=True)
         believed = _token(TokenPayload.model_validate(said), issued_at)
     except (BadData, ValidationError, OverflowError) as error:
-        # Its text may quote the token.
+        # The error's text may include the token, so log only its type.
         raise _invalid(type(error).__name__) from None
     if believed.readable_until <= now:
         raise expired()
@@ -125,7 +125,7 @@ def _token(payload: TokenPayload, issued_at: datetime) -> ClaimToken:
 
 
 class _Signer(TimestampSigner):
-    """Signs the time it is told instead of the machine's own."""
+    """Signs with a given time instead of the system clock."""
 
     def __init__(self, *args: Any, signs_at: datetime, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -137,7 +137,7 @@ class _Signer(TimestampSigner):
 
 def _serializer(keys: Sequence[str], now: datetime) -> URLSafeTimedSerializer:
     return URLSafeTimedSerializer(
-        # Configured newest first; itsdangerous signs with the last.
+        # The configuration lists the newest key first; itsdangerous signs with the last.
         list(reversed(keys)),
         salt=_SALT,
         signer=_Signer,

@@ -1,4 +1,4 @@
-"""What does a customer say, and was the customer told that it may be said?"""
+"""Mint claim tokens, and make and read claims."""
 
 from datetime import datetime, timedelta
 from math import ceil
@@ -36,7 +36,8 @@ from app.web.responses import reply
 
 log = structlog.get_logger(__name__)
 
-# A token and a statement as they may be, its characters escaped; read before the token is believed.
+# Room for the longest token and statement with escaped characters. The body is read before the
+# token is verified.
 MAX_CLAIM_BYTES = 32_768
 blueprint = Blueprint("claims", __name__)
 blueprint.after_app_request(let_origin_read)
@@ -112,7 +113,7 @@ class ClaimView(Schema):
 )
 @requires(Role.BACKEND)
 def mint_claim_token() -> Response:
-    """Sign a claim token for the backend to hand to its page."""
+    """Sign a claim token for the shop's backend, which passes it to its page."""
     wanted = body_as(TokenRequest)
     ttl_seconds = _ttl_seconds(wanted)
     if all(rule.challenge_id != wanted.challenge_id for rule in service().configuration.rules):
@@ -150,7 +151,7 @@ def mint_claim_token() -> Response:
     tag="claims",
 )
 def make_claim() -> Response:
-    """Record a claim. The same token again, from a page that lost our answer, changes nothing."""
+    """Record a claim. The same token again changes nothing: a page may have lost our answer."""
     try:
         outcome, receipt = _claimed()
     except Problem as problem:
@@ -173,7 +174,7 @@ def make_claim() -> Response:
     security="claimToken",
 )
 def read_claim(attempt_id: str) -> Response:
-    """Answer the customer's view of an attempt to the token that made it."""
+    """Return the customer's view of an attempt. Only the token that made it can read it."""
     _limit_address("read")
     token = believe(service().secret_keys, bearer(), service().now())
     _limit_customer("read", token)
@@ -202,7 +203,7 @@ def read_claim(attempt_id: str) -> Response:
     tag="claims",
 )
 def preflight(attempt_id: str = "") -> Response:  # noqa: ARG001 -- part of the path
-    """Tell a browser what a page may send."""
+    """Answer a browser's CORS preflight."""
     return preflight_answer()
 
 
@@ -217,8 +218,8 @@ def _ttl_seconds(wanted: TokenRequest) -> int:
 
 
 def _claimed() -> tuple[str, ClaimReceipt]:
-    """Make a claim or find the one the token made; which of it, and the receipt."""
-    # Before any cryptography: whoever sends junk pays for it first.
+    """Make a claim, or find the earlier one of the token. Returns the outcome and the receipt."""
+    # Limit the address before any cryptography, so that invalid tokens count as well.
     _limit_address("claim")
     sent = body_as(ClaimRequest, MAX_CLAIM_BYTES)
     token = believe(service().secret_keys, sent.token, service().now())
@@ -257,7 +258,10 @@ def _record(token: ClaimToken, statement: Statement) -> ClaimReceipt:
 
 
 def _limit_address(act: str) -> None:
-    """Reading has buckets of its own: a page that polls must not use up its customer's claims."""
+    """Limit the calls of an address. Reads and claims have separate buckets.
+
+    A page that polls must not use up its customer's claims.
+    """
     web, claims = service().configuration.web, service().configuration.claims
     if not web.trusted_proxies:
         _notice_proxy()

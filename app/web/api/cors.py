@@ -1,12 +1,12 @@
-"""Which shop pages may make claims from a browser, and read what we answer?"""
+"""CORS for shop pages that make claims from a browser."""
 
 from flask import Response, request
 
 from app.web.context import service
 
 _READ = ("Content-Type", "Authorization")
-# Monitoring adds these to every call that a page makes, and a browser sends none of the call where
-# one is not allowed. We read none of them.
+# Monitoring scripts add these headers to every call of a page. If one of them is not allowed, the
+# browser does not send the call. We read none of them.
 _TRACING = (
     # https://www.w3.org/TR/trace-context/ and https://www.w3.org/TR/baggage/
     *("traceparent", "tracestate", "baggage"),
@@ -33,7 +33,7 @@ _TRACING = (
 
 
 def preflight_answer() -> Response:
-    """What a browser asks before it sends a claim. Without an allowed origin it stops there."""
+    """Answer a CORS preflight. A browser sends no claim from an origin that is not allowed."""
     allowed = (*_READ, *_TRACING, *service().configuration.web.cors_headers)
     headers = {
         "Access-Control-Allow-Methods": "GET, POST",
@@ -44,9 +44,9 @@ def preflight_answer() -> Response:
 
 
 def let_origin_read(response: Response) -> Response:
-    """Name the page's origin, if it is configured, on every answer about claims.
+    """Allow a configured origin to read every response about claims.
 
-    On refusals too, of whatever part: a page cannot read a problem without it.
+    This includes errors from any part of the service: without the header a page cannot read them.
     """
     if not _is_about_claims(request.path):
         return response

@@ -1,4 +1,4 @@
-"""Who is to be forgotten?"""
+"""Erase customers."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -21,7 +21,7 @@ from app.web.responses import reply
 log = structlog.get_logger(__name__)
 blueprint = Blueprint("customers", __name__)
 
-# In one request. A customer with more than this is erased to the end by the chores.
+# Slices in one request. The chores erase the rest.
 _MOST_SLICES = 20
 
 
@@ -65,9 +65,9 @@ class Erasure(Schema):
     tag="customers",
 )
 def erase_customer(customer_id: str) -> Response:
-    """Erase whatever names a customer. Asked again, it goes on, or tells that it is done.
+    """Erase all data that names a customer. A repeated request continues or reports the end.
 
-    What they were paid for stays in the ledger as keyed hashes: they cannot earn it again.
+    The ledger keeps keyed hashes of the paid actions, so that they cannot be earned again.
     """
     wanted = _customer(customer_id)
     by, now, database = caller().named, service().now(), service().database

@@ -1,4 +1,4 @@
-"""How does a developer read our API? One document, for machines and as a page."""
+"""Serve the API's documentation: the OpenAPI document, and the same as a page."""
 
 import json
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from app.web.problems import PROBLEM_TYPES
 _WRITING = Lock()
 blueprint = Blueprint("docs", __name__, template_folder="templates")
 
-# The page has no script, no picture and no form, and is never somebody else's frame.
+# The page has no scripts, images or forms, and must not be framed.
 _PAGE_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; base-uri 'none'; "
     "form-action 'none'; frame-ancestors 'none'",
@@ -68,14 +68,14 @@ def style() -> Response:
 
 
 def _once(written: Callable[[Flask], str]) -> str:
-    """The page takes a tenth of a second, and anybody may ask for it, many at the same time."""
+    """Render only once: rendering takes 0.1 s, and anyone can send many requests at a time."""
     with _WRITING:
         return written(current_app._get_current_object())  # type: ignore[attr-defined]
 
 
 @lru_cache(maxsize=1)
 def _text_of(app: Flask) -> str:
-    # Not jsonify: it would sort what was written in an order for readers.
+    # Not jsonify: it would sort the keys, which are in a readable order.
     return json.dumps(_document_of(app), separators=(",", ":"))
 
 

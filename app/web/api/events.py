@@ -1,4 +1,4 @@
-"""Search what platforms sent, with what it earned or why it earned nothing."""
+"""Search the events that platforms sent, with their rewards or the reason for none."""
 
 from uuid import UUID
 

@@ -1,4 +1,4 @@
-"""Whose account is this? The shop's backend says."""
+"""Link platform accounts to customers. The shop's backend calls this."""
 
 import structlog
 from flask import Blueprint, Response
@@ -31,7 +31,7 @@ blueprint = Blueprint("identities", __name__)
 
 # `path`: an id may contain a slash, written %2F.
 _PATH = "/v1/identities/<platform>/<path:account_id>"
-# `unknown`: also a slash that is none of the id's, or a line's end, which no id has.
+# `unknown`: also for a slash that is not part of the id, or a line break, which no id contains.
 _PATH_PROBLEMS = ("malformed", "invalid", "unknown")
 
 
@@ -46,7 +46,7 @@ _PATH_PROBLEMS = ("malformed", "invalid", "unknown")
 )
 @requires(Role.BACKEND, Role.VIEWER)
 def list_identities() -> Response:
-    """To a viewer, without handle, email and mobile."""
+    """List a customer's accounts. A viewer does not see handle, email and mobile."""
     wanted = query_as(IdentityQuery)
     with service().people.read() as connection:
         rows = identities.of_customer(connection, wanted.customer_id)
@@ -67,7 +67,7 @@ def list_identities() -> Response:
 )
 @requires(Role.BACKEND, Role.OPERATOR)
 def link_identity(platform: str, account_id: str) -> Response:
-    """Link an account and release what waited for it; 201 when it was not linked before."""
+    """Link an account and release the attempts that waited for it. 201 for a new link."""
     account = _account(platform, account_id)
     _refuse_unknown_platform(account.platform)
     sent = body_as(IdentityRequest)
@@ -103,7 +103,7 @@ def link_identity(platform: str, account_id: str) -> Response:
 )
 @requires(Role.BACKEND, Role.OPERATOR)
 def read_identity(platform: str, account_id: str) -> Response:
-    """Answer one link."""
+    """Return one link."""
     account = _account(platform, account_id)
     with service().people.read() as connection:
         row = identities.find(connection, account.platform, account.account_id)
@@ -124,7 +124,7 @@ def read_identity(platform: str, account_id: str) -> Response:
 )
 @requires(Role.BACKEND, Role.OPERATOR)
 def unlink_identity(platform: str, account_id: str) -> Response:
-    """Forget one link. What the account earned stays in the ledger and is not earned again."""
+    """Delete one link. Past awards stay in the ledger, so the account cannot earn them again."""
     account = _account(platform, account_id)
     by, now = caller().named, service().now()
     if not service().database.write(
@@ -144,7 +144,7 @@ def _account(platform: str, account_id: str) -> Account:
 
 
 def _refuse_unknown_platform(platform: str) -> None:
-    """Refuse a word that no event and no claim will ever carry: it is a typo."""
+    """Refuse a platform that no event or claim can have: it is a typo."""
     if platform not in service().configuration.account_platforms:
         errors = [{"field": "platform", "problem": UNKNOWN_PLATFORM}]
         raise Problem("invalid", "See errors.", errors=errors)

@@ -1,4 +1,4 @@
-"""What does our API look like, written from the code that serves it? OpenAPI 3.1."""
+"""Generate the OpenAPI 3.1 document from the views."""
 
 import json
 import re
@@ -19,10 +19,10 @@ Mode = Literal["validation", "serialization"]
 Json = dict[str, Any]
 
 _REF = "#/components/schemas/{model}"
-# The ways of saying no that say when to come again.
+# Problem types that are sent with Retry-After.
 _SAY_WHEN = frozenset({"too-many", "storage", "keys", "busy"})
 
-# In the order in which a reader meets them.
+# In the order of the documentation.
 TAGS: Mapping[str, str] = {
     "webhooks": "What platforms call: handshakes and events.",
     "claims": "What a shop's page and its backend call when a customer says: I did this.",
@@ -42,13 +42,13 @@ TAGS: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
-    """What a view says of itself.
+    """The description of a view.
 
-    ``operation_id``, which generated clients name their methods after, and ``summary``: one, or one
-    for each method. ``answers``: by status, a shape, media types with |
-    between them, or a sentence on an answer without a body. ``problems``: kinds, or a kind and the
-    status it is sent with instead of its own; what the key, the query, the body and the storage
-    may come to is added to them. ``path``: what its parts may be, where that is not any text.
+    ``operation_id`` and ``summary``: one value, or one per method. Generated clients name their
+    methods after ``operation_id``. ``answers``: for each status a schema, media types separated by
+    |, or a sentence for a response without a body. ``problems``: problem types, or pairs of a type
+    and the status that replaces its own. The problems of authentication, query, body and storage
+    are added to them. ``path``: the schema of the path's parts, unless any text is allowed.
     """
 
     operation_id: str | Mapping[str, str]
@@ -66,7 +66,7 @@ class Operation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """One operation where it is served."""
+    """One operation with its path and method."""
 
     path: str
     method: str
@@ -78,7 +78,7 @@ class Route:
 
 
 def operation(**told: Any) -> Callable[[View], View]:
-    """Describe a view. A route without a description fails a test."""
+    """Describe a view. A test fails for a route without a description."""
 
     def decorate(view: View) -> View:
         view.operation = Operation(**told)  # type: ignore[attr-defined]
@@ -88,7 +88,7 @@ def operation(**told: Any) -> Callable[[View], View]:
 
 
 def document(app: Flask) -> Json:
-    """The OpenAPI document of every described route of ``app``."""
+    """Return the OpenAPI document of all described routes of ``app``."""
     routes = list(_routes(app))
     schemas = _Schemas([route.told for route in routes])
     paths: dict[str, Json] = {}
@@ -157,14 +157,14 @@ _RETRY_AFTER: Json = {
 
 
 class _Untitled(GenerateJsonSchema):
-    """Without titles of members: they repeat the names, and generators make class names of them."""
+    """Omits the titles of members: they repeat the names, and generators turn them into classes."""
 
     def field_title_should_be_set(self, _schema: Any) -> bool:
         return False
 
 
 class _Schemas:
-    """The schemas of all shapes: what we are sent as we check it, what we answer as we write it."""
+    """The JSON schemas of all requests (as validated) and responses (as serialised)."""
 
     def __init__(self, operations: Iterable[Operation]) -> None:
         uses = {use for told in operations for use in _uses(told)}
@@ -174,7 +174,7 @@ class _Schemas:
         )
         self._refs = {use: str(ref["$ref"]) for use, ref in refs.items()}
         self.components: dict[str, Json] = schemas.get("$defs", {})
-        # These are spread over parameters; nothing refers to one as a whole.
+        # Path and query schemas become parameters, so nothing refers to them as a whole.
         spread = {shape for told in operations for shape in (told.path, told.query) if shape}
         self._spread = {
             shape: self.components.pop(self._refs[shape, "validation"].split("/")[-1])
@@ -196,15 +196,15 @@ class _Schemas:
         ]
 
     def in_path(self, path: type[Schema] | None, name: str) -> Json:
-        """What a part of the path may be, and what it is."""
+        """Return the schema of a part of the path, with its description."""
         parts: Json = self._spread[path]["properties"] if path else {}
         return dict(parts.get(name, {}))
 
 
 def _say_default(member: Json) -> None:
-    """Say in words what is meant when a member of a body is left out.
+    """Move the default of a member into its description.
 
-    openapi-typescript takes a member with a default for one that must be sent.
+    openapi-typescript treats a member with a default as required.
     """
     default = member.pop("default", None)
     if default is not None:
@@ -256,7 +256,7 @@ def _described(route: Route, schemas: _Schemas) -> Json:
         "tags": [told.tag],
         "parameters": _path_parameters(route, schemas) + schemas.parameters(told.query),
         "responses": _responses(route, schemas),
-        # Said, where none is needed, so that nobody has to wonder whether it was forgotten.
+        # An empty list says explicitly that no key is needed.
         "security": [{security: []}] if security else [],
     }
     if told.body:
@@ -278,7 +278,7 @@ def _responses(route: Route, schemas: _Schemas) -> Json:
 
 
 def _problems(route: Route) -> dict[tuple[str, int], None]:
-    """The ways of saying no, once each: the view's own, and what its parts may come to."""
+    """Return the problem types of a route and their statuses, without repeats."""
     told = route.told
     kinds = [
         *told.problems,
@@ -336,7 +336,7 @@ def _path_parameter(name: str, kind: str, schema: Json) -> Json:
 
 
 def _query_parameter(name: str, schema: Json, *, is_required: bool) -> Json:
-    """One parameter. It is left out rather than null, and repeated for several values."""
+    """Describe a query parameter. It is omitted instead of null, and repeated for a list."""
     schema = dict(schema)
     told = schema.pop("description", None)
     if schema.get("default", ...) is None:

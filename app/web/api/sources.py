@@ -1,4 +1,4 @@
-"""How are the sources?"""
+"""List the sources with their last callbacks and their issues."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict

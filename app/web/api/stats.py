@@ -1,4 +1,4 @@
-"""How much comes in, and what becomes of it?"""
+"""Count attempts over time."""
 
 from datetime import datetime
 from typing import Annotated
@@ -41,7 +41,7 @@ class StatsQuery(Schema):
     to_at: Moment | None = Field(default=None, alias="to", description="Made before; else now.")
 
     def span(self, now: datetime) -> tuple[datetime, datetime]:
-        """Raises a 400 `Problem` for a span that is empty or has too many points."""
+        """Return the span. Raises a 400 `Problem` if it is empty or has too many points."""
         to_at = self.to_at or now
         from_at = self.from_at or to_at - LENGTHS[self.per] * _USUAL_POINTS[self.per]
         if from_at >= to_at:
