@@ -1,4 +1,4 @@
-"""How do we know?"""
+"""The kinds of evidence for an action, and their order."""
 
 from enum import StrEnum
 
@@ -7,8 +7,8 @@ class Evidence(StrEnum):
     """From the weakest to the strongest."""
 
     CLAIMED = "claimed"  # only the customer says so
-    CHECKED = "checked"  # the platform's API said yes
-    SIGNED = "signed"  # the platform's signature
+    CHECKED = "checked"  # the platform's API confirmed it
+    SIGNED = "signed"  # signed by the platform
 
     def suffices_for(self, asked: "Evidence") -> bool:
         order = list(Evidence)
