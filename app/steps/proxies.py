@@ -1,4 +1,4 @@
-"""Does a proxy stand in front of us, of which the settings know nothing?"""
+"""Warns about a proxy that the settings do not mention."""
 
 from datetime import datetime, timedelta
 
@@ -6,11 +6,11 @@ from sqlalchemy import Connection, select
 
 from app.storage.tables import SourceRow
 
-# Among the sightings of sources, and no name that a source can have.
+# Stored with the sightings of sources. It is not a valid name of a source.
 SIGHTED_AS = "(proxy)"
-# What proxies write of whom they speak for.
+# Headers in which proxies write the client's address.
 HEADERS = ("X-Forwarded-For", "Forwarded", "X-Real-IP", "CF-Connecting-IP", "True-Client-IP")
-# As long after the last sighting it is told.
+# The warning lasts this long after the last sighting.
 _TOLD_FOR = timedelta(days=7)
 
 
