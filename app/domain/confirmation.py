@@ -120,7 +120,8 @@ class Seen:
 
     - ``progress``: None if it could not be read.
     - ``looked``: the other places that were looked at.
-    - ``answered``: the places that were read to the end and whose records have a known campaign.
+    - ``answered``: the places that were read to the end and where the records of the campaign can
+      be identified.
     - ``whole``: the places where a missing record surely does not exist.
     """
 

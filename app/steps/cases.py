@@ -68,8 +68,8 @@ def cases_of(
 def _told(attempt: Row[Any]) -> Grant | None:
     """The grant that Gameball's webhook reported, or None.
 
-    Use it only if no other attempt of the customer may have been rewarded. The
-    webhook has no number and no time, so a late or repeated one may be about another attempt.
+    Use it only if no other attempt of the customer may have been rewarded. The webhook
+    has no number and no time, so a late or repeated one may be about another attempt.
     """
     if attempt.told_at is None:
         return None

@@ -64,7 +64,7 @@ def claim(
         raise LookupError("the claim's attempt is neither new nor known")
     if not is_new:
         return attempt.id, State(attempt.state)
-    # The customer id stays out of the timeline: the attempt has it until it is deleted.
+    # The customer id stays out of the timeline: the attempt has it until an erasure.
     by = "customer"
     record_transitions(
         connection, [transition(attempt_id, None, State.CHECKING, "claimed", by, now)]

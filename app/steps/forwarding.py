@@ -175,7 +175,7 @@ def finish(
     policy: ForwardingPolicy,
     now: datetime,
 ) -> Decision | None:
-    """Record how a submission ended and what follows. None: the lease was lost meanwhile.
+    """Record how a submission ended; return what follows. None: the lease was lost.
 
     The answer is recorded in either case.
     """
@@ -225,8 +225,8 @@ def cannot_know(
 def refuse(connection: Connection, made: StartedSubmission, reason: str, now: datetime) -> bool:
     """End without sending: Gameball says that the customer cannot be rewarded.
 
-    Returns whether it was refused; its award is then free again. An attempt with an earlier
-    submission that may have landed is not refused.
+    False: an earlier submission may have landed, so nothing changed. Otherwise the attempt is
+    refused and its award is free again.
     """
     if unresolved_since(
         submissions.past(connection, made.attempt_id, made.round, made.submission_id)

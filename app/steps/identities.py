@@ -194,7 +194,7 @@ def _release(
     caused_by: str,
     now: datetime,
 ) -> None:
-    """Earn the waiting attempts. If one proves a claim of the customer, the claim earns instead."""
+    """Let the waiting attempts earn. If one proves a claim, the claim earns instead."""
     claims = _claims(connection, waiting, identity)
     rest = []
     for attempt in waiting:

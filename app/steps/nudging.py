@@ -15,7 +15,7 @@ from app.storage.tables import AttemptRow
 # Seconds between two looks at an attempt because of nudges, however many arrive.
 QUIET_SECONDS = 3.0
 
-# Skip locked rows: whoever writes one is about to look at it, or has just done so.
+# Skip locked rows: the process that writes one is about to look at it, or has just done so.
 _WAITING = (
     select(
         AttemptRow.id,

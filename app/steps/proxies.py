@@ -17,7 +17,7 @@ _TOLD_FOR = timedelta(days=7)
 def untrusted(
     connection: Connection, trusted_proxies: int, now: datetime
 ) -> tuple[datetime, str] | None:
-    """When a proxy's header was last seen that is not believed, and what to do, for a person."""
+    """When an untrusted proxy header was last seen, with a text for people; None without one."""
     if trusted_proxies:
         return None
     row = connection.execute(
@@ -29,7 +29,7 @@ def untrusted(
 
 
 def told(header: str) -> str:
-    """What it means that this header comes while ``trusted_proxies`` is 0."""
+    """The text for people about this header while ``trusted_proxies`` is 0."""
     return (
         f"{header} comes with claims, and [web] trusted_proxies is 0: behind a proxy everybody's "
         "claims then count as from one address, and one stranger's junk makes everybody's 429. Set "

@@ -149,7 +149,7 @@ def _pause(connection: Connection, answer: Answer, pace: RateLimit, now: datetim
 
 
 def _resume(connection: Connection, started_at: datetime, now: datetime) -> None:
-    """End a pause or slowdown that began before the call.
+    """End a pause that began before the call, and reset a slowdown that was over by then.
 
     A call that started before the pause proves nothing: it may be answered 202 after the
     credentials were refused.

@@ -94,7 +94,7 @@ def release(connection: Connection, reserved: Reserved, now: datetime) -> None:
 
 
 def went_well(connection: Connection, reserved: Reserved) -> None:
-    """End a slowdown that began before the reads."""
+    """Reset a slowdown that was over before the reads started."""
     connection.execute(
         update(ReadingRow)
         .where(

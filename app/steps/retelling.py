@@ -128,7 +128,7 @@ def _unflag(connection: Connection, attempt: Row[Any], one: _Retold) -> None:
 
 
 def _reinstate(connection: Connection, attempt: Row[Any], one: _Retold, known: Known) -> None:
-    """Earn a withdrawn attempt again by the ledger, with a new hold."""
+    """Let a withdrawn attempt earn again, by the ledger and with a new hold."""
     now, by = one.event.received_at, f"source:{one.event.source}"
     if attempt.customer_id is not None:
         earn(

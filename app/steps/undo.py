@@ -51,7 +51,7 @@ _KNOWN_UNDOINGS = select(
 _OF_SOURCES = EventRow.source.in_(bindparam("sources", expanding=True))
 _OF_KEYS = EventRow.undoes.in_(bindparam("keys", expanding=True))
 _OF_THINGS = EventRow.thing.in_(bindparam("things", expanding=True))
-# Three queries, each with its index. The last two find undone events without an actor.
+# Three queries, each with its index. The last two find removals that do not name the account.
 _UNDONE_BEFORE = union_all(
     _KNOWN_UNDOINGS.where(
         EventRow.actor.in_(bindparam("actors", expanding=True)),
@@ -159,7 +159,7 @@ def undone_before(
 def undo(connection: Connection, events: Mapping[str, Event], accounts: Known) -> None:
     """Withdraw unpaid attempts and mark paid ones, by new undone events with their ids.
 
-    The caller has locked the accounts, so no attempt of theirs is created meanwhile.
+    The caller has locked the accounts, so none of them gets an attempt meanwhile.
     """
     for event_id, event in events.items():
         undoing = _undoing(event, _account_of(event, accounts))
@@ -394,7 +394,7 @@ def _undo_one(
 
 
 def _is_inside(connection: Connection, attempt: Row[Any], at: datetime) -> bool:
-    """Whether a time is before the end of the attempt's hold."""
+    """Whether a time is before the end of the attempt's hold. True while the attempt waits."""
     if State(attempt.state) in WAITING:
         return True
     until = _held_until(connection, attempt)
