@@ -11,7 +11,7 @@ from app.domain.sources import SHARE_THAT_CLEARS, IssueKind, SourceIssue
 
 
 class AlertKind(StrEnum):
-    """The subject of an alert. The values are stored, sent and shown."""
+    """The kind of an alert. The values are stored, sent and shown."""
 
     FORWARDING_PAUSED = "forwarding_paused"
     CREDENTIALS_REFUSED = "credentials_refused"
@@ -107,6 +107,7 @@ class Judgement:
     lasts_seconds: float = 0
 
     def is_over(self, kind: AlertKind, subject: str, raised_at: datetime, now: datetime) -> bool:
+        """Whether a raised alert is over, so that it can be cleared."""
         if (kind, subject) in self.wrong:
             return False
         if kind not in MEASURED:

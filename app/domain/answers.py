@@ -105,6 +105,7 @@ class Answer:
 
     @property
     def treatment(self) -> Treatment:
+        """The treatment of the answer's outcome."""
         return TREATMENTS[self.outcome]
 
     @property

@@ -105,6 +105,7 @@ TRAITS: dict[State, Traits] = {
 
 
 def states_that(are: Callable[[Traits], bool]) -> frozenset[State]:
+    """Return the states whose traits match."""
     return frozenset(state for state, traits in TRAITS.items() if are(traits))
 
 
@@ -119,4 +120,5 @@ WAITING = states_that(lambda traits: traits.waits)
 
 
 def may_change(from_state: State, to_state: State) -> bool:
+    """Whether an attempt may change from one state to the other."""
     return to_state in TRAITS[from_state].next

@@ -13,6 +13,7 @@ _CLOCKS_DIFFER_SECONDS = 60.0
 
 
 def utc_now() -> datetime:
+    """The current time, aware and in UTC."""
     return datetime.now(UTC)
 
 

@@ -22,6 +22,8 @@ class Proof(StrEnum):
 
 
 class Verdict(StrEnum):
+    """The result of a judgement."""
+
     GRANTED = "granted"
     NOT_GRANTED = "not_granted"
     UNCONFIRMED = "unconfirmed"
@@ -60,6 +62,7 @@ class Grant:
     coupon: str | None = None
 
     def is_in(self, span: Span) -> bool:
+        """Whether the grant is surely inside the span. False without a time."""
         if self.at is None:
             return False
         # Nothing is added to `at`: it may be the largest datetime.
@@ -134,6 +137,7 @@ class Seen:
     def with_records(
         self, look: Look, found: Sequence[Grant], *, answered: bool, whole: bool
     ) -> "Seen":
+        """Return a copy with the records that a look found."""
         return replace(
             self,
             records=(*self.records, *found),
@@ -145,6 +149,8 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
+    """A verdict with its reason as a text for admins, and the grant that proves it."""
+
     verdict: Verdict
     reason: str = ""
     grant: Grant | None = None

@@ -24,6 +24,7 @@ class Past:
 
     @property
     def is_accepted(self) -> bool:
+        """Whether Gameball accepted the submission."""
         return TREATMENTS[self.outcome].then is Disposition.ACCEPT
 
     @property

@@ -85,6 +85,7 @@ class Rule:
         return occurrence(self.repeat, target=target, at=at, key=key, time_zone=self.time_zone)
 
     def matches(self, event: Event) -> bool:
+        """Whether the event fulfils the rule."""
         return (
             self.action == event.action
             and self.platform == event.platform
@@ -93,6 +94,7 @@ class Rule:
         )
 
     def fits_claim(self, challenge_id: int, hints: "ClaimHints") -> bool:
+        """Whether a claim with these hints may be made under the rule."""
         return (
             self.challenge_id == challenge_id
             and hints.platform in (None, self.platform)

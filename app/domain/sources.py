@@ -43,6 +43,7 @@ class Subscription:
     answer: str | None = None
 
     def is_lapsed(self, now: datetime) -> bool:
+        """Whether it lapsed, or was never granted."""
         return self.lapses_at is None or self.lapses_at <= now
 
     def has_left(self, share: float, now: datetime) -> bool:
@@ -86,6 +87,7 @@ class Seen:
 
     @property
     def heard_at(self) -> datetime | None:
+        """When the last callback or new event arrived, or None."""
         return max((at for at in (self.event_at, self.callback_at) if at), default=None)
 
     @property

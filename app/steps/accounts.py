@@ -48,6 +48,7 @@ class Known:
     accounts: Mapping[Id, Account] = field(default_factory=dict)
 
     def account_of(self, one: Id) -> Account:
+        """Return the account of this id, which may have no other id."""
         return self.accounts.get(one) or Account.of(one)
 
     def link_of(self, one: Id) -> Any:

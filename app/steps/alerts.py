@@ -136,6 +136,7 @@ def test(connection: Connection, receivers: Iterable[str], now: datetime) -> Non
 
 
 def open_alerts(connection: Connection) -> list[Row[Any]]:
+    """Return the alerts that are not cleared, oldest first."""
     statement = select(AlertRow.__table__).where(AlertRow.cleared_at.is_(None))
     return list(connection.execute(statement.order_by(AlertRow.id)))
 
@@ -170,6 +171,7 @@ def take(connection: Connection, notice: Row[Any], now: datetime) -> Row[Any] | 
 
 
 def sent(connection: Connection, notice_id: str, now: datetime) -> None:
+    """Record that a notice was sent."""
     values = {"next_at": None, "sent_at": now, "problem": None}
     connection.execute(update(NoticeRow).where(NoticeRow.id == notice_id).values(values))
 
@@ -187,6 +189,7 @@ def failed(connection: Connection, notice_id: str, problem: str, now: datetime) 
 
 
 def give_up(connection: Connection, notice_id: str, problem: str) -> None:
+    """Record why a notice is not tried again."""
     values = {"next_at": None, "problem": problem[:200]}
     connection.execute(update(NoticeRow).where(NoticeRow.id == notice_id).values(values))
 

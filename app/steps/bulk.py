@@ -148,6 +148,7 @@ def stop(connection: Connection, job_id: str, by: str, now: datetime) -> Any:
 
 
 def find(connection: Connection, job_id: str) -> Any:
+    """Return the job with its sealed values opened, or None."""
     statement = select(BULK_JOBS).where(BulkJobRow.id == job_id)
     job = connection.execute(statement).one_or_none()
     return job and _opened(connection, job)
@@ -160,6 +161,7 @@ def listing(connection: Connection, limit: int) -> list[Any]:
 
 
 def progress_of(job: Any) -> Progress:
+    """Return whether the job is running, ended or stopped."""
     if job.ended_at is None:
         return Progress.RUNNING
     return Progress.STOPPED if job.stopped else Progress.ENDED

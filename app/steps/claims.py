@@ -50,9 +50,11 @@ def claim(
 
     It earns at once if its rule accepts claims as evidence. Otherwise it waits in `checking`.
     """
+    # 1. Lock the customer and the customer's accounts.
     attempt_id = new_id(now)
     lock_customer(connection, made.customer_id)
     accounts = _accounts_of(connection, made.rule.platform, made.customer_id)
+    # 2. Insert the attempt. For a used token, return its first attempt.
     row = new_attempt(
         vault_of(connection), **_values(made, attempt_id, accounts, checking_until, now)
     )
@@ -64,11 +66,12 @@ def claim(
         raise LookupError("the claim's attempt is neither new nor known")
     if not is_new:
         return attempt.id, State(attempt.state)
-    # The customer id stays out of the timeline: the attempt has it until an erasure.
+    # 3. Record it. The customer id stays out of the timeline: the attempt has it until an erasure.
     by = "customer"
     record_transitions(
         connection, [transition(attempt_id, None, State.CHECKING, "claimed", by, now)]
     )
+    # 4. Decide: duplicate, earned or waiting.
     # With `once`, claim and event have the same occurrence, and the ledger refuses the second one.
     if made.rule.repeat is not Repeat.ONCE and _was_told(connection, attempt, now):
         return attempt_id, State.DUPLICATE

@@ -74,6 +74,7 @@ def request(connection: Connection, customer_id: str, by: str, now: datetime) ->
 
 
 def find(connection: Connection, erasure_id: str) -> Row[Any]:
+    """Return one erasure. Raises `NoResultFound` if there is none."""
     return connection.execute(select(ERASURES).where(ErasureRow.id == erasure_id)).one()
 
 

@@ -24,6 +24,7 @@ class FormerKeys:
 
     @classmethod
     def of(cls, hashes: Hashes, arrivals: Mapping[str, Arrival]) -> "FormerKeys":
+        """Hash the former keys of new events, given by event id."""
         return cls(
             arrivals,
             {

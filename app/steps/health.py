@@ -29,6 +29,7 @@ class Forwarding:
     oldest_due_at: datetime | None
 
     def is_slowed(self, now: datetime) -> bool:
+        """Whether a slowdown that Gameball requested lasts."""
         return is_slow_beyond(now, self.slow_until, now)
 
     def is_silent(self, now: datetime, silence: timedelta) -> bool:
@@ -42,6 +43,7 @@ class Forwarding:
 
 
 def forwarding(connection: Connection) -> Forwarding:
+    """Read the state of forwarding."""
     row = connection.execute(select(ForwardingRow.__table__).where(ForwardingRow.id == 1)).one()
     return Forwarding(
         paused_at=row.paused_at,

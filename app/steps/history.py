@@ -77,6 +77,7 @@ class Filter:
 
     @property
     def is_empty(self) -> bool:
+        """Whether there are no criteria."""
         return replace(self, finds_handles=False) == Filter()
 
 
@@ -139,6 +140,7 @@ def rows(database: Readable, wanted: Filter) -> Iterator[Any]:
 
 
 def count(connection: Connection, wanted: Filter, before: str | None = None) -> int:
+    """Count the matching attempts. ``before``: only attempts with a smaller id."""
     statement = _where(select(func.count()).select_from(AttemptRow), connection, wanted)
     if before is not None:
         statement = statement.where(AttemptRow.id < before)

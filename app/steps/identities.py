@@ -37,6 +37,8 @@ class Identity:
 
 
 class Linked(Enum):
+    """The result of linking an account."""
+
     CREATED = "created"
     UPDATED = "updated"
     TAKEN = "taken"  # the account is linked to another customer

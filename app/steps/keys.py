@@ -29,6 +29,7 @@ class KeyHolder:
         return f"key:{self.id} {self.name}"
 
     def may(self, role: Role) -> bool:
+        """Whether the holder's role includes this role."""
         return role in INCLUDES[self.role]
 
 
@@ -45,6 +46,7 @@ def create(
 
 
 def listing(connection: Connection) -> list[Row[Any]]:
+    """Return all keys without their digests, oldest first."""
     columns = (KeyRow.id, KeyRow.name, KeyRow.role, KeyRow.created_at, KeyRow.revoked_at)
     return list(connection.execute(select(*columns).order_by(KeyRow.created_at, KeyRow.id)))
 

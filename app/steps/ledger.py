@@ -69,12 +69,14 @@ def enter(connection: Connection, awards: Sequence[Award], now: datetime) -> set
     ordered = _in_order(_not_yet_held(connection, with_keys(connection, awards)))
     if not ordered:
         return set()
+    # Awards with a bar take one statement each.
     if any(award.bar_after_undo for award in ordered):
         return {award.attempt_id for award in ordered if _enter_unbarred(connection, award, now)}
     rows = [_row(connection, award, now) for award in ordered]
     wanted = {(row["attempt_id"], row["customer_hash"]) for row in rows}
     if insert_rows(connection, AwardRow, rows) == len(rows):
         return {attempt_id for attempt_id, _ in wanted}
+    # Some were not new. Read which ones were inserted.
     held = select(AwardRow.attempt_id, AwardRow.customer_hash).where(
         AwardRow.attempt_id.in_([attempt_id for attempt_id, _ in wanted])
     )
@@ -295,4 +297,5 @@ def holds(connection: Connection, challenge_id: int, customer_id: str, occurrenc
 
 
 def earned_state(hold_seconds: float) -> State:
+    """Return `held` for an award with a hold, else `due`."""
     return State.HELD if hold_seconds > 0 else State.DUE

@@ -22,7 +22,7 @@ class NotAllowed(Exception):  # noqa: N818 -- reads as the claim it makes
 
 
 class OperatorAction(StrEnum):
-    """The actions that work on one attempt and, as a bulk job, on many."""
+    """An action on one attempt or, as a bulk job, on many."""
 
     REPLAY = "replay"
     CANCEL = "cancel"

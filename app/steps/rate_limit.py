@@ -60,6 +60,7 @@ class RateLimit:
 
     @property
     def windows(self) -> tuple[tuple[float, int], ...]:
+        """Each window as its length in seconds and its number of calls."""
         return (1.0, self.per_second), (30.0, self.per_30_seconds)
 
 

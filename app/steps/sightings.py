@@ -56,6 +56,7 @@ class SightingsBuffer:
                 seen.granted_seconds[grant.topic] = grant.seconds
 
     def refused(self, source: str, at: datetime, kind: str, reason: str) -> None:
+        """Record a refused callback."""
         with self._lock:
             seen = self._sighting(source)
             seen.refused_at, seen.refusal_kind = at, kind

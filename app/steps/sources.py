@@ -247,6 +247,7 @@ def _grant(connection: Connection, source: str, topic: str, seen: Sighting) -> N
 
 
 def minute_of(moment: datetime) -> datetime:
+    """Return the start of the minute."""
     return moment.replace(second=0, microsecond=0)
 
 

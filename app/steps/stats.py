@@ -19,7 +19,7 @@ class Per(StrEnum):
 
 
 class By(StrEnum):
-    """The columns to group by."""
+    """What counts are grouped by."""
 
     STATE = "state"
     CHALLENGE = "challenge"

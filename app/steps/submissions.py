@@ -61,6 +61,7 @@ def begin(connection: Connection, attempt: Any, worker: str, now: datetime) -> i
 
 
 def end(connection: Connection, submission_id: int, answer: Answer, now: datetime) -> None:
+    """Record how a submission ended."""
     connection.execute(_END, {"this": submission_id, **_recorded(answer, now)})
 
 

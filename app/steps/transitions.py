@@ -113,6 +113,7 @@ def transition(
     caused_by: str,
     now: datetime,
 ) -> dict[str, Any]:
+    """Return the row of a timeline entry. A long reason is cut."""
     return {
         "attempt_id": attempt_id,
         "at": now,
@@ -124,4 +125,5 @@ def transition(
 
 
 def record_transitions(connection: Connection, transitions: Iterable[Mapping[str, Any]]) -> None:
+    """Insert timeline entries."""
     insert_rows(connection, TransitionRow, list(transitions))
