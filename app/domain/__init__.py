@@ -1,1 +1,1 @@
-"""What does a social action earn? Pure: no clock, no database, no network."""
+"""Pure rules of what a social action earns: no clock, no database, no network."""

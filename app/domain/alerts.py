@@ -1,4 +1,4 @@
-"""What is wrong enough to wake somebody? Pure: it is told how things are, and when it is."""
+"""Decides which alerts are due. Pure: the caller passes the situation and the time."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -11,7 +11,7 @@ from app.domain.sources import SHARE_THAT_CLEARS, IssueKind, SourceIssue
 
 
 class AlertKind(StrEnum):
-    """What an alert is about. Stored, sent and shown under these words."""
+    """The kind of an alert. The values are stored, sent and shown."""
 
     FORWARDING_PAUSED = "forwarding_paused"
     CREDENTIALS_REFUSED = "credentials_refused"
@@ -34,7 +34,7 @@ OF_ISSUES: Mapping[IssueKind, AlertKind] = {
     IssueKind.LAPSED: AlertKind.HANDSHAKE_BROKEN,
     IssueKind.CHANGED: AlertKind.SOURCE_ID_CHANGED,
 }
-# Raised where a number passes a limit: such a number also comes and goes around it.
+# Alerts on a measured value, which may cross its limit back and forth.
 MEASURED = frozenset(
     {
         AlertKind.ATTEMPTS_DEAD,
@@ -43,18 +43,19 @@ MEASURED = frozenset(
         AlertKind.CONFIRMATION_FALLING,
     }
 )
-# Gameball's words for keys it does not take: by the status, or by its code.
+# Gameball's HTTP statuses and error codes for refused credentials.
 _CREDENTIALS = frozenset({"401", "403", "1000", "1001", "1002", "1006"})
 
-# What is wrong: the kind, and of what (a source's name, or nothing), with words for a person.
+# Maps (kind, subject) to a text for people. The subject is a source's name or "".
 Wrong = Mapping[tuple[AlertKind, str], str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """From where on it is wrong, of what ended within a window. Zero: never.
+    """Limits above which something is wrong, for attempts that ended in a window of time.
 
-    ``lasts_seconds``: no alert by a number is over sooner.
+    A limit of zero turns its alert off. All ``_seconds`` are seconds. An alert on a measured
+    value stays open for at least ``lasts_seconds``.
     """
 
     within_seconds: float
@@ -67,7 +68,7 @@ class Limits:
 
     @property
     def lowered(self) -> "Limits":
-        """From where on it is no longer wrong, once it was: few attempts conclude something too."""
+        """The limits below which a raised alert is over. A few attempts are enough to judge."""
         return replace(
             self,
             dead_share=self.dead_share * SHARE_THAT_CLEARS,
@@ -80,9 +81,9 @@ class Limits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Situation:
-    """How things are. ``ended``: attempts by the state that they came to within the window.
+    """The state of the service. ``ended``: attempts that ended within the window, by state.
 
-    ``lingering``: the sources' issues that keep an alert that was raised.
+    ``lingering``: the sources' issues that keep a raised alert open.
     """
 
     paused_at: datetime | None = None
@@ -95,9 +96,10 @@ class Situation:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What is wrong, and which alerts that were raised before are not over.
+    """What is wrong now, and what keeps raised alerts open.
 
-    Raised at one limit and over at another, an alert of something that lasts is told once.
+    The limit that ends an alert is lower than the one that raises it, so a lasting problem
+    is reported once.
     """
 
     wrong: Wrong
@@ -105,6 +107,7 @@ class Judgement:
     lasts_seconds: float = 0
 
     def is_over(self, kind: AlertKind, subject: str, raised_at: datetime, now: datetime) -> bool:
+        """Whether a raised alert is over, so that it can be cleared."""
         if (kind, subject) in self.wrong:
             return False
         if kind not in MEASURED:
@@ -114,6 +117,7 @@ class Judgement:
 
 
 def judge(situation: Situation, limits: Limits, now: datetime) -> Judgement:
+    """Judge the situation by the limits, and by the lowered limits for raised alerts."""
     still = replace(situation, issues=situation.lingering)
     return Judgement(
         wrong(situation, limits, now), wrong(still, limits.lowered, now), limits.lasts_seconds
@@ -121,7 +125,7 @@ def judge(situation: Situation, limits: Limits, now: datetime) -> Judgement:
 
 
 def wrong(situation: Situation, limits: Limits, now: datetime) -> Wrong:
-    """Everything that is wrong now."""
+    """Return everything that is wrong now, with the first text for each kind and subject."""
     found = (
         *_forwarding(situation),
         *_dead(situation, limits),
@@ -136,7 +140,7 @@ def wrong(situation: Situation, limits: Limits, now: datetime) -> Wrong:
 
 
 def _forwarding(situation: Situation) -> Iterator[tuple[AlertKind, str, str]]:
-    """One alert for one pause: the more telling of the two."""
+    """Yield one alert for a pause: refused credentials, or any other reason."""
     if situation.paused_at is None:
         return
     words = _facts(situation.pause_reason or "")
@@ -154,7 +158,7 @@ def _forwarding(situation: Situation) -> Iterator[tuple[AlertKind, str, str]]:
 
 
 def _facts(pause_reason: str) -> list[str]:
-    """Outcome, status and code. Gameball's own words after them might name somebody."""
+    """Outcome, status and code. Gameball's own text after them may name a person: it is cut."""
     first, *rest = pause_reason.split(" ")
     numbers = takewhile(str.isdigit, rest[:2])
     return [first, *numbers] if first else []

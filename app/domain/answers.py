@@ -1,4 +1,4 @@
-"""What does an answer of Gameball mean, and what do we do about it?"""
+"""Maps an answer of Gameball to an outcome, and an outcome to the treatment of the attempt."""
 
 import json
 import re
@@ -11,27 +11,27 @@ from app.domain.texts import written
 
 
 class Outcome(StrEnum):
-    """How a submission ended. Stored, counted and shown under these words."""
+    """How a submission ended. The values are stored, counted and shown."""
 
     ACCEPTED = "accepted"
-    PROGRAM_DISABLED = "program_disabled"  # 202 with gameballStatus: accepted, yet forwarding stops
+    PROGRAM_DISABLED = "program_disabled"  # 202 with gameballStatus: accepted, but forwarding stops
     ECHO = "echo"  # 400/4000: the same customer and challenge inside the dedup window
     UNKNOWN = "unknown"  # it may have landed
-    NOT_SENT = "not_sent"  # certain not to have landed: no connection, or never sent
+    NOT_SENT = "not_sent"  # it cannot have landed: no connection, or never sent
     NO_CUSTOMER = "no_customer"
-    BLOCKED = "blocked"  # our credentials, plan or program: nobody's attempt is at fault
+    BLOCKED = "blocked"  # our credentials, plan or program are refused; the attempt is fine
     BUSY = "busy"  # 422/2001: another request for this customer is running
     TOO_FAST = "too_fast"
     PERMANENT = "permanent"
 
 
 class Disposition(StrEnum):
-    """What happens to the attempt."""
+    """What happens to the attempt after a submission."""
 
     ACCEPT = "accept"
-    RETRY = "retry"  # by the schedule that the treatment names
+    RETRY = "retry"  # by the schedule of the treatment
     DIE = "die"
-    WAIT = "wait"  # forwarding as a whole stops or slows; this attempt loses nothing
+    WAIT = "wait"  # forwarding stops or slows; the attempt uses up no retry
 
 
 REMOVED = "[removed]"
@@ -40,7 +40,7 @@ _EMAIL = re.compile(r"[^\s@\"'<>(),;:]+@[^\s@\"'<>(),;:]+")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Treatment:
-    """What we do about an outcome. ``schedule`` names the list of delays that it consumes."""
+    """How an outcome is handled. ``schedule`` names the list of delays that it uses up."""
 
     then: Disposition
     schedule: str | None = None
@@ -49,7 +49,7 @@ class Treatment:
     slows: bool = False
 
 
-# The answer table. Sources: Gameball's documented error rows and its status-error-codes page.
+# Sources: Gameball's documented error rows and its status-error-codes page.
 TREATMENTS: Mapping[Outcome, Treatment] = {
     Outcome.ACCEPTED: Treatment(then=Disposition.ACCEPT),
     Outcome.PROGRAM_DISABLED: Treatment(then=Disposition.ACCEPT, pauses=True),
@@ -63,7 +63,7 @@ TREATMENTS: Mapping[Outcome, Treatment] = {
     Outcome.PERMANENT: Treatment(then=Disposition.DIE),
 }
 
-# code -> outcome where the code decides whatever the status is.
+# Codes that decide without regard to the status.
 _BY_CODE: Mapping[int, Outcome] = {
     1000: Outcome.BLOCKED,
     1001: Outcome.BLOCKED,
@@ -83,18 +83,18 @@ _BY_STATUS: Mapping[int, Outcome] = {
     429: Outcome.TOO_FAST,
 }
 
-# 4000 is Gameball's generic "Failed"; only the message tells a duplicate from any other failure.
+# 4000 is Gameball's generic "Failed". Only the message shows that it is a duplicate.
 _ECHO_CODE = 4000
 _ECHO_MESSAGE = "multiple times"
 
-# What the history has room for. An answer that cannot be written down would be asked for again.
+# Limits of the columns. An answer that cannot be stored would be requested again.
 _MAX_CODE = 2**31 - 1
 _MAX_TEXT = 255
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """One submission's end, as far as we know it."""
+    """How one submission ended, as far as it is known. ``retry_after_seconds`` is in seconds."""
 
     outcome: Outcome
     status: int | None = None
@@ -105,13 +105,14 @@ class Answer:
 
     @property
     def treatment(self) -> Treatment:
+        """The treatment of the answer's outcome."""
         return TREATMENTS[self.outcome]
 
     @property
     def summary(self) -> str:
-        """The outcome with all that tells one answer from another but words, which may name people.
+        """The outcome, status, code and request id. The message is left out: it may name people.
 
-        Such as ``permanent: 400, code 3000, request 0HN7``.
+        Example: ``permanent: 400, code 3000, request 0HN7``.
         """
         named = (("", self.status), ("code ", self.code), ("request ", self.request_id))
         details = ", ".join(f"{name}{value}" for name, value in named if value is not None)
@@ -119,7 +120,7 @@ class Answer:
 
 
 def discreet(answer: Answer, *contacts: str | None) -> Answer:
-    """The same answer, without the contacts that its words may quote: they are kept and shown."""
+    """Return the answer with contacts removed from its message, which is stored and shown."""
     if answer.message is None:
         return answer
     message = _EMAIL.sub(REMOVED, answer.message)
@@ -129,7 +130,7 @@ def discreet(answer: Answer, *contacts: str | None) -> Answer:
 
 
 def read_answer(status: int, body: bytes, retry_after_seconds: float | None = None) -> Answer:
-    """Judge an HTTP answer. What is not Gameball's JSON is a proxy's, and proves nothing."""
+    """Judge an HTTP answer. A body that is not Gameball's JSON is from a proxy: no proof."""
     envelope = _object(body)
     if envelope is None or 300 <= status < 400:
         return _without_envelope(status, retry_after_seconds)
@@ -146,7 +147,7 @@ def read_answer(status: int, body: bytes, retry_after_seconds: float | None = No
 
 
 def _without_envelope(status: int, retry_after_seconds: float | None) -> Answer:
-    # 429, 401 and 403 may be answered at the edge, before Gameball's own code writes JSON.
+    # Gameball's edge may answer 429, 401 and 403 before its own code writes JSON.
     outcome = _BY_STATUS.get(status, Outcome.UNKNOWN)
     message = "the answer is not Gameball's JSON"
     return Answer(
@@ -180,7 +181,7 @@ def _object(body: bytes) -> dict[str, Any] | None:
 
 
 def _integer(value: object) -> int | None:
-    """Gameball's codes are integers in every example; its own client also expects strings."""
+    """A code or None. Gameball's examples show integers; its own client also expects strings."""
     if isinstance(value, bool) or not isinstance(value, int | str):
         return None
     try:

@@ -1,4 +1,4 @@
-"""The states of an attempt: what each means, and which changes are allowed."""
+"""The states of an attempt: their traits and the allowed changes."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,12 +23,15 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Traits:
-    """What a state means to the rest of the code. Any change that ``next`` leaves out is a bug.
+    """The traits of a state. A change to a state that is not in ``next`` is a bug.
 
-    ``is_open``: something still happens by itself. ``has_award``: the ledger holds its award as
-    earned. ``is_outcome``: the truth about the reward was looked up. ``may_be_sent``: it was never
-    accepted, and may be submitted from here; after a restore it may have been. ``ends``: an undo
-    changes nothing any more. ``waits``: for a link or for proof, before it is earned.
+    - ``is_open``: the service still acts on the attempt by itself.
+    - ``has_award``: the ledger holds its award as earned.
+    - ``is_outcome``: the result of the reward was looked up.
+    - ``may_be_sent``: never accepted, and may be submitted from here. After a restored backup
+      it may have been accepted.
+    - ``ends``: an undo changes nothing any more.
+    - ``waits``: waits for a link or for proof before it is earned.
     """
 
     next: frozenset[State] = frozenset()
@@ -85,10 +88,10 @@ TRAITS: dict[State, Traits] = {
     State.UNCONFIRMED: Traits(
         next=frozenset({State.DUE}), may_replay=True, has_award=True, is_outcome=True
     ),
-    # If the action with the award is undone, the account's next one takes its place.
+    # If the action that has the award is undone, the account's next action gets the award.
     State.DUPLICATE: Traits(next=frozenset({State.HELD, State.DUE})),
     State.REFUSED: Traits(ends=True),
-    # The undone action can be there again, such as a post that was hidden.
+    # An undone action can return, such as a post that was hidden and is shown again.
     State.WITHDRAWN: Traits(next=_EARNS | {State.UNLINKED}, ends=True),
     State.EXPIRED: Traits(ends=True),
     State.DEAD: Traits(
@@ -102,6 +105,7 @@ TRAITS: dict[State, Traits] = {
 
 
 def states_that(are: Callable[[Traits], bool]) -> frozenset[State]:
+    """Return the states whose traits match."""
     return frozenset(state for state, traits in TRAITS.items() if are(traits))
 
 
@@ -116,4 +120,5 @@ WAITING = states_that(lambda traits: traits.waits)
 
 
 def may_change(from_state: State, to_state: State) -> bool:
+    """Whether an attempt may change from one state to the other."""
     return to_state in TRAITS[from_state].next

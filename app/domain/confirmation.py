@@ -1,4 +1,4 @@
-"""Was the reward granted? Yes, no, or it cannot be known, yet or at all."""
+"""Decides whether Gameball granted a reward: yes, no, not yet known, or unknowable."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -8,20 +8,22 @@ from itertools import accumulate, chain, repeat
 
 # The default of `window_at_least`.
 _CLOCKS_DIFFER_SECONDS = 30.0
-# How long after a nudge to look once more: Gameball may say what its reads do not show yet.
+# Seconds after a nudge to look again: Gameball may notify us before its reads show the reward.
 _AFTER_A_NUDGE_SECONDS = (3.0, 15.0)
 
 
 class Proof(StrEnum):
-    """What shows that a reward was granted. Stored and shown under these words."""
+    """The kinds of proof that a reward was granted. The values are stored and shown."""
 
     COUNT = "count"  # Gameball's count of achievements went up
     TRANSACTION = "transaction"  # a points transaction of the campaign
     ACTIVITY = "activity"  # an entry of the customer's activities that names the campaign
-    PUSH = "push"  # Gameball's own webhook, where a source says that it is proof
+    PUSH = "push"  # Gameball's own webhook, where the source is configured to accept it as proof
 
 
 class Verdict(StrEnum):
+    """The result of a judgement."""
+
     GRANTED = "granted"
     NOT_GRANTED = "not_granted"
     UNCONFIRMED = "unconfirmed"
@@ -29,7 +31,7 @@ class Verdict(StrEnum):
 
 
 class Look(StrEnum):
-    """Where to look next, before anything can be said."""
+    """Where to look next, before a judgement is possible."""
 
     TRANSACTIONS = "transactions"
     ACTIVITIES = "activities"
@@ -37,11 +39,11 @@ class Look(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A time in which a reward of the campaign can only be this attempt's.
+    """A time in which a reward of the campaign can only be for this attempt.
 
-    It begins with a submission and ends with the next one of another attempt of the same customer
-    at the same challenge. Those are kept apart for longer than a grant takes. Both a little
-    earlier, as Gameball writes its times by a clock of its own.
+    A span begins with a submission. It ends with the next submission of another attempt of the
+    same customer at the same challenge; these are kept apart for longer than a grant takes.
+    Both ends are a little earlier, because Gameball writes times by its own clock.
     """
 
     from_at: datetime
@@ -50,19 +52,20 @@ class Span:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grant:
-    """One reward as Gameball shows it. ``reference`` tells it from all others of its proof."""
+    """One reward as Gameball shows it. ``reference`` is unique within its proof."""
 
     proof: Proof
     reference: str
     at: datetime | None = None
-    left_open: timedelta = timedelta()  # how much later than ``at`` it may have been
+    left_open: timedelta = timedelta()  # the reward may be this much later than ``at``
     points: float | None = None
     coupon: str | None = None
 
     def is_in(self, span: Span) -> bool:
+        """Whether the grant is surely inside the span. False without a time."""
         if self.at is None:
             return False
-        # Never added to: Gameball may write the last moment that a time can be.
+        # Nothing is added to `at`: it may be the largest datetime.
         is_late_enough = span.from_at - self.left_open < self.at
         return is_late_enough and (
             span.until_at is None or self.at <= span.until_at - self.left_open
@@ -71,10 +74,10 @@ class Grant:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """A customer's progress in a campaign. Nothing in it when Gameball does not show the campaign.
+    """A customer's progress in a campaign. Empty when Gameball does not show the campaign.
 
-    ``most``: how often it can be achieved, -1: any number. ``points``: what it is configured to
-    give each time.
+    ``most``: how often it can be achieved; -1 means without limit. ``points``: the configured
+    points of each achievement.
     """
 
     achieved: int | None = None
@@ -88,14 +91,17 @@ class Progress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """An accepted attempt, as far as we know it.
+    """The known facts of an accepted attempt.
 
-    ``baseline``: Gameball's count before the first submission, where it can only have gone up by
-    this attempt since. ``settles_at``: from when on a grant is surely visible. ``taken``: proof and
-    reference of each grant that was credited to an attempt. ``rivals``: how many others may have
-    reached Gameball at the same time, which happens only after a restored backup. ``due_at``: when
-    this look should have been. ``told``: what Gameball's webhook said, where that is proof and can
-    only be about this attempt.
+    - ``baseline``: Gameball's count before the first submission, if only this attempt can have
+      raised it since.
+    - ``settles_at``: from then on a grant is surely visible.
+    - ``taken``: proof and reference of each grant that is credited to an attempt.
+    - ``rivals``: how many other attempts may have reached Gameball at the same time. It is above
+      zero only after a restored backup.
+    - ``due_at``: when this look was due.
+    - The last field is the grant that Gameball's webhook reported, if that is proof and can only
+      be about this attempt.
     """
 
     challenge_id: int
@@ -115,9 +121,11 @@ class Case:
 class Seen:
     """What Gameball showed of one customer's campaign.
 
-    ``progress`` None: it could not be read. ``looked``: where else one looked; ``answered``: what
-    of that was read to its end, and whose it is known; ``whole``: where what is not shown is
-    surely not there.
+    - ``progress``: None if it could not be read.
+    - ``looked``: the other places that were looked at.
+    - ``answered``: the places that were read to the end and where the records of the campaign can
+      be identified.
+    - ``whole``: the places where a missing record surely does not exist.
     """
 
     progress: Progress | None = None
@@ -129,6 +137,7 @@ class Seen:
     def with_records(
         self, look: Look, found: Sequence[Grant], *, answered: bool, whole: bool
     ) -> "Seen":
+        """Return a copy with the records that a look found."""
         return replace(
             self,
             records=(*self.records, *found),
@@ -140,16 +149,18 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
+    """A verdict with its reason as a text for admins, and the grant that proves it."""
+
     verdict: Verdict
     reason: str = ""
     grant: Grant | None = None
 
 
 def judge(case: Case, seen: Seen, now: datetime) -> Judgement | Look:
-    """Decide by what was seen, or say where to look next. In this order: count, then records.
+    """Return the judgement, or where to look next. The count decides first, then the records.
 
-    A no needs everything: what would show a reward was read, shows none, and has had its time.
-    What Gameball's webhook said decides last, and never against its own count.
+    ``NOT_GRANTED`` needs a full read: every place that would show a reward was read, shows none,
+    and had its time. Gameball's webhook decides last, and never against Gameball's count.
     """
     grant = _shown(case, seen)
     if grant is not None:
@@ -170,7 +181,7 @@ def judge(case: Case, seen: Seen, now: datetime) -> Judgement | Look:
 
 
 def has_landed(case: Case, seen: Seen, now: datetime) -> bool | None:
-    """Whether something of the attempt was rewarded; None: it cannot be known, yet or at all."""
+    """Whether part of the attempt was rewarded. None: it is not known yet, or cannot be known."""
     if _shown(case, seen) is not None or _told(case, seen) is not None:
         return True
     if now < case.settles_at or any(_records(case, seen, proof) for proof in Proof):
@@ -180,7 +191,7 @@ def has_landed(case: Case, seen: Seen, now: datetime) -> bool | None:
 
 
 def may_be_of(case: Case, grants: Sequence[Grant]) -> Sequence[Grant]:
-    """Those that no other attempt has, and of a time in which they can only be this one's."""
+    """The grants that no other attempt has, and whose time can only be this attempt's."""
     return [
         grant
         for grant in grants
@@ -190,12 +201,12 @@ def may_be_of(case: Case, grants: Sequence[Grant]) -> Sequence[Grant]:
 
 
 def is_ineligible(progress: Progress | None) -> bool:
-    """Whether Gameball itself says that the customer cannot achieve the campaign (now)."""
+    """Whether Gameball says that the customer cannot achieve the campaign now."""
     return progress is not None and progress.can_achieve is False
 
 
 def why_not(progress: Progress, now: datetime) -> str:
-    """The likeliest reason why the customer gets no reward, in words for an admin."""
+    """The most likely reason for no reward, as a text for admins."""
     most, achieved = progress.most, progress.achieved
     if progress.starts_at is not None and progress.starts_at > now:
         return f"the campaign does not start before {progress.starts_at:%Y-%m-%d}"
@@ -212,13 +223,13 @@ def why_not(progress: Progress, now: datetime) -> str:
 
 
 def _shown(case: Case, seen: Seen) -> Grant | None:
-    """What proves that it was rewarded."""
+    """The grant that proves the reward by the count or a record; None without proof."""
     recorded = (_records(case, seen, proof) for proof in Proof)
     return _risen(case, seen) or next((r[0] for r in recorded if len(r) > case.rivals), None)
 
 
 def _told(case: Case, seen: Seen) -> Grant | None:
-    """What Gameball's webhook said, unless its own count says otherwise."""
+    """The grant that Gameball's webhook reported, unless Gameball's count contradicts it."""
     if case.told is None or _count_stands_still(case, seen.progress):
         return None
     return next(iter(may_be_of(case, [case.told])), None)
@@ -229,7 +240,7 @@ def _risen(case: Case, seen: Seen) -> Grant | None:
     progress = seen.progress
     if case.baseline is None or progress is None or progress.achieved is None:
         return None
-    # However absurd a count is, its first few decide.
+    # The first 100 numbers are enough. The count may be absurdly large.
     for number in range(case.baseline + 1, min(progress.achieved, case.baseline + 100) + 1):
         reference = f"{case.challenge_id}:{number}"
         if (Proof.COUNT, reference) not in case.taken:
@@ -238,12 +249,12 @@ def _risen(case: Case, seen: Seen) -> Grant | None:
 
 
 def _records(case: Case, seen: Seen, proof: Proof) -> Sequence[Grant]:
-    """What can only be this attempt's, or one of its rivals'."""
+    """The grants of this proof that can only be of this attempt or its rivals."""
     return may_be_of(case, [grant for grant in seen.records if grant.proof is proof])
 
 
 def _count_stands_still(case: Case, progress: Progress | None) -> bool:
-    """Whether Gameball's own count says that this attempt was not rewarded, so far."""
+    """Whether Gameball's count shows no reward for this attempt so far."""
     if progress is None or progress.achieved is None:
         return False
     return progress.achieved == 0 or (
@@ -256,7 +267,7 @@ def _without_a_record(case: Case, seen: Seen, now: datetime, *, is_still: bool) 
     if progress is not None and _would_show(seen, is_still=is_still):
         if is_ineligible(progress):
             return Judgement(Verdict.NOT_GRANTED, _reason(case, why_not(progress, now)))
-        # Where Gameball shows nothing of the campaign, nobody can say what its silence means.
+        # If Gameball does not show the campaign, a missing reward has no meaning.
         if now >= case.give_up_at and progress.achieved is not None:
             told = "Gameball shows no reward, though the customer could achieve the campaign"
             return Judgement(Verdict.NOT_GRANTED, _reason(case, told))
@@ -265,15 +276,15 @@ def _without_a_record(case: Case, seen: Seen, now: datetime, *, is_still: bool) 
     is_answered = progress is not None and seen.answered >= set(Look)
     looked_at = now if case.due_at is None else min(now, case.due_at)
     if not is_answered and looked_at < case.give_up_at + (case.give_up_at - case.accepted_at):
-        # Gameball, not the reward, may be what is missing. A late look is not the only one.
+        # The outage may be Gameball's, so look longer. A late look must not be the only one.
         return Judgement(Verdict.NOT_YET)
     return Judgement(Verdict.UNCONFIRMED, _reason(case, _unknown(seen)))
 
 
 def _would_show(seen: Seen, *, is_still: bool) -> bool:
-    """Whether a reward would have been seen, had there been one.
+    """Whether a reward would have been visible.
 
-    Points leave a transaction; of other rewards nobody documents a record that must be there.
+    Points leave a transaction. For other rewards, no record is documented as certain.
     """
     gives_points = bool(seen.progress and seen.progress.points)
     return seen.whole >= set(Look) and (is_still or gives_points)
@@ -318,9 +329,9 @@ _HOW = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfirmationPolicy:
-    """When to look at what became of an accepted attempt; the last delay repeats.
+    """When to look at an accepted attempt. All values are seconds; the last delay repeats.
 
-    ``settle_seconds``: after a submission's end, a grant is surely visible by then.
+    A grant is surely visible ``settle_seconds`` after the submission ended.
     """
 
     delays: Sequence[float]
@@ -331,9 +342,9 @@ class ConfirmationPolicy:
     def next_look(
         self, accepted_at: datetime, now: datetime, nudged_at: datetime | None = None
     ) -> datetime:
-        """The first time of the schedule that is still to come, and one at the very end.
+        """The next time of the schedule after ``now``; the end of the schedule is one of them.
 
-        Sooner after a nudge, a few times.
+        After a nudge, a few earlier times are added.
         """
         end = accepted_at + timedelta(seconds=self.give_up_seconds)
         times = accumulate(chain(self.delays, repeat(self.delays[-1])))
@@ -344,21 +355,21 @@ class ConfirmationPolicy:
 
     @property
     def clocks_differ(self) -> timedelta:
-        """So much earlier than we sent it, by its own clock, Gameball may have rewarded something.
+        """How much earlier than our time of sending a reward may be, by Gameball's clock.
 
-        Far less than attempts at one challenge are kept apart. A reward of before that is not ours
-        would have made ours an echo.
+        This is far less than the distance between attempts at one challenge. An older reward of
+        another action would have made our submission an echo.
         """
         return timedelta(seconds=min(_CLOCKS_DIFFER_SECONDS, self.settle_seconds / 4))
 
     @property
     def together_seconds(self) -> float:
-        """So much earlier, an attempt is looked at with another of its customer."""
+        """Seconds before its time in which an attempt joins a look at its customer."""
         return self.delays[0] / 5
 
     @property
     def again_seconds(self) -> float:
-        """So soon again, and never sooner, where the pace or the account kept us from reading."""
+        """Seconds until the next look when the rate limit or the account prevented a read."""
         return self.delays[0] / 20
 
 

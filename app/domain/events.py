@@ -1,4 +1,4 @@
-"""What happened, in our own words?"""
+"""The normalised event that every platform's callback is converted to."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -6,24 +6,26 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """One normalised social action; immutable. Times are aware UTC.
+    """One normalised social action. Immutable; times are aware and in UTC.
 
-    ``key`` identifies the action within its source for ever: the same action, sent again in any
-    request, has the same key. ``former_keys`` are the keys that earlier versions gave it.
-    ``platform`` names whose account ``actor`` is; ``aliases`` are other ids of that same account.
-    ``target_aliases`` are other names of the target, which a rule may use.
-    ``payload`` is what the platform sent for this one action.
+    - ``key`` identifies the action within its source for ever. The same action has the same key
+      in every request. ``former_keys`` are the keys that earlier versions gave it.
+    - ``platform`` is the platform of the account ``actor``. ``aliases`` are other ids of the
+      same account.
+    - ``target_aliases`` are other names of the target, which a rule may use.
+    - ``payload`` is the platform's data for this one action.
 
     An undone event takes actions back. ``undoes`` is the key of the one action that it names.
-    ``thing`` is narrower than the target: this comment, this emoji on that post. An undone event
-    with a ``thing`` takes back only actions with the same one. Only an undone event with one of
-    these two may come without an actor, as when a moderator removed the comment.
+    ``thing`` is narrower than the target, such as one comment or emoji on a post: an undone event
+    with a ``thing`` takes back only actions with the same one. An undone event with ``undoes`` or
+    ``thing`` may have no actor, for example when a moderator removed the comment. Every other
+    event needs an actor.
 
-    ``excluded`` says why an event can earn nothing, whatever the rules are: it names no actor, or
-    the account acted itself. Such an event is kept so that people can find it.
+    ``excluded`` is the reason why the event can never earn anything: it has no actor, or the
+    account itself acted. The event is stored so that people can find it.
 
-    The same event may be sent again because it is so again: a hidden post is shown. Its
-    ``shown_at`` is since when, if that is another time than ``occurred_at``.
+    A platform may send the same event again because it is true again, for example when a hidden
+    post is shown. ``shown_at`` is the start of that, if it differs from ``occurred_at``.
     """
 
     source: str
@@ -47,14 +49,14 @@ class Event:
 
     @property
     def happened_at(self) -> datetime:
-        """Not later than it was received, whatever the platform's clock says."""
+        """When it happened, but never after it was received, whatever the platform's clock says."""
         return min(self.occurred_at, self.received_at)
 
     @property
     def told_at(self) -> datetime | None:
-        """Since when it is so, by the platform's clock; None where the platform gives no time.
+        """Since when the event is true by the platform's clock; None if the platform gives no time.
 
-        A time of receipt says nothing: every repetition of a callback has a later one.
+        The time of receipt is no use here: every repetition of a callback has a later one.
         """
         if self.shown_at is not None:
             return self.shown_at
@@ -62,18 +64,18 @@ class Event:
 
     @property
     def ids(self) -> tuple[str, ...]:
-        """All ids of the account that acted, as far as the event tells."""
+        """All known ids of the account that acted."""
         return self.aliases if self.actor is None else (self.actor, *self.aliases)
 
     @property
     def targets(self) -> tuple[str | None, ...]:
-        """All names of its target; the first is the one to keep."""
+        """All names of the target. The first one is stored."""
         return (self.target, *self.target_aliases)
 
 
 @dataclass(frozen=True, slots=True)
 class SameAccount:
-    """Two ids of one platform account. ``replaced``: the account no longer has the first one."""
+    """Two ids of one platform account. ``replaced``: the first id is no longer in use."""
 
     account_id: str
     other_id: str

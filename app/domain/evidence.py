@@ -1,15 +1,16 @@
-"""How do we know?"""
+"""The kinds of evidence for an action, and their order."""
 
 from enum import StrEnum
 
 
 class Evidence(StrEnum):
-    """From the weakest to the strongest."""
+    """How an action is proved, from the weakest evidence to the strongest."""
 
     CLAIMED = "claimed"  # only the customer says so
-    CHECKED = "checked"  # the platform's API said yes
-    SIGNED = "signed"  # the platform's signature
+    CHECKED = "checked"  # the platform's API confirmed it
+    SIGNED = "signed"  # signed by the platform
 
     def suffices_for(self, asked: "Evidence") -> bool:
+        """Whether this evidence is at least as strong as ``asked``."""
         order = list(Evidence)
         return order.index(self) >= order.index(asked)

@@ -1,4 +1,4 @@
-"""What does Gameball tell us by itself, without being asked?"""
+"""A notification that Gameball sends by webhook."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -6,10 +6,10 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Nudge:
-    """Gameball says that something happened to a customer: a reason to look now.
+    """Gameball reports that something happened to a customer: a reason to look now.
 
-    ``challenge_id``: the campaign that was achieved, where it says so. ``is_proof``: it is believed
-    about that where its reads cannot tell.
+    ``challenge_id``: the achieved campaign, if the notification names one. ``is_proof``: it is
+    accepted as proof of that when Gameball's reads cannot decide.
     """
 
     customer_id: str

@@ -1,4 +1,4 @@
-"""When is the next submission?"""
+"""Decides what follows a submission, and when the next one is due."""
 
 import random
 from collections.abc import Mapping, Sequence
@@ -10,10 +10,10 @@ from app.domain.answers import TREATMENTS, Answer, Disposition, Outcome
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Past:
-    """What is left of one ended submission that the next decision needs.
+    """An ended submission, reduced to the facts that the next decision needs.
 
-    ``resolved``: a later look at the customer's progress told that it had not landed.
-    ``spent``: it belongs to the present round; a replay by a person starts a new one.
+    ``resolved``: a later look at the customer's progress showed that it had not landed.
+    ``spent``: it counts in the present round; a replay by a person starts a new round.
     """
 
     outcome: Outcome
@@ -24,22 +24,23 @@ class Past:
 
     @property
     def is_accepted(self) -> bool:
+        """Whether Gameball accepted the submission."""
         return TREATMENTS[self.outcome].then is Disposition.ACCEPT
 
     @property
     def is_unresolved(self) -> bool:
-        """Whether it may have landed. What was accepted before a replay may have, as well."""
+        """Whether it may have landed. This includes submissions accepted before a replay."""
         may_have = TREATMENTS[self.outcome].may_have_landed or (self.is_accepted and not self.spent)
         return may_have and not self.resolved
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryPolicy:
-    """Delays in seconds by schedule name; a schedule that ran out makes the attempt `dead`.
+    """Delays in seconds by schedule. An attempt becomes `dead` when its schedule has ended.
 
-    ``window_at_least_seconds``: Gameball surely still answers 4000 to a repeat this much later.
-    ``window_at_most_seconds``: it surely does no longer, and a grant is surely visible.
-    Gameball documents neither number.
+    Until ``window_at_least_seconds`` Gameball surely answers 4000 to a repeat. After
+    ``window_at_most_seconds`` it surely does not, and a grant is surely visible. Gameball
+    documents neither number.
     """
 
     schedules: Mapping[str, Sequence[float]]
@@ -48,9 +49,9 @@ class RetryPolicy:
     jitter: float = 0.1
 
     def next_delay(self, schedule: str, position: int, chance: float | None = None) -> float | None:
-        """Seconds to wait before submission ``position`` + 1 of this schedule; None: it ran out.
+        """Seconds to wait before submission ``position`` + 1; None when the schedule has ended.
 
-        Jitter only adds: up to ``jitter`` of the delay.
+        Jitter only adds: at most ``jitter`` of the delay.
         """
         delays = self.schedules[schedule]
         if position >= len(delays):
@@ -61,7 +62,7 @@ class RetryPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What becomes of an attempt after a submission. ``next_at`` is set when it stays `due`."""
+    """What happens to an attempt after a submission. ``next_at`` is set when it stays `due`."""
 
     then: Disposition
     reason: str
@@ -69,7 +70,7 @@ class Decision:
 
 
 def decide(answer: Answer, past: Sequence[Past], policy: RetryPolicy, now: datetime) -> Decision:
-    """Decide by the answer table; ``past`` is the attempt's earlier submissions, oldest first."""
+    """Decide by the answer table. ``past``: the attempt's earlier submissions, oldest first."""
     treatment = answer.treatment
     if any(one.is_accepted and one.spent for one in past):
         return Decision(
@@ -92,10 +93,10 @@ def decide(answer: Answer, past: Sequence[Past], policy: RetryPolicy, now: datet
 
 
 def unresolved_since(past: Sequence[Past]) -> datetime | None:
-    """When the earliest submission that may have landed began, if nothing told since."""
+    """Start of the earliest unresolved submission that may have landed, or None."""
     return min((one.started_at for one in past if one.is_unresolved), default=None)
 
 
 def unresolved_until(past: Sequence[Past]) -> datetime | None:
-    """When the latest submission that may have landed ended, if nothing told since."""
+    """End of the latest unresolved submission that may have landed, or None."""
     return max((one.ended_at for one in past if one.is_unresolved), default=None)

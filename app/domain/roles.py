@@ -1,4 +1,4 @@
-"""What may the holder of an API key do?"""
+"""The roles of API keys."""
 
 from enum import StrEnum
 
@@ -10,7 +10,8 @@ class Role(StrEnum):
     ADMIN = "admin"
 
 
-# Which roles a key's role includes. A backend mints tokens and links accounts; it reads no history.
+# The roles that each role includes. A backend mints tokens and links accounts; it cannot read
+# the history.
 INCLUDES: dict[Role, frozenset[Role]] = {
     Role.BACKEND: frozenset({Role.BACKEND}),
     Role.VIEWER: frozenset({Role.VIEWER}),

@@ -1,4 +1,4 @@
-"""Which challenges does an action earn, and what counts as the same award?"""
+"""Which challenges an action earns, and which awards are the same."""
 
 import hashlib
 from dataclasses import dataclass, field
@@ -8,14 +8,14 @@ from enum import StrEnum
 from app.domain.events import Event
 from app.domain.evidence import Evidence
 
-# What the ledger has room for: a source and an event's key can be longer together.
+# The length of the ledger's column. A source and an event's key together can be longer.
 MAX_OCCURRENCE = 300
-# No source can be named so.
+# Not a valid name of a source.
 _ANY_SOURCE = "*"
 
 
 class Repeat(StrEnum):
-    """What makes two awards of one challenge different: the `occurrence` of the award ledger."""
+    """How often a challenge can be earned. It decides the `occurrence` in the award ledger."""
 
     ONCE = "once"
     PER_TARGET = "per_target"
@@ -27,11 +27,11 @@ class Repeat(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """This action on this target, from this source, earns this challenge.
+    """An action on a target, from a source, earns a challenge.
 
-    ``source`` None: any source whose accounts are of ``platform``, and claims. ``sources`` are
-    then the names of those sources, where an event's key means the same in each of them; empty
-    where each source numbers its events apart. ``time_zone``: whose days, weeks and months count.
+    ``source`` None: any source of ``platform``, and claims. ``sources`` are then the names of the
+    sources that share event keys; it is empty if each source numbers its own events.
+    ``time_zone`` defines the days, weeks and months.
     """
 
     challenge_id: int
@@ -44,30 +44,30 @@ class Rule:
     hold_seconds: float = 0
     bar_after_undo: bool = False
     target_ignores_case: bool = False
-    # Neither is the rule's own: another section of the file says it.
+    # Set from other sections of the configuration file.
     time_zone: tzinfo = field(default=UTC, compare=False)
     sources: frozenset[str] = field(default=frozenset(), compare=False)
 
     def as_target(self, text: str | None) -> str | None:
-        """A target as this rule's platform names it in events."""
+        """Return the target as events of this platform name it."""
         return text.lower() if text is not None and self.target_ignores_case else text
 
     @property
     def minds_undoing(self) -> bool:
-        """Whether it matters for this rule that an action was taken back."""
+        """Whether the rule needs to know that an action was undone."""
         return self.hold_seconds > 0 or self.bar_after_undo
 
     def occurrence_of(self, event: Event) -> str:
-        """The occurrence that an award for this event is for."""
-        # The same event may come through each of these sources.
+        """Return the occurrence of an award for this event."""
+        # Any of these sources may send the same event.
         source = _ANY_SOURCE if event.source in self.sources else event.source
         return self._occurrence(event.target, event.happened_at, f"{source}:{_key_of(event)}")
 
     def other_occurrences_of(self, event: Event) -> tuple[str, ...]:
-        """Other names of that occurrence, under which the ledger may have it.
+        """Return other names that the ledger may have for the occurrence of this event.
 
-        By another name of its target; or as an earlier version named it when the event came
-        through another source.
+        They come from other names of the target, or from earlier versions, which used the name of
+        the source that had sent the event.
         """
         if self.repeat is Repeat.PER_TARGET:
             at = event.happened_at
@@ -78,13 +78,14 @@ class Rule:
         return ()
 
     def occurrence_of_claim(self, token_id: str, target: str | None, now: datetime) -> str:
-        """The occurrence that a claim is for, as long as no event proves it."""
+        """Return the occurrence of a claim as long as no event proves it."""
         return self._occurrence(target, now, f"claim:{token_id}")
 
     def _occurrence(self, target: str | None, at: datetime, key: str) -> str:
         return occurrence(self.repeat, target=target, at=at, key=key, time_zone=self.time_zone)
 
     def matches(self, event: Event) -> bool:
+        """Whether the event fulfils the rule."""
         return (
             self.action == event.action
             and self.platform == event.platform
@@ -93,6 +94,7 @@ class Rule:
         )
 
     def fits_claim(self, challenge_id: int, hints: "ClaimHints") -> bool:
+        """Whether a claim with these hints may be made under the rule."""
         return (
             self.challenge_id == challenge_id
             and hints.platform in (None, self.platform)
@@ -103,7 +105,7 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class ClaimHints:
-    """What a claim says of itself, to choose among several rules of one challenge."""
+    """What a claim says of itself. It selects one of several rules for a challenge."""
 
     platform: str | None = None
     action: str | None = None
@@ -111,7 +113,7 @@ class ClaimHints:
 
 
 def earned_by(event: Event, rules: tuple[Rule, ...]) -> list[Rule]:
-    """The rules that an event fulfils; the first in the file wins for each challenge."""
+    """Return the rules that an event fulfils. The first rule in the file for a challenge wins."""
     earned: dict[int, Rule] = {}
     for rule in rules:
         if rule.matches(event):
@@ -120,7 +122,7 @@ def earned_by(event: Event, rules: tuple[Rule, ...]) -> list[Rule]:
 
 
 def rule_for_claim(challenge_id: int, hints: ClaimHints, rules: tuple[Rule, ...]) -> Rule | None:
-    """The rule a claim is made under: one that believes claims, else the first that fits."""
+    """Return the rule of a claim: one that accepts claims, else the first that fits, or None."""
     fitting = [rule for rule in rules if rule.fits_claim(challenge_id, hints)]
     trusting = [rule for rule in fitting if Evidence.CLAIMED.suffices_for(rule.evidence)]
     return next(iter(trusting or fitting), None)
@@ -129,9 +131,9 @@ def rule_for_claim(challenge_id: int, hints: ClaimHints, rules: tuple[Rule, ...]
 def occurrence(
     repeat: Repeat, *, target: str | None, at: datetime, key: str, time_zone: tzinfo = UTC
 ) -> str:
-    """Name the occurrence an award is for. Days, weeks (ISO) and months are those of the zone.
+    """Name the occurrence of an award. Days, ISO weeks and months are those of the time zone.
 
-    The name has the date and not the zone: after a change of the zone, no date is paid again.
+    The name contains the date but not the zone, so a change of the zone pays no date twice.
     """
     match repeat:
         case Repeat.ONCE:
@@ -151,11 +153,12 @@ def occurrence(
 
 
 def _key_of(event: Event) -> str:
-    """By its former key while it has one: an earlier version may be running beside this one."""
+    """The oldest key that the event has: an earlier version may run beside this one."""
     return event.former_keys[0] if event.former_keys else event.key
 
 
 def event_occurrence(key: str) -> str:
+    """The occurrence of one event. A key that is too long is replaced by its SHA-256 digest."""
     name = f"event:{key}"
     return name if len(name) <= MAX_OCCURRENCE else f"digest:{_digest(key)}"
 
@@ -163,10 +166,10 @@ def event_occurrence(key: str) -> str:
 def may_have_begun_by(occurrence_name: str, moment: datetime) -> bool:
     """Whether an award for this occurrence may have been earned by then, in any time zone.
 
-    Of `every_event` the name does not say: yes.
+    True for names without a date, such as those of `every_event`.
     """
     kind, _, rest = occurrence_name.partition(":")
-    # No zone is further ahead of UTC than 14 hours.
+    # The largest offset from UTC is 14 hours.
     latest_date = (moment + timedelta(hours=14)).date()
     match kind:
         case "day":
@@ -184,8 +187,8 @@ def _date(at: datetime, time_zone: tzinfo) -> date:
     try:
         return at.astimezone(time_zone).date()
     except OverflowError:
-        # West of Greenwich, the first hours of the year 1, which some platforms send for "none",
-        # are on no calendar.
+        # Some platforms send the first hours of year 1 for "none". West of Greenwich they are
+        # before the first date.
         return at.astimezone(UTC).date()
 
 

@@ -1,20 +1,20 @@
-"""What is wrong with a source, by what was seen of it? Pure: it is told what, and when it is."""
+"""Decides what is wrong with a source. Pure: the caller passes the observations and the time."""
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-# Over no longer a time can refusals be counted: what is older is forgotten.
+# Refusals are kept for one day, so no window can be longer.
 LONGEST_WINDOW_SECONDS = 86_400
-# A subscription is renewed at half of its time; this share of it is left when that has failed.
+# A subscription is renewed at half of its time. If this share is left, the renewal has failed.
 SHARE_THAT_WORRIES = 0.25
-# What was raised at a limit is over at this part of it: what stays close to one is told once.
+# A raised alert is over at this part of its limit, so a value near the limit alerts only once.
 SHARE_THAT_CLEARS = 0.5
 
 
 class IssueKind(StrEnum):
-    """What can be wrong with a source."""
+    """The kinds of problems of a source, the gravest first."""
 
     REVOKED = "revoked"
     REFUSING = "refusing"
@@ -26,7 +26,7 @@ class IssueKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SourceIssue:
-    """One thing that is wrong, and in what words a person is told so."""
+    """One problem of a source, and its text for people."""
 
     kind: IssueKind
     text: str
@@ -34,7 +34,7 @@ class SourceIssue:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subscription:
-    """The platform's promise to tell us of a topic, until it lapses."""
+    """A subscription to a topic at a platform. The platform sends events until it lapses."""
 
     topic: str
     granted_at: datetime | None
@@ -43,10 +43,11 @@ class Subscription:
     answer: str | None = None
 
     def is_lapsed(self, now: datetime) -> bool:
+        """Whether it lapsed, or was never granted."""
         return self.lapses_at is None or self.lapses_at <= now
 
     def has_left(self, share: float, now: datetime) -> bool:
-        """Whether more than this share of its time is still to come."""
+        """Whether more than this share of the subscription's time is left."""
         if self.granted_at is None or self.lapses_at is None:
             return False
         return (self.lapses_at - now) > (self.lapses_at - self.granted_at) * share
@@ -54,7 +55,7 @@ class Subscription:
 
 @dataclass(frozen=True, slots=True)
 class IdChange:
-    """Something that the configuration may name by its old id has another one."""
+    """A platform gave a new id to something that the configuration may name."""
 
     old_id: str
     new_id: str
@@ -63,11 +64,11 @@ class IdChange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """What was seen of a source until now.
+    """Everything observed of a source until now.
 
-    ``callback_at`` is any callback that was believed, ``event_at`` only one that told us something
-    new. ``refusals_in_a_row`` counts those since the last that was believed; ``believed`` and
-    ``refused``, callbacks within the window that refusals are judged by.
+    ``callback_at``: the last authentic callback. ``event_at``: the last one with a new event.
+    ``refusals_in_a_row``: refusals since the last authentic callback. ``believed`` and
+    ``refused``: counts of callbacks within the window of the refusal limit.
     """
 
     event_at: datetime | None = None
@@ -86,22 +87,23 @@ class Seen:
 
     @property
     def heard_at(self) -> datetime | None:
+        """When the last callback or new event arrived, or None."""
         return max((at for at in (self.event_at, self.callback_at) if at), default=None)
 
     @property
     def lapses_at(self) -> datetime | None:
-        """When the first of its subscriptions ends."""
+        """When the first subscription lapses, or None."""
         return min((one.lapses_at for one in self.subscriptions if one.lapses_at), default=None)
 
     def within(self, topics: Collection[str]) -> "Seen":
-        """The same without subscriptions to what is no longer wanted: those may well lapse."""
+        """Return a copy that has only subscriptions to these topics. The others may lapse."""
         kept = tuple(one for one in self.subscriptions if one.topic in topics)
         return replace(self, subscriptions=kept)
 
 
 @dataclass(frozen=True, slots=True)
 class RefusalLimit:
-    """From which share of the callbacks within a window on refusing them is wrong; zero: never."""
+    """The share of refused callbacks within a window that is too much. Zero turns it off."""
 
     share: float
     of_at_least: int
@@ -109,29 +111,29 @@ class RefusalLimit:
 
     @property
     def lowered(self) -> "RefusalLimit":
-        """From where on it is no longer wrong, once it was."""
+        """The limit below which a raised alert is over."""
         return replace(self, share=self.share * SHARE_THAT_CLEARS, of_at_least=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expected:
-    """What a source does while all is well, as far as anybody said so."""
+    """The configured expectations of a source. All ``_seconds`` are seconds."""
 
     silent_after_seconds: float | None = None
     handshake_within_seconds: float | None = None
     topics: tuple[str, ...] = ()
     refusals: RefusalLimit | None = None
     named_ids: frozenset[str] = frozenset()
-    """What the source and its rules name by an id of the platform."""
+    """The platform ids that the source's configuration and its rules name."""
 
     @property
     def lowered(self) -> "Expected":
-        """What is expected before an alert that was raised is over."""
+        """The expectations below which a raised alert is over."""
         return replace(self, refusals=self.refusals and self.refusals.lowered)
 
 
 def issues(seen: Seen, expected: Expected, now: datetime) -> list[SourceIssue]:
-    """Everything that is wrong, the gravest first."""
+    """Return everything that is wrong, the gravest first."""
     order = list(IssueKind)
     found = (
         *_revoked(seen),
@@ -145,7 +147,7 @@ def issues(seen: Seen, expected: Expected, now: datetime) -> list[SourceIssue]:
 
 
 def _revoked(seen: Seen) -> Iterator[SourceIssue]:
-    """A notice stands until the endpoint is proved anew, or, where it never is, heard again."""
+    """A notice is open until the next handshake or, without handshakes, the next callback."""
     mended_at = seen.handshake_at or seen.heard_at
     if seen.notice_at and (mended_at is None or mended_at <= seen.notice_at):
         text = (
@@ -208,7 +210,7 @@ def _lapses(seen: Seen, expected: Expected, now: datetime) -> Iterator[SourceIss
 
 
 def _changed(seen: Seen, expected: Expected) -> Iterator[SourceIssue]:
-    """A changed id matters while the configuration names the old one and not the new one."""
+    """A changed id matters if the configuration names the old id and not the new one."""
     for change in seen.changes:
         if change.old_id in expected.named_ids and change.new_id not in expected.named_ids:
             text = (

@@ -1,52 +1,52 @@
-"""What may stand in a text that people write, such as a name, and when are two of them the same?"""
+"""Rules for texts that people write, such as names, and how to compare them."""
 
 import re
 import unicodedata
 
-# Of sources and platforms: they stand in paths, tables and logs.
+# For sources and platforms: their names are used in paths, tables and logs.
 NAME_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?$"
 
-# Control characters, the line and paragraph separators, halves of surrogate pairs, and what
-# Unicode calls noncharacters: they break lines and terminals, or cannot be stored. Everything else
-# is somebody's name: joiners, spaces of all scripts, marks of direction, letters and emoji that
-# are newer than this Python. https://www.unicode.org/faq/private_use.html#nonchar1
+# Control characters, line and paragraph separators, surrogates and Unicode noncharacters: they
+# break lines and terminals, or cannot be stored. Everything else may be part of a name: joiners,
+# spaces of all scripts, marks of direction, letters and emoji that are newer than this Python.
+# https://www.unicode.org/faq/private_use.html#nonchar1
 _NONCHARACTERS = "\ufdd0-\ufdef" + "".join(
     chr(plane << 16 | last) for plane in range(17) for last in (0xFFFE, 0xFFFF)
 )
 _UNWRITTEN = re.compile(f"[\\x00-\\x1f\\x7f-\\x9f\u2028\u2029\ud800-\udfff{_NONCHARACTERS}]")
-# https://www.unicode.org/reports/tr44/#Default_Ignorable_Code_Point: beside the format characters
-# (Cf), the selectors of variants, and what joins or fills without being seen.
+# https://www.unicode.org/reports/tr44/#Default_Ignorable_Code_Point: the variation selectors and
+# the invisible joiners and fillers that are not format characters (Cf).
 _IGNORED = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\uffa0\ufe00-\ufe0f\U000e0000-\U000e0fff]"
 )
 
 
 def is_written(value: str) -> bool:
-    """Whether people can have written it: on one line, and in characters that can be kept."""
+    """Whether people can have written it: one line, and only characters that can be stored."""
     return value.isprintable() or _UNWRITTEN.search(value) is None
 
 
 def is_blank(value: str) -> bool:
-    """Whether there is nothing in it to see."""
+    """Whether the text shows nothing."""
     if value.isascii():
         return not value.strip()
     return not value or value.isspace() or not _visible(value).strip()
 
 
 def written(value: str, instead: str = "") -> str:
-    """The text with ``instead`` for each character that `is_written` refuses."""
+    """Return the text with ``instead`` for each character that `is_written` refuses."""
     return value if value.isprintable() else _UNWRITTEN.sub(instead, value)
 
 
 def folded(value: str) -> str:
-    """One form for all ways of typing a name: of its case, width, spaces and unseen characters.
+    """Return one form for all ways of typing a name: case, width, spaces, invisible characters.
 
-    For comparing only, never for showing. https://www.unicode.org/reports/tr31/#NFKC_Modifications
+    Use it to compare, never to show. https://www.unicode.org/reports/tr31/#NFKC_Modifications
     """
     if value.isascii():
         return " ".join(value.lower().split()) or value
     compatible = unicodedata.normalize("NFKC", _visible(value)).casefold()
-    # Folding can undo the normalisation.
+    # Case folding can break the normalisation.
     same = unicodedata.normalize("NFKC", _visible(compatible))
     return " ".join(same.split()) or value
 

@@ -1,1 +1,1 @@
-"""What do we do? Each step is one transaction."""
+"""The steps of the service. Each step is one transaction."""

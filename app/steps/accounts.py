@@ -1,8 +1,6 @@
-"""Which ids are of one platform account?
-
-Some platforms show a person now by one id and now by another. `app.steps.joining` remembers which
-belong together; docs/decisions/0021 says why an account has keys besides its ids.
-"""
+"""Finds the ids and keys of each platform account."""
+# Some platforms show the same person by different ids. `app.steps.joining` stores which ids belong
+# together. docs/decisions/0021 explains why an account has keys besides its ids.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,10 +17,10 @@ Id = tuple[str, str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
-    """One platform account. ``key`` is its name in the ledger, whichever of its ``ids`` is shown.
+    """One platform account. ``key`` is its name in the ledger for all of its ``ids``.
 
-    ``other_keys``: under which the ledger may have awards from before the ids were known to be of
-    one account.
+    ``other_keys``: the ledger may have awards under these, from before the ids were known to
+    belong to one account.
     """
 
     platform: str
@@ -32,28 +30,29 @@ class Account:
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """All of its keys, the ledger's own first."""
+        """All of its keys. The key for new awards is first."""
         return (self.key, *self.other_keys)
 
     @classmethod
     def of(cls, one: Id) -> "Account":
-        """An account that has this id only."""
+        """Return an account that has only this id."""
         platform, account_id = one
         return cls(platform=platform, key=account_id, ids=(account_id,))
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What is known of some ids: who is linked by them, and which others the account has."""
+    """The known links of some ids, and their accounts."""
 
     links: Mapping[Id, Any] = field(default_factory=dict)
     accounts: Mapping[Id, Account] = field(default_factory=dict)
 
     def account_of(self, one: Id) -> Account:
+        """Return the account of this id, which may have no other id."""
         return self.accounts.get(one) or Account.of(one)
 
     def link_of(self, one: Id) -> Any:
-        """The link of this id; without one, the oldest of the account's other ids."""
+        """Return the link of this id, else the oldest link of the account's other ids, or None."""
         if one in self.links:
             return self.links[one]
         ids = self.accounts[one].ids if one in self.accounts else ()
@@ -61,13 +60,13 @@ class Known:
         return min(links, key=lambda row: (row.created_at, row.account_id), default=None)
 
     def ids_of(self, some: Iterable[Id]) -> set[Id]:
-        """These ids, and all others of the same accounts."""
+        """Return these ids and all other ids of the same accounts."""
         found = set(some)
         return found | {(one[0], other) for one in found for other in self.account_of(one).ids}
 
 
 _IDENTITY = IdentityRow.__table__
-# What a row says of a member of an account, and the column that says it.
+# The label of each member column in the result, and the column.
 MEMBER = (
     ("member_platform", "platform"),
     ("member_key", "key"),
@@ -80,15 +79,15 @@ _together = and_(_member.platform == _asked.platform, _member.account_key == _as
 
 
 def _among(row: Any) -> tuple[Any, Any]:
-    """Not pairs, which are slow to prepare: the id alone tells nearly always."""
+    """Match ids and platforms apart: pairs are slow to prepare, and ids are nearly unique."""
     return (
         row.account_id.in_(bindparam("accounts", expanding=True)),
         row.platform.in_(bindparam("platforms", expanding=True)),
     )
 
 
-# Made once each: SQLAlchemy takes as long to prepare a statement as SQLite to run it.
-# One statement for links and accounts: every intake asks it.
+# Built once: SQLAlchemy takes as long to prepare a statement as SQLite to run it. Links and
+# accounts are one statement because every intake runs it.
 _KNOWN = union_all(
     select(_IDENTITY, *(null().label(name) for name, _ in MEMBER)).where(*_among(_IDENTITY.c)),
     select(_IDENTITY, *_of_member)
@@ -107,7 +106,7 @@ _ACCOUNTS = select(*_of_member).select_from(_asked).join(_member, _together).whe
 
 
 def look(connection: Connection, some: Iterable[Id]) -> Known:
-    """What is known of these ids. One statement."""
+    """Return the links and accounts of these ids. One statement."""
     wanted = set(some)
     if not wanted:
         return Known()
@@ -115,7 +114,7 @@ def look(connection: Connection, some: Iterable[Id]) -> Known:
 
 
 def known_from(rows: Iterable[Any]) -> Known:
-    """From rows of an identity and of a member of an account, of which either may be absent."""
+    """Build from rows that hold an identity, a member of an account, or both."""
     links: dict[Id, Any] = {}
     members = []
     for row in rows:
@@ -127,7 +126,7 @@ def known_from(rows: Iterable[Any]) -> Known:
 
 
 def accounts_of(connection: Connection, some: Iterable[Id]) -> Mapping[Id, Account]:
-    """The account of each of these ids. One statement."""
+    """Return the account of each of these ids. One statement."""
     wanted = set(some)
     if not wanted:
         return {}
@@ -136,15 +135,15 @@ def accounts_of(connection: Connection, some: Iterable[Id]) -> Mapping[Id, Accou
 
 
 def locked(connection: Connection, some: Iterable[Id]) -> Known:
-    """As `look`, once nobody else can do anything with any id of these accounts.
+    """Lock all ids of these accounts until the transaction ends, then `look`.
 
-    Not for SQLite, which has one writer: there it only looks.
+    SQLite has one writer, so nothing is locked there.
     """
     known = look(connection, some)
     ids = known.ids_of(some)
     while True:
         lock_accounts(connection, ids)
-        # Before it was locked, another id may have become known.
+        # Another transaction may have joined ids before the lock.
         known = look(connection, some)
         if known.ids_of(some) <= ids:
             return known
@@ -152,7 +151,7 @@ def locked(connection: Connection, some: Iterable[Id]) -> Known:
 
 
 def one_id_each(accounts: Mapping[Id, Account], some: Sequence[Id]) -> list[Id]:
-    """The first of these ids of each account."""
+    """Return the first of these ids for each account."""
     first: dict[str, Id] = {}
     for one in some:
         account = accounts.get(one) or Account.of(one)
@@ -161,7 +160,7 @@ def one_id_each(accounts: Mapping[Id, Account], some: Sequence[Id]) -> list[Id]:
 
 
 def forget_ids(connection: Connection, one: Id, customer_id: str | None = None) -> None:
-    """Forget which ids an account has, unless somebody other than this customer is linked to it."""
+    """Delete the ids of an account, unless another customer is linked to the account."""
     platform, _ = one
     account = accounts_of(connection, [one])[one]
     others = exists().where(
@@ -177,7 +176,7 @@ def forget_ids(connection: Connection, one: Id, customer_id: str | None = None) 
 
 
 def forget_unused(connection: Connection, some: Iterable[Id]) -> None:
-    """Forget the ids of those of these accounts that nothing of ours names any more."""
+    """Delete the ids of these accounts that no link, attempt or event uses."""
     accounts = accounts_of(connection, some)
     for one in one_id_each(accounts, list(accounts)):
         account = accounts[one]
@@ -186,7 +185,7 @@ def forget_unused(connection: Connection, some: Iterable[Id]) -> None:
 
 
 def _is_named(connection: Connection, account: Account) -> bool:
-    """Whether a link, an attempt or an event has one of its ids."""
+    """Whether a link, an attempt or an event has an id of the account."""
     named = (
         exists().where(table.platform == account.platform, column.in_(account.ids))
         for table, column in (

@@ -1,4 +1,5 @@
-"""Who is to be woken, and who was? Each alert is raised once and cleared once, by whoever looks."""
+"""Raises and clears alerts, and schedules their notices to receivers."""
+# All processes check in turn. Each alert is raised once and cleared once.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -18,16 +19,16 @@ from app.steps.sources import judged_seen
 from app.storage.tables import AlertRow, AlertWatchRow, NoticeRow, TransitionRow, aliased
 
 MAX_TEXT = 500
-# From one try to the next; then the notice is given up.
+# Delays between attempts to send. After the last one the notice is given up.
 RETRY_SECONDS = (5, 30, 120, 600, 3_600, 21_600, 86_400)
-# Longer than one call may take: whoever took a notice and died gives it back by this.
+# Longer than one call may take. A notice of a process that died becomes due again after this.
 TAKEN_SECONDS = 60.0
 _LONGEST_TURN_SECONDS = 60.0
-# As the index has it, word by word: SQLite takes it for nothing else.
+# Must match the index word by word, or SQLite does not use the index.
 _ENDED = "to_state IN ('dead', 'granted', 'not_granted', 'unconfirmed')"
 
 
-# Asked every other second: made once, they cost the answers only.
+# These run every two seconds, so they are built once.
 _NEXT_LOOK = select(AlertWatchRow.next_look_at)
 _EARLIER = aliased(NoticeRow)
 _DUE = (
@@ -35,7 +36,7 @@ _DUE = (
     .where(
         NoticeRow.next_at.is_not(None),
         NoticeRow.next_at <= bindparam("now"),
-        # Nobody hears that it is over before hearing that it was wrong.
+        # A receiver gets "raised" before "cleared".
         ~exists().where(
             _EARLIER.alert_id == NoticeRow.alert_id,
             _EARLIER.receiver == NoticeRow.receiver,
@@ -49,7 +50,7 @@ _DUE = (
 
 
 class What(StrEnum):
-    """What a notice tells."""
+    """The event that a notice reports."""
 
     RAISED = "raised"
     CLEARED = "cleared"
@@ -57,7 +58,7 @@ class What(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """An alert that this look raised or cleared."""
+    """An alert that this check raised or cleared."""
 
     kind: AlertKind
     subject: str
@@ -65,10 +66,10 @@ class Changed:
 
 
 def take_turn(connection: Connection, every_seconds: float, now: datetime) -> bool:
-    """Become the one of all processes who looks this time."""
+    """Reserve this check. False: another process has it, or it is not due."""
     never = datetime(2000, 1, 1, tzinfo=UTC)
     connection.execute(insert_new(connection, AlertWatchRow), {"id": 1, "next_look_at": never})
-    # What lies further ahead was written by a clock that was wrong: nobody would look until then.
+    # A later time was written by a wrong clock, and would stop all checks until then.
     is_time = or_(
         AlertWatchRow.next_look_at <= now,
         AlertWatchRow.next_look_at > latest(now, _LONGEST_TURN_SECONDS),
@@ -79,7 +80,7 @@ def take_turn(connection: Connection, every_seconds: float, now: datetime) -> bo
 
 
 def is_turn(connection: Connection, now: datetime) -> bool:
-    """Whether it is time that somebody looks: a read, so that waiting writes nothing."""
+    """Whether a check is due. It only reads, so waiting processes write nothing."""
     at = connection.execute(_NEXT_LOOK).scalar_one_or_none()
     return not is_still_to_come(at, now, _LONGEST_TURN_SECONDS)
 
@@ -87,7 +88,10 @@ def is_turn(connection: Connection, now: datetime) -> bool:
 def situation(
     connection: Connection, expected: Mapping[str, Expected], within_seconds: float, now: datetime
 ) -> Situation:
-    """How things are, of these sources and what is expected of each; what ended within a time."""
+    """Return the state of the service and of these sources, as input for `judge`.
+
+    ``within_seconds`` is the window in which ended attempts are counted.
+    """
     forwarding = health.forwarding(connection)
     seen = judged_seen(connection, expected, now)
     lowered = {name: one.lowered for name, one in expected.items()}
@@ -104,9 +108,10 @@ def situation(
 def settle(
     connection: Connection, judgement: Judgement, receivers: Iterable[str], now: datetime
 ) -> list[Changed]:
-    """Raise what is wrong and was not raised, clear what is over; notices for all receivers.
+    """Raise new alerts, clear those that are over, and make notices for all receivers.
 
-    The database's own constraint decides who raises, and a conditional UPDATE who clears.
+    Returns the changes of this process. A unique constraint and a conditional UPDATE make sure
+    that only one process raises or clears an alert.
     """
     names = list(receivers)
     still = {(AlertKind(row.kind), row.subject): row for row in open_alerts(connection)}
@@ -123,7 +128,7 @@ def settle(
 
 
 def test(connection: Connection, receivers: Iterable[str], now: datetime) -> None:
-    """Notices that wake nobody: of an alert that is over as soon as it is raised."""
+    """Send a test: make notices of an alert that is cleared at once."""
     told = "a test: somebody wants to know whether this arrives"
     row = {"kind": AlertKind.TEST, "subject": "", "text": told, "raised_at": now, "cleared_at": now}
     alert_id = connection.execute(insert(AlertRow).values(row).returning(AlertRow.id)).scalar_one()
@@ -131,14 +136,15 @@ def test(connection: Connection, receivers: Iterable[str], now: datetime) -> Non
 
 
 def open_alerts(connection: Connection) -> list[Row[Any]]:
+    """Return the alerts that are not cleared, oldest first."""
     statement = select(AlertRow.__table__).where(AlertRow.cleared_at.is_(None))
     return list(connection.execute(statement.order_by(AlertRow.id)))
 
 
 def listing(connection: Connection, limit: int) -> list[Row[Any]]:
-    """All that is wrong, then what was until there are ``limit``; each the newest first.
+    """Return all open alerts, then cleared ones up to ``limit``; each group newest first.
 
-    What comes and goes must not push out what is wrong since long.
+    Open alerts are always included, however many others were raised and cleared since.
     """
     still = open_alerts(connection)[::-1]
     over = select(AlertRow.__table__).where(AlertRow.cleared_at.is_not(None))
@@ -147,12 +153,12 @@ def listing(connection: Connection, limit: int) -> list[Row[Any]]:
 
 
 def due_notices(connection: Connection, now: datetime, limit: int) -> list[Row[Any]]:
-    """The notices that are to be sent now, each receiver's in the order of what happened."""
+    """Return the notices that are due now. Each receiver gets an alert's notices in order."""
     return list(connection.execute(_DUE, {"now": now, "most": limit}))
 
 
 def take(connection: Connection, notice: Row[Any], now: datetime) -> Row[Any] | None:
-    """Become the one who sends it, for a while; its alert. None: another was faster."""
+    """Reserve a notice for `TAKEN_SECONDS`, and return its alert. None: another process has it."""
     taken = connection.execute(
         update(NoticeRow)
         .where(NoticeRow.id == notice.id, NoticeRow.next_at == notice.next_at)
@@ -165,12 +171,13 @@ def take(connection: Connection, notice: Row[Any], now: datetime) -> Row[Any] | 
 
 
 def sent(connection: Connection, notice_id: str, now: datetime) -> None:
+    """Record that a notice was sent."""
     values = {"next_at": None, "sent_at": now, "problem": None}
     connection.execute(update(NoticeRow).where(NoticeRow.id == notice_id).values(values))
 
 
 def failed(connection: Connection, notice_id: str, problem: str, now: datetime) -> bool:
-    """Note why it did not arrive, and when it is tried again; False: it is given up."""
+    """Store the problem and schedule the next try. False: the notice is given up."""
     tries = connection.execute(
         select(NoticeRow.tries).where(NoticeRow.id == notice_id)
     ).scalar_one()
@@ -182,6 +189,7 @@ def failed(connection: Connection, notice_id: str, problem: str, now: datetime) 
 
 
 def give_up(connection: Connection, notice_id: str, problem: str) -> None:
+    """Record why a notice is not tried again."""
     values = {"next_at": None, "problem": problem[:200]}
     connection.execute(update(NoticeRow).where(NoticeRow.id == notice_id).values(values))
 
@@ -193,7 +201,7 @@ def _ended(connection: Connection, since: datetime) -> dict[State, int]:
         .where(
             text(_ENDED),
             TransitionRow.at > since,
-            # A note of an undoing leaves an attempt where it was.
+            # An entry about an undo does not change the state.
             TransitionRow.from_state != TransitionRow.to_state,
         )
         .group_by(TransitionRow.to_state)

@@ -1,4 +1,4 @@
-"""What arrives: a verified event, and which rules it fulfils."""
+"""A verified event with the rules that it fulfils."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,7 +13,7 @@ MAX_REASON = 100
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A verified event, the rules it fulfils, and until when it may wait to be linked."""
+    """A verified event, its rules, and until when its attempts may wait for a link."""
 
     event: Event
     rules: tuple[Rule, ...]
@@ -21,7 +21,7 @@ class Arrival:
 
     @property
     def reason(self) -> str | None:
-        """Why it earns nothing, for admins; None where it fits a rule."""
+        """Why it earns nothing, as a text for admins; None if it fits a rule."""
         if self.event.excluded is not None:
             return (label(self.event.excluded) or "excluded")[:MAX_REASON]
         return None if self.rules else NO_RULE

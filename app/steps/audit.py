@@ -1,4 +1,4 @@
-"""Who changed what? A log of what people and keys did, to which only rows are added."""
+"""An append-only log of what people and API keys changed."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -16,7 +16,7 @@ MAX_DETAILS = 4_000
 
 
 class Change(StrEnum):
-    """What was done. Stored, searched and shown under these words."""
+    """The kinds of changes. The values are stored, searched and shown."""
 
     ATTEMPT_REPLAYED = "attempt.replayed"
     ATTEMPT_CANCELLED = "attempt.cancelled"
@@ -41,10 +41,10 @@ _OF_ACCOUNTS = (Change.IDENTITY_LINKED, Change.IDENTITY_MOVED, Change.IDENTITY_U
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """Which entries are meant: those that fulfil every criterion given.
+    """A filter for entries. An entry must fulfil all criteria that are given.
 
-    ``by``: the beginning of who did it, such as ``key:0a1b2c3d4e5f``. ``from_at`` is included,
-    ``to_at`` is not.
+    ``by``: a prefix of the actor, such as ``key:0a1b2c3d4e5f``. ``from_at`` is included, ``to_at``
+    is not.
     """
 
     by: str | None = None
@@ -65,7 +65,7 @@ def record(
     customer_id: str | None = None,
     **details: Any,
 ) -> None:
-    """Add an entry in the transaction of the change itself: both are kept, or neither is."""
+    """Add an entry in the transaction of the change: both are stored, or neither."""
     connection.execute(
         insert(AuditRow).values(
             at=now,
@@ -81,7 +81,7 @@ def record(
 def page(
     connection: Connection, wanted: Wanted, limit: int, before: int | None = None
 ) -> list[Row[Any]]:
-    """At most ``limit`` entries, the newest first; ``before``: only those older than this one."""
+    """Return at most ``limit`` entries, newest first. ``before``: only ids below this one."""
     statement = select(AuditRow.__table__)
     if wanted.by is not None:
         statement = statement.where(AuditRow.caused_by.startswith(wanted.by, autoescape=True))
@@ -101,21 +101,21 @@ def page(
 
 
 def purge(connection: Connection, older_than: datetime, limit: int) -> int:
-    """Let go of the oldest entries, as the retention of this log has it; how many."""
+    """Delete at most ``limit`` of the oldest entries before a time; return the number."""
     old = select(AuditRow.id).where(AuditRow.at < older_than).order_by(AuditRow.id).limit(limit)
     with _door(connection):
         return connection.execute(delete(AuditRow).where(AuditRow.id.in_(old))).rowcount
 
 
 def forget(connection: Connection, customer_id: str, subjects: Iterable[str]) -> int:
-    """Take a person out of the log: their customer id, and their accounts; how many entries.
+    """Remove a customer id and these accounts from the log; return the number of entries.
 
-    What was done, when and by whom stays.
+    The change, its time and its actor stay.
     """
     accounts = list(subjects)
     with _door(connection):
         is_theirs = (AuditRow.customer_id == customer_id) | AuditRow.subject.in_(accounts)
-        # Those that were theirs before, too: nothing but this log knows them.
+        # This also covers the customer's former accounts. Only this log knows them.
         was_linked = (AuditRow.customer_id == customer_id) & AuditRow.change.in_(_OF_ACCOUNTS)
         by_account = AuditRow.subject.in_(accounts) | was_linked
         connection.execute(update(AuditRow).where(by_account).values(subject="erased"))
@@ -125,14 +125,14 @@ def forget(connection: Connection, customer_id: str, subjects: Iterable[str]) ->
 
 @contextmanager
 def _door(connection: Connection) -> Iterator[None]:
-    """While it is open, in this transaction only, the database lets entries be changed."""
+    """Allow changes of entries inside this transaction. Triggers refuse all others."""
     connection.execute(insert(AuditDoorRow).values(id=1))
     yield
     connection.execute(delete(AuditDoorRow))
 
 
 def _written(details: dict[str, Any]) -> str | None:
-    """As JSON; what does not fit is left out as a whole, never cut in two."""
+    """Return the details as JSON, or only their length if they are too long."""
     if not details:
         return None
     text = json.dumps(details, ensure_ascii=False, default=str)

@@ -1,4 +1,5 @@
-"""What does a verified event, a link or a claim make of an attempt? The one path to `due`."""
+"""Moves an attempt to `due`, `held`, `duplicate` or `refused` by the award ledger."""
+# Every event, link and claim takes this path to `due`.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -26,11 +27,14 @@ def earn(
     now: datetime,
     **changes: Any,
 ) -> State:
-    """Move a waiting attempt to `due` or `held`, or to `duplicate` when it was awarded before, or
-    to `refused` when its rule bars the account.
+    """Enter the award of a waiting attempt into the ledger and return the new state.
 
-    ``changes`` are what the proof taught us about it: its event, account, evidence, contacts, and
-    what the rule asks for that the proof fulfils.
+    - `due` or `held`: the award is new.
+    - `duplicate`: the ledger already has it.
+    - `refused`: the rule bars the account.
+
+    ``changes`` are columns that the proof adds: event, account, evidence, contacts, and the
+    values of the rule that the proof fulfils.
     """
     award = _award(attempt, customer_id, changes)
     won = bool(enter(connection, [award], now))
@@ -61,10 +65,10 @@ def earn_all(
     caused_by: str,
     now: datetime,
 ) -> None:
-    """As `earn`, for many attempts of one state that this transaction has locked, oldest first.
+    """Do the same as `earn` for many attempts of one state, which are locked and oldest first.
 
-    ``changes``: of each by its id. In few statements: an account that waited to be linked may
-    have thousands, and on SQLite everybody waits for this transaction.
+    ``changes``: the columns for each attempt id. It takes few statements: an account that waited
+    for its link may have thousands of attempts, and SQLite blocks all writers meanwhile.
     """
     for start in range(0, len(attempts), MOST_ITEMS):
         some = attempts[start : start + MOST_ITEMS]

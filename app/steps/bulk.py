@@ -1,4 +1,4 @@
-"""How is one thing done to many attempts, in slices that anybody may carry on?"""
+"""Bulk jobs: one operator action on many attempts, in slices that any process may run."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -19,25 +19,25 @@ from app.steps.operator_actions import BEGINS_IN, OperatorAction, act_on_each
 from app.storage.tables import BULK_JOBS, BulkJobRow
 from app.storage.vault import vault_of
 
-# In one transaction. On SQLite a callback waits as long as one of them takes: 40 ms, measured.
+# Attempts per transaction. On SQLite a callback waits for it: 40 ms, measured.
 SLICE = 50
 _IS_RUNNING = BulkJobRow.ended_at.is_(None)
-# Asked every second by every process: made once, it costs the answer only.
+# Every process runs it each second, so it is built once.
 _RUNNING = select(BulkJobRow.id).where(_IS_RUNNING).order_by(BulkJobRow.id)
-# Whom a filter may name. Not for the audit log, and not for longer than the job needs it.
+# Criteria that name a person. They stay out of the audit log, and are deleted with the job's end.
 _PERSONAL = ("customer_id", "account_id", "q")
 _NAMED = "(named)"
-# Stands for a name while the job runs. No text: a process of the version before, which knows no
-# sealed names, must fail at it, rather than find nobody of this name and call the job done.
+# Replaces a name while the job runs. It is not a text on purpose: an older process, which cannot
+# open sealed names, must fail on it. With a text it would find nobody and end the job.
 _SEALED = {"sealed": True}
 
 
 class WrongStates(Exception):  # noqa: N818 -- reads as the claim it makes
-    """The filter names states in which the act never begins. The text is for the caller."""
+    """The filter names states in which the action is not allowed. The text is for the caller."""
 
 
 class Progress(StrEnum):
-    """How far a bulk job is."""
+    """The progress of a bulk job."""
 
     RUNNING = "running"
     ENDED = "ended"
@@ -45,7 +45,7 @@ class Progress(StrEnum):
 
 
 def narrowed(act: OperatorAction, wanted: Filter) -> Filter:
-    """The same attempts, of those only whose state allows it. Raises `WrongStates`."""
+    """Restrict the filter to states that allow the action. Raises `WrongStates`."""
     wrong = [state for state in wanted.states if state not in BEGINS_IN[act]]
     if wrong:
         raise WrongStates(f"these states do not allow it: {', '.join(wrong)}")
@@ -53,7 +53,7 @@ def narrowed(act: OperatorAction, wanted: Filter) -> Filter:
 
 
 def count(connection: Connection, act: OperatorAction, wanted: Filter, now: datetime) -> int:
-    """How many it would be about. Of a long history it takes long: never while writing."""
+    """Count the matching attempts. This is slow for a long history: never call it in a write."""
     return history.count(connection, narrowed(act, wanted), _before(now))
 
 
@@ -65,9 +65,9 @@ def start(
     caused_by: str,
     now: datetime,
 ) -> Any:
-    """Write down what is to be done, to the attempts that are there now; the job.
+    """Store a new job for the attempts that exist now, and return it.
 
-    ``matched``: what `count` said. Nothing is done yet: `advance` does it, slice by slice.
+    ``matched``: the result of `count`. `advance` does the work, slice by slice.
     """
     said = _plain(narrowed(act, wanted))
     named = {name: value for name, value in said.items() if name in _PERSONAL}
@@ -101,18 +101,18 @@ def start(
 
 
 def running(connection: Connection) -> list[str]:
-    """The jobs that are not at their end, the oldest first."""
+    """Return the ids of the unfinished jobs, oldest first."""
     return list(connection.execute(_RUNNING).scalars())
 
 
 def advance(connection: Connection, job_id: str, now: datetime, size: int | None = None) -> bool:
-    """Do the next slice, newest attempts first; False: the job is at its end, or in other hands.
+    """Do the next slice, newest attempts first. False: the job has ended or another process has it.
 
-    The slice and the place where the next begins are one transaction: a job that was cut off goes
-    on there, and no attempt is done twice.
+    The slice and the position of the next one are one transaction. An interrupted job continues
+    at that position, and no attempt is done twice.
     """
     size = size or SLICE
-    # Not waited for: whoever holds it is doing the slice.
+    # Skip a locked job: another process is doing the slice.
     statement = select(BULK_JOBS).where(BulkJobRow.id == job_id, _IS_RUNNING)
     job = connection.execute(statement.with_for_update(skip_locked=True)).one_or_none()
     if job is None:
@@ -135,7 +135,7 @@ def advance(connection: Connection, job_id: str, now: datetime, size: int | None
 
 
 def stop(connection: Connection, job_id: str, by: str, now: datetime) -> Any:
-    """Let no further slice begin; what was done stays done. None: no such job."""
+    """Stop the job before its next slice, and return it. None: there is no such job."""
     statement = select(BULK_JOBS).where(BulkJobRow.id == job_id)
     job = connection.execute(statement.with_for_update()).one_or_none()
     if job is None or job.ended_at is not None:
@@ -148,31 +148,33 @@ def stop(connection: Connection, job_id: str, by: str, now: datetime) -> Any:
 
 
 def find(connection: Connection, job_id: str) -> Any:
+    """Return the job with its sealed values opened, or None."""
     statement = select(BULK_JOBS).where(BulkJobRow.id == job_id)
     job = connection.execute(statement).one_or_none()
     return job and _opened(connection, job)
 
 
 def listing(connection: Connection, limit: int) -> list[Any]:
-    """The newest jobs first."""
+    """Return the newest jobs first."""
     statement = select(BULK_JOBS).order_by(BulkJobRow.id.desc()).limit(limit)
     return [_opened(connection, job) for job in connection.execute(statement)]
 
 
 def progress_of(job: Any) -> Progress:
+    """Return whether the job is running, ended or stopped."""
     if job.ended_at is None:
         return Progress.RUNNING
     return Progress.STOPPED if job.stopped else Progress.ENDED
 
 
 def criteria_of(job: Any, *, with_names: bool) -> Mapping[str, Any]:
-    """The filter as it was meant, without what it leaves open."""
+    """Return the job's filter without empty criteria."""
     said = _said(job)
     return said if with_names else _impersonal(said)
 
 
 def _still(meant: Filter) -> Callable[[Row[Any]], bool]:
-    """Whether an attempt fulfils what the filter says of things that change."""
+    """Return a check of the criteria that may have changed since the job began."""
 
     def is_meant(attempt: Row[Any]) -> bool:
         is_undone = attempt.undone_at is not None
@@ -182,7 +184,7 @@ def _still(meant: Filter) -> Callable[[Row[Any]], bool]:
 
 
 def _before(now: datetime) -> str:
-    """What is made from now on is not meant."""
+    """The bound for ids: attempts created after ``now`` are not part of the job."""
     return least_id(now + timedelta(milliseconds=1))
 
 
@@ -191,7 +193,7 @@ def _opened(connection: Connection, job: Row[Any]) -> Any:
 
 
 def _said(job: Any) -> dict[str, Any]:
-    """The filter in plain words, with whom it names as long as that is known."""
+    """The filter as JSON values. Names are included as long as they are stored."""
     return {**json.loads(job.wanted), **json.loads(job.named or "{}")}
 
 
@@ -232,7 +234,7 @@ def _impersonal(said: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _plain(wanted: Filter) -> dict[str, Any]:
-    """As JSON has it; criteria that leave nobody out are left out."""
+    """Return the filter as JSON values, without empty criteria."""
     said = {name: value for name, value in asdict(wanted).items() if value not in (None, ())}
     del said["finds_handles"]
     return {
@@ -249,5 +251,5 @@ def _filter(written: Mapping[str, Any]) -> Filter:
     if "evidence" in said:
         said["evidence"] = Evidence(said["evidence"])
     states = tuple(State(state) for state in said.pop("states", ()))
-    # Only who may see handles may begin a job.
+    # Only roles that may see handles can start a job.
     return Filter(**said, states=states, finds_handles=True)

@@ -1,4 +1,4 @@
-"""Builds the case of each accepted attempt from rows: what `app.domain.confirmation` judges."""
+"""Builds the case of each accepted attempt from rows, for `app.domain.confirmation`."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -13,7 +13,7 @@ from app.domain.attempts import State
 from app.domain.confirmation import Case, ConfirmationPolicy, Grant, Proof, Span
 from app.storage.tables import AttemptRow, BaselineRow, GrantRow, SubmissionRow, TransitionRow
 
-# What a submission may have been rewarded for, if nothing told that it was not.
+# Outcomes of submissions that may have been rewarded, unless they are resolved.
 MAY_HAVE_LANDED = tuple(
     outcome
     for outcome, treatment in TREATMENTS.items()
@@ -31,7 +31,7 @@ OF_CASE = (
 
 
 def case_of(connection: Connection, attempt_id: str, settle_seconds: float) -> Case:
-    """What is known of one attempt that may have landed, in whatever state it is."""
+    """Return the case of one attempt that may have landed, in any state."""
     statement = select(*OF_CASE).where(AttemptRow.id == attempt_id)
     policy = ConfirmationPolicy(
         delays=(1.0,),
@@ -45,6 +45,7 @@ def case_of(connection: Connection, attempt_id: str, settle_seconds: float) -> C
 def cases_of(
     connection: Connection, attempts: Sequence[Row[Any]], policy: ConfirmationPolicy
 ) -> dict[str, Case]:
+    """Return the case of each attempt by its id."""
     ids = [attempt.id for attempt in attempts]
     accepted = _accepted_at(connection, ids)
     baselines = _baselines(connection, ids)
@@ -65,9 +66,10 @@ def cases_of(
 
 
 def _told(attempt: Row[Any]) -> Grant | None:
-    """What Gameball's webhook said, of the customer's only attempt that may have been rewarded.
+    """The grant that Gameball's webhook reported, or None.
 
-    It has no number and no time of its own: a late or repeated one could be about another attempt.
+    Use it only if no other attempt of the customer may have been rewarded. The webhook
+    has no number and no time, so a late or repeated one may be about another attempt.
     """
     if attempt.told_at is None:
         return None
@@ -99,7 +101,7 @@ def _span(own: Row[Any], others: Sequence[Row[Any]], earlier: timedelta) -> Span
 
 
 def _meet(other: Row[Any], own: Row[Any]) -> bool:
-    """Whether both may have reached Gameball at one time, and whose the rewards are is open."""
+    """Whether both may have reached Gameball at the same time, so that the rewards mix."""
     is_before_its_end = other.ended_at is None or own.started_at <= other.ended_at
     overlaps: bool = other.started_at <= own.ended_at and is_before_its_end
     return overlaps and other.state != State.GRANTED
@@ -108,7 +110,7 @@ def _meet(other: Row[Any], own: Row[Any]) -> bool:
 def _standing(
     baseline: Row[Any] | None, own: Sequence[Row[Any]], others: Sequence[Row[Any]]
 ) -> int | None:
-    """The count from before, unless it may have gone up by another attempt since."""
+    """The baseline count, unless another attempt may have raised it since."""
     if baseline is None or any(one.started_at < baseline.read_at for one in own):
         return None
     is_alone = all(one.started_at < baseline.read_at for one in others)
@@ -128,7 +130,7 @@ def _accepted_at(connection: Connection, ids: Iterable[str]) -> dict[str, dateti
         .where(
             TransitionRow.attempt_id.in_(ids),
             TransitionRow.to_state == State.ACCEPTED,
-            # A note that it was undone since accepted nothing.
+            # An entry about an undo is not an acceptance.
             TransitionRow.from_state != State.ACCEPTED,
         )
         .group_by(TransitionRow.attempt_id)
@@ -144,19 +146,19 @@ def _baselines(connection: Connection, ids: Iterable[str]) -> dict[str, Row[Any]
 def _grants(
     connection: Connection, attempts: Iterable[Row[Any]]
 ) -> dict[str, frozenset[tuple[str, str]]]:
-    """What was credited already, of each customer."""
+    """Proof and reference of the credited grants, for each customer."""
     statement = select(GrantRow.customer_id, GrantRow.proof, GrantRow.reference).where(
         GrantRow.customer_id.in_({attempt.customer_id for attempt in attempts})
     )
     taken: dict[str, set[tuple[str, str]]] = defaultdict(set)
     for row in connection.execute(statement):
-        # Not a `Proof`: the next version may know of more.
+        # Plain text, not `Proof`: a later version may have stored other kinds.
         taken[row.customer_id].add((row.proof, row.reference))
     return {customer: frozenset(found) for customer, found in taken.items()}
 
 
 def _landed(connection: Connection, attempts: Sequence[Row[Any]]) -> list[Row[Any]]:
-    """What may have landed of these customers' submissions for these challenges, or still may."""
+    """The submissions of these customers and challenges that landed or may still land."""
     statement = (
         select(
             SubmissionRow.attempt_id,

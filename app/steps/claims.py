@@ -1,4 +1,4 @@
-"""What becomes of a customer's own statement?"""
+"""Records a customer's claim as an attempt."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -25,7 +25,7 @@ from app.storage.vault import vault_of
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """A claim token's contents, what the customer added, and the rule it is made under."""
+    """The contents of a claim token, the customer's additions, and the rule of the claim."""
 
     token_id: str
     customer_id: str
@@ -38,7 +38,7 @@ class Claim:
 
 
 def by_token(connection: Connection, token_id: str) -> Row[Any] | None:
-    """The attempt that a claim token made, if it was used."""
+    """Return the attempt of a claim token; None if the token is unused."""
     statement = select(AttemptRow.__table__).where(AttemptRow.token_id == token_id)
     return connection.execute(statement).one_or_none()
 
@@ -46,17 +46,19 @@ def by_token(connection: Connection, token_id: str) -> Row[Any] | None:
 def claim(
     connection: Connection, made: Claim, checking_until: datetime, now: datetime
 ) -> tuple[str, State]:
-    """Record a claim once per token; its attempt's id and state.
+    """Record a claim once per token. Return the id and state of its attempt.
 
-    It earns at once where its rule believes claims; otherwise it waits in `checking`.
+    It earns at once if its rule accepts claims as evidence. Otherwise it waits in `checking`.
     """
+    # 1. Lock the customer and the customer's accounts.
     attempt_id = new_id(now)
     lock_customer(connection, made.customer_id)
     accounts = _accounts_of(connection, made.rule.platform, made.customer_id)
+    # 2. Insert the attempt. For a used token, return its first attempt.
     row = new_attempt(
         vault_of(connection), **_values(made, attempt_id, accounts, checking_until, now)
     )
-    # Not the row count: SQLAlchemy keeps none of an INSERT on PostgreSQL.
+    # SQLAlchemy keeps no row count of an INSERT on PostgreSQL, so use the returned row.
     insert = insert_new(connection, AttemptRow, AttemptRow.id)
     is_new = connection.execute(insert, row).first() is not None
     attempt = by_token(connection, made.token_id)
@@ -64,12 +66,13 @@ def claim(
         raise LookupError("the claim's attempt is neither new nor known")
     if not is_new:
         return attempt.id, State(attempt.state)
-    # Not which customer: the attempt says so, as long as it may.
+    # 3. Record it. The customer id stays out of the timeline: the attempt has it until an erasure.
     by = "customer"
     record_transitions(
         connection, [transition(attempt_id, None, State.CHECKING, "claimed", by, now)]
     )
-    # A claim that is about the same occurrence as the event, the ledger refuses by itself.
+    # 4. Decide: duplicate, earned or waiting.
+    # With `once`, claim and event have the same occurrence, and the ledger refuses the second one.
     if made.rule.repeat is not Repeat.ONCE and _was_told(connection, attempt, now):
         return attempt_id, State.DUPLICATE
     if Evidence.CLAIMED.suffices_for(made.rule.evidence):
@@ -101,7 +104,7 @@ def _values(
         "source": rule.source,
         "platform": rule.platform,
         "action": rule.action,
-        # Of several, nobody knows which one did it.
+        # With several accounts it is unknown which one acted.
         "account_id": accounts[0] if len(accounts) == 1 else None,
         "target": target,
         "evidence": Evidence.CLAIMED,
@@ -116,9 +119,10 @@ def _values(
 
 
 def _accounts_of(connection: Connection, platform: str, customer_id: str) -> Sequence[str]:
-    """One id of each of the customer's accounts.
+    """Return one id of each of the customer's accounts.
 
-    They are locked: an event of one is received before or after this claim, not unseen beside it.
+    The accounts are locked, so an event of one is received before or after this claim, and both
+    see each other.
     """
     statement = (
         select(IdentityRow.account_id)
@@ -131,7 +135,10 @@ def _accounts_of(connection: Connection, platform: str, customer_id: str) -> Seq
 
 
 def _was_told(connection: Connection, attempt: Row[Any], now: datetime) -> bool:
-    """End the claim if the platform told of the action before, and no other claim is about it."""
+    """End the claim as a duplicate if the platform reported the action before; return whether.
+
+    A report counts only if no other claim is about it.
+    """
     told = event_attempt(connection, attempt, now)
     if told is None:
         return False
@@ -150,7 +157,7 @@ def _was_told(connection: Connection, attempt: Row[Any], now: datetime) -> bool:
 
 
 def _await_proof(connection: Connection, attempt: Row[Any], now: datetime) -> State:
-    """Leave the claim waiting, unless the platform's event came first and was paid for."""
+    """Leave the claim in `checking`, or end it as a duplicate if the ledger has its award."""
     if not holds(connection, attempt.challenge_id, attempt.customer_id, attempt.occurrence):
         return State.CHECKING
     change_state(

@@ -1,4 +1,4 @@
-"""What did a clock write that was ahead, and what must not be believed of it?"""
+"""Finds times that a wrong clock wrote in the future, so that nobody relies on them."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -22,19 +22,19 @@ from app.domain.clock import latest
 from app.storage.tables import AttemptRow, SubmissionRow, aliased
 from app.storage.types import UtcDateTime
 
-# No lease is as long. Clocks of machines that are at work may differ by some of it.
+# Longer than any lease. The clocks of the machines in service may differ by a part of it.
 _LONGEST_LEASE_SECONDS = 600.0
-# Longer than between such a submission and the moment in which the clock is right again.
+# Longer than the time between such a submission and the correction of the clock.
 _BEFORE = timedelta(days=1)
 _MESSAGE = "it was made by a clock that was ahead: it is older than it says"
 
-# In the statement's own words, and in no plan that PostgreSQL makes for any time: the index serves
-# only who asks for few rows, and what lies ahead are few, or none.
+# The value is written into the statement, so PostgreSQL plans for this time. A generic plan would
+# not use the index, which helps only for few rows; rows in the future are few or none.
 _latest = bindparam("latest", type_=UtcDateTime(), literal_execute=True)
 _UNSURE = tuple(outcome for outcome, one in TREATMENTS.items() if one.may_have_landed)
 _earlier = aliased(SubmissionRow)
 _AHEAD = select(SubmissionRow.attempt_id).where(
-    # The index has this one; the other is what matters.
+    # `ended_at` has the index; `started_at` decides.
     SubmissionRow.ended_at > _latest,
     SubmissionRow.started_at > _latest,
     SubmissionRow.outcome.in_(_UNSURE),
@@ -46,7 +46,7 @@ _AHEAD = select(SubmissionRow.attempt_id).where(
         _earlier.started_at <= _latest,
     ),
 )
-# Whether anything at all lies ahead. Asked all day: it must be a glance, whatever the plan.
+# Whether anything lies in the future. It runs all day, so it must be fast in any plan.
 ANY_AHEAD = func.coalesce(
     select(func.max(SubmissionRow.ended_at)).scalar_subquery() > bindparam("latest"), false()
 )
@@ -63,15 +63,15 @@ _TO_BE_DOUBTED = (
 
 
 def ran_out(until: Any) -> ColumnElement[bool]:
-    """Whether a lease is over; or was taken by a clock that was ahead, and would last for hours.
+    """Whether a lease has expired, or was taken by a wrong clock and would last for hours.
 
-    To be executed with `times`.
+    Execute it with the parameters of `times`.
     """
     return or_(until < bindparam("now"), until > bindparam("longest"))
 
 
 def times(now: datetime) -> dict[str, datetime]:
-    """What the statements of this module are executed with."""
+    """Return the parameters for the statements of this module."""
     return {
         "now": now,
         "latest": latest(now),
@@ -80,10 +80,10 @@ def times(now: datetime) -> dict[str, datetime]:
 
 
 def mark_those_ahead(connection: Connection, now: datetime, limit: int) -> int:
-    """Have looked for, and soon, what got no answer and says that it is still to be made.
+    """Mark and schedule due attempts with unanswered submissions in the future; return the number.
 
-    By its time a repeat would be in time for an echo, long after there is any: it would be paid
-    twice.
+    By its time, a repeat would still be inside Gameball's dedup window. In fact the window may
+    be over, and the repeat would be paid twice.
     """
     if not connection.execute(select(ANY_AHEAD), times(now)).scalar_one():
         return 0
@@ -96,9 +96,9 @@ def mark_those_ahead(connection: Connection, now: datetime, limit: int) -> int:
 
 
 def mark_possibly_sent(connection: Connection, attempt: Any, now: datetime) -> None:
-    """Note that something of the attempt may have landed at any time until now.
+    """Record that the attempt may have landed at any time until now.
 
-    Before its present round, so that it spends no retry.
+    The record is in an earlier round, so it uses up no retry.
     """
     row = {
         "attempt_id": attempt.id,

@@ -39,7 +39,7 @@ _ENDS: Mapping[Verdict, State] = {
 
 _LARGEST_COUNT = 2**31 - 1
 
-# Made once: an idle worker asks it all day, and saying it takes longer than the answer.
+# Built once: an idle worker runs it all day.
 _NEXT_LOOK = (
     select(AttemptRow.next_at)
     .where(AttemptRow.state == State.ACCEPTED, AttemptRow.next_at.is_not(None))
@@ -50,9 +50,9 @@ _NEXT_LOOK = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Followed:
-    """An accepted attempt in the hands of one worker, that holds ``fence``, until ``lease_until``.
+    """An accepted attempt that one worker has leased until ``lease_until``, with its ``fence``.
 
-    A nudge may make it due again before: what is seen until then is still written down.
+    A nudge may make it due earlier. The worker's result is stored nevertheless.
     """
 
     attempt_id: str
@@ -63,14 +63,14 @@ class Followed:
 
 
 def next_look(connection: Connection) -> datetime | None:
-    """When the next accepted attempt is to be looked at; None: none is waiting for it."""
+    """When the next look at an accepted attempt is due; None: no attempt waits for one."""
     return connection.execute(_NEXT_LOOK).scalar_one_or_none()
 
 
 def adopt(connection: Connection, now: datetime) -> int:
-    """Let accepted attempts without a next look be looked at now; how many.
+    """Schedule a look now for accepted attempts that have none; return their number.
 
-    A worker of the version before, in service while machines are upgraded, leaves such.
+    Workers of an older version leave such attempts, for example during an upgrade.
     """
     left = AttemptRow.state == State.ACCEPTED, AttemptRow.next_at.is_(None)
     if connection.execute(select(AttemptRow.id).where(*left).limit(1)).first() is None:
@@ -81,15 +81,15 @@ def adopt(connection: Connection, now: datetime) -> int:
 def take(
     connection: Connection, policy: ConfirmationPolicy, now: datetime, customers: int
 ) -> list[Followed]:
-    """Lease the accepted attempts that are due for a look, of at most so many customers.
+    """Lease the accepted attempts that are due for a look, of at most ``customers`` customers.
 
-    A customer's others that will be due soon come along: one read serves them all.
+    Other attempts of these customers that are due soon are included: one read serves them all.
     """
     wanted = _customers_due(connection, now, customers)
     if not wanted:
         return []
     soon = now + timedelta(seconds=policy.together_seconds)
-    # Skipped, what another worker is taking: nobody waits for anybody here.
+    # Skip rows that another worker is leasing, instead of waiting for them.
     found = connection.execute(
         select(AttemptRow.id, AttemptRow.next_at)
         .where(
@@ -132,10 +132,11 @@ def record(
     began_at: datetime,
     now: datetime,
 ) -> State:
-    """Write down what a look that began then told; the attempt's state.
+    """Store the result of a look that started at ``began_at``; return the attempt's state.
 
-    Judged again with what others were submitted meanwhile: only what was read between two
-    submissions can tell them apart. The database's constraint decides whose a reward is.
+    The look is judged again, with the submissions that others made meanwhile: only a read
+    between two submissions can tell their rewards apart. A unique constraint makes sure that
+    each reward is credited once.
     """
     attempt = _still_ours(connection, followed)
     if attempt is None:
@@ -152,7 +153,7 @@ def record(
 
 
 def put_off(connection: Connection, followed: Followed, until: datetime) -> None:
-    """Give the lease back, to be looked at from a time on, or sooner where a nudge came since."""
+    """Give the lease back and schedule the next look, unless a nudge has made it due earlier."""
     connection.execute(
         update(AttemptRow)
         .where(
@@ -167,9 +168,9 @@ def put_off(connection: Connection, followed: Followed, until: datetime) -> None
 def keep_baseline(
     connection: Connection, attempt_id: str, achieved: int, read_at: datetime
 ) -> None:
-    """Remember Gameball's count from before an attempt's first submission of a round.
+    """Store Gameball's count from before the first submission of a round.
 
-    One that PostgreSQL has no room for is as good as none, and must not keep the attempt back.
+    A count that does not fit into the column is not stored: it must not block the attempt.
     """
     if achieved > _LARGEST_COUNT:
         return
@@ -183,7 +184,7 @@ def keep_baseline(
 
 
 def _customers_due(connection: Connection, now: datetime, most: int) -> list[str]:
-    """Those that wait longest, without those Gameball is working for at this moment."""
+    """The customers that wait longest, without those that have a submission in flight."""
     statement = (
         select(AttemptRow.customer_id)
         .where(
@@ -204,7 +205,7 @@ def _held(followed: Followed) -> tuple[Any, ...]:
 
 def _still_ours(connection: Connection, followed: Followed) -> Row[Any] | None:
     ours = AttemptRow.id == followed.attempt_id, *_held(followed)
-    # Whoever holds it is about to change it, or may hold it for long: it is looked at anew.
+    # Skip a locked row: it is about to change, or locked for long. A later look follows.
     statement = select(*OF_CASE).where(*ours).with_for_update(skip_locked=True)
     return next(iter(_rows(connection, statement)), None)
 
@@ -216,11 +217,11 @@ def _rows(connection: Connection, statement: Executable) -> list[Row[Any]]:
 def _credited(
     connection: Connection, attempt: Row[Any], case: Case, seen: Seen, began_at: datetime
 ) -> Judgement:
-    """The judgement, its reward entered as this attempt's. What another has is no proof of it."""
+    """Judge and credit the reward. A reward of another attempt is no proof for this one."""
     while True:
         judged = judge(case, seen, began_at)
         if isinstance(judged, Look):
-            # What was enough then is not, with what was submitted or credited meanwhile.
+            # Other submissions or credits have made the earlier result insufficient.
             return Judgement(Verdict.NOT_YET)
         if judged.grant is None or _enter(connection, attempt, judged.grant, began_at):
             return judged
@@ -257,7 +258,7 @@ def _end(
         now=now,
     )
     if to_state is State.NOT_GRANTED:
-        # A person may replay it: nothing of it can still be paid.
+        # A person may replay the attempt, so mark its submissions as not landed.
         connection.execute(
             update(SubmissionRow)
             .where(

@@ -1,4 +1,4 @@
-"""How is a customer forgotten, so that nothing names them and nothing pays them twice?"""
+"""Erases a customer's data. The award ledger keeps hashes, so nothing is paid twice."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,11 +30,11 @@ from app.storage.tables import (
 )
 from app.storage.vault import vault_of
 
-# In one transaction. On SQLite a callback waits as long as one of them takes.
+# Attempts or events per transaction. On SQLite a callback waits for it.
 SLICE = 50
 ERASED = "the customer was erased"
 _BY = "erasure"
-# Asked every second by every process: made once, it costs the answer only.
+# Every process runs it each second, so it is built once.
 _RUNNING = select(ErasureRow.id).where(ErasureRow.completed_at.is_(None)).order_by(ErasureRow.id)
 
 
@@ -45,14 +45,14 @@ class _Account:
 
     @property
     def subject(self) -> str:
-        """As the audit log names it."""
+        """The account's name in the audit log."""
         return f"{self.platform}/{self.account_id}"
 
 
 def request(connection: Connection, customer_id: str, by: str, now: datetime) -> str:
-    """Write down that a customer is to be erased; the erasure's id. `advance` does it.
+    """Store a request to erase a customer, and return the erasure's id. `advance` does the work.
 
-    One that is running, or that left nothing to erase, is not begun again.
+    Returns the latest erasure of the customer if it is running or nothing is left to erase.
     """
     customer_hash = hashes_of(connection).customer(customer_id)
     known = _latest(connection, customer_hash)
@@ -68,46 +68,51 @@ def request(connection: Connection, customer_id: str, by: str, now: datetime) ->
         **dict.fromkeys(("attempts", "events", "identities"), 0),
     }
     connection.execute(insert(ErasureRow).values(vault_of(connection).seal_row(ERASURES, row)))
-    # Not whom: that is what it is about.
+    # The log must not name the customer.
     record(connection, Change.CUSTOMER_ERASED, by=by, now=now, subject=str(row["id"]))
     return str(row["id"])
 
 
 def find(connection: Connection, erasure_id: str) -> Row[Any]:
+    """Return one erasure. Raises `NoResultFound` if there is none."""
     return connection.execute(select(ERASURES).where(ErasureRow.id == erasure_id)).one()
 
 
 def running(connection: Connection) -> Sequence[str]:
-    """The erasures that are not at their end, the oldest first."""
+    """Return the ids of the unfinished erasures, oldest first."""
     return connection.execute(_RUNNING).scalars().all()
 
 
 def advance(connection: Connection, erasure_id: str, now: datetime, size: int = SLICE) -> bool:
-    """Erase a little more; False: it is at its end, or must wait for what is in flight.
+    """Erase one slice. False: the erasure has ended, or waits for submissions in flight.
 
-    Anybody may carry it on at any time, and after any crash.
+    Any process may call it at any time, also after a crash.
     """
     chosen = select(ERASURES).where(ErasureRow.id == erasure_id).with_for_update()
     row = connection.execute(chosen).one()
     if row.completed_at is not None:
         return False
     customer_id = vault_of(connection).open_row(ERASURES, row).customer_id
+    # 1. Attempts that no worker has leased.
     attempts = _attempts(connection, customer_id, size)
     if attempts:
         return _note(connection, row, _erase_attempts(connection, attempts, now))
+    # 2. Attempts in flight: mark them and wait.
     if _hold_back(connection, customer_id, now):
         return False
+    # 3. One account per call: its unlinked attempts and its events first, then the link.
     for account in _accounts(connection, customer_id):
         ids = _own_ids(connection, customer_id, account)
         done = _erase_account(connection, account.platform, ids, size, now)
         return _note(connection, row, done or _unlink(connection, customer_id, account, ids))
+    # 4. The rest of the audit log.
     audit.forget(connection, customer_id, ())
     _complete(connection, row, now)
     return False
 
 
 def _latest(connection: Connection, customer_hash: str) -> Row[Any] | None:
-    """The newest of this customer, locked: one at its very end does not see who comes back now."""
+    """The customer's newest erasure, locked: it cannot end while the customer is added again."""
     statement = select(ERASURES).where(ErasureRow.customer_hash == customer_hash)
     newest = statement.order_by(ErasureRow.id.desc()).limit(1)
     return connection.execute(newest.with_for_update()).one_or_none()
@@ -123,7 +128,7 @@ def _is_known(connection: Connection, customer_id: str) -> bool:
 
 
 def _attempts(connection: Connection, customer_id: str, size: int) -> list[Row[Any]]:
-    """Some of the customer's attempts that no worker holds, locked."""
+    """Return and lock some of the customer's attempts that no worker has leased."""
     statement = (
         select(AttemptRow.__table__)
         .where(AttemptRow.customer_id == customer_id, AttemptRow.lease_until.is_(None))
@@ -134,7 +139,7 @@ def _attempts(connection: Connection, customer_id: str, size: int) -> list[Row[A
 
 
 def _hold_back(connection: Connection, customer_id: str, now: datetime) -> bool:
-    """Let no worker take up again what is in flight; whether anything is."""
+    """Mark attempts in flight so that no worker leases them again; return whether any exist."""
     theirs = update(AttemptRow).where(AttemptRow.customer_id == customer_id)
     return connection.execute(theirs.values(erased_at=now)).rowcount > 0
 
@@ -153,12 +158,12 @@ def _erase_attempts(
 
 
 def _end(connection: Connection, attempt: Row[Any], now: datetime) -> None:
-    """Let nothing more happen to it. An award that may have been paid stays in the ledger."""
+    """End the attempt. An award that may have been paid stays in the ledger."""
     state = State(attempt.state)
     if state in CANCELLABLE and state is not State.DEAD:
         withdraw(connection, attempt, reason=ERASED, caused_by=_BY, now=now)
     elif state is State.DEAD:
-        # It stays dead for the books; nobody can replay it.
+        # It stays `dead` for the statistics. Nobody can replay it.
         free_unless_paid(connection, attempt.id)
     elif state is State.ACCEPTED:
         change_state(
@@ -173,7 +178,7 @@ def _end(connection: Connection, attempt: Row[Any], now: datetime) -> None:
 
 
 def _strip_attempts(connection: Connection, ids: Sequence[str], now: datetime) -> None:
-    """What was attempted, when, and how it ended stays, for the books; whose it was does not."""
+    """Remove everything personal. What was attempted, when, and its result stay for statistics."""
     names = ("customer_id", "account_id", "email", "mobile", "claimed", "target")
     connection.execute(
         update(AttemptRow)
@@ -190,7 +195,7 @@ def _strip_attempts(connection: Connection, ids: Sequence[str], now: datetime) -
     )
     granted = select(GrantRow.attempt_id).where(GrantRow.attempt_id.in_(ids))
     for grant in connection.execute(granted).all():
-        # Unique as before: that reward stays credited to this attempt.
+        # The reference stays unique, so the reward stays credited to this attempt.
         connection.execute(
             update(GrantRow)
             .where(GrantRow.attempt_id == grant.attempt_id)
@@ -208,7 +213,7 @@ def _accounts(connection: Connection, customer_id: str) -> list[_Account]:
 
 
 def _own_ids(connection: Connection, customer_id: str, account: _Account) -> list[str]:
-    """All ids of the account but those that are linked to another customer; they are locked."""
+    """Lock all ids of the account; return those that are not linked to another customer."""
     this = account.platform, account.account_id
     known = locked(connection, [this])
     links = {
@@ -225,7 +230,7 @@ def _own_ids(connection: Connection, customer_id: str, account: _Account) -> lis
 def _erase_account(
     connection: Connection, platform: str, ids: Sequence[str], size: int, now: datetime
 ) -> dict[str, int]:
-    """Some of what the account did that was never the customer's: unlinked then, or of no rule."""
+    """Erase some of the account's attempts without a customer, then some of its events."""
     unclaimed = (
         select(AttemptRow.__table__)
         .where(

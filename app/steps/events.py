@@ -1,4 +1,4 @@
-"""Search the events that platforms sent, newest first."""
+"""Searches the events that platforms sent, newest first."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,16 +13,16 @@ from app.storage.hashes import hashes_if_any
 from app.storage.tables import EVENTS, AttemptRow, EventRow
 from app.storage.vault import vault_of
 
-# A page has no payloads: each is as long as the callback that it came in.
+# Lists leave the payload out: it is as long as the callback.
 _SHOWN = [column for column in EVENTS.columns if column.name != "payload"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventFilter:
-    """Which events are meant: those that fulfil every criterion given.
+    """A filter for events. An event must fulfil all criteria that are given.
 
-    ``from_at`` is included, ``to_at`` is not; both are about when the event was received.
-    ``q`` finds a handle only where ``finds_handles``: not every role may see one.
+    ``from_at`` is included, ``to_at`` is not; both apply to the time of receipt. ``q`` searches
+    handles only with ``finds_handles``: some roles may not see them.
     """
 
     source: str | None = None
@@ -38,7 +38,7 @@ class EventFilter:
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """An attempt that an event made or proved."""
+    """An attempt that an event created or proved."""
 
     id: str
     challenge_id: int
@@ -48,7 +48,7 @@ class Made:
 def page(
     connection: Connection, wanted: EventFilter, limit: int, before: str | None = None
 ) -> list[Any]:
-    """At most ``limit`` events, newest first; ``before``: only those older than this event."""
+    """Return at most ``limit`` events, newest first. ``before``: only events with a smaller id."""
     statement = _where(select(*_SHOWN), connection, wanted)
     if before is not None:
         statement = statement.where(EventRow.id < before)
@@ -58,14 +58,14 @@ def page(
 
 
 def find(connection: Connection, event_id: str) -> Any:
-    """One event with its payload; None: there is none with this id."""
+    """Return one event with its payload, or None."""
     found = select(EventRow.__table__).where(EventRow.id == event_id)
     row = connection.execute(found).one_or_none()
     return row and vault_of(connection).open_row(EVENTS, row)
 
 
 def attempts_of(connection: Connection, event_ids: Iterable[str]) -> Mapping[str, Sequence[Made]]:
-    """The attempts of each of these events, by the event's id."""
+    """Return the attempts of each of these events, by the event's id."""
     found: dict[str, list[Made]] = {event_id: [] for event_id in event_ids}
     statement = (
         select(AttemptRow.event_id, AttemptRow.id, AttemptRow.challenge_id, AttemptRow.state)
@@ -97,7 +97,7 @@ def _is_unmatched() -> ColumnElement[bool]:
 
 
 def _is_matched() -> ColumnElement[bool]:
-    """It fitted a rule; of an event of a version that did not say, an attempt is the proof."""
+    """Whether an event fits a rule. Older versions did not store it: then an attempt shows it."""
     made = exists().where(AttemptRow.event_id == EventRow.id)
     return (EventRow.fitted > 0) | (EventRow.fitted.is_(None) & made)
 
@@ -105,7 +105,7 @@ def _is_matched() -> ColumnElement[bool]:
 def _received_between(
     from_at: datetime | None, to_at: datetime | None
 ) -> list[ColumnElement[bool]]:
-    """As the attempts': an id holds the milliseconds of `received_at`."""
+    """Bounds for id and time: an id begins with the milliseconds of `received_at`."""
     bounds: list[ColumnElement[bool]] = []
     if from_at is not None:
         bounds += [EventRow.id >= least_id(from_at), EventRow.received_at >= from_at]
@@ -116,7 +116,7 @@ def _received_between(
 
 
 def _found_by(connection: Connection, wanted: EventFilter) -> ColumnElement[bool]:
-    """Events whose account, key, id or actor's handle a person typed; each has an index."""
+    """Match the account, key, id or handle in ``q``. Each search uses an index."""
     text = wanted.q or ""
     found = [select(EventRow.id).where(begins(connection, EventRow.actor, text))]
     hashes = hashes_if_any(connection)

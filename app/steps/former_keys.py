@@ -1,4 +1,4 @@
-"""Did an earlier version receive this event, under the key that it gave it?"""
+"""Finds new events that an earlier version stored under another key."""
 
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,7 +9,7 @@ from app.steps.arrivals import Arrival
 from app.storage.hashes import Hashes
 from app.storage.pipeline import Statement
 
-# Not pairs, which are slow to prepare: the hash alone tells nearly always.
+# Match hashes and sources apart: pairs are slow to prepare, and hashes are nearly unique.
 _FIND = (
     "SELECT id, source, key_hash, undone FROM events WHERE key_hash = ANY($1) AND source = ANY($2)"
 )
@@ -17,13 +17,14 @@ _FIND = (
 
 @dataclass(frozen=True, slots=True)
 class FormerKeys:
-    """The former keys of new events, hashed, by the event's id; only of those that have any."""
+    """The hashed former keys of new events by event id. Events without former keys are absent."""
 
     arrivals: Mapping[str, Arrival]
     hashes: Mapping[str, Sequence[str]]
 
     @classmethod
     def of(cls, hashes: Hashes, arrivals: Mapping[str, Arrival]) -> "FormerKeys":
+        """Hash the former keys of new events, given by event id."""
         return cls(
             arrivals,
             {
@@ -34,10 +35,10 @@ class FormerKeys:
         )
 
     def find(self) -> Statement:
-        """Look for events under these keys, for `without_known`.
+        """Return the statement that finds events by these keys, for `without_known`.
 
-        Once the accounts are locked: an earlier version, which runs beside this one during an
-        upgrade, locks them too.
+        Execute it after the accounts are locked: an earlier version, which may run beside this one
+        during an upgrade, locks them too.
         """
         hashes = {key_hash for some in self.hashes.values() for key_hash in some}
         sources = {self.arrivals[event_id].event.source for event_id in self.hashes}
@@ -46,11 +47,11 @@ class FormerKeys:
     def without_known(
         self, fresh: Mapping[str, Arrival], found: Iterable[Any]
     ) -> dict[str, Arrival]:
-        """Those of new events that are not among what was found."""
+        """Return the new events that are not among the found ones."""
         known = {
             (source, key_hash, bool(undone))
             for event_id, source, key_hash, undone in found
-            # Written as each database keeps an id.
+            # The databases write ids in different formats.
             if str(uuid.UUID(str(event_id))) not in fresh
         }
         if not known:

@@ -1,4 +1,4 @@
-"""How is an achievement handed to Gameball, without losing or doubling it?"""
+"""Submits achievements to Gameball, so that none is lost and none is paid twice."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -25,10 +25,10 @@ from app.steps.undo import is_void, withdraw_void
 from app.storage.tables import ATTEMPTS, AttemptRow, SubmissionRow
 from app.storage.vault import vault_of
 
-# Of one customer, in one transaction.
+# Attempts of one customer per transaction.
 _AT_ONCE = 200
 
-# Made once: SQLAlchemy takes longer to prepare a statement than the database to run it.
+# Built once: SQLAlchemy takes longer to prepare a statement than the database to run it.
 _DUE = (
     select(AttemptRow.id, AttemptRow.customer_id)
     .where(
@@ -42,7 +42,7 @@ _DUE = (
 _PUT_OFF = update(AttemptRow).where(
     AttemptRow.id == bindparam("this"), AttemptRow.state == State.DUE
 )
-# Attempts that nothing was sent of yet: one that was may have to be sent again inside the window.
+# Attempts with submissions are left out: they may have to be sent again inside the window.
 _LIKE_IT = (
     select(AttemptRow.id)
     .where(
@@ -63,7 +63,7 @@ _PUT_OFF_ALL = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ForwardingPolicy:
-    """Everything that decides about submissions, beside Gameball's answers."""
+    """The settings for submissions. All ``_seconds`` are seconds."""
 
     pace: RateLimit
     retries: RetryPolicy
@@ -73,7 +73,7 @@ class ForwardingPolicy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartedSubmission:
-    """A submission that this worker may make, and only until ``lease_until``."""
+    """A submission that this worker may send until ``lease_until``, but not later."""
 
     submission_id: int
     attempt_id: str
@@ -87,20 +87,20 @@ class StartedSubmission:
     created_at: datetime
     started_at: datetime
     lease_until: datetime
-    next_at: datetime | None  # when the next submission may start, by anybody; None: now
+    next_at: datetime | None  # when any worker may start the next submission; None: now
 
 
 @dataclass(frozen=True, slots=True)
 class Deferred:
-    """Nothing was started. ``next_at``: nothing at all may be started before; None: try others."""
+    """No submission was started. No other may start before ``next_at``; None: try others now."""
 
     next_at: datetime | None = None
 
 
 def due_attempts(connection: Connection, now: datetime, limit: int) -> list[Row[Any]]:
-    """The attempts whose submission is due, the longest due first, with their customers.
+    """Return the attempts that are due with their customers, longest due first.
 
-    Without those of customers that have one in flight: a long queue of theirs would hide the rest.
+    Customers with a submission in flight are left out: their long queues would hide the rest.
     """
     return list(connection.execute(_DUE, {"now": now, "most": limit}))
 
@@ -108,24 +108,28 @@ def due_attempts(connection: Connection, now: datetime, limit: int) -> list[Row[
 def start(
     connection: Connection, attempt_id: str, worker: str, policy: ForwardingPolicy, now: datetime
 ) -> StartedSubmission | Deferred:
-    """Begin a submission: pace, pause, lease and the submission's row, or nothing of it.
+    """Start a submission, or return when to try again.
 
-    The row is written before the call. A worker that dies leaves it without an end, which says
-    "may have landed".
+    The submission's row is written before the call. If the worker dies, the row has no end,
+    which means that the submission may have landed.
     """
+    # 1. Lock the account's row; stop if the rate limit or a pause allows no start.
     forwarding = lock_forwarding(connection, now)
     turn = slots(connection, forwarding, policy.pace, now)
     if turn.next_at is not None:
         return Deferred(turn.next_at)
+    # 2. Lease the attempt, unless its customer has a submission in flight.
     lease_until = now + timedelta(seconds=policy.lease_seconds)
     leased = leases.acquire(connection, attempt_id, lease_until, now)
     if leased is None:
         return Deferred()
     attempt = vault_of(connection).open_row(ATTEMPTS, leased)
+    # 3. Withdraw the attempt if its action was undone inside its hold.
     if is_void(connection, attempt):
         leases.release(connection, attempt.id, attempt.fence)
         withdraw_void(connection, attempt, now)
         return Deferred()
+    # 4. Wait if Gameball's dedup window of another submission would swallow this one.
     clear_at = submissions.echoes_until(
         connection, attempt, policy.retries.window_at_most_seconds, now
     )
@@ -133,7 +137,9 @@ def start(
         leases.release(connection, attempt.id, attempt.fence, next_at=clear_at)
         _put_off_all_like(connection, attempt, clear_at)
         return Deferred()
+    # 5. After a restored backup, record that the attempt may have been sent before.
     mark_new_possibly_sent(connection, forwarding, attempt, now)
+    # 6. Count the start and write the submission's row.
     started(connection, forwarding, policy.pace, now)
     submission_id = submissions.begin(connection, attempt, worker, now)
     return StartedSubmission(
@@ -154,9 +160,9 @@ def start(
 
 
 def _put_off_all_like(connection: Connection, attempt: Any, until: datetime) -> None:
-    """Let a customer's other attempts of the same challenge wait along for the end of the window.
+    """Delay the customer's other attempts of the same challenge until the window ends.
 
-    One by one, each in a transaction in vain, thousands of them would keep everybody waiting.
+    Thousands of separate transactions without a result would block everybody.
     """
     like_it = {"customer": attempt.customer_id, "challenge": attempt.challenge_id}
     connection.execute(_PUT_OFF_ALL, {**like_it, "until": until})
@@ -169,9 +175,9 @@ def finish(
     policy: ForwardingPolicy,
     now: datetime,
 ) -> Decision | None:
-    """Record how a submission ended and what follows; None when the lease was lost meanwhile.
+    """Record how a submission ended; return what follows. None: the lease was lost.
 
-    The answer is recorded in any case: it is the truth about that call.
+    The answer is recorded in either case.
     """
     submissions.end(connection, made.submission_id, answer, now)
     answered(connection, answer, policy.pace, made.started_at, now)
@@ -202,7 +208,7 @@ def landed_after_all(connection: Connection, made: StartedSubmission, now: datet
 def cannot_know(
     connection: Connection, made: StartedSubmission, policy: ForwardingPolicy, now: datetime
 ) -> None:
-    """End without sending: whether an earlier submission landed cannot be known, yet or at all."""
+    """End without sending: it is not known yet, or cannot be known, if an earlier one landed."""
     answer = Answer(
         outcome=Outcome.NOT_SENT, message="not sent: unknown whether an earlier one landed"
     )
@@ -219,8 +225,8 @@ def cannot_know(
 def refuse(connection: Connection, made: StartedSubmission, reason: str, now: datetime) -> bool:
     """End without sending: Gameball says that the customer cannot be rewarded.
 
-    Whether it was refused. Its award is free again, as nothing of it can have landed; where
-    something may have, nothing is refused.
+    False: an earlier submission may have landed, so nothing changed. Otherwise the attempt is
+    refused and its award is free again.
     """
     if unresolved_since(
         submissions.past(connection, made.attempt_id, made.round, made.submission_id)
@@ -246,7 +252,7 @@ def refuse(connection: Connection, made: StartedSubmission, reason: str, now: da
 
 
 def never_landed(connection: Connection, made: StartedSubmission) -> None:
-    """Note that the earlier submissions without an answer did not land; this one may be sent."""
+    """Record that the earlier unanswered submissions did not land, so this one may be sent."""
     submissions.never_landed(connection, made.attempt_id, before=made.submission_id)
 
 
@@ -258,13 +264,13 @@ def must_look_first(made: StartedSubmission, policy: ForwardingPolicy, now: date
 
 
 def settles_at(made: StartedSubmission, policy: ForwardingPolicy) -> datetime | None:
-    """From when on the progress would show every unanswered submission that landed."""
+    """When the progress will surely show every unanswered submission that landed, or None."""
     until = unresolved_until(made.past)
     return until and until + timedelta(seconds=policy.retries.window_at_most_seconds)
 
 
 def reclaim(connection: Connection, policy: ForwardingPolicy, now: datetime, limit: int) -> int:
-    """Take back what workers left that are gone; how many. What they sent may have landed."""
+    """End the submissions of workers that are gone; return the number. They may have landed."""
     clock_skew.mark_those_ahead(connection, now, limit)
     lost = leases.expired(connection, now, limit)
     for attempt in lost:
@@ -277,14 +283,14 @@ def reclaim(connection: Connection, policy: ForwardingPolicy, now: datetime, lim
             clock_skew.mark_possibly_sent(connection, attempt, now)
         decision = decide(answer, past, policy.retries, now)
         if decision.next_at is not None:
-            # The lease was wait enough; soon enough, Gameball's dedup window still tells.
+            # The lease was the delay. An early repeat is still inside Gameball's dedup window.
             decision = replace(decision, next_at=now)
         _apply(connection, attempt.id, decision, "sweep", now)
     return len(lost)
 
 
 def _past_of(connection: Connection, made: StartedSubmission, answer: Answer) -> tuple[Past, ...]:
-    """What came before, as it is known by now: an earlier call may have been answered late."""
+    """The earlier submissions, read again unless accepted: an answer may have arrived late."""
     if answer.treatment.then is Disposition.ACCEPT:
         return made.past
     return submissions.past(connection, made.attempt_id, made.round, before=made.submission_id)
@@ -311,7 +317,7 @@ def _apply(
 
 
 def _first_look(policy: ForwardingPolicy, now: datetime) -> datetime:
-    """When an attempt accepted now is first looked at: was it rewarded?"""
+    """When to look for the reward of an attempt that is accepted now."""
     return now + timedelta(seconds=policy.first_look_seconds)
 
 
@@ -322,7 +328,7 @@ def _late(
     policy: ForwardingPolicy,
     now: datetime,
 ) -> Decision | None:
-    """An answer after the lease was lost. Acceptance still counts, if nobody is at it now."""
+    """Handle an answer after the lease was lost. It counts if accepted and nobody has a lease."""
     submissions.forget_if_erased(connection, made.submission_id)
     if answer.treatment.then is not Disposition.ACCEPT:
         return None
@@ -331,7 +337,7 @@ def _late(
         AttemptRow.state == State.DUE,
         AttemptRow.lease_until.is_(None),
     )
-    # Locked, or a worker could lease it before this transaction ends.
+    # Locked, so that no worker can lease it before this transaction ends.
     if connection.execute(free.with_for_update()).first() is None:
         return None
     reason = "accepted, though the answer came late"

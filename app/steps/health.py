@@ -1,4 +1,4 @@
-"""How is it going, as far as the database knows?"""
+"""The health of forwarding and of the attempts, as the database shows it."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,10 +15,10 @@ _SAID_LATELY = timedelta(seconds=20)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forwarding:
-    """The account's pace and pause, when a worker last looked, and since when one is owed most.
+    """The account's rate limit and pause, the last signs of workers, and the oldest due attempt.
 
-    ``worker_seen_at``: when one took up a submission; ``worker_alive_at``: when one said that it
-    lives, whether or not there was anything to do.
+    ``worker_seen_at``: when a worker last tried to start a submission. ``worker_alive_at``: when
+    a worker last reported that it runs, with or without work.
     """
 
     paused_at: datetime | None
@@ -29,12 +29,13 @@ class Forwarding:
     oldest_due_at: datetime | None
 
     def is_slowed(self, now: datetime) -> bool:
+        """Whether a slowdown that Gameball requested lasts."""
         return is_slow_beyond(now, self.slow_until, now)
 
     def is_silent(self, now: datetime, silence: timedelta) -> bool:
-        """Whether attempts have been owed for long and no worker looked at any of them.
+        """Whether attempts were due for longer than ``silence`` and no worker tried one meanwhile.
 
-        A worker that has nothing to do leaves no trace, and is not called silent.
+        Idle workers leave no trace in ``worker_seen_at``, and are not called silent.
         """
         seen_at = self.worker_seen_at
         is_owed = self.oldest_due_at is not None and self.oldest_due_at < now - silence
@@ -42,6 +43,7 @@ class Forwarding:
 
 
 def forwarding(connection: Connection) -> Forwarding:
+    """Read the state of forwarding."""
     row = connection.execute(select(ForwardingRow.__table__).where(ForwardingRow.id == 1)).one()
     return Forwarding(
         paused_at=row.paused_at,
@@ -54,7 +56,7 @@ def forwarding(connection: Connection) -> Forwarding:
 
 
 def say_alive(connection: Connection, now: datetime) -> None:
-    """Note that a worker lives. Of many, one now and then is enough: they share the row."""
+    """Report that a worker runs. The row is shared, so it is written every 20 seconds at most."""
     lately = ForwardingRow.worker_alive_at.between(now - _SAID_LATELY, now)
     connection.execute(
         update(ForwardingRow)
@@ -64,7 +66,7 @@ def say_alive(connection: Connection, now: datetime) -> None:
 
 
 def oldest_due_at(connection: Connection) -> datetime | None:
-    """Since when the attempt is owed that waits longest to be submitted."""
+    """When the oldest due attempt became due, or None."""
     return connection.execute(
         select(AttemptRow.next_at)
         .where(AttemptRow.state == State.DUE, AttemptRow.next_at.is_not(None))
@@ -74,16 +76,16 @@ def oldest_due_at(connection: Connection) -> datetime | None:
 
 
 def oldest_unconfirmed_at(connection: Connection) -> datetime | None:
-    """When the attempt was accepted that waits longest for the truth about its reward.
+    """When the oldest unconfirmed attempt was accepted, or None.
 
-    Accepted attempts change no more until then, except that an admin's flag may be set.
+    `updated_at` of an accepted attempt changes only by the flag that it was undone.
     """
     statement = select(func.min(AttemptRow.updated_at)).where(AttemptRow.state == State.ACCEPTED)
     return connection.execute(statement).scalar_one()
 
 
 def oldest_unlinked_at(connection: Connection) -> datetime | None:
-    """When the attempt was made that waits longest for its account to be linked."""
+    """When the oldest unlinked attempt was created, or None."""
     return connection.execute(
         select(AttemptRow.created_at)
         .where(AttemptRow.state == State.UNLINKED)
@@ -93,14 +95,14 @@ def oldest_unlinked_at(connection: Connection) -> datetime | None:
 
 
 def attempts_by_state(connection: Connection) -> dict[State, int]:
-    """Every state's attempts. Reads a whole index: not for every request."""
+    """Count the attempts of every state. It reads a whole index: do not call it on each request."""
     statement = select(AttemptRow.state, func.count()).group_by(AttemptRow.state)
     found = {State(state): count for state, count in connection.execute(statement)}
     return {state: found.get(state, 0) for state in State}
 
 
 def submissions_in_window(connection: Connection, seconds: float, now: datetime) -> int:
-    """How many calls Gameball may count in a window that ends now, those in flight included."""
+    """Count the calls that Gameball may count in a window that ends now, with those in flight."""
     since = now - timedelta(seconds=seconds)
     recent = or_(SubmissionRow.ended_at > since, SubmissionRow.ended_at.is_(None))
     statement = select(func.count()).select_from(SubmissionRow).where(recent)
@@ -109,7 +111,7 @@ def submissions_in_window(connection: Connection, seconds: float, now: datetime)
 
 
 def last_event_at(connection: Connection, sources: Iterable[str]) -> dict[str, datetime | None]:
-    """When each source last told us something new."""
+    """When each source last sent a new event."""
     statements = {
         source: select(func.max(EventRow.received_at)).where(EventRow.source == source)
         for source in sources

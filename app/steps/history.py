@@ -1,4 +1,4 @@
-"""What has happened, newest first?"""
+"""Searches the attempts, newest first."""
 
 import re
 import uuid
@@ -41,24 +41,24 @@ from app.storage.vault import Vault, vault_of
 
 SHORTEST_PREFIX = 3
 _SHORTEST_ID_PREFIX = 8
-# The last code point: no text that begins with a prefix sorts after the prefix and this.
+# The last code point. A text with a prefix sorts before the prefix followed by this.
 _LAST = "\U0010ffff"
 _ID = re.compile(r"[0-9a-f-]+", re.IGNORECASE)
 
 
 class Readable(Protocol):
-    """Where connections to read from come from."""
+    """A provider of connections for reading."""
 
     def read(self) -> AbstractContextManager[Connection]: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filter:
-    """Which attempts are meant: those that fulfil every criterion given.
+    """A filter for attempts. An attempt must fulfil all criteria that are given.
 
-    ``from_at`` is included, ``to_at`` is not; both are about when the attempt was made.
-    ``q`` finds what `_found_by` says. Handles are searched only where ``finds_handles``: nobody may
-    find an attempt by what they may not see.
+    ``from_at`` is included, ``to_at`` is not; both apply to the creation of the attempt. ``q``
+    searches as `_found_by` describes. It searches handles only with ``finds_handles``: a search
+    must not reveal what the caller may not see.
     """
 
     customer_id: str | None = None
@@ -77,12 +77,13 @@ class Filter:
 
     @property
     def is_empty(self) -> bool:
+        """Whether there are no criteria."""
         return replace(self, finds_handles=False) == Filter()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Whole:
-    """All that is known of one attempt; its timeline and submissions oldest first."""
+    """Everything known of one attempt. Timeline and submissions are oldest first."""
 
     attempt: Any
     event: Any
@@ -94,7 +95,7 @@ class Whole:
     holder: Holder | None = None
 
 
-# Contacts are for Gameball: of a person's email and mobile, history only says whether they exist.
+# Contacts are only for Gameball. The history shows only whether email and mobile exist.
 _SHOWN = (
     *(c for c in AttemptRow.__table__.columns if c.name not in ("email", "mobile", "token_id")),
     AttemptRow.email.is_not(None).label("has_email"),
@@ -108,9 +109,9 @@ _GRANTS = outerjoin(AttemptRow, GrantRow, GrantRow.attempt_id == AttemptRow.id)
 def page(
     connection: Connection, wanted: Filter, limit: int, before: str | None = None
 ) -> list[Any]:
-    """At most ``limit`` attempts, newest first; ``before``: only those older than this attempt.
+    """Return at most ``limit`` attempts, newest first. ``before``: only attempts with a smaller id.
 
-    A position in the order of ids, which is the order of time, is not shifted by new arrivals.
+    Ids sort by time, so new attempts do not shift the position.
     """
     statement = _where(select(*_SHOWN).select_from(_GRANTS), connection, wanted)
     if before is not None:
@@ -121,7 +122,7 @@ def page(
 
 
 def pages(database: Readable, wanted: Filter, size: int = 500) -> Iterator[list[Any]]:
-    """Every attempt, page after page, each read by itself: no transaction lasts as long as this."""
+    """Yield every matching attempt in pages. Each page is a transaction of its own."""
     before: str | None = None
     while True:
         with database.read() as connection:
@@ -134,11 +135,12 @@ def pages(database: Readable, wanted: Filter, size: int = 500) -> Iterator[list[
 
 
 def rows(database: Readable, wanted: Filter) -> Iterator[Any]:
-    """Every attempt, newest first, without a long transaction."""
+    """Yield every matching attempt, newest first, without a long transaction."""
     return (row for found in pages(database, wanted) for row in found)
 
 
 def count(connection: Connection, wanted: Filter, before: str | None = None) -> int:
+    """Count the matching attempts. ``before``: only attempts with a smaller id."""
     statement = _where(select(func.count()).select_from(AttemptRow), connection, wanted)
     if before is not None:
         statement = statement.where(AttemptRow.id < before)
@@ -147,7 +149,7 @@ def count(connection: Connection, wanted: Filter, before: str | None = None) -> 
 
 
 def count_by_state(connection: Connection, wanted: Filter) -> dict[State, int]:
-    """How many are meant, of each state that any of them is in."""
+    """Count the matching attempts by state. States without attempts are absent."""
     columns: tuple[Any, ...] = (AttemptRow.state, func.count())
     counted = _where(select(*columns).group_by(AttemptRow.state), connection, wanted)
     found = connection.execute(counted.order_by(AttemptRow.state))
@@ -155,14 +157,14 @@ def count_by_state(connection: Connection, wanted: Filter) -> dict[State, int]:
 
 
 def find(connection: Connection, attempt_id: str) -> Any:
-    """One attempt as `page` lists it; None: no such."""
+    """Return one attempt in the form of `page`, or None."""
     statement = select(*_SHOWN).select_from(_GRANTS).where(AttemptRow.id == attempt_id)
     row = connection.execute(statement).one_or_none()
     return row and _opened(vault_of(connection), row)
 
 
 def in_full(connection: Connection, attempt_id: str) -> Whole | None:
-    """All that is known of one attempt; None: no such. To be read at one moment."""
+    """Return everything known of one attempt, or None. Call it in one consistent read."""
     attempt = find(connection, attempt_id)
     if attempt is None:
         return None
@@ -185,7 +187,7 @@ def in_full(connection: Connection, attempt_id: str) -> Whole | None:
 
 
 def _opened(vault: Vault, row: Row[Any]) -> Any:
-    """A line of the history, with what its grant keeps sealed."""
+    """Open the sealed values of an attempt and of its grant."""
     shown = vault.open_row(ATTEMPTS, row)
     grant = {"attempt_id": row.id, "coupon_code": row.granted_coupon}
     shown.granted_coupon = vault.open_values(GRANTS, grant)["coupon_code"]
@@ -218,8 +220,8 @@ def _where(statement: Select[Any], connection: Connection, wanted: Filter) -> Se
     }
     statement = statement.where(*(c == value for c, value in equal.items() if value is not None))
     if wanted.states:
-        # Of somebody's few attempts, not of a state's many: SQLite, which keeps no statistics by
-        # itself, takes the index on the state before the customer's. Concatenation hides it.
+        # With a customer or account few rows match, so the state's index would be slower. SQLite
+        # keeps no statistics by default and would use it; the concatenation prevents that.
         is_few = wanted.customer_id or wanted.account_id
         state = AttemptRow.state.concat("") if is_few else AttemptRow.state
         statement = statement.where(state.in_(wanted.states))
@@ -232,9 +234,9 @@ def _where(statement: Select[Any], connection: Connection, wanted: Filter) -> Se
 
 
 def made_between(from_at: datetime | None, to_at: datetime | None) -> list[ColumnElement[bool]]:
-    """Attempts made from one time until before another, by the order of their ids.
+    """Match attempts that were created from ``from_at`` until before ``to_at``.
 
-    An id holds the milliseconds of `created_at`, so that the primary key serves as its index.
+    An id begins with the milliseconds of `created_at`, so the primary key serves as the index.
     """
     bounds: list[ColumnElement[bool]] = []
     if from_at is not None:
@@ -246,12 +248,15 @@ def made_between(from_at: datetime | None, to_at: datetime | None) -> list[Colum
 
 
 def _found_by(connection: Connection, text: str, finds_handles: bool) -> ColumnElement[bool]:
-    """Attempts whose customer, account, event key, id or actor's handle a person typed.
+    """Match the customer, account, event key, id or actor's handle in ``text``.
 
-    Customer and account match from their beginning, to the letter; a text of fewer than
-    `SHORTEST_PREFIX` characters must be the whole. Of an attempt's id, 8 digits are enough. An
-    event key must be whole, and so must a handle, however it is typed: both are found by their
-    keyed hashes. Each has an index; a target, which many share, has none.
+    - Customer and account: by prefix, with regard to case. Texts with fewer than
+      `SHORTEST_PREFIX` characters must match completely.
+    - The attempt's id: by its first 8 digits or more.
+    - Event key and handle: completely, by keyed hashes. A handle may be typed in any form.
+
+    Each search uses an index. Targets are not searched: many attempts share one, and there is
+    no index.
     """
     found = [
         select(AttemptRow.id).where(begins(connection, AttemptRow.customer_id, text)),
@@ -277,16 +282,16 @@ def _events_found_by(hashes: Hashes, text: str, finds_handles: bool) -> Iterator
 
 
 def event_sources() -> Any:
-    """Each source once, by hops through the index that begins with it, not by reading all of it."""
+    """Each source once. A recursive query jumps through the index instead of reading all of it."""
     first = select(func.min(EventRow.source).label("source")).cte("sources", recursive=True)
     following = select(func.min(EventRow.source)).where(EventRow.source > first.c.source)
     return first.union_all(select(following.scalar_subquery()).where(first.c.source.is_not(None)))
 
 
 def begins(connection: Connection, column: Any, text: str) -> ColumnElement[bool]:
-    """Whether a text begins with another, as a range that an index can serve; never LIKE.
+    """Whether a text begins with another, as a range that an index can serve.
 
-    PostgreSQL's ordinary comparison follows its collation; these operators compare bytes.
+    PostgreSQL's usual comparison follows its collation; these operators compare bytes.
     https://www.postgresql.org/docs/current/indexes-opclass.html
     """
     if len(text) < SHORTEST_PREFIX:
@@ -300,6 +305,7 @@ def begins(connection: Connection, column: Any, text: str) -> ColumnElement[bool
 
 
 def ids_beginning(text: str) -> tuple[str, str] | None:
+    """Return the first and last id with this prefix; None if it is no prefix of an id."""
     digits = text.replace("-", "").lower()
     if not _ID.fullmatch(text) or not _SHORTEST_ID_PREFIX <= len(digits) <= 32:
         return None

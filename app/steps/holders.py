@@ -1,4 +1,5 @@
-"""Which attempt holds an award, and by which of its two keys? For telling, never for deciding."""
+"""Finds the attempt that holds an award."""
+# Use it to inform people, not to decide about an award.
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -11,7 +12,7 @@ from app.steps.ledger import Award, Held, award_of, held_under
 from app.storage.tables import AwardRow
 from app.storage.vault import vault_of
 
-# Made once: SQLAlchemy takes as long to prepare a statement as SQLite to run it.
+# Built once: SQLAlchemy takes as long to prepare a statement as SQLite to run it.
 _HOLDING = select(AwardRow.attempt_id, AwardRow.customer_hash, AwardRow.account_hash).where(
     or_(
         AwardRow.customer_hash.in_(bindparam("customers", expanding=True)),
@@ -21,7 +22,7 @@ _HOLDING = select(AwardRow.attempt_id, AwardRow.customer_hash, AwardRow.account_
 
 
 class HeldAs(StrEnum):
-    """Whose the award is that a duplicate meets."""
+    """The key by which a duplicate's award is already held."""
 
     CUSTOMER = "customer"
     ACCOUNT = "account"
@@ -29,17 +30,17 @@ class HeldAs(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """The attempt that holds an award; ``attempt_id`` None: it was deleted since."""
+    """The attempt that holds an award. ``attempt_id`` None: the attempt was deleted."""
 
     attempt_id: str | None
     by: HeldAs
 
 
 def holder_of_duplicate(connection: Connection, attempt: Any) -> Holder | None:
-    """Which attempt holds the award of a duplicate, by its customer or else by its account.
+    """Return the holder of a duplicate's award, by its customer or else by its account.
 
-    None: it is no duplicate, its customer was erased, the award is free again, or we have no
-    secret keys to find it by.
+    None: the attempt is no duplicate, its customer was erased, the award is free again, or the
+    secret keys are missing.
     """
     if attempt.state != State.DUPLICATE or attempt.customer_id is None:
         return None
@@ -58,7 +59,7 @@ def holder_of_duplicate(connection: Connection, attempt: Any) -> Holder | None:
 
 
 def holders_of(connection: Connection, award: Award) -> set[str | None]:
-    """The attempts that hold this award of the customer or of the account; None: a deleted one."""
+    """Return the attempts that hold this award by customer or account; None for a deleted one."""
     return {row.attempt_id for row in _holding(connection, held_under(connection, award))}
 
 

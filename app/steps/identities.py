@@ -1,4 +1,4 @@
-"""Whose account is this?"""
+"""Links platform accounts to customers."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -26,7 +26,7 @@ _GIVE_EVENT_AWAY = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """The link of a platform account to a customer."""
+    """A link of a platform account to a customer."""
 
     platform: str
     account_id: str
@@ -37,17 +37,19 @@ class Identity:
 
 
 class Linked(Enum):
+    """The result of linking an account."""
+
     CREATED = "created"
     UPDATED = "updated"
-    TAKEN = "taken"  # another customer has this account
+    TAKEN = "taken"  # the account is linked to another customer
 
 
 def link(
     connection: Connection, identity: Identity, caused_by: str, now: datetime
 ) -> tuple[Linked, int]:
-    """Link an account, and release the attempts that waited for it; how many were released.
+    """Link an account and release the attempts that waited for it; return their number.
 
-    An account that is linked to another customer stays so, by whichever of its ids: `Linked.TAKEN`.
+    If any id of the account is linked to another customer, nothing changes: `Linked.TAKEN`.
     """
     lock_customer(connection, identity.customer_id)
     this = identity.platform, identity.account_id
@@ -74,9 +76,9 @@ def link(
 
 
 def find(connection: Connection, platform: str, account_id: str) -> Any:
-    """The link of an account, with its contacts opened; None when nobody has it.
+    """Return the link of an account with its contacts opened, or None.
 
-    Where this id has no link of its own, that of another id of the account.
+    If this id has no link, the link of another id of the account is returned.
     """
     this = platform, account_id
     row = look(connection, [this]).link_of(this)
@@ -84,7 +86,7 @@ def find(connection: Connection, platform: str, account_id: str) -> Any:
 
 
 def of_customer(connection: Connection, customer_id: str) -> list[Any]:
-    """The links of a customer, with their contacts opened."""
+    """Return the links of a customer with their contacts opened."""
     statement = select(IdentityRow.__table__).where(IdentityRow.customer_id == customer_id)
     vault = vault_of(connection)
     rows = connection.execute(statement.order_by(IdentityRow.platform, IdentityRow.account_id))
@@ -94,9 +96,9 @@ def of_customer(connection: Connection, customer_id: str) -> list[Any]:
 def unlink(
     connection: Connection, platform: str, account_id: str, caused_by: str, now: datetime
 ) -> bool:
-    """Forget a link, by all ids of the account; False when there was none.
+    """Delete the link of an account under all of its ids. False: there was none.
 
-    Awards already in the ledger stay there.
+    Awards stay in the ledger.
     """
     this = platform, account_id
     known = locked(connection, [this])
@@ -121,7 +123,7 @@ def unlink(
 
 
 def named(platform: str, account_id: str) -> str:
-    """How the audit log names an account."""
+    """The account's name in the audit log."""
     return f"{platform}/{account_id}"
 
 
@@ -134,7 +136,7 @@ def _upsert(connection: Connection, identity: Identity, now: datetime) -> Linked
         IDENTITIES, {**asdict(identity), "created_at": now, "updated_at": now}
     )
     contact = {name: row[name] for name in ("handle", "email", "mobile", "updated_at")}
-    # Not the row count: SQLAlchemy keeps none of an INSERT on PostgreSQL.
+    # SQLAlchemy keeps no row count of an INSERT on PostgreSQL, so use the returned row.
     insert = insert_new(connection, IdentityRow, IdentityRow.account_id)
     if connection.execute(insert, row).first() is not None:
         return Linked.CREATED
@@ -152,7 +154,7 @@ def _upsert(connection: Connection, identity: Identity, now: datetime) -> Linked
 def release_waiting(
     connection: Connection, one: Id, known: Known, caused_by: str, now: datetime
 ) -> None:
-    """Pay what waits under any id of an account, if a customer is linked by one of them."""
+    """Release the attempts that wait under any id of an account, if one of its ids is linked."""
     link = known.link_of(one)
     if link is None:
         return
@@ -168,7 +170,7 @@ def release_waiting(
 
 
 def _unlinked(connection: Connection, account: Account) -> list[Row[Any]]:
-    """The attempts that wait for this account to be linked, oldest first, locked."""
+    """Return and lock the attempts that wait for a link of this account, oldest first."""
     statement = (
         select(
             AttemptRow.__table__,
@@ -194,7 +196,7 @@ def _release(
     caused_by: str,
     now: datetime,
 ) -> None:
-    """Pay the waiting attempts; where the customer also claimed the same, pay the claim instead."""
+    """Let the waiting attempts earn. If one proves a claim, the claim earns instead."""
     claims = _claims(connection, waiting, identity)
     rest = []
     for attempt in waiting:
@@ -261,8 +263,8 @@ def _confirm(
     caused_by: str,
     now: datetime,
 ) -> None:
-    """Let a waiting attempt's event prove a claim, which is paid in its place."""
-    # The event goes with whose award it is now: what takes it back must find that attempt.
+    """Prove a claim with a waiting attempt's event. The claim earns instead of the attempt."""
+    # The event moves to the claim: an undo of the event must find the attempt that has the award.
     connection.execute(_GIVE_EVENT_AWAY, {"this": attempt.id})
     state = confirm(
         connection,

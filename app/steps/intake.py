@@ -1,4 +1,4 @@
-"""How does a verified event become history, once for ever?"""
+"""Stores verified events once, with the attempts that they earn."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -54,7 +54,7 @@ _BLANK_ATTEMPT: dict[str, Any] = {
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What became of an arrival. A known event makes no attempts: it made them the first time."""
+    """The result for one item. A known event creates no attempts: it did so the first time."""
 
     is_new: bool
     states: tuple[State, ...] = ()
@@ -63,7 +63,7 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
-    """An attempt about to be written: its arrival, rule, and customer where one is linked."""
+    """An attempt that is about to be written. ``link`` is the customer's link or None."""
 
     id: str
     event_id: str
@@ -77,7 +77,7 @@ class Draft:
 
     @property
     def fulfilment(self) -> Fulfilment | None:
-        """None: nobody is linked, or the action was undone, so that it proves nothing."""
+        """What the event proves. None: there is no link, or the action was undone."""
         if self.link is None or self.undone_at is not None:
             return None
         event, rule = self.event, self.rule
@@ -98,36 +98,40 @@ class Draft:
 
 
 def receive(connection: Connection, items: Sequence[Arrival | Joining]) -> Sequence[Receipt]:
-    """Write events, their attempts and the ledger in one transaction; a receipt for each item.
+    """Write events, attempts and awards in one transaction; return a receipt for each item.
 
-    Takes many at once, of one request or of several: the number of statements does not grow with
-    them. What was received before is left out by the database's own constraint. Ids of one account
-    are joined before anything is earned.
+    Items may come from several requests: the number of statements does not grow with them. A
+    unique constraint leaves out known events. Ids of one account are joined before anything is
+    earned.
     """
     if not items:
         return []
+    # 1. Sort the events. All transactions use the same order, so they cannot deadlock.
     arrivals = {i: item for i, item in enumerate(items) if isinstance(item, Arrival)}
     joinings = [item for item in items if isinstance(item, Joining)]
-    # In one order everywhere, so that two transactions cannot wait for each other.
     order = sorted(arrivals, key=lambda i: (arrivals[i].event.source, arrivals[i].event.key))
     ids = {i: new_id(arrivals[i].event.received_at) for i in order}
     arrived = {ids[i]: arrivals[i] for i in order}
     event_rows = _event_rows(connection, arrived)
-    # At once, for what is earned and for what is undone: in two steps there would be two orders.
+    # 2. Collect the accounts to lock. All are locked at once: two steps would be two orders.
     accounts = _accounts(arrivals.values()) | {one for join in joinings for one in join.ids}
     beside: Collection[Id] = ()
     if has_pipeline(connection):
         accounts |= _whole_accounts(connection, arrivals.values(), joinings)
         beside = _beside_accounts(arrivals.values())
+    # 3. Write the events, lock the accounts, and read what is known of them.
     former = FormerKeys.of(hashes_of(connection), arrived)
     since = _claims_since(items)
     early = prefetch(connection, event_rows, accounts, former, since, beside)
+    # 4. Keep the events that are new.
     new_ids: Collection[str] = arrived.keys()
     if early.new_events < len(event_rows):
         new_ids = _known_of(connection, arrived)
     fresh = {event_id: arrived[event_id] for event_id in arrived if event_id in new_ids}
+    # 5. Join the ids of accounts, then drop events that are known under a former key.
     known = _joined(connection, fresh, joinings, accounts, early.known)
     fresh = former.without_known(fresh, early.by_former_key)
+    # 6. Create attempts, undo actions, and handle known events that are true again.
     states = _make_attempts(connection, fresh, early, known)
     undo(connection, {i: a.event for i, a in fresh.items() if a.event.undone}, known)
     retell(connection, [arrivals[i] for i in sorted(arrivals) if ids[i] not in fresh])
@@ -142,13 +146,13 @@ def receive(connection: Connection, items: Sequence[Arrival | Joining]) -> Seque
 
 
 def _claims_since(items: Iterable[Arrival | Joining]) -> datetime:
-    """Since when a claim can be about one of these."""
+    """The earliest time of a claim that can be about one of these items."""
     times = (one.event.happened_at if isinstance(one, Arrival) else one.at for one in items)
     return claims_since(min(times))
 
 
 def _accounts(arrivals: Iterable[Arrival]) -> set[Id]:
-    """Every id of an account for which something may happen."""
+    """Return every account id that may earn, lose or join something."""
     return {
         (a.event.platform, account_id)
         for a in arrivals
@@ -160,9 +164,9 @@ def _accounts(arrivals: Iterable[Arrival]) -> set[Id]:
 def _whole_accounts(
     connection: Connection, arrivals: Collection[Arrival], joinings: Sequence[Joining]
 ) -> set[Id]:
-    """All ids of the accounts of which more than the shown id must be locked, as far as known.
+    """Return all known ids of accounts that need a lock on more than the shown id.
 
-    One statement, and only where ids are joined or actions are undone.
+    One statement, and only if ids are joined or actions are undone.
     """
     undone = [a.event for a in arrivals if a.event.undone]
     shown = _accounts(a for a in arrivals if a.event.undone or a.event.aliases)
@@ -171,9 +175,10 @@ def _whole_accounts(
 
 
 def _beside_accounts(arrivals: Iterable[Arrival]) -> set[Id]:
-    """What is locked beside accounts: what a removal names that does not tell whose it was.
+    """Return the names to lock besides accounts.
 
-    And what such a removal might name, where somebody minds it: neither must miss the other.
+    These are the names in removals that have no actor, and the names of actions whose rule needs
+    to know of undoing. A removal and its action then see each other.
     """
     return {
         name
@@ -190,7 +195,7 @@ def _joined(
     locked_ids: set[Id],
     known: Known,
 ) -> Known:
-    """What is known of the accounts, after the ids that arrived together were joined."""
+    """Join the ids that arrived together, and return what is then known of the accounts."""
     accounts = _accounts(fresh.values()) | {one for join in joinings for one in join.ids}
     more = [one for a in fresh.values() for one in joinings_of(a.event)]
     if join(connection, [*joinings, *more], known):
@@ -198,7 +203,7 @@ def _joined(
     undone = _accounts(a for a in fresh.values() if a.event.undone)
     if known.ids_of(undone) <= locked_ids:
         return known
-    # By its other ids, the same account may be doing meanwhile what is undone here.
+    # Another transaction may use other ids of the account for the action that is undone here.
     lock_accounts(connection, known.ids_of(undone))
     return look(connection, accounts)
 
@@ -213,10 +218,10 @@ def _known_of(connection: Connection, ids: Iterable[str]) -> set[str]:
 
 
 def _event_row(vault: Vault, hashes: Hashes, event_id: str, arrival: Arrival) -> dict[str, Any]:
-    """The event as it is kept: its payload and handle sealed, found again by hashes.
+    """The event's row: payload and handle are sealed, and hashes find it again.
 
-    An excluded one keeps no payload, and no key that the same action would meet if it came again
-    and could earn something.
+    An excluded event stores no payload. Its key is hashed in another way, so the same action is
+    new if it arrives again and can earn something.
     """
     event = arrival.event
     handle = event.actor_handle
@@ -269,7 +274,7 @@ def _opened_link(connection: Connection, known: Known, event: Event) -> Any:
 
 
 def _with_undoings(connection: Connection, drafts: list[Draft], known: Known) -> list[Draft]:
-    """Let those whose rule minds know that their action was undone before we heard of it."""
+    """Mark the drafts whose action was undone before its event arrived, if the rule needs it."""
     minding = {draft.event_id: draft.event for draft in drafts if draft.rule.minds_undoing}
     undone_at = undone_before(connection, minding, known)
     if not undone_at:
@@ -288,7 +293,7 @@ def _confirm_claims(
     since: datetime,
     states: dict[str, list[State]],
 ) -> list[Draft]:
-    """Let events prove the claims they are about; what is left makes its own attempts."""
+    """Prove claims by these events. Return the drafts that create attempts of their own."""
     customers = {draft.link.customer_id for draft in drafts if draft.link}
     claims = unproven_claims(connection, customers, since)
     rest = []
@@ -354,9 +359,10 @@ def _drawn_up(vault: Vault, drafts: Sequence[Draft], won: set[str], barred: set[
 def _won_and_written(
     connection: Connection, drafts: Sequence[Draft], awards: Mapping[str, Award], now: datetime
 ) -> tuple[set[str], _Made | None]:
-    """Enter the awards into the ledger, and if all were new, as nearly always, write the rest.
+    """Enter the awards into the ledger. If all are new, which is usual, write the other rows too.
 
-    Which were new, and what was written. Over PostgreSQL that is one statement.
+    Returns the attempts whose awards are new, and the written rows. On PostgreSQL this is one
+    statement.
     """
     is_at_once = bool(awards) and has_pipeline(connection)
     rows = award_rows(connection, list(awards.values()), now) if is_at_once else None
@@ -436,5 +442,5 @@ def _attempt(
 
 
 def new_attempt(vault: Vault, **values: Any) -> dict[str, Any]:
-    """A whole attempt row, sealed; in bulk every column must be named, so none may be forgotten."""
+    """Return a complete, sealed attempt row. Bulk inserts need a value for every column."""
     return vault.seal_row(ATTEMPTS, {**_BLANK_ATTEMPT, **values})

@@ -1,4 +1,4 @@
-"""What follows when a platform says that two ids are of one account, or that one was replaced?"""
+"""Joins two ids of one account, or replaces an id, when a platform says so."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ from app.storage.vault import vault_of
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Joining:
-    """What a source says of two ids, and when we heard it."""
+    """A source's message about two ids. ``at`` is when it arrived."""
 
     source: str
     platform: str
@@ -41,7 +41,7 @@ class Joining:
 
 
 def joinings_of(event: Event) -> list[Joining]:
-    """What an event says by showing several ids."""
+    """Return the joinings that an event implies by showing several ids."""
     return [
         Joining(
             source=event.source,
@@ -54,14 +54,14 @@ def joinings_of(event: Event) -> list[Joining]:
 
 
 def join(connection: Connection, joinings: Sequence[Joining], known: Known) -> bool:
-    """Remember what was said, and let it have its effects; False: it was all known.
+    """Store the joinings and apply their effects. False: all were known.
 
-    ``known``: of these ids, once they were locked.
+    ``known``: what is known of these ids, read after they were locked.
     """
     new = [one for one in joinings if _is_replaced(one) or not _are_one(known, one)]
     has_changed = False
     for one in new:
-        # It looks again: the one before may have changed what was known.
+        # `_join` reads again, because the one before may have changed the accounts.
         has_changed |= _join(connection, one)
     return has_changed
 
@@ -87,7 +87,7 @@ def _join(connection: Connection, one: Joining) -> bool:
 
 
 def _unite(connection: Connection, one: Joining, known: Known) -> None:
-    """Let two accounts be one from now on, under the key that was known first."""
+    """Make two accounts one, under the key that was known first."""
     accounts = [known.account_of(each) for each in one.ids]
     kept = _known_first(connection, accounts)
     for account in accounts:
@@ -104,7 +104,7 @@ def _unite(connection: Connection, one: Joining, known: Known) -> None:
 
 
 def _known_first(connection: Connection, accounts: Sequence[Account]) -> Account:
-    """By when it was known to have several ids; of two that had one, the first that was shown."""
+    """The account that had several ids first; if neither had, the first one of the joining."""
     statement = (
         select(AccountKeyRow.account_key)
         .where(
@@ -119,7 +119,7 @@ def _known_first(connection: Connection, accounts: Sequence[Account]) -> Account
 
 
 def _replace(connection: Connection, one: Joining, known: Known) -> bool:
-    """Let the account go on under its new id, and leave the old one to whoever gets it next."""
+    """Move the account to its new id. The old id is then free for another account."""
     platform, old, new = one.platform, one.said.account_id, one.said.other_id
     if _gave_up(connection, one, known) or not _is_anybody(connection, one):
         return False
@@ -145,7 +145,7 @@ def _replace(connection: Connection, one: Joining, known: Known) -> bool:
 
 
 def _gave_up(connection: Connection, one: Joining, known: Known) -> bool:
-    """Whether the account with the new id has given the old one up already: it is told again."""
+    """Whether the account gave up the old id before: the message is a repetition."""
     old = one.said.account_id
     if old in known.account_of(one.ids[1]).ids:
         return False
@@ -161,7 +161,7 @@ def _gave_up(connection: Connection, one: Joining, known: Known) -> bool:
 
 
 def _is_anybody(connection: Connection, one: Joining) -> bool:
-    """Whether we know anything of this account. Of strangers nothing is remembered."""
+    """Whether any row has one of the two ids. Nothing is stored about strangers."""
     ids = [one.said.account_id, one.said.other_id]
     known = (
         exists().where(row.platform == one.platform, column.in_(ids))
@@ -176,7 +176,7 @@ def _is_anybody(connection: Connection, one: Joining) -> bool:
 
 
 def _give_up(connection: Connection, one: Joining) -> None:
-    """Let whoever has the old id next be another account: its key says since when."""
+    """Make the next holder of the old id another account. Its key contains the time."""
     old = one.said.account_id
     connection.execute(
         update(AccountKeyRow)
@@ -188,7 +188,7 @@ def _give_up(connection: Connection, one: Joining) -> None:
 
 
 def _later(account_id: str) -> str:
-    # No id has this character: adapters refuse what is not printable.
+    # This character is in no id: adapters refuse unprintable ids.
     return f"{account_id}\x1f"
 
 
@@ -211,7 +211,7 @@ def _add_key(
 
 
 def _move_identity(connection: Connection, one: Joining) -> str | None:
-    """Link the new id to the customer of the old one, unless somebody has it; the customer."""
+    """Link the new id to the old id's customer unless it is linked; return the customer or None."""
     old, new = one.said.account_id, one.said.other_id
     gone = delete(IDENTITIES).where(
         and_(IDENTITIES.c.platform == one.platform, IDENTITIES.c.account_id == old)
@@ -227,7 +227,7 @@ def _move_identity(connection: Connection, one: Joining) -> str | None:
 
 
 def _release(connection: Connection, one: Joining) -> None:
-    """Pay what waited under one id for a customer who is linked by another."""
+    """Release what waited under one id for a customer who is linked by another id."""
     new = one.ids[1]
     known = locked(connection, [new])
     identities.release_waiting(connection, new, known, one.caused_by, one.at)

@@ -1,4 +1,4 @@
-"""Who may call our API? Keys are shown once and kept as digests."""
+"""API keys. A key is shown once and stored as a digest."""
 
 import hashlib
 import hmac
@@ -17,7 +17,7 @@ from app.storage.tables import KeyRow
 
 @dataclass(frozen=True, slots=True)
 class KeyHolder:
-    """Who called. ``named`` is how timelines name it."""
+    """The holder of an API key."""
 
     id: str
     role: Role
@@ -25,16 +25,18 @@ class KeyHolder:
 
     @property
     def named(self) -> str:
+        """The name of the holder in timelines and logs."""
         return f"key:{self.id} {self.name}"
 
     def may(self, role: Role) -> bool:
+        """Whether the holder's role includes this role."""
         return role in INCLUDES[self.role]
 
 
 def create(
     connection: Connection, role: Role, name: str, now: datetime, by: str = "cli"
 ) -> tuple[str, str]:
-    """Make a key; its id, and the key itself, which is kept nowhere."""
+    """Create a key. Return its id and the key, which is not stored."""
     key_id = secrets.token_hex(6)
     key = f"vouch_{key_id}_{secrets.token_urlsafe(32)}"
     row = {"id": key_id, "name": name, "role": role, "digest": _digest(key), "created_at": now}
@@ -44,12 +46,13 @@ def create(
 
 
 def listing(connection: Connection) -> list[Row[Any]]:
+    """Return all keys without their digests, oldest first."""
     columns = (KeyRow.id, KeyRow.name, KeyRow.role, KeyRow.created_at, KeyRow.revoked_at)
     return list(connection.execute(select(*columns).order_by(KeyRow.created_at, KeyRow.id)))
 
 
 def revoke(connection: Connection, key_id: str, now: datetime, by: str = "cli") -> bool:
-    """Refuse a key from now on; False when there is no such key in use."""
+    """Revoke a key. False: there is no such key in use."""
     statement = update(KeyRow).where(KeyRow.id == key_id, KeyRow.revoked_at.is_(None))
     if connection.execute(statement.values(revoked_at=now)).rowcount != 1:
         return False
@@ -58,9 +61,9 @@ def revoke(connection: Connection, key_id: str, now: datetime, by: str = "cli") 
 
 
 def holder(connection: Connection, key: str) -> KeyHolder | None:
-    """Who holds this key; None when it is unknown or revoked."""
+    """Return the holder of this key; None if it is unknown or revoked."""
     parts = key.split("_", 2)
-    # PostgreSQL takes no NUL in a text, and junk must not look like its failure.
+    # PostgreSQL refuses NUL in texts. Junk must not look like a failure of the database.
     if len(parts) != 3 or len(parts[1]) != 12 or not (key.isascii() and key.isprintable()):
         return None
     row = connection.execute(select(KeyRow.__table__).where(KeyRow.id == parts[1])).one_or_none()
@@ -72,5 +75,5 @@ def holder(connection: Connection, key: str) -> KeyHolder | None:
 
 
 def _digest(key: str) -> str:
-    """The key has 256 random bits, so that a plain hash cannot be searched backwards."""
+    """A plain hash is enough: the key has 256 random bits and cannot be guessed."""
     return hashlib.sha256(key.encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""Is this award the first of its kind? The database's constraints decide, never a look-up."""
+"""The award ledger. Unique constraints decide if an award is new, never a look-up."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -18,11 +18,11 @@ from app.storage.tables import AwardRow, BarRow
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Award:
-    """What an attempt would be paid for: one per customer and one per platform account.
+    """The award of an attempt: unique for the customer and for the platform account.
 
-    ``account_id`` may be any id of the account. ``account_keys`` are the keys of that account, the
-    one it is entered under first; None: `enter` looks them up. ``other_occurrences`` are other
-    names of the occurrence, under which the award may have been entered before.
+    ``account_id`` may be any id of the account. ``account_keys`` are the account's keys; new
+    awards use the first one, and None means that `enter` looks them up. ``other_occurrences``
+    are other names of the occurrence, which an existing award may have.
     """
 
     attempt_id: str
@@ -37,12 +37,12 @@ class Award:
 
     @property
     def has_other_names(self) -> bool:
-        """Whether the ledger may have it under other hashes than it would be entered under."""
+        """Whether the ledger may have this award under other hashes than a new one would get."""
         return bool(self.other_occurrences) or len(self.account_keys or ()) > 1
 
 
 def award_of(attempt: Any) -> Award:
-    """The award that an attempt of a customer is for, as its row names it; no bar keeps it out."""
+    """Return the award of an attempt's row, for a customer. No bar applies to it."""
     return Award(
         attempt_id=attempt.id,
         challenge_id=attempt.challenge_id,
@@ -54,27 +54,29 @@ def award_of(attempt: Any) -> Award:
 
 
 def insert_new(connection: Connection, table: Any, *returning: Any) -> Any:
-    """An INSERT that leaves rows out which a unique constraint already holds."""
+    """Return an INSERT that skips rows which violate a unique constraint."""
     return _insert_new(connection.dialect.name, table, *returning)
 
 
 @cache
 def _insert_new(dialect_name: str, table: Any, *returning: Any) -> Any:
-    """Made once each: SQLAlchemy takes as long to prepare a statement as SQLite to run it."""
+    """Built once each: SQLAlchemy takes as long to prepare a statement as SQLite to run it."""
     return dialects.insert(dialect_name, table).on_conflict_do_nothing().returning(*returning)
 
 
 def enter(connection: Connection, awards: Sequence[Award], now: datetime) -> set[str]:
-    """Enter awards into the ledger; the attempts whose award was not in it yet."""
+    """Enter awards into the ledger. Return the ids of the attempts whose award was new."""
     ordered = _in_order(_not_yet_held(connection, with_keys(connection, awards)))
     if not ordered:
         return set()
+    # Awards with a bar take one statement each.
     if any(award.bar_after_undo for award in ordered):
         return {award.attempt_id for award in ordered if _enter_unbarred(connection, award, now)}
     rows = [_row(connection, award, now) for award in ordered]
     wanted = {(row["attempt_id"], row["customer_hash"]) for row in rows}
     if insert_rows(connection, AwardRow, rows) == len(rows):
         return {attempt_id for attempt_id, _ in wanted}
+    # Some were not new. Read which ones were inserted.
     held = select(AwardRow.attempt_id, AwardRow.customer_hash).where(
         AwardRow.attempt_id.in_([attempt_id for attempt_id, _ in wanted])
     )
@@ -85,7 +87,7 @@ def enter(connection: Connection, awards: Sequence[Award], now: datetime) -> set
 def award_rows(
     connection: Connection, awards: Sequence[Award], now: datetime
 ) -> list[dict[str, Any]] | None:
-    """What `enter` would insert; None: it takes more than an INSERT to decide."""
+    """Return the rows that `enter` would insert. None: an INSERT alone cannot decide."""
     if any(award.bar_after_undo for award in awards):
         return None
     known = with_keys(connection, awards)
@@ -95,7 +97,7 @@ def award_rows(
 
 
 def with_keys(connection: Connection, awards: Sequence[Award]) -> list[Award]:
-    """The awards with the keys of their accounts. One statement, if any are not known yet."""
+    """Return the awards with the keys of their accounts. At most one statement."""
     unknown = {
         (award.platform, award.account_id)
         for award in awards
@@ -111,10 +113,10 @@ def with_keys(connection: Connection, awards: Sequence[Award]) -> list[Award]:
 
 
 def _not_yet_held(connection: Connection, awards: Sequence[Award]) -> list[Award]:
-    """Without those that the ledger has under another of their names.
+    """Leave out awards that the ledger has under another of their names.
 
-    The constraint cannot tell. Nobody can enter one meanwhile: all that is entered from now on for
-    this account, which is locked, goes by its first key. What is entered beside it here counts too.
+    A constraint cannot detect these. A look-up is safe here: the account is locked, and new
+    awards of an account always use its first key. Awards of the same call are compared too.
     """
     named = [award for award in awards if award.has_other_names]
     if not named:
@@ -136,14 +138,14 @@ def _not_yet_held(connection: Connection, awards: Sequence[Award]) -> list[Award
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What the ledger may have of an award, by its customer and by its account."""
+    """The hashes of an award by its customer and by its account."""
 
     by_customer: frozenset[str]
     by_account: frozenset[str]
 
 
 def held_under(connection: Connection, award: Award) -> Held:
-    """The hashes of an award under all names of its account and its occurrence."""
+    """Return the hashes of an award under all names of its account and its occurrence."""
     (known,) = with_keys(connection, [award])
     hashes, challenge = hashes_of(connection), award.challenge_id
     occurrences = (award.occurrence, *award.other_occurrences)
@@ -160,7 +162,7 @@ def held_under(connection: Connection, award: Award) -> Held:
 
 
 def _other_hashes(hashes: Hashes, award: Award) -> set[str]:
-    """What the award would have, had it been entered under another of its names."""
+    """The hashes of the award under its other names."""
     challenge, keys = award.challenge_id, award.account_keys or ()
     occurrences = (award.occurrence, *award.other_occurrences)
     by_account = {
@@ -176,7 +178,7 @@ def _other_hashes(hashes: Hashes, award: Award) -> set[str]:
 
 
 def _in_order(awards: Sequence[Award]) -> list[Award]:
-    """In one order everywhere, so that two transactions cannot wait for each other."""
+    """Sort the awards. All transactions use the same order, so they cannot deadlock."""
     return sorted(awards, key=lambda a: (a.challenge_id, a.customer_id, a.occurrence))
 
 
@@ -190,7 +192,7 @@ def _row(connection: Connection, award: Award, now: datetime) -> dict[str, Any]:
 
 
 def _hashes(hashes: Hashes, award: Award) -> dict[str, str | None]:
-    """The two keys that must be new, of which neither tells whose they are."""
+    """The two unique hashes. Neither reveals the customer or the account."""
     challenge, occurrence = award.challenge_id, award.occurrence
     account = award.account_keys[0] if award.account_keys else award.account_id
     return {
@@ -202,21 +204,21 @@ def _hashes(hashes: Hashes, award: Award) -> dict[str, str | None]:
 
 
 def _enter_unbarred(connection: Connection, award: Award, now: datetime) -> bool:
-    """Enter one award, unless its rule bars those who undid it before: one statement decides."""
+    """Enter one award by one statement, unless a bar of its rule applies; return whether."""
     row = _row(connection, award, now)
     columns = [literal(row[name], AwardRow.__table__.c[name].type) for name in row]
     chosen = select(*columns)
     if award.bar_after_undo:
         chosen = chosen.where(~exists().where(barring(connection, award)))
     else:
-        # SQLite would read ON CONFLICT as a join's ON.
+        # Without WHERE, SQLite reads ON CONFLICT as the ON of a join.
         chosen = chosen.where(true())
     statement = insert_new(connection, AwardRow, AwardRow.attempt_id)
     return connection.execute(statement.from_select(list(row), chosen)).first() is not None
 
 
 def barring(connection: Connection, award: Award) -> ColumnElement[bool]:
-    """The bar that an award meets: of its account; without one, of any that its customer had."""
+    """Match the bars of the award's account; without an account, those of its customer."""
     hashes = hashes_of(connection)
     challenge, platform = award.challenge_id, award.platform
     (award,) = with_keys(connection, [award])
@@ -229,7 +231,7 @@ def barring(connection: Connection, award: Award) -> ColumnElement[bool]:
 
 
 def is_barred(connection: Connection, award: Award) -> bool:
-    """Whether a bar kept this award out. For telling people, never for deciding."""
+    """Whether a bar applies to this award. Use it to inform people, not to decide."""
     if not award.bar_after_undo:
         return False
     statement = select(BarRow.id).where(barring(connection, award))
@@ -237,14 +239,15 @@ def is_barred(connection: Connection, award: Award) -> bool:
 
 
 def release(connection: Connection, attempt_id: str) -> None:
-    """Take an award back out: its attempt ended, and nothing of it can have been paid."""
+    """Delete the award of an attempt that has ended and cannot have been paid."""
     connection.execute(delete(AwardRow).where(AwardRow.attempt_id == attempt_id))
 
 
 def enter_under_every_key(connection: Connection, attempts: Iterable[Any]) -> None:
-    """Before attempts lose their account: enter awards and bars under its other keys as well.
+    """Enter awards and bars under all other keys of their accounts.
 
-    Whoever forgets which ids an account has must not make the ledger forget what it was paid.
+    Call it before attempts lose their account. Otherwise, when the ids of an account are
+    deleted, the ledger would no longer match its awards.
     """
     of_account = [one for one in attempts if one.account_id is not None]
     accounts = accounts_of(connection, {(one.platform, one.account_id) for one in of_account})
@@ -268,7 +271,7 @@ def _award_under_key(hashes: Hashes, award: Any, attempt: Any, key: str) -> dict
     return {
         "attempt_id": None,
         "challenge_id": award.challenge_id,
-        # No customer's: the one that was paid has the award already.
+        # Not the customer's hash: the paid award already has it.
         "customer_hash": hashes.award_of_nobody(*of_key),
         "account_hash": hashes.award_of_account(*of_key),
         "created_at": award.created_at,
@@ -287,11 +290,12 @@ def _bar_under_key(hashes: Hashes, bar: Any, attempt: Any, key: str) -> dict[str
 
 
 def holds(connection: Connection, challenge_id: int, customer_id: str, occurrence: str) -> bool:
-    """Whether the ledger has this award. For telling people, never for deciding."""
+    """Whether the ledger has this award. Use it to inform people, not to decide."""
     held = hashes_of(connection).award_of_customer(challenge_id, customer_id, occurrence)
     statement = select(AwardRow.id).where(AwardRow.customer_hash == held)
     return connection.execute(statement).first() is not None
 
 
 def earned_state(hold_seconds: float) -> State:
+    """Return `held` for an award with a hold, else `due`."""
     return State.HELD if hold_seconds > 0 else State.DUE

@@ -1,20 +1,20 @@
-"""Which transactions must not overlap?"""
+"""Advisory locks of PostgreSQL for transactions that must not overlap."""
 
 import hashlib
 from collections.abc import Iterable
 
 from sqlalchemy import Connection, text
 
-# No platform can be named so.
+# Not a valid name of a platform.
 _CUSTOMER = "customer*"
 LOCK_KEYS = "SELECT pg_advisory_xact_lock(k) FROM unnest(CAST($1 AS bigint[])) AS k"
 
 
 def lock_accounts(connection: Connection, accounts: Iterable[tuple[str, str]]) -> None:
-    """Order an event of an account and the linking of that account, until the transaction ends.
+    """Serialise events of an account and the linking of it, until the transaction ends.
 
-    Otherwise the event might see no link and the link no waiting attempt, each looking while the
-    other is uncommitted. SQLite has one writer, so there they never overlap.
+    Otherwise both could miss the other's uncommitted row: the event the link, and the link the
+    waiting attempt. SQLite has one writer, so nothing is locked there.
     """
     if connection.dialect.name != "postgresql":
         return
@@ -24,10 +24,10 @@ def lock_accounts(connection: Connection, accounts: Iterable[tuple[str, str]]) -
 
 
 def lock_customer(connection: Connection, customer_id: str) -> None:
-    """Order a customer's claims and the linking of the customer's accounts.
+    """Serialise a customer's claims and the linking of the customer's accounts.
 
-    Otherwise a claim might see no account, so that nothing orders it and an event of the account
-    that is linked meanwhile. To be taken before any account's lock.
+    Otherwise a claim could miss an account that is linked meanwhile, and nothing would order the
+    claim and the account's events. Take this lock before any lock of an account.
     """
     if connection.dialect.name == "postgresql":
         keys = [_key(_CUSTOMER, customer_id)]
@@ -35,7 +35,7 @@ def lock_customer(connection: Connection, customer_id: str) -> None:
 
 
 def account_keys(accounts: Iterable[tuple[str, str]]) -> list[int]:
-    """What `LOCK_KEYS` takes: in one order everywhere, so that two cannot wait for each other."""
+    """Return the keys for `LOCK_KEYS`, sorted: with one order, transactions cannot deadlock."""
     return sorted({_key(platform, account) for platform, account in accounts})
 
 

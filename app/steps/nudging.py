@@ -1,4 +1,4 @@
-"""What becomes due for a look because Gameball told us something by itself?"""
+"""Schedules looks at attempts when Gameball's webhook reports something."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -12,10 +12,10 @@ from app.domain.nudges import Nudge
 from app.storage.listening import LOOK, notify
 from app.storage.tables import AttemptRow
 
-# A storm of nudges about one customer makes no more than one look in this time.
+# Seconds between two looks at an attempt because of nudges, however many arrive.
 QUIET_SECONDS = 3.0
 
-# Nobody waits for a row: one that is being written is about to be looked at, or was this moment.
+# Skip locked rows: the process that writes one is about to look at it, or has just done so.
 _WAITING = (
     select(
         AttemptRow.id,
@@ -34,32 +34,32 @@ _WAITING = (
     .order_by(AttemptRow.id)
     .with_for_update(skip_locked=True)
 )
-# What is set are the parameters that are named like columns.
+# Parameters with the names of columns are the values to set.
 _NUDGE = update(AttemptRow).where(AttemptRow.id == bindparam("this"))
 
 
 @dataclass(frozen=True, slots=True)
 class Clocks:
-    """What a nudge may change of an attempt; the columns of these names."""
+    """The columns of an attempt that a nudge may change."""
 
     next_at: datetime | None
     nudged_at: datetime | None
     told_at: datetime | None
 
     def nudged(self, heard_at: datetime) -> Self:
-        """Looked at now, or at the end of the quiet that follows the last nudge's look."""
+        """Schedule a look now, or when the quiet time after the last nudge's look is over."""
         quiet = timedelta(seconds=QUIET_SECONDS)
         look_at = heard_at if self.nudged_at is None else max(heard_at, self.nudged_at + quiet)
         if self.next_at is None or self.next_at > look_at:
             return replace(self, next_at=look_at, nudged_at=look_at)
-        # A look is due by then anyway: this nudge is one with what made it due.
+        # A look is already due by then, so it covers this nudge.
         return replace(self, nudged_at=heard_at) if look_at == heard_at else self
 
 
 def hear(connection: Connection, nudges: Sequence[Nudge]) -> Sequence[bool]:
-    """Let what Gameball tells of be looked at now; of each nudge, whether anything waits for it.
+    """Schedule looks for these nudges; return for each nudge whether an attempt waits for it.
 
-    Told again, it is looked at again, but no more often than once in `QUIET_SECONDS`.
+    A repeated nudge schedules another look, but at most one in `QUIET_SECONDS`.
     """
     waiting = _waiting(connection, nudges)
     before = {one.id: Clocks(one.next_at, one.nudged_at, one.told_at) for one in waiting}
@@ -68,7 +68,7 @@ def hear(connection: Connection, nudges: Sequence[Nudge]) -> Sequence[bool]:
     for nudge in nudges:
         meant = [one for one in waiting if _is_about(nudge, one)]
         for one in meant:
-            # The clock of a due one is the forwarder's.
+            # The forwarder owns `next_at` of a due attempt.
             if one.state == State.ACCEPTED:
                 clocks[one.id] = clocks[one.id].nudged(nudge.heard_at)
         if nudge.is_proof and nudge.challenge_id is not None and len(meant) == 1:
@@ -84,10 +84,10 @@ def hear(connection: Connection, nudges: Sequence[Nudge]) -> Sequence[bool]:
 
 
 def _waiting(connection: Connection, nudges: Iterable[Nudge]) -> list[Row[Any]]:
-    """What was or may have been submitted for these customers, and has not come to its end."""
+    """Attempts of these customers that were or may have been submitted, without a result yet."""
     customers = sorted({nudge.customer_id for nudge in nudges})
     found: list[Row[Any]] = list(connection.execute(_WAITING, {"customers": customers}))
-    # A due one with a fence is, or was, in a worker's hands.
+    # A due attempt with a fence is or was leased by a worker.
     return [one for one in found if one.state == State.ACCEPTED or one.fence > 0]
 
 

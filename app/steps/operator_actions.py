@@ -1,4 +1,4 @@
-"""What may a person do to an attempt?"""
+"""The actions of people on attempts: replay, cancel, lift a bar."""
 
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -18,17 +18,17 @@ from app.storage.tables import AttemptRow, AwardRow, BarRow
 
 
 class NotAllowed(Exception):  # noqa: N818 -- reads as the claim it makes
-    """The attempt's state does not allow it. The text is for the caller."""
+    """The attempt's state does not allow the action. The text is for the caller."""
 
 
 class OperatorAction(StrEnum):
-    """What a person may do to one attempt, and to many at once."""
+    """An action on one attempt or, as a bulk job, on many."""
 
     REPLAY = "replay"
     CANCEL = "cancel"
 
 
-# The states that an act may begin in.
+# The states in which each action is allowed.
 BEGINS_IN: Mapping[OperatorAction, frozenset[State]] = {
     OperatorAction.REPLAY: REPLAYABLE,
     OperatorAction.CANCEL: CANCELLABLE,
@@ -36,10 +36,10 @@ BEGINS_IN: Mapping[OperatorAction, frozenset[State]] = {
 
 
 def replay(connection: Connection, attempt_id: str, caused_by: str, now: datetime) -> State | None:
-    """Owe a dead, ungranted or unconfirmed attempt again, with a fresh schedule; None: no such.
+    """Make a dead, ungranted or unconfirmed attempt due again, with new retries. None: no such.
 
-    Raises `NotAllowed` in other states, when the ledger has paid the award to another, and when
-    the action was undone inside its hold.
+    Raises `NotAllowed` in other states, if another attempt has the award, if the action was
+    undone inside its hold, or if the customer was erased.
     """
     attempt = _locked(connection, attempt_id)
     if attempt is None:
@@ -50,9 +50,9 @@ def replay(connection: Connection, attempt_id: str, caused_by: str, now: datetim
 
 
 def cancel(connection: Connection, attempt_id: str, caused_by: str, now: datetime) -> State | None:
-    """Withdraw an attempt that is not paid for; None: no such. Raises `NotAllowed`.
+    """Withdraw an attempt that is not paid. None: there is no such attempt. Raises `NotAllowed`.
 
-    Its award is free again unless a submission of it may have landed.
+    Its award is free again unless a submission may have landed.
     """
     attempt = _locked(connection, attempt_id)
     if attempt is None:
@@ -65,9 +65,9 @@ def cancel(connection: Connection, attempt_id: str, caused_by: str, now: datetim
 def lift_bar(
     connection: Connection, attempt_id: str, caused_by: str, now: datetime
 ) -> State | None:
-    """Let the account earn the challenge again that undid this attempt; None: no such attempt.
+    """Let the account of this attempt earn the challenge again. None: there is no such attempt.
 
-    Its later attempts only: those that were refused stay so. Raises `NotAllowed` without a bar.
+    Refused attempts stay refused; only later ones can earn. Raises `NotAllowed` without a bar.
     """
     attempt = _locked(connection, attempt_id)
     if attempt is None:
@@ -87,11 +87,10 @@ def act_on_each(
     caused_by: str,
     now: datetime,
 ) -> int:
-    """Do it to those of some attempts that allow it; how many. The others stay as they are.
+    """Act on those of these attempts that allow it; return their number. The others stay.
 
-    ``is_meant`` is asked once nobody else can move the attempt: it may have moved since it was
-    looked up. Their timelines tell of it; the audit log tells of the whole once, which is the
-    caller's part.
+    ``is_meant`` checks each attempt after it is locked, because it may have changed since the
+    search. This writes timelines only; the caller writes one entry for all to the audit log.
     """
     done = 0
     for attempt_id in attempt_ids:
@@ -158,7 +157,7 @@ def _record(
 
 
 def _locked(connection: Connection, attempt_id: str) -> Row[Any] | None:
-    """The attempt, and nobody leases it before this transaction ends."""
+    """Return the attempt, locked: no worker can lease it before the transaction ends."""
     statement = select(AttemptRow.__table__).where(AttemptRow.id == attempt_id)
     return connection.execute(statement.with_for_update()).one_or_none()
 

@@ -1,4 +1,4 @@
-"""What does an intake find out before it decides anything? Over PostgreSQL, in one trip."""
+"""Writes events, locks accounts and reads what intake needs: one trip on PostgreSQL."""
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from app.storage.bulk import insert_rows, insert_statements
 from app.storage.pipeline import has_pipeline, in_one_trip, one_by_one
 from app.storage.tables import EventRow
 
-# What an intake needs of a link. The time is only compared: SQLite hands it over as a text.
+# The columns of a link for intake. `created_at` is only compared: on SQLite it is a text.
 _COLUMNS = ("platform", "account_id", "customer_id", "email", "mobile", "created_at")
 _MEMBERS = tuple(name for name, _ in MEMBER)
 _IDENTITY = ", ".join(f"i.{name}" for name in _COLUMNS)
@@ -28,7 +28,7 @@ _HAS_CLAIM = (
     f" AND (a.state = '{State.CHECKING}' OR (a.state IN ({PAID_STATES})"
     " AND a.created_at >= CAST($3 AS timestamptz))))"
 )
-# What `app.steps.accounts.look` asks, and whether a claim of whoever is linked is unproven.
+# The query of `app.steps.accounts.look`, and whether the linked customer has unproven claims.
 _KNOWN = (
     f"SELECT {_IDENTITY}, {', '.join('NULL' for _ in _MEMBERS)}, {_HAS_CLAIM}"  # noqa: S608 -- names of ours
     " FROM identities i WHERE i.account_id = ANY($1) AND i.platform = ANY($2)"
@@ -42,9 +42,12 @@ _KNOWN = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prefetched:
-    """Events written, their accounts locked; what is known of these, and whether any of their
-    customers has a claim that no event proves yet. ``by_former_key``: the events that were found
-    under the former keys.
+    """The result of `prefetch`.
+
+    - ``new_events``: the number of events that were new.
+    - ``known``: the links and accounts of the ids.
+    - ``has_claims``: whether any of the linked customers has a claim without a proving event.
+    - ``by_former_key``: the events found under former keys.
     """
 
     new_events: int
@@ -61,9 +64,9 @@ def prefetch(
     claims_since: datetime,
     others: Iterable[Id] = (),
 ) -> Prefetched:
-    """Write events, lock accounts and others, and look at what is known of these accounts.
+    """Write events, lock accounts and others, and read what is known of the accounts.
 
-    On SQLite nothing is locked: it has one writer.
+    SQLite has one writer, so nothing is locked there.
     """
     platforms = {platform for platform, _ in accounts}
     looked_up = [account for _, account in accounts], list(platforms), claims_since

@@ -1,4 +1,4 @@
-"""Which claim does a platform's event prove? One action, claimed and told, is one award."""
+"""Matches claims with the platform's events: both for one action are one award."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -18,16 +18,16 @@ from app.steps.transitions import record_transitions, transition
 from app.storage.tables import AttemptRow, aliased
 from app.storage.types import UtcDateTime
 
-# A claim and an event that are further apart are two actions. Decision 0020 has the reasons.
+# A claim and an event further apart than this are two actions. Decision 0020 has the reasons.
 ONE_ACTION_WITHIN = timedelta(days=7)
-# How far back the attempts of a customer are searched for the event that a claim is about: as
-# long as an event waits to be linked by default.
+# How far back to search a customer's attempts for the event of a claim. By default an event waits
+# as long for its link.
 _SEARCHED_BACK = timedelta(days=30)
 
-# Their states as SQL writes them.
+# The states as SQL text.
 PAID_STATES = ", ".join(f"'{state}'" for state in sorted(EARNED))
 
-# Made once each: SQLAlchemy takes as long to prepare a statement as SQLite to run it.
+# Built once each: SQLAlchemy takes as long to prepare a statement as SQLite to run it.
 _UNPROVEN = (
     select(AttemptRow.__table__)
     .where(
@@ -42,7 +42,7 @@ _UNPROVEN = (
     .order_by(AttemptRow.id)
     .with_for_update()
 )
-# SQLite has to be told the index. For several customers it would take the one of `event_id`, and
+# SQLite needs the name of the index. For several customers it would use the one of `event_id` and
 # read every claim that was ever made.
 _UNPROVEN_ON_SQLITE = (
     text(
@@ -71,7 +71,7 @@ _EVENT_ATTEMPT = (
         AttemptRow.token_id.is_(None),
         AttemptRow.undone_at.is_(None),
         AttemptRow.state.in_((*EARNED, State.DUPLICATE)),
-        # Later than the event: one that waited to be linked is taken for new.
+        # The last change counts, not the event: one that waited for its link is recent.
         AttemptRow.updated_at >= bindparam("since"),
         ~select(_claim.id).where(_claim.event_attempt_id == AttemptRow.id).exists(),
     )
@@ -83,9 +83,9 @@ _EVENT_ATTEMPT_ON_TARGET = _EVENT_ATTEMPT.where(AttemptRow.target == bindparam("
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fulfilment:
-    """An event of a linked account that fulfils a rule: what it proves, and what it is worth.
+    """An event of a linked account that fulfils a rule, with the values of the award.
 
-    ``targets``: the names of its target, the first of them the one to keep.
+    ``targets``: the names of the target; the first one is stored.
     """
 
     event_id: str
@@ -103,17 +103,17 @@ class Fulfilment:
 
 
 def claims_since(happened_at: datetime) -> datetime:
-    """Since when a claim must have been made to be one action with an event of this time."""
+    """The earliest time of a claim that can be the same action as an event of this time."""
     return happened_at - ONE_ACTION_WITHIN
 
 
 def unproven_claims(
     connection: Connection, customers: Iterable[str], since: datetime
 ) -> list[Row[Any]]:
-    """The claims of these customers that no event proves yet, oldest first.
+    """Return and lock the claims of these customers that no event proves yet, oldest first.
 
-    Those that wait for a proof, and those since that time that were paid without one. Nobody else
-    changes them before this transaction ends.
+    These are the claims that wait for proof, and those that were earned without proof and were
+    made after ``since``.
     """
     wanted = list(customers)
     if not wanted:
@@ -127,15 +127,15 @@ def unproven_claims(
 def proven_by(
     connection: Connection, claims: Sequence[Row[Any]], event: Fulfilment
 ) -> Row[Any] | None:
-    """The claim that an event proves, of the unproven ones; None: it earns by itself.
+    """Return the unproven claim that an event proves. None: the event earns by itself.
 
-    A claim that was paid comes first, or the event would be paid beside it.
+    Claims that have earned come first. Otherwise the event would be paid in addition.
     """
     fitting = [claim for claim in claims if _fits(claim, event)]
     paid = [claim for claim in fitting if claim.state != State.CHECKING]
     if paid:
         held_by = holders_of(connection, _award("", event))
-        # An award that another has is for another action than these claims.
+        # If another attempt holds the award, the event is another action than these claims.
         free = [claim for claim in paid if held_by <= {claim.id}]
         if free:
             return min(free, key=lambda claim: (claim.id not in held_by, claim.target is None))
@@ -151,7 +151,7 @@ def confirm(
     caused_by: str,
     now: datetime,
 ) -> State:
-    """Let an event prove a claim, which then has the event's award; the claim's state then."""
+    """Prove a claim by an event, whose award it then gets; return the claim's new state."""
     known = {
         "event_id": event.event_id,
         "source": event.source,
@@ -161,7 +161,7 @@ def confirm(
         "occurrence": event.occurrence,
         "bar_after_undo": claim.bar_after_undo or event.bar_after_undo,
     }
-    # Nobody shortens a rule's hold by claiming under another of the same challenge.
+    # The longer hold applies: a claim under another rule of the challenge must not shorten it.
     hold_seconds = max(claim.hold_seconds, event.hold_seconds)
     state = State(claim.state)
     if state is State.CHECKING:
@@ -186,8 +186,9 @@ def confirm(
 
 
 def event_attempt(connection: Connection, claim: Row[Any], now: datetime) -> Row[Any] | None:
-    """The attempt of an event that the platform told of before the claim, and that no other claim
-    is about; the newest. None: the claim is about an action that we know nothing of.
+    """Return the newest attempt of an event that was reported before the claim.
+
+    Attempts that belong to another claim do not count. None: nothing is known of the action.
     """
     known = {
         "customer": claim.customer_id,
@@ -219,11 +220,11 @@ def _fits(claim: Row[Any], event: Fulfilment) -> bool:
 def _exchange_award(
     connection: Connection, claim: Row[Any], event: Fulfilment, now: datetime
 ) -> bool:
-    """Give a paid claim the event's award for its own; False: another took that meanwhile."""
+    """Exchange a paid claim's award for the event's. False: another attempt has that award."""
     if (claim.occurrence, claim.account_id) == (event.occurrence, event.account_id):
         return True
     release(connection, claim.id)
-    # No bar may keep it out: it was paid.
+    # The claim was paid, so no bar applies.
     if enter(connection, [_award(claim.id, event)], now):
         return True
     own = award_of(claim)

@@ -1,4 +1,4 @@
-"""Does a proxy stand in front of us, of which the settings know nothing?"""
+"""Warns about a proxy that the settings do not mention."""
 
 from datetime import datetime, timedelta
 
@@ -6,18 +6,18 @@ from sqlalchemy import Connection, select
 
 from app.storage.tables import SourceRow
 
-# Among the sightings of sources, and no name that a source can have.
+# Stored with the sightings of sources. It is not a valid name of a source.
 SIGHTED_AS = "(proxy)"
-# What proxies write of whom they speak for.
+# Headers in which proxies write the client's address.
 HEADERS = ("X-Forwarded-For", "Forwarded", "X-Real-IP", "CF-Connecting-IP", "True-Client-IP")
-# As long after the last sighting it is told.
+# The warning lasts this long after the last sighting.
 _TOLD_FOR = timedelta(days=7)
 
 
 def untrusted(
     connection: Connection, trusted_proxies: int, now: datetime
 ) -> tuple[datetime, str] | None:
-    """When a proxy's header was last seen that is not believed, and what to do, for a person."""
+    """When an untrusted proxy header was last seen, with a text for people; None without one."""
     if trusted_proxies:
         return None
     row = connection.execute(
@@ -29,7 +29,7 @@ def untrusted(
 
 
 def told(header: str) -> str:
-    """What it means that this header comes while ``trusted_proxies`` is 0."""
+    """The text for people about this header while ``trusted_proxies`` is 0."""
     return (
         f"{header} comes with claims, and [web] trusted_proxies is 0: behind a proxy everybody's "
         "claims then count as from one address, and one stranger's junk makes everybody's 429. Set "

@@ -1,4 +1,4 @@
-"""May a submission start now? One pace and one pause for the account, kept in the database."""
+"""The rate limit and the pause of submissions. One for the account, stored in the database."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,11 +11,11 @@ from app.domain.answers import Answer, Outcome
 from app.domain.clock import is_still_to_come, latest
 from app.storage.tables import ForwardingRow, SubmissionRow
 
-# A little more than Gameball's windows, for clocks of several machines that differ a little.
+# Seconds added to Gameball's windows, because the clocks of several machines differ a little.
 GUARD_SECONDS = 0.05
 _SLOW_SECONDS = (1.0, 2.0, 5.0, 10.0, 30.0)
 _LONGEST_SLOW_SECONDS = 3_600.0
-# An answer that only a working account gets. A pause ends with one of these.
+# Answers that only a working account gets. Each of them ends a pause.
 _WORKING = frozenset(
     {
         Outcome.ACCEPTED,
@@ -26,7 +26,7 @@ _WORKING = frozenset(
     }
 )
 
-# Made once: SQLAlchemy takes longer to prepare a statement than the database to run it.
+# Built once: SQLAlchemy takes longer to prepare a statement than the database to run it.
 _LOCK = (
     update(ForwardingRow)
     .where(ForwardingRow.id == 1)
@@ -60,38 +60,42 @@ class RateLimit:
 
     @property
     def windows(self) -> tuple[tuple[float, int], ...]:
+        """Each window as its length in seconds and its number of calls."""
         return (1.0, self.per_second), (30.0, self.per_30_seconds)
 
 
 @dataclass(frozen=True, slots=True)
 class Slots:
-    """When the next submission may start at the earliest, and the one after it; None: now."""
+    """The earliest start of the next submission and of the one after it. None: now."""
 
     next_at: datetime | None = None
     then_at: datetime | None = None
 
 
 def is_slow_beyond(moment: datetime, slow_until: datetime | None, now: datetime) -> bool:
-    """Whether a slowness that Gameball asked for, of calls or of reads, reaches beyond a moment."""
+    """Whether Gameball's request to slow down, for calls or reads, lasts longer than ``moment``."""
     if slow_until is None:
         return False
     return moment < slow_until <= latest(now, _LONGEST_SLOW_SECONDS)
 
 
 def slow_step(count: int, retry_after_seconds: float | None, now: datetime) -> datetime:
-    """Until when to be slow, having been asked for it so many times in a row."""
+    """The end of a slowdown that Gameball requested ``count`` times in a row.
+
+    A longer ``retry_after_seconds`` extends it, up to one hour.
+    """
     step = _SLOW_SECONDS[min(max(count, 1), len(_SLOW_SECONDS)) - 1]
     wanted = min(retry_after_seconds or 0, _LONGEST_SLOW_SECONDS)
     return now + timedelta(seconds=max(step, wanted))
 
 
 def lock_forwarding(connection: Connection, now: datetime) -> Row[Any]:
-    """Take the account's row for this transaction: starts of submissions come one after another."""
+    """Lock the account's row for this transaction: submissions start one after another."""
     return connection.execute(_LOCK, {"now": now}).one()
 
 
 def slots(connection: Connection, forwarding: Row[Any], pace: RateLimit, now: datetime) -> Slots:
-    """When submissions may start. Call it holding the lock."""
+    """Return when submissions may start. The caller holds the lock."""
     if is_slow_beyond(now, forwarding.slow_until, now):
         return Slots(forwarding.slow_until, forwarding.slow_until)
     is_paused = forwarding.paused_at is not None
@@ -111,7 +115,7 @@ def slots(connection: Connection, forwarding: Row[Any], pace: RateLimit, now: da
 
 
 def started(connection: Connection, forwarding: Row[Any], pace: RateLimit, now: datetime) -> None:
-    """Note that a submission starts; while paused it is the one probe for a while."""
+    """Record the start of a submission. During a pause it is the only probe for a while."""
     if forwarding.paused_at is not None:
         probe_at = now + timedelta(seconds=pace.probe_seconds)
         connection.execute(update(ForwardingRow).values(probe_at=probe_at))
@@ -120,7 +124,7 @@ def started(connection: Connection, forwarding: Row[Any], pace: RateLimit, now: 
 def answered(
     connection: Connection, answer: Answer, pace: RateLimit, started_at: datetime, now: datetime
 ) -> None:
-    """Let the answer to a call of ``started_at`` pause, resume or slow forwarding as a whole."""
+    """Pause, resume or slow all forwarding by the answer to a call of ``started_at``."""
     if answer.treatment.pauses:
         _pause(connection, answer, pace, now)
     elif answer.treatment.slows:
@@ -130,7 +134,7 @@ def answered(
 
 
 def probe_now(connection: Connection) -> None:
-    """Let a paused account be tried at once, as after a start with new credentials."""
+    """Allow a probe of a paused account at once, for example after a start with new credentials."""
     connection.execute(update(ForwardingRow).values(probe_at=None))
 
 
@@ -146,9 +150,10 @@ def _pause(connection: Connection, answer: Answer, pace: RateLimit, now: datetim
 
 
 def _resume(connection: Connection, started_at: datetime, now: datetime) -> None:
-    """End a pause or a slowness that the call did not see; one that began before it proves naught.
+    """End a pause that began before the call, and reset a slowdown that was over by then.
 
-    A call that was on its way when the keys were refused may well be answered 202 after that.
+    A call that started before the pause proves nothing: it may be answered 202 after the
+    credentials were refused.
     """
     before = {"started": started_at, "latest": latest(now)}
     if connection.execute(_TROUBLED_BEFORE, before).first() is None:
@@ -166,7 +171,7 @@ def _slow(
     started_at: datetime,
     now: datetime,
 ) -> None:
-    """Slow down, a step further each time; calls that were on their way together are one time."""
+    """Slow down by one more step. Calls that were in flight together count as one step."""
     columns = select(ForwardingRow.slow_count, ForwardingRow.slow_until)
     row = connection.execute(columns.with_for_update()).one()
     is_known = is_slow_beyond(started_at, row.slow_until, now)
@@ -178,13 +183,13 @@ def _slow(
 
 
 def _slots_within(connection: Connection, seconds: float, room: int, now: datetime) -> Slots:
-    """When a window has room for a call, and for another, that has ``room`` beside those in flight.
+    """When a window has room for one call and for another, with ``room`` besides those in flight.
 
     A call counts from its start until ``seconds`` after its end. It reached Gameball in between,
-    so no window of ``seconds`` that Gameball may look at holds more than is allowed, however long
-    a call was on its way.
+    so no window of ``seconds`` at Gameball holds more calls than allowed, however long a call
+    took.
     """
-    soon = now + timedelta(milliseconds=50)  # when one in flight may have ended
+    soon = now + timedelta(milliseconds=50)  # a call in flight may have ended by then
     if room <= 0:
         return Slots(soon, soon)
     window = timedelta(seconds=seconds + GUARD_SECONDS)

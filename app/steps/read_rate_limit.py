@@ -1,4 +1,4 @@
-"""May Gameball be read now? A pace of its own, kept in the database over all processes."""
+"""The rate limit of reads from Gameball, shared by all processes through the database."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,14 +15,14 @@ from app.storage import dialects
 from app.storage.tables import ReadingRow, ReadRow
 
 _WINDOWS = (1.0, 30.0)
-# Longer than any reads are reserved for.
+# Longer than any reservation.
 _LONGEST_LEASE_SECONDS = 3_600.0
-# As long as a window and what clocks of several machines may differ.
+# Seconds. A window plus the difference of the clocks of several machines.
 _KEPT_SECONDS = 60.0
 
 
 class ReadKind(StrEnum):
-    """Which of Gameball's limits a read counts for.
+    """Gameball's limits for reads.
 
     https://docs.gameball.co/api-reference/overview/rate-limiting
     """
@@ -39,7 +39,7 @@ class ReadRateLimit:
     limits: Mapping[ReadKind, tuple[int, int]]
 
     def share(self, part: float) -> "ReadRateLimit":
-        """A part of the pace, so that the rest stays for reads that cannot wait."""
+        """Return a part of the limit, which leaves the rest for urgent reads."""
         return ReadRateLimit(
             {
                 kind: (max(1, int(second * part)), max(1, int(half_minute * part)))
@@ -55,7 +55,7 @@ DOCUMENTED = ReadRateLimit(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reserved:
-    """So many reads may be made, and only until ``until``."""
+    """A reservation of ``count`` reads, valid until ``until``."""
 
     id: int
     kind: ReadKind
@@ -72,9 +72,9 @@ def reserve(
     until: datetime,
     now: datetime,
 ) -> Reserved | None:
-    """Take at most so many places of the pace until a time; None: there is none now.
+    """Reserve at most ``most`` reads until a time. None: no read is possible now.
 
-    Each counts until its window's length after its end, as submissions do (decision 3).
+    A reservation counts until one window after its end, as submissions do (decision 3).
     """
     state = _locked(connection, kind)
     if is_slow_beyond(now, state.slow_until, now):
@@ -89,12 +89,12 @@ def reserve(
 
 
 def release(connection: Connection, reserved: Reserved, now: datetime) -> None:
-    """Say that the reads are over."""
+    """End the reservation."""
     connection.execute(update(ReadRow).where(ReadRow.id == reserved.id).values(until=now))
 
 
 def went_well(connection: Connection, reserved: Reserved) -> None:
-    """End a slowness that the reads did not see."""
+    """Reset a slowdown that was over before the reads started."""
     connection.execute(
         update(ReadingRow)
         .where(
@@ -109,10 +109,10 @@ def went_well(connection: Connection, reserved: Reserved) -> None:
 def slow(
     connection: Connection, reserved: Reserved, retry_after_seconds: float | None, now: datetime
 ) -> None:
-    """Read nothing of this kind for a while, longer each time Gameball asks for it."""
+    """Stop reads of this kind for a while, longer each time Gameball requests it."""
     state = _locked(connection, reserved.kind)
     if is_slow_beyond(reserved.started_at, state.slow_until, now):
-        return  # they were on their way together
+        return  # the same slowdown: the reads were in flight together
     count = state.slow_count + 1
     until = slow_step(count, retry_after_seconds, now)
     statement = update(ReadingRow).where(ReadingRow.kind == reserved.kind)
@@ -120,14 +120,14 @@ def slow(
 
 
 def is_slow(connection: Connection, kind: ReadKind, now: datetime) -> bool:
-    """Whether Gameball asked for less of this kind, and that time is not over."""
+    """Whether a slowdown of this kind lasts."""
     statement = select(ReadingRow.slow_until).where(ReadingRow.kind == kind)
     slow_until = connection.execute(statement).scalar_one_or_none()
     return is_slow_beyond(now, slow_until, now)
 
 
 def in_window(connection: Connection, kind: ReadKind, seconds: float, now: datetime) -> int:
-    """How many reads Gameball may count in a window that ends now, those in flight included."""
+    """Count the reads that Gameball may count in a window that ends now, with those in flight."""
     statement = select(func.coalesce(func.sum(ReadRow.count), 0)).where(
         ReadRow.kind == kind,
         ReadRow.until > now - timedelta(seconds=seconds),
@@ -149,7 +149,7 @@ def _forget_old(connection: Connection, kind: ReadKind, now: datetime) -> None:
 
 
 def _locked(connection: Connection, kind: ReadKind) -> Row[Any]:
-    """Take the kind's row for this transaction, and make it the first time."""
+    """Lock the kind's row for this transaction. The first time, create it."""
     return connection.execute(_lock(connection.dialect.name), {"kind": kind}).one()
 
 

@@ -1,4 +1,4 @@
-"""The database is as it was at an older moment: what may have happened since?"""
+"""Marks attempts after a restored backup, so that nothing is paid twice."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,25 +13,25 @@ from app.steps.audit import Change, record
 from app.steps.submissions import past
 from app.storage.tables import AttemptRow, EventRow, ForwardingRow, SubmissionRow
 
-# After that, nobody is suspected any more of having been paid in the time that was lost. As long as
-# an event waits to be linked by default, and as a claim token lives at most.
+# Attempts made later than this after the restore are not marked. By default an event waits as long
+# for its link, and no claim token lives longer.
 _SUSPECTED_FOR = timedelta(days=30)
 _EVERY_EVENT = ("event:", "digest:")
 _MESSAGE = "the database was restored to an older moment: it may have been sent since"
 
 
 def mark_possibly_sent(connection: Connection, since: datetime, by: str, now: datetime) -> int:
-    """Note that every attempt still open may have been submitted since then; how many are.
+    """Mark every attempt that may be sent: it may have been sent since then. Return their number.
 
-    Each gets a submission without an answer, before its present round so that it spends no
-    retry. A worker then looks at the customer's progress before it sends, as after any call
-    whose answer was lost. So it does with an attempt that is made later: `doubt_new`.
+    Each gets an unanswered submission in an earlier round, so it uses up no retry. A worker then
+    reads the customer's progress before it sends, as after any lost answer.
+    `mark_new_possibly_sent` does the same for attempts that are made later.
     """
     count = _mark(connection, AttemptRow.state.in_(SENDABLE), since, now)
     the_one = ForwardingRow.id == 1
     found = select(ForwardingRow.restored_to).where(the_one)
     before = connection.execute(found).scalar_one_or_none()
-    # Of two restores, the earlier moment: it may be the later one that was restored again.
+    # The earliest moment of all restores counts: a later backup may contain the earlier restore.
     moment = since if before is None else min(before, since)
     connection.execute(
         update(ForwardingRow).where(the_one).values(restored_at=now, restored_to=moment)
@@ -44,9 +44,9 @@ def mark_possibly_sent(connection: Connection, since: datetime, by: str, now: da
 def mark_new_possibly_sent(
     connection: Connection, forwarding: Row[Any], attempt: Any, now: datetime
 ) -> None:
-    """Note that an attempt made after a restore may have been paid in the time that was lost.
+    """Mark an attempt made after a restore whose award may have been paid in the lost time.
 
-    To be called before its first submission: somebody who acts again may act for the second time.
+    Call it before the attempt's first submission: the customer may act for the second time.
     """
     restored_at = forwarding.restored_at
     if restored_at is None or not restored_at < attempt.created_at <= now:
@@ -62,7 +62,7 @@ def _may_be_known_from_before(connection: Connection, attempt: Any, moment: date
     if not attempt.occurrence.startswith(_EVERY_EVENT):
         return may_have_begun_by(attempt.occurrence, moment)
     if attempt.event_id is None:
-        # The claim's token was made then, and may have been used. Its id tells when.
+        # A token made before the moment may have been used. Its id contains the time.
         return attempt.token_id is None or bool(attempt.token_id <= least_id(moment))
     happened = select(EventRow.occurred_at).where(EventRow.id == attempt.event_id)
     occurred_at = connection.execute(happened).scalar_one_or_none()
@@ -72,7 +72,7 @@ def _may_be_known_from_before(connection: Connection, attempt: Any, moment: date
 def _mark(
     connection: Connection, which: ColumnElement[bool], since: datetime, until: datetime
 ) -> int:
-    """Write a submission without an answer, made in that time, for each of these attempts."""
+    """Insert an unanswered submission from ``since`` to ``until`` for each of these attempts."""
     values = {
         "attempt_id": AttemptRow.id,
         "fence": AttemptRow.fence,

@@ -1,8 +1,6 @@
-"""What follows when a platform sends a known event again because it is so again?
-
-A post that was hidden is shown, and then hidden once more: the platform tells each time with the
-same key. The latest of these times decides, not the order in which they are heard.
-"""
+"""Handles known events that a platform sends again because they are true again."""
+# Example: a post is hidden, shown, and hidden once more. The platform sends the same key each time.
+# The latest of the platform's times decides, not the order of arrival.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -28,7 +26,7 @@ AGAIN = "the action that was undone is there again"
 
 @dataclass(frozen=True, slots=True)
 class _Retold:
-    """A known event, as it arrived again: since ``at`` it is so again."""
+    """A known event that arrived again. It is true again since ``at``."""
 
     event_id: str
     arrival: Arrival
@@ -40,9 +38,10 @@ class _Retold:
 
 
 def retell(connection: Connection, arrivals: Sequence[Arrival]) -> None:
-    """Let known events that are told with a later time do or undo again. One statement if none is.
+    """Redo or undo the actions of known events that arrive with a later time.
 
-    A callback that is merely repeated has the time that it had: it changes nothing.
+    A repeated callback has its old time and changes nothing. If there are no later times, this
+    takes at most one statement.
     """
     told = [one for one in arrivals if one.event.told_at is not None]
     if not told:
@@ -59,7 +58,7 @@ def retell(connection: Connection, arrivals: Sequence[Arrival]) -> None:
 
 
 def _later(connection: Connection, arrivals: Sequence[Arrival]) -> list[_Retold]:
-    """Those that are told with a later time than before, the earliest first."""
+    """Return the events that have a later time than before, earliest first."""
     hashes = hashes_of(connection)
     keys = {(a.event.source, hashes.event_key(key)) for a in arrivals for key in _keys(a.event)}
     statement = select(
@@ -96,7 +95,7 @@ def _note(connection: Connection, one: _Retold) -> None:
 
 
 def _undone_attempts(connection: Connection, one: _Retold) -> Sequence[Row[Any]]:
-    """The attempts of the event that were undone before that time, locked."""
+    """Return and lock the attempts of the event that were undone before ``one.at``."""
     statement = (
         select(AttemptRow.__table__)
         .where(
@@ -113,13 +112,13 @@ def _undone_attempts(connection: Connection, one: _Retold) -> Sequence[Row[Any]]
 def _redo(connection: Connection, attempt: Row[Any], one: _Retold, known: Known) -> None:
     if attempt.state != State.WITHDRAWN:
         _unflag(connection, attempt, one)
-    # What a person withdrew stays so, and what may have been paid is not paid again.
+    # A person's withdrawal stays. An attempt that may have been paid is not paid again.
     elif is_by_undoing(connection, attempt) and not may_have_landed(connection, attempt.id):
         _reinstate(connection, attempt, one, known)
 
 
 def _unflag(connection: Connection, attempt: Row[Any], one: _Retold) -> None:
-    """Note for the admins that it is no longer undone; its state stays, and a bar does too."""
+    """Remove the mark that the action was undone. The state and a bar stay."""
     now = one.event.received_at
     statement = update(AttemptRow).where(AttemptRow.id == attempt.id)
     connection.execute(statement.values(undone_at=None, updated_at=now))
@@ -129,7 +128,7 @@ def _unflag(connection: Connection, attempt: Row[Any], one: _Retold) -> None:
 
 
 def _reinstate(connection: Connection, attempt: Row[Any], one: _Retold, known: Known) -> None:
-    """Let it earn from now on: with a fresh hold, and as the ledger decides."""
+    """Let a withdrawn attempt earn again, by the ledger and with a new hold."""
     now, by = one.event.received_at, f"source:{one.event.source}"
     if attempt.customer_id is not None:
         earn(

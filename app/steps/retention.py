@@ -1,4 +1,4 @@
-"""What is kept for how long, and how is it let go a little at a time?"""
+"""Deletes or strips old data in small parts, by the retention of each kind."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ from app.storage.tables import (
 
 
 class Kept(StrEnum):
-    """What has a time of its own. Identities, the ledger and the hashes of event keys have none."""
+    """The kinds with a retention. Identities, the ledger and hashes of event keys are kept."""
 
     PAYLOADS = "payloads"
     CONTACTS = "contacts"
@@ -43,7 +43,7 @@ class Kept(StrEnum):
     ALERTS = "alerts"
 
 
-# What is left of an event that is let go: that it was ours once, by a hash.
+# The columns to clear when an event is stripped. Its hash still shows that it was received.
 STRIPPED: Mapping[str, None] = dict.fromkeys(
     ("key", "actor", "actor_handle", "handle_hash", "target", "thing", "undoes", "payload")
 )
@@ -53,16 +53,16 @@ _OF_AN_ATTEMPT = (TransitionRow, SubmissionRow, BaselineRow, GrantRow)
 
 @dataclass(frozen=True, slots=True)
 class _Letting:
-    """Which ids are due that are older than a time, oldest first; and what is done to some."""
+    """A kind's query for old ids, oldest first, and the function that deletes or strips them."""
 
     due: Callable[[datetime], Select[Any]]
     let_go: Callable[[Connection, Sequence[Any]], None]
     may_move: bool = False
-    """Whether somebody may take one up again: whoever is at it keeps it from being let go."""
+    """Whether others may still change a row. Locked rows are then skipped."""
 
 
 def purge(connection: Connection, kind: Kept, older_than: datetime, limit: int) -> int:
-    """Let go of at most ``limit`` of a kind, the oldest first; how many."""
+    """Delete or strip at most ``limit`` rows of a kind, oldest first; return the number."""
     if kind is Kept.AUDIT:
         return audit.purge(connection, older_than, limit)
     letting = _LETTINGS[kind]
@@ -76,12 +76,12 @@ def purge(connection: Connection, kind: Kept, older_than: datetime, limit: int) 
 
 
 def is_due(connection: Connection, kind: Kept, older_than: datetime) -> bool:
-    """Whether there is anything to let go: a read, so that an idle service writes nothing."""
+    """Whether anything is old enough. It only reads, so an idle service writes nothing."""
     return connection.execute(_due(kind, older_than).limit(1)).first() is not None
 
 
 def count(connection: Connection, kind: Kept, older_than: datetime) -> int:
-    """How many would be let go."""
+    """Count the rows of a kind that are old enough."""
     due = _due(kind, older_than).subquery()
     return connection.execute(select(func.count()).select_from(due)).scalar_one()
 
@@ -93,7 +93,7 @@ def _due(kind: Kept, older_than: datetime) -> Select[Any]:
 
 
 def _events_after_the_last(kind: Kept, older_than: datetime) -> Select[Any]:
-    """Events are in the order of their ids, so how far we are is one id."""
+    """Events after the last stripped one. They sort by id, so one id stores the progress."""
     done = select(PurgeRow.until_id).where(PurgeRow.kind == kind).scalar_subquery()
     after = func.coalesce(done, literal(_LEAST_ID, EventRow.id.type))
     return (
@@ -104,7 +104,7 @@ def _events_after_the_last(kind: Kept, older_than: datetime) -> Select[Any]:
 
 
 def _remember(connection: Connection, kind: Kept, ids: Sequence[str]) -> None:
-    """Two who purge at once do the same twice, which changes nothing."""
+    """Store the progress. Two purges at once do the same work twice, which is harmless."""
     row = {"kind": kind, "until_id": max(ids)}
     insert = insert_new(connection, PurgeRow, PurgeRow.kind)
     if connection.execute(insert, row).first() is None:
@@ -118,7 +118,7 @@ def _let_go_of_payloads(connection: Connection, ids: Sequence[str]) -> None:
 
 
 def strip_events(connection: Connection, ids: Sequence[str]) -> None:
-    """Leave of events only that they were received: nothing in them tells of anybody."""
+    """Strip everything personal from events. Only the fact that they were received stays."""
     connection.execute(update(EventRow).where(EventRow.id.in_(ids)).values(**STRIPPED))
 
 
@@ -131,7 +131,7 @@ def _let_go_of_events(connection: Connection, ids: Sequence[str]) -> None:
 
 
 def _ended(older_than: datetime) -> Select[Any]:
-    """Attempts that ended before a time, and began before it."""
+    """Attempts that were created and ended before a time."""
     return (
         select(AttemptRow.id)
         .where(
@@ -145,7 +145,7 @@ def _ended(older_than: datetime) -> Select[Any]:
 
 
 def _with_contacts(older_than: datetime) -> Select[Any]:
-    # As the index has it, to the letter.
+    # Must match the index word by word.
     has_contacts = or_(
         AttemptRow.email.is_not(None),
         AttemptRow.mobile.is_not(None),
@@ -164,12 +164,12 @@ def _accounts_in(connection: Connection, named: Any) -> set[Id]:
 
 
 def _let_go_of_attempts(connection: Connection, ids: Sequence[str]) -> None:
-    """The ledger keeps what may have been paid, and who is barred stays so."""
+    """Delete attempts. The ledger keeps awards that may have been paid, and bars."""
     named = select(AttemptRow.platform, AttemptRow.account_id).where(AttemptRow.id.in_(ids))
     accounts = _accounts_in(connection, named)
     dead = select(AttemptRow.id).where(AttemptRow.id.in_(ids), AttemptRow.state == State.DEAD)
     for attempt_id in connection.execute(dead).scalars().all():
-        # Nobody can replay it now; who does the same again is to earn it.
+        # Nobody can replay it any more, so the same action may earn again.
         free_unless_paid(connection, attempt_id)
     letting_go = select(AttemptRow.__table__).where(AttemptRow.id.in_(ids))
     enter_under_every_key(connection, connection.execute(letting_go).all())
@@ -182,7 +182,7 @@ def _let_go_of_attempts(connection: Connection, ids: Sequence[str]) -> None:
 
 
 def _over(older_than: datetime) -> Select[Any]:
-    """Bulk jobs that have been over since before a time."""
+    """Bulk jobs that ended before a time."""
     return select(BulkJobRow.id).where(BulkJobRow.ended_at < older_than).order_by(BulkJobRow.id)
 
 
@@ -191,7 +191,7 @@ def _let_go_of_bulk_jobs(connection: Connection, ids: Sequence[str]) -> None:
 
 
 def _cleared(older_than: datetime) -> Select[Any]:
-    """Alerts that were cleared before a time, and of which nobody is still to be told."""
+    """Alerts that were cleared before a time and have no unsent notices."""
     is_waiting = exists().where(NoticeRow.alert_id == AlertRow.id, NoticeRow.next_at.is_not(None))
     return (
         select(AlertRow.id)
@@ -220,5 +220,5 @@ _LETTINGS: Mapping[Kept, _Letting] = {
 
 
 def bounds(kept_seconds: Mapping[Kept, float], now: datetime) -> dict[Kept, datetime]:
-    """Before when each kind is let go."""
+    """Return for each kind the time before which its rows are old enough."""
     return {kind: now - timedelta(seconds=seconds) for kind, seconds in kept_seconds.items()}

@@ -1,8 +1,6 @@
-"""What does this process see of its sources? Kept in memory, and written down by no request.
-
-A callback, or a stranger's flood of forged ones, costs an assignment here; whatever was seen
-meanwhile becomes one short transaction a second.
-"""
+"""Buffers in memory what this process observes of its sources."""
+# A callback, genuine or forged, costs one assignment here. A thread writes the buffer in one short
+# transaction each second.
 
 import threading
 from collections.abc import Iterable
@@ -22,12 +20,12 @@ from app.storage.errors import StatementFailed, StorageUnavailable
 log = structlog.get_logger(__name__)
 
 EVERY_SECONDS = 1.0
-# A proxy writes its header on every request: it is written down once in this time.
+# A proxy writes its header on every request. It is stored once in this time.
 PROXIED_AGAIN = timedelta(minutes=10)
 
 
 class SightingsBuffer:
-    """The sightings of one process. The thread that writes them begins with the first."""
+    """The sightings of one process. The first one starts the thread that writes them."""
 
     def __init__(self, database: Database, every_seconds: float = EVERY_SECONDS) -> None:
         self._database = database
@@ -40,7 +38,7 @@ class SightingsBuffer:
         self._proxied_at: datetime | None = None
 
     def believed(self, source: str, at: datetime, secret: str | None = None) -> None:
-        """A callback that the platform really sent, whatever was in it; by which secret."""
+        """Record an authentic callback, whatever its contents, and the secret that proved it."""
         with self._lock:
             seen = self._sighting(source)
             if secret is not None:
@@ -50,7 +48,7 @@ class SightingsBuffer:
             seen.believed_in[minute_of(at)] += 1
 
     def proved(self, source: str, at: datetime, grant: SubscriptionLease | None = None) -> None:
-        """A handshake that was answered, and the subscription it granted."""
+        """Record an answered handshake and the subscription that it granted."""
         with self._lock:
             seen = self._sighting(source)
             seen.handshake_at = at
@@ -58,6 +56,7 @@ class SightingsBuffer:
                 seen.granted_seconds[grant.topic] = grant.seconds
 
     def refused(self, source: str, at: datetime, kind: str, reason: str) -> None:
+        """Record a refused callback."""
         with self._lock:
             seen = self._sighting(source)
             seen.refused_at, seen.refusal_kind = at, kind
@@ -66,25 +65,25 @@ class SightingsBuffer:
             seen.refused_in[minute_of(at)] += 1
 
     def unrewarded(self, source: str, at: datetime, reasons: Iterable[str]) -> None:
-        """What was taken from a source and earns nothing; a reason for each."""
+        """Record what was received from a source and earns nothing, with a reason for each."""
         with self._lock:
             seen = self._sighting(source)
             for reason in reasons:
                 seen.note_reason((label(reason) or "")[:MAX_REASON], at)
 
     def changed(self, source: str, at: datetime, old_id: str, new_id: str) -> None:
-        """Something that the configuration may name has another id."""
+        """Record that something which the configuration may name has another id."""
         with self._lock:
             self._sighting(source).changes[old_id] = IdChange(old_id, new_id, at)
 
     def noticed(self, source: str, at: datetime, notice: str) -> None:
-        """A word of the platform about the subscription itself."""
+        """Record a platform's message about the subscription."""
         with self._lock:
             seen = self._sighting(source)
             seen.notice_at, seen.notice = at, label(notice) or ""
 
     def proxied(self, at: datetime, header: str) -> None:
-        """A header that a proxy writes, and that is not believed. Logged once."""
+        """Record a header of an unknown proxy. It is logged once."""
         before = self._proxied_at
         if before is not None and abs(at - before) < PROXIED_AGAIN:
             return
@@ -94,7 +93,7 @@ class SightingsBuffer:
             log.warning("proxy.not_trusted", header=header, meaning=proxies.told(header))
 
     def flush(self) -> None:
-        """Write down what was seen until now. What the database does not take is kept."""
+        """Write the sightings. They are kept if the database is not available."""
         with self._writing:
             with self._lock:
                 waiting, self._sightings = self._sightings, {}
@@ -106,11 +105,11 @@ class SightingsBuffer:
                 log.warning("watch.not_recorded", problem=str(error))
                 self._put_back(waiting)
             except StatementFailed:
-                # It would be refused again.
+                # A repetition would fail in the same way, so the sightings are dropped.
                 log.exception("watch.failed")
 
     def close(self) -> None:
-        """Write the rest down, and stop."""
+        """Stop the thread and write the rest."""
         self._stopping.set()
         if self._thread is not None:
             self._thread.join()

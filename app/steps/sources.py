@@ -1,4 +1,4 @@
-"""What was seen of each source, by all processes together?"""
+"""Stores what all processes observe of each source."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -34,7 +34,7 @@ _COUNTED = select(
 ).where(SourceMinuteRow.source == bindparam("source"), SourceMinuteRow.minute > bindparam("since"))
 _CHANGES = select(SourceChangeRow.__table__).order_by(SourceChangeRow.old_id)
 _REASONS = select(SourceReasonRow.reason)
-# Partners choose their own words: what a source says must not grow a table without bound.
+# Partners choose their own texts, so the number of stored reasons is limited.
 MOST_REASONS = 100
 OTHER_REASON = "other reasons"
 _TOPICS = select(SubscriptionRow.__table__).order_by(SubscriptionRow.topic)
@@ -42,7 +42,7 @@ _TOPICS = select(SubscriptionRow.__table__).order_by(SubscriptionRow.topic)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unrewarded:
-    """How many events of a source earned nothing for one reason, and since when."""
+    """The number of a source's events that earned nothing for one reason, and when."""
 
     reason: str
     count: int
@@ -52,10 +52,10 @@ class Unrewarded:
 
 @dataclass(slots=True, kw_only=True)
 class Sighting:
-    """What one process saw of one source since it last wrote that down; the last of each kind.
+    """What one process observed of one source since its last write; the latest of each kind.
 
-    ``refusals`` counts those since the last callback that was believed; ``believed_in`` and
-    ``refused_in``, callbacks by the minute; ``reasons``, why events earned nothing.
+    ``refusals``: refused callbacks since the last authentic one. ``believed_in`` and
+    ``refused_in``: callbacks by minute. ``reasons``: why events earned nothing.
     """
 
     callback_at: datetime | None = None
@@ -70,19 +70,19 @@ class Sighting:
     believed_in: Counter[datetime] = field(default_factory=Counter)
     refused_in: Counter[datetime] = field(default_factory=Counter)
     fitted_at: dict[str, datetime] = field(default_factory=dict, repr=False)
-    """By the secret."""
+    """When each secret last proved a callback."""
     changes: dict[str, IdChange] = field(default_factory=dict)
     reasons: Counter[str] = field(default_factory=Counter)
     reason_at: datetime | None = None
 
     def note_reason(self, reason: str, at: datetime) -> None:
-        """Count one thing that earned nothing. A flood of reasons is one reason, from some on."""
+        """Count one thing that earned nothing. After `MOST_REASONS` reasons, others share one."""
         is_known = reason in self.reasons or len(self.reasons) < MOST_REASONS
         self.reasons[reason if is_known else OTHER_REASON] += 1
         self.reason_at = at
 
     def absorb(self, later: "Sighting") -> None:
-        """Add what was seen after this."""
+        """Add a later sighting to this one."""
         self.refusals = later.refusals + (0 if later.callback_at else self.refusals)
         self.callback_at = later.callback_at or self.callback_at
         self.granted_seconds |= later.granted_seconds
@@ -101,8 +101,8 @@ class Sighting:
 
 
 def keep(connection: Connection, sightings: Mapping[str, Sighting]) -> None:
-    """Add what a process saw to what is known; what is known of a later time stays."""
-    # In one order everywhere, so that two transactions cannot wait for each other.
+    """Store sightings. Newer stored values stay."""
+    # All transactions use the same order, so they cannot deadlock.
     for source in sorted(sightings):
         seen = sightings[source]
         row = {"source": source, "refusals_in_a_row": 0}
@@ -136,7 +136,7 @@ def _fitted(connection: Connection, source: str, secret: str, at: datetime) -> N
 def secrets_fitted(
     connection: Connection, secrets: Mapping[str, Iterable[str]]
 ) -> dict[tuple[str, str], datetime]:
-    """When each of these secrets, by source, last proved a callback; by source and secret."""
+    """Return when each secret last proved a callback, by source and secret. Others are absent."""
     hashes = hashes_if_any(connection)
     if hashes is None:
         return {}
@@ -181,7 +181,7 @@ def _count_reasons(connection: Connection, source: str, seen: Sighting) -> None:
 
 
 def reasons_of(connection: Connection, sources: Iterable[str]) -> dict[str, list[Unrewarded]]:
-    """Why events of each of these sources earned nothing, the most frequent reason first."""
+    """Return why events of each source earned nothing, most frequent reason first."""
     found: dict[str, list[Unrewarded]] = {name: [] for name in sources}
     statement = (
         select(SourceReasonRow.__table__)
@@ -247,13 +247,14 @@ def _grant(connection: Connection, source: str, topic: str, seen: Sighting) -> N
 
 
 def minute_of(moment: datetime) -> datetime:
+    """Return the start of the minute."""
     return moment.replace(second=0, microsecond=0)
 
 
 def judged_seen(
     connection: Connection, expected: Mapping[str, Expected], now: datetime
 ) -> dict[str, Seen]:
-    """What was seen of each of these sources, with what their refusals are judged by."""
+    """Return the observations of each source, with the counts for its refusal limit."""
     seen = seen_of(connection, expected)
     for name, one in expected.items():
         if one.refusals is not None:
@@ -264,7 +265,7 @@ def judged_seen(
 
 
 def seen_of(connection: Connection, sources: Iterable[str]) -> dict[str, Seen]:
-    """What was seen of each of these sources."""
+    """Return the observations of each of these sources, without counts of refusals."""
     names = list(sources)
     events = last_event_at(connection, names)
     rows = connection.execute(select(SourceRow.__table__).where(SourceRow.source.in_(names)))

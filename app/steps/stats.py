@@ -1,4 +1,4 @@
-"""How many attempts were made, when, and of what kind?"""
+"""Counts attempts by time and kind."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -12,14 +12,14 @@ from app.storage.tables import AttemptRow
 
 
 class Per(StrEnum):
-    """How long one point in time is. Days and hours are of UTC."""
+    """The length of one interval. Hours and days are in UTC."""
 
     HOUR = "hour"
     DAY = "day"
 
 
 class By(StrEnum):
-    """What a count is split by."""
+    """What counts are grouped by."""
 
     STATE = "state"
     CHALLENGE = "challenge"
@@ -32,7 +32,7 @@ _COLUMNS = {
     By.CHALLENGE: AttemptRow.challenge_id,
     By.SOURCE: AttemptRow.source,
 }
-# A time's first characters, as each database writes them: 2026-11-23 18 is an hour, UTC.
+# The beginning of a time as the databases write it: "2026-11-23 18" is an hour in UTC.
 _POSTGRES_FORMATS = {Per.HOUR: "YYYY-MM-DD HH24", Per.DAY: "YYYY-MM-DD"}
 _SQLITE_LENGTHS = {Per.HOUR: 13, Per.DAY: 10}
 
@@ -40,9 +40,9 @@ _SQLITE_LENGTHS = {Per.HOUR: 13, Per.DAY: 10}
 def counts(
     connection: Connection, from_at: datetime, to_at: datetime, per: Per, by: Sequence[By]
 ) -> list[Row[Any]]:
-    """Attempts made in a span, counted per hour or day and by what is asked, in order of time.
+    """Count attempts created in a span, for each hour or day and each value of ``by``, by time.
 
-    Each row has ``at``, as `starts_at` reads it, the columns that ``by`` means, and ``count``.
+    Each row has ``at`` (see `starts_at`), the columns of ``by``, and ``count``.
     """
     columns = [_COLUMNS[one] for one in by]
     statement = (
@@ -55,7 +55,7 @@ def counts(
 
 
 def starts_at(written: str) -> datetime:
-    """When an hour or a day of `counts` begins."""
+    """Return the start of an hour or day that `counts` returned."""
     return datetime.fromisoformat(written).replace(tzinfo=UTC)
 
 

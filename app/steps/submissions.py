@@ -1,4 +1,4 @@
-"""What is kept of each call to Gameball, and what do the earlier ones of an attempt tell?"""
+"""Stores each call to Gameball and reads the earlier ones of an attempt."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -11,8 +11,8 @@ from app.storage.tables import AttemptRow, SubmissionRow
 
 _MAY_HAVE_LANDED = (Outcome.ACCEPTED, Outcome.PROGRAM_DISABLED, Outcome.UNKNOWN)
 
-# Made once: SQLAlchemy takes longer to prepare a statement than the database to run it. What is
-# written are the parameters that are named like columns.
+# Built once: SQLAlchemy takes longer to prepare a statement than the database to run it.
+# Parameters with the names of columns are the values to write.
 _BEGIN = insert(SubmissionRow).returning(SubmissionRow.id)
 _END = update(SubmissionRow).where(SubmissionRow.id == bindparam("this"))
 _END_UNFINISHED = update(SubmissionRow).where(
@@ -47,7 +47,7 @@ _LATEST_OF_OTHERS = (
 
 
 def begin(connection: Connection, attempt: Any, worker: str, now: datetime) -> int:
-    """Write a call down before it is made; its id."""
+    """Store a call before it is made; return its id."""
     row = {
         "attempt_id": attempt.id,
         "fence": attempt.fence,
@@ -61,16 +61,17 @@ def begin(connection: Connection, attempt: Any, worker: str, now: datetime) -> i
 
 
 def end(connection: Connection, submission_id: int, answer: Answer, now: datetime) -> None:
+    """Record how a submission ended."""
     connection.execute(_END, {"this": submission_id, **_recorded(answer, now)})
 
 
 def end_unfinished(connection: Connection, attempt_id: str, answer: Answer, now: datetime) -> None:
-    """End what a worker that is gone left without an end."""
+    """End the submissions of an attempt that a lost worker left without an end."""
     connection.execute(_END_UNFINISHED, {"of": attempt_id, **_recorded(answer, now)})
 
 
 def forget_if_erased(connection: Connection, submission_id: int) -> None:
-    """Take Gameball's words about a call out again, if its customer was erased before they came."""
+    """Remove Gameball's texts about a call if the customer was erased during the call."""
     is_erased = exists().where(
         AttemptRow.id == SubmissionRow.attempt_id, AttemptRow.erased_at.is_not(None)
     )
@@ -79,7 +80,7 @@ def forget_if_erased(connection: Connection, submission_id: int) -> None:
 
 
 def never_landed(connection: Connection, attempt_id: str, before: int) -> None:
-    """Note that the attempt's earlier submissions without an answer did not land."""
+    """Mark the earlier submissions of the attempt as not landed."""
     connection.execute(
         update(SubmissionRow)
         .where(
@@ -94,7 +95,7 @@ def never_landed(connection: Connection, attempt_id: str, before: int) -> None:
 def past(
     connection: Connection, attempt_id: str, this_round: int, before: int | None = None
 ) -> tuple[Past, ...]:
-    """How the attempt's submissions ended, those ``before`` one of them, oldest first."""
+    """Return the attempt's ended submissions, oldest first. ``before``: only smaller ids."""
     statement = _PAST if before is None else _PAST_BEFORE
     rows = connection.execute(statement, {"of": attempt_id, "before": before})
     return tuple(
@@ -112,10 +113,10 @@ def past(
 def echoes_until(
     connection: Connection, attempt: Any, window_seconds: float, now: datetime
 ) -> datetime | None:
-    """When another attempt's submission of the same customer and challenge stops echoing.
+    """When other submissions of the same customer and challenge stop causing echoes, or None.
 
-    Inside Gameball's dedup window this one would be swallowed, and its 4000 could be taken for
-    proof that it landed. The other may have reached Gameball as late as its end.
+    Inside Gameball's dedup window this submission would be swallowed, and its 4000 could be
+    mistaken for proof that it landed. The other one may have arrived as late as its end.
     """
     window = timedelta(seconds=window_seconds)
     others = {

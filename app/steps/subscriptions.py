@@ -1,4 +1,4 @@
-"""Which subscription is to be renewed, and by whom of us?"""
+"""Selects the subscriptions to renew, and the process that renews them."""
 
 from datetime import datetime, timedelta
 
@@ -9,14 +9,14 @@ from app.domain.sources import Subscription
 from app.steps.ledger import insert_new
 from app.storage.tables import SubscriptionRow
 
-# Renewed while this share of its time is left: two more tries fit in before anybody worries.
+# Renew when this share of the time is left. Two more tries fit in before an alert.
 RENEWED_AT_SHARE = 0.5
-# The platform grants in a handshake of its own, some time after it was asked.
+# The platform grants a subscription in a later handshake.
 ASKED_AGAIN_AFTER = timedelta(minutes=15)
 
 
 def is_due(connection: Connection, source: str, topic: str, now: datetime) -> bool:
-    """Whether it was never granted or may soon lapse, and nobody asked for it just now."""
+    """Whether it was never granted or lapses soon, and was not requested just now."""
     row = connection.execute(select(SubscriptionRow.__table__).where(*_it(source, topic))).first()
     if row is None:
         return True
@@ -28,7 +28,7 @@ def is_due(connection: Connection, source: str, topic: str, now: datetime) -> bo
 
 
 def take(connection: Connection, source: str, topic: str, now: datetime) -> bool:
-    """Become the one of us who asks for it this time; False when another was faster."""
+    """Reserve the request for this process. False: another process made it."""
     connection.execute(insert_new(connection, SubscriptionRow), {"source": source, "topic": topic})
     is_free = or_(
         SubscriptionRow.asked_at.is_(None),
@@ -40,7 +40,7 @@ def take(connection: Connection, source: str, topic: str, now: datetime) -> bool
 
 
 def failed(connection: Connection, source: str, topic: str, answer: str) -> None:
-    """Keep for people why it was not granted."""
+    """Store the platform's answer for people: why it was not granted."""
     statement = update(SubscriptionRow).where(*_it(source, topic)).values(answer=answer)
     connection.execute(statement)
 

@@ -1,4 +1,4 @@
-"""Whose time has come?"""
+"""Changes the state of attempts whose timer (`next_at`) has expired."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -13,14 +13,14 @@ from app.steps.ledger import holds
 from app.steps.transitions import StateChanged, change_state
 from app.storage.tables import AttemptRow
 
-# What happens to an attempt when its own clock strikes. A due one is the forwarder's.
+# The new state and its reason by the old state. The forwarder handles `due` attempts.
 ON_TIMER: Mapping[State, tuple[State, str]] = {
     State.HELD: (State.DUE, "the hold is over"),
     State.UNLINKED: (State.EXPIRED, "nobody linked the account in time"),
     State.CHECKING: (State.EXPIRED, "nothing proved the claim in time"),
 }
 
-# Made once: an idle worker asks them all day, and saying them takes longer than the answer.
+# Built once: an idle worker runs them all day.
 _ANYTHING = select(
     or_(
         exists().where(leases.RAN_OUT),
@@ -51,24 +51,26 @@ _CLOCKS = select(
 
 
 def is_anything_to_sweep(connection: Connection, now: datetime) -> bool:
-    """Whether a lease or a clock ran out: a read, so that an idle service writes nothing."""
+    """Whether a lease or a timer has expired. It only reads, so an idle service writes nothing."""
     return bool(connection.execute(_ANYTHING, clock_skew.times(now)).scalar_one())
 
 
 def next_timer_at(connection: Connection) -> datetime | None:
-    """When the next clock strikes or lease runs out, of all attempts; None: never.
+    """When the next timer or lease of any attempt expires, or None.
 
-    In the past: somebody is at it, or an attempt waits for another one of its customer.
+    The result is in the past if a process is handling the attempt, or if it waits for another
+    attempt of its customer.
     """
     row = connection.execute(_CLOCKS).one()
     return min((at for at in row if at is not None), default=None)
 
 
 def fire(connection: Connection, now: datetime, limit: int) -> int:
-    """Move the attempts whose hold or wait is over, at most so many of each state; how many.
+    """Move attempts whose hold or wait is over, at most ``limit`` of each state.
 
-    Of each by itself: a month after a campaign its unlinked ones expire by the thousand, and who
-    waits for his reward must not wait behind them. What others are at is theirs.
+    Returns the number of attempts. The limit is for each state because thousands of unlinked
+    attempts may expire at once; customers who wait for a reward must not wait behind them.
+    Locked attempts are skipped.
     """
     ready = [
         attempt
@@ -100,4 +102,4 @@ def _fire_one(connection: Connection, attempt: Row[Any], now: datetime) -> None:
             next_at=next_at,
         )
     except StateChanged:
-        return  # somebody was faster; the row's state is the truth
+        return  # another process was faster

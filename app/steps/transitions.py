@@ -1,4 +1,4 @@
-"""How does an attempt change its state, and how is that remembered?"""
+"""Changes the state of attempts and records each change in the timeline."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,14 +13,14 @@ from app.storage.errors import Conflict
 from app.storage.tables import AttemptRow, TransitionRow
 
 MAX_REASON = 500
-# Made once. What is set are the parameters that are named like columns.
+# Built once. Parameters with the names of columns are the values to set.
 _CHANGE_STATE = update(AttemptRow).where(
     AttemptRow.id == bindparam("this"), AttemptRow.state == bindparam("expected")
 )
 
 
 class StateChanged(Conflict):
-    """The attempt is no longer in the state it was thought to be in; nothing was changed."""
+    """The attempt is no longer in the expected state. This attempt was not changed."""
 
 
 def change_state(
@@ -34,10 +34,10 @@ def change_state(
     now: datetime,
     **changes: Any,
 ) -> None:
-    """Move an attempt by one conditional UPDATE and write the change into its timeline.
+    """Move an attempt by one conditional UPDATE and record the change in its timeline.
 
-    Its clock stops unless ``next_at`` is among ``changes``. Raises `Moved` when somebody else
-    moved it first.
+    The timer stops unless ``changes`` has ``next_at``. Raises `StateChanged` if the attempt is
+    not in ``from_state`` any more, and `ValueError` if the change is not allowed.
     """
     _require_way(from_state, to_state)
     values = _written(to_state, reason, now, changes)
@@ -51,7 +51,7 @@ def change_state(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StateChange:
-    """One of many moves; ``changes`` as of `move`, of the same columns in each of them."""
+    """One of many changes. ``changes`` has the same columns in all of them."""
 
     attempt_id: str
     to_state: State
@@ -66,7 +66,10 @@ def change_states(
     caused_by: str,
     now: datetime,
 ) -> None:
-    """As `move`, for many attempts; in two statements. Raises `Moved`, having changed some."""
+    """Do the same as `change_state` for many attempts, in two statements.
+
+    Raises `StateChanged` if one is not in ``from_state``; others may be changed by then.
+    """
     if not moves:
         return
     for one in moves:
@@ -110,6 +113,7 @@ def transition(
     caused_by: str,
     now: datetime,
 ) -> dict[str, Any]:
+    """Return the row of a timeline entry. A long reason is cut."""
     return {
         "attempt_id": attempt_id,
         "at": now,
@@ -121,4 +125,5 @@ def transition(
 
 
 def record_transitions(connection: Connection, transitions: Iterable[Mapping[str, Any]]) -> None:
+    """Insert timeline entries."""
     insert_rows(connection, TransitionRow, list(transitions))

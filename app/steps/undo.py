@@ -1,4 +1,4 @@
-"""What becomes of an attempt whose action is taken back?"""
+"""Withdraws or marks attempts whose action was undone."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -32,10 +32,10 @@ UNDONE_LATE = "the action was undone after its hold, or when it was on its way"
 STANDS_IN = "the action that had the award was undone"
 
 _BY_ITSELF = "undoing"
-# What an undoing still changes. The others ended without a reward.
+# States in which an undo changes something. The others ended without a reward.
 _OPEN_TO_IT = frozenset(State) - ENDED
 
-# Made once: SQLAlchemy takes as long to prepare a statement as SQLite to run it.
+# Built once: SQLAlchemy takes as long to prepare a statement as SQLite to run it.
 _KNOWN_UNDOINGS = select(
     EventRow.source,
     EventRow.platform,
@@ -51,7 +51,7 @@ _KNOWN_UNDOINGS = select(
 _OF_SOURCES = EventRow.source.in_(bindparam("sources", expanding=True))
 _OF_KEYS = EventRow.undoes.in_(bindparam("keys", expanding=True))
 _OF_THINGS = EventRow.thing.in_(bindparam("things", expanding=True))
-# Three, each with its index. The last two: those that do not tell whose action it was.
+# Three queries, each with its index. The last two find removals that do not name the account.
 _UNDONE_BEFORE = union_all(
     _KNOWN_UNDOINGS.where(
         EventRow.actor.in_(bindparam("actors", expanding=True)),
@@ -70,10 +70,11 @@ _UNDONE_BEFORE = union_all(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Undoing:
-    """An event that takes actions back: which, and when.
+    """An event that takes actions back.
 
-    By ``keys`` it names one action, by ``thing`` what the action was about. ``account`` is whose
-    actions they are; None: whoever did it, of those that its own source told of.
+    ``keys`` name one action; ``thing`` names the subject of actions. ``account`` is the account
+    whose actions are undone; None: any account, but only for actions that the same source
+    reported.
     """
 
     source: str
@@ -85,16 +86,16 @@ class Undoing:
     keys: tuple[str, ...]
     at: datetime
     told_at: datetime
-    """As the platform has it, to be compared with other times of its."""
+    """The platform's time, for comparison with its other times."""
 
     def names(self, source: str | None, key: str | None) -> bool:
-        """Whether it is about this very action."""
+        """Whether the undoing names exactly this action."""
         return source == self.source and key in self.keys
 
     def is_about(self, source: str | None, target: str | None, *, is_claim: bool = False) -> bool:
-        """By its target; where it names none, it is about what its own source reported.
+        """Whether the target matches. An undoing without a target matches its own source's actions.
 
-        A claim that names none may be about any target, as when an event confirms it.
+        A claim without a target may be about any target, as it is when an event confirms it.
         """
         if self.targets[0] is None or (is_claim and target is None):
             return source in (None, self.source)
@@ -102,14 +103,14 @@ class Undoing:
 
 
 def who_acted(event: Event) -> Id:
-    """The account that acted, by the id that the event shows. Raises `ValueError` without one."""
+    """Return the account that acted, by the event's id. Raises `ValueError` without an actor."""
     if event.actor is None:
         raise ValueError(f"an event of {event.source} names no actor")
     return event.platform, event.actor
 
 
 def names_of(event: Event) -> list[Id]:
-    """What a removal might call this action, or what this removal calls it: for locking."""
+    """Return the names by which removals and actions find each other, to lock them."""
     keys = (event.undoes, *event.former_keys) if event.undone else (event.key, *event.former_keys)
     named = [(f"key of {event.source}", key) for key in keys if key is not None]
     if event.thing is not None:
@@ -118,9 +119,9 @@ def names_of(event: Event) -> list[Id]:
 
 
 def authors(connection: Connection, events: Iterable[Event]) -> set[Id]:
-    """Whose actions are taken back by removals that do not tell. One statement for each of them.
+    """Return the accounts of the actions that removals without an actor, or by key, take back.
 
-    For locking these accounts before anything else; what is found later is locked then.
+    One statement for each removal. Lock these accounts first; those found later are locked then.
     """
     return {
         (row.platform, row.account_id)
@@ -134,7 +135,7 @@ def authors(connection: Connection, events: Iterable[Event]) -> set[Id]:
 def undone_before(
     connection: Connection, events: Mapping[str, Event], accounts: Known
 ) -> dict[str, datetime]:
-    """Which of these new events a known one takes back, and when it did. One statement."""
+    """Return which of these new events are already undone, with the time. One statement."""
     if not events:
         return {}
     arrived = events.values()
@@ -156,21 +157,21 @@ def undone_before(
 
 
 def undo(connection: Connection, events: Mapping[str, Event], accounts: Known) -> None:
-    """Let new undone events, by id, withdraw what is not paid for and flag what is.
+    """Withdraw unpaid attempts and mark paid ones, by new undone events with their ids.
 
-    The accounts are locked, so that no attempt of theirs is made meanwhile.
+    The caller has locked the accounts, so none of them gets an attempt meanwhile.
     """
     for event_id, event in events.items():
         undoing = _undoing(event, _account_of(event, accounts))
         if undoing.account is None or undoing.keys:
-            # Those whose attempts were made since it was asked for whom they are.
+            # Lock the accounts of attempts that were created since the first search.
             locked(connection, authors(connection, [event]))
         for attempt in _covered(connection, undoing):
             _undo_one(connection, attempt, undoing, event_id, event.received_at)
 
 
 def is_void(connection: Connection, attempt: Row[Any]) -> bool:
-    """Whether the action was undone inside its hold, though we heard of it too late."""
+    """Whether the action was undone inside its hold. The event may have arrived too late."""
     if attempt.undone_at is None:
         return False
     until = _held_until(connection, attempt)
@@ -178,7 +179,7 @@ def is_void(connection: Connection, attempt: Row[Any]) -> bool:
 
 
 def withdraw_void(connection: Connection, attempt: Row[Any], now: datetime) -> None:
-    """End an attempt that was on its way when its undoing came, and has come back."""
+    """Withdraw an attempt whose action was undone while a submission was in flight."""
     is_award_free = withdraw(connection, attempt, reason=UNDONE, caused_by=_BY_ITSELF, now=now)
     if is_award_free and attempt.source is not None and attempt.account_id is not None:
         undoing = Undoing(
@@ -188,7 +189,7 @@ def withdraw_void(connection: Connection, attempt: Row[Any], now: datetime) -> N
             account=_own_account(connection, attempt),
             targets=(attempt.target,),
             thing=None,
-            # About this attempt alone: whatever else was undone was flagged when the news came.
+            # Only this attempt: others were marked when the undone event arrived.
             keys=(attempt.id,),
             at=attempt.undone_at,
             told_at=attempt.undone_at,
@@ -218,7 +219,7 @@ def _account_of(of: Any, accounts: Known) -> Account | None:
 
 
 def _undoing(of: Any, account: Account | None) -> Undoing:
-    """From an event that arrives, or from the row of one that is known."""
+    """Build from a new event, or from the row of a known one."""
     told_at = max(of.occurred_at, getattr(of, "retold_at", None) or of.occurred_at)
     return Undoing(
         source=of.source,
@@ -228,14 +229,14 @@ def _undoing(of: Any, account: Account | None) -> Undoing:
         targets=(of.target, *getattr(of, "target_aliases", ())),
         thing=of.thing,
         keys=() if of.undoes is None else (of.undoes, *getattr(of, "former_keys", ())),
-        # Not later than we heard of it, whatever the platform's clock says.
+        # Never later than the receipt, whatever the platform's clock says.
         at=min(told_at, of.received_at),
         told_at=told_at,
     )
 
 
 def _undid(undoing: Undoing, event: Event, accounts: Known) -> bool:
-    """Whether an undoing that is known takes this new event back."""
+    """Whether a known undoing takes this new event back."""
     if undoing.action != event.action:
         return False
     if event.shown_at is not None and event.shown_at > undoing.told_at:
@@ -249,7 +250,7 @@ def _undid(undoing: Undoing, event: Event, accounts: Known) -> bool:
         return is_heard and undoing.thing == event.thing and undoing.at >= event.happened_at
     if undoing.keys or undoing.account is None:
         return False
-    # At the same instant: no.
+    # The same time does not count as later.
     is_about = any(undoing.is_about(event.source, target) for target in event.targets)
     return is_about and undoing.at > event.happened_at
 
@@ -257,7 +258,7 @@ def _undid(undoing: Undoing, event: Event, accounts: Known) -> bool:
 def _touched(
     connection: Connection, undoing: Undoing, *, for_update: bool = True
 ) -> list[Row[Any]]:
-    """The attempts that it may be about, locked, with what their events tell."""
+    """Return the attempts that the undoing may concern, locked, with columns of their events."""
     statement = (
         select(
             AttemptRow.__table__,
@@ -283,11 +284,11 @@ def _touched(
 
 
 def _whose(connection: Connection, undoing: Undoing) -> Iterable[ColumnElement[bool]]:
-    """The account's attempts, and its customer's claims without an account.
+    """Match the account's attempts, and its customer's claims without an account.
 
-    An event of any account of the customer's confirms such a claim; so may any of them undo it.
-    Besides, whoever took it back: the attempt of the event that is named, and, without an account,
-    those of events about its thing.
+    An event of any of the customer's accounts proves such a claim, so any of them may undo it.
+    Attempts of a named event match too. Without an account, so do those of events about the
+    undoing's thing.
     """
     account = undoing.account
     if account is None or undoing.keys:
@@ -312,9 +313,9 @@ def _named_events(connection: Connection, undoing: Undoing) -> Any:
 
 
 def _covered(connection: Connection, undoing: Undoing) -> list[Row[Any]]:
-    """The attempts whose action is taken back.
+    """Return the attempts whose action is taken back.
 
-    Claims that could be about another action as well are taken back only if nothing else is.
+    Claims that may also be about another action are included only if nothing else is.
     """
     touched = _touched(connection, undoing)
     named = [attempt for attempt in touched if _covers(undoing, attempt)]
@@ -324,12 +325,12 @@ def _covered(connection: Connection, undoing: Undoing) -> list[Row[Any]]:
     claims = [one for one in touched if one.id not in known and _may_cover(undoing, one)]
     if not (undoing.keys or undoing.thing) or not claims:
         return [*named, *claims]
-    # It names one action. If we received that, it would have proved the claim that is about it.
+    # The undoing names one action. Its event, if received, would have proved the matching claim.
     return named if _is_known(connection, undoing) else [*named, claims[0]]
 
 
 def _covers(undoing: Undoing, attempt: Row[Any]) -> bool:
-    """Whether the attempt's action is what was taken back: that very one, or an earlier one."""
+    """Whether the attempt's action is taken back: the named one, or an earlier one."""
     is_again = attempt.retold_at is not None and attempt.retold_at > undoing.told_at
     if is_again:
         return False
@@ -343,26 +344,26 @@ def _covers(undoing: Undoing, attempt: Row[Any]) -> bool:
         return is_heard and bool(undoing.thing == attempt.event_thing)
     if undoing.keys or undoing.account is None:
         return False
-    # A claim names no thing, nor does an event that an earlier version received.
+    # Claims have no thing, nor do events that an earlier version received.
     return undoing.is_about(attempt.source, attempt.target)
 
 
 def _may_cover(undoing: Undoing, attempt: Row[Any]) -> bool:
-    """Whether a claim that no event proved may be about what was taken back."""
+    """Whether an unproven claim may be about the action that was taken back."""
     is_claim = attempt.token_id is not None and attempt.event_id is None
     is_about = undoing.is_about(attempt.source, attempt.target, is_claim=True)
     return is_claim and is_about and _acted_at(attempt) <= undoing.at
 
 
 def _acted_at(attempt: Row[Any]) -> datetime:
-    """When the event happened; of a claim that none proved, when it was made."""
+    """When the event happened. For an unproven claim: when it was created."""
     if attempt.occurred_at is None:
         return attempt.created_at  # type: ignore[no-any-return]
     return min(attempt.occurred_at, attempt.received_at)  # type: ignore[no-any-return]
 
 
 def _is_known(connection: Connection, undoing: Undoing) -> bool:
-    """Whether we received the event that it names."""
+    """Whether the event that the undoing names was received."""
     hashes = [hashes_of(connection).event_key(key) for key in undoing.keys]
     known = select(EventRow.id).where(
         EventRow.source == undoing.source,
@@ -393,7 +394,7 @@ def _undo_one(
 
 
 def _is_inside(connection: Connection, attempt: Row[Any], at: datetime) -> bool:
-    """Whether that time is inside the attempt's hold, or before it."""
+    """Whether a time is before the end of the attempt's hold. True while the attempt waits."""
     if State(attempt.state) in WAITING:
         return True
     until = _held_until(connection, attempt)
@@ -401,7 +402,7 @@ def _is_inside(connection: Connection, attempt: Row[Any], at: datetime) -> bool:
 
 
 def _held_until(connection: Connection, attempt: Row[Any]) -> datetime | None:
-    """When the attempt's hold ends or ended; None: it never had one."""
+    """When the attempt's hold ends or ended; None without a hold."""
     if State(attempt.state) is State.HELD:
         return attempt.next_at  # type: ignore[no-any-return]
     if not attempt.hold_seconds:
@@ -411,7 +412,7 @@ def _held_until(connection: Connection, attempt: Row[Any]) -> datetime | None:
         .where(
             TransitionRow.attempt_id == attempt.id,
             TransitionRow.to_state == State.HELD,
-            # A note that it was undone after its hold began none.
+            # An entry about a late undo does not start a hold.
             func.coalesce(TransitionRow.from_state, "") != State.HELD,
         )
         .order_by(TransitionRow.id.desc())
@@ -424,7 +425,7 @@ def _held_until(connection: Connection, attempt: Row[Any]) -> datetime | None:
 def _flag(
     connection: Connection, attempt: Row[Any], undoing: Undoing, event_id: str, now: datetime
 ) -> None:
-    """Note for the admins that it was undone; its state stays."""
+    """Mark the attempt as undone for admins. The state stays; a bar may be added."""
     connection.execute(
         update(AttemptRow)
         .where(AttemptRow.id == attempt.id)
@@ -441,7 +442,7 @@ def _flag(
 
 
 def _bar(connection: Connection, attempt: Row[Any], account: Account, now: datetime) -> None:
-    """Bar the account from this challenge; once is enough."""
+    """Bar the account from this challenge. A second bar has no effect."""
     hashes = hashes_of(connection)
     challenge, platform = attempt.challenge_id, attempt.platform
     row = {
@@ -458,9 +459,10 @@ def _bar(connection: Connection, attempt: Row[Any], account: Account, now: datet
 def _let_another_stand_in(
     connection: Connection, undone: Row[Any], undoing: Undoing, now: datetime
 ) -> None:
-    """Let the account's next such action earn what the undone one had kept from it.
+    """Give the award of an undone action to the account's next such action.
 
-    Another comment on the post, say; or a new follow, told before the unfollow that preceded it.
+    For example, another comment on the post; or a new follow that arrived before the unfollow
+    which preceded it.
     """
     who = undoing.account or _own_account(connection, undone)
     for attempt in _touched(connection, replace(undoing, account=who)):
@@ -472,13 +474,13 @@ def _let_another_stand_in(
         )
         if not is_such or _covers(undoing, attempt):
             continue
-        # The next one may be another customer's, if this one's has the award by another account.
+        # The next attempt may be of another customer who has the award through another account.
         if _stand_in(connection, attempt, undoing, now):
             return
 
 
 def _stand_in(connection: Connection, attempt: Row[Any], undoing: Undoing, now: datetime) -> bool:
-    """Whether it now has the award."""
+    """Enter the award for this attempt; return whether it has the award now."""
     award = Award(
         attempt_id=attempt.id,
         challenge_id=attempt.challenge_id,

@@ -1,4 +1,4 @@
-"""How does an attempt end without being paid for?"""
+"""Ends attempts without payment."""
 
 from datetime import datetime
 from typing import Any
@@ -27,9 +27,9 @@ def withdraw(
     now: datetime,
     **changes: Any,
 ) -> bool:
-    """Withdraw an attempt that nobody is submitting; whether its award is free again.
+    """Withdraw an attempt that is not in flight; return whether its award is free again.
 
-    It is not when a submission may have landed: what may have been paid is never paid again.
+    The award stays in the ledger if a submission may have landed, so nothing is paid twice.
     """
     change_state(
         connection,
@@ -45,7 +45,7 @@ def withdraw(
 
 
 def free_unless_paid(connection: Connection, attempt_id: str) -> bool:
-    """Free the award of an attempt that nobody will submit any more; whether it is free."""
+    """Free the award of an attempt that will not be sent again; return whether it is free."""
     is_free = not may_have_landed(connection, attempt_id)
     if is_free:
         release(connection, attempt_id)
@@ -53,7 +53,7 @@ def free_unless_paid(connection: Connection, attempt_id: str) -> bool:
 
 
 def may_have_landed(connection: Connection, attempt_id: str) -> bool:
-    """Whether a submission of it may have earned the reward, as far as we know."""
+    """Whether a submission of the attempt may have earned the reward."""
     statement = select(
         exists().where(
             SubmissionRow.attempt_id == attempt_id,
