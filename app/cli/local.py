@@ -1,5 +1,6 @@
 """Access to the history in the database that the environment names."""
 
+import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -246,9 +247,10 @@ def _job(row: Any) -> Json:
 
 
 def _json(shown: "Schema") -> Json:
-    from app.schemas.serialise import as_object
+    from app.schemas.serialise import as_json
 
-    return as_object(shown)
+    written: Json = json.loads(as_json(shown))
+    return written
 
 
 def _validated(shape: type[S], criteria: Mapping[str, Any]) -> S:

@@ -28,12 +28,16 @@ class mapped_column:  # noqa: N801 -- the ORM's name for it
 
     def column(self, name: str, kind: Any, *, is_nullable: bool) -> Column[Any]:
         # A key belongs to one column, and an annotation may serve several.
-        own = [a._copy() if isinstance(a, ForeignKey) else a for a in self._arguments]
+        own = [_own(a) if isinstance(a, ForeignKey) else a for a in self._arguments]
         # With a foreign key alone, the type is that of the column it names.
         if kind in _TYPES and not own:
             own.append(_TYPES[kind]())
         is_key = self._options.get("primary_key", False)
         return Column(name, *own, **{"nullable": is_nullable and not is_key, **self._options})
+
+
+def _own(key: ForeignKey) -> ForeignKey:
+    return ForeignKey(key.target_fullname, deferrable=key.deferrable, initially=key.initially)
 
 
 class _Tables(type):

@@ -95,7 +95,7 @@ def test_a_folder_that_cannot_be_made_is_told_by_its_name(
     Path("file").touch()
     monkeypatch.setenv("DATABASE_URL", "sqlite:///file/vouch.db")
 
-    code, line = told(capsys, "keys", "list")
+    code, line = told(capsys, "keys", "create", "--role", "viewer", "--name", "me")
 
     assert code == 1
     assert line.startswith("error: file")
@@ -108,15 +108,19 @@ def test_a_screen_that_takes_nothing_is_told_in_a_line(
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
+    told(capsys, "db", "upgrade")
     monkeypatch.setattr("app.cli.commands.keys.print_table", full)
 
     assert told(capsys, "keys", "list") == (1, "error: No space left on device\n")
 
 
-def test_a_bug_in_a_library_is_not_taken_for_a_full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bug_in_a_library_is_not_taken_for_a_full_disk(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     def broken(*_: object, **__: object) -> None:
         raise OSError("as requests' errors are")
 
+    told(capsys, "db", "upgrade")
     monkeypatch.setattr("app.cli.commands.keys.print_table", broken)
 
     with pytest.raises(OSError, match="as requests' errors are"):
@@ -167,6 +171,8 @@ def test_an_address_that_is_none_is_told_with_the_option_that_has_it(run: Vouch)
 
 
 def test_an_id_of_bytes_that_are_no_text_is_of_no_attempt(run: Vouch) -> None:
+    run("db", "upgrade")
+
     result = run("attempts", "show", "\udcff")
 
     assert result.exit_code == 1

@@ -708,7 +708,7 @@ def test_a_database_that_others_can_read_is_a_warning(
         ("nonsense", "must begin with sqlite:"),
         ("nonsense://x/y", "must begin with sqlite:"),
         ("postgresql://somebody:pass-word@127.0.0.1:9/x", "does not answer"),
-        ("postgresql://somebody:pass@word@127.0.0.1:9/x", "write one that belongs to the password"),
+        ("postgresql://somebody:pass@word@127.0.0.1:9/x", "write an @ in the password as %40"),
         ("sqlite:////dev/null/vouch.db", "cannot be made"),
     ],
 )

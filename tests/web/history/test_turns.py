@@ -49,7 +49,7 @@ def test_whatever_a_viewer_reads_takes_a_turn(service: Service) -> None:
     read_by_viewers = [
         view
         for view, one in zip(views, app.url_map.iter_rules(), strict=True)
-        if getattr(view, "role", None) is Role.VIEWER and "GET" in (one.methods or ())
+        if getattr(view, "role", None) == Role.VIEWER and "GET" in (one.methods or ())
     ]
 
     assert len(read_by_viewers) > 5
