@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from app.cli.address import is_loopback
 from app.domain.nudges import Nudge
 from app.outgoing.http import Client, NoResponse
 from app.platforms.kit.adapter import Adapter
@@ -79,11 +78,6 @@ def signed_callback(
         ignored=reading.ignored,
         nudges=reading.nudges,
     )
-
-
-def new_client(url: str) -> Client:
-    """Create a client for a service. It uses no proxies for a service on this machine."""
-    return Client(uses_proxies=not is_loopback(url))
 
 
 def post(client: Client, url: str, signed: Signed) -> Answered:

@@ -4,7 +4,7 @@ import json
 import time
 from codecs import getincrementaldecoder
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from itertools import islice
 from typing import Any
@@ -13,6 +13,7 @@ from urllib.parse import quote
 import click
 
 from app.cli.access import Criteria, Json, Listing, Service
+from app.cli.clients import new_client
 from app.cli.filters import InvalidValues
 from app.outgoing.http import Client, NoResponse
 from app.platforms.kit.requests import Request, Response
@@ -42,7 +43,7 @@ class Refused(click.ClickException):
 @contextmanager
 def remote_access(service: Service) -> Iterator["Remote"]:
     """Open the service. Raises `click.ClickException` for every failure of it."""
-    with Client() as client:
+    with closing(new_client(service.url)) as client:
         try:
             yield Remote(service, client)
         except NoResponse as error:

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from app.cli.callbacks import Answered, Signed, new_client, post, signed_callback
+from app.cli.callbacks import Answered, Signed, post, signed_callback
+from app.cli.clients import new_client
 from app.domain.clock import utc_now
 from app.outgoing.http import Client
 from app.platforms.kit.adapter import Adapter

@@ -5,10 +5,8 @@
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
-from types import TracebackType
-from typing import Self
 
 import requests
 from requests.utils import get_environ_proxies
@@ -71,7 +69,7 @@ class Client:
         Raises `NoResponse`, also while the chunks are read. The caller bounds them.
         """
         try:
-            with self._session.request(
+            response = self._session.request(
                 request.method,
                 request.url,
                 params=request.query or None,
@@ -82,30 +80,22 @@ class Client:
                 stream=True,
                 proxies=get_environ_proxies(request.url) if self._uses_proxies else None,
                 verify=self._verify or True,
-            ) as response:
-                headers = {name.lower(): value for name, value in response.headers.items()}
+            )
+        # requests raises some plain errors for addresses that it cannot use.
+        except (requests.RequestException, ValueError) as error:
+            raise NoResponse(_kind(error)) from None
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        with response:
+            try:
                 yield (
                     Response(response.status_code, headers, b""),
                     response.iter_content(_CHUNK_BYTES),
                 )
-        except requests.ConnectionError as error:
-            raise NoResponse(_kind(error)) from None
-        except (requests.RequestException, ValueError) as error:
-            raise NoResponse(type(error).__name__) from None
+            except requests.RequestException as error:
+                raise NoResponse(_kind(error)) from None
 
     def close(self) -> None:
         self._session.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def send(
@@ -117,7 +107,7 @@ def send(
     reads_body: bool = True,
 ) -> Response:
     """Send one request over a connection of its own. Raises `NoResponse`."""
-    with Client() as client:
+    with closing(Client()) as client:
         return client.send(
             request,
             read_seconds=read_seconds,
@@ -139,6 +129,7 @@ def _whole(chunks: Iterator[bytes], most_bytes: int, deadline: float) -> bytes:
     return bytes(body)
 
 
-def _kind(error: requests.ConnectionError) -> str:
-    """`ConnectionError` also wraps time-outs between two reads of a body."""
-    return "ReadTimeout" if "timed out" in str(error).lower() else type(error).__name__
+def _kind(error: Exception) -> str:
+    """The name of the error. requests calls a time-out within the body a `ConnectionError`."""
+    is_late = type(error) is requests.ConnectionError and "timed out" in str(error).lower()
+    return "ReadTimeout" if is_late else type(error).__name__

@@ -245,6 +245,15 @@ class _Elsewhere(BaseHTTPRequestHandler):
         pass
 
 
+def test_a_proxy_of_the_environment_is_not_asked_for_a_service_on_this_machine(
+    run: Vouch, url: str, key: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.setenv("VOUCH_KEY", key(Role.VIEWER))
+
+    assert run("--url", url, "attempts", "list").exit_code == 0
+
+
 def test_a_redirect_is_not_followed_and_a_stranger_is_told(run: Vouch) -> None:
     with HTTPServer(("127.0.0.1", 0), _Elsewhere) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()

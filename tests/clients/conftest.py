@@ -1,13 +1,15 @@
 """A service that runs with the demo's configuration, for clients made from its document."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 
 import pytest
 import requests
 
-from app.cli.callbacks import new_client, post, signed_callback
+from app.cli.callbacks import post, signed_callback
+from app.cli.clients import new_client
 from app.cli.database import open_database
 from app.cli.demo.installation import Installation, Offer, install
 from app.cli.demo.process import ServiceProcess
@@ -45,7 +47,7 @@ class Running:
             key=new_id(now),
             now=now,
         )
-        with new_client(self.url) as client:
+        with closing(new_client(self.url)) as client:
             answered = post(client, f"{self.url}/webhooks/{self.offer.source}", signed)
         assert answered.is_accepted, answered
 

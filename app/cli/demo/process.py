@@ -15,7 +15,8 @@ from typing import Self
 import click
 
 import app
-from app.outgoing.http import Client, NoResponse
+from app.cli.clients import new_client
+from app.outgoing.http import NoResponse
 from app.platforms.kit.requests import Request
 
 READY_WITHIN_SECONDS = 30.0
@@ -82,7 +83,7 @@ class ServiceProcess:
             time.sleep(_POLL_SECONDS)
 
     def _is_ready(self) -> bool:
-        with Client(uses_proxies=False) as client:
+        with contextlib.closing(new_client(self.url)) as client:
             try:
                 request = Request(method="GET", url=f"{self.url}/readyz")
                 return client.send(request, read_seconds=5).status == 200

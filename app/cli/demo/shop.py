@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from app.cli.callbacks import READ_SECONDS, Answered, Signed, new_client, post
+from app.cli.callbacks import READ_SECONDS, Answered, Signed, post
+from app.cli.clients import new_client
 from app.platforms.kit.requests import Request
 
 Json = dict[str, Any]
