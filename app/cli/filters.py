@@ -10,8 +10,7 @@ from app.cli.groups import Words
 from app.cli.times import FORMS, moment
 from app.domain.attempts import State
 from app.domain.evidence import Evidence
-
-MAX_LIMIT = 200
+from app.schemas.attempt_lines import MAX_LIMIT as MAX_LIMIT
 
 # Each option, with the API's name for the same criterion and the help text.
 OPTIONS: Mapping[str, tuple[str, str]] = {

@@ -256,10 +256,11 @@ def _json(shown: "Schema") -> Json:
 def _validated(shape: type[S], criteria: Mapping[str, Any]) -> S:
     from pydantic import ValidationError
 
+    from app.settings.error_messages import message, mistakes
+
     try:
         return shape.model_validate(dict(criteria), by_alias=True, by_name=False)
     except ValidationError as error:
-        details = error.errors(include_input=False, include_url=False, include_context=False)
         raise InvalidValues(
-            (str(one["loc"][0]), one["msg"].removeprefix("Value error, ")) for one in details
+            (str(detail["loc"][0]), message(detail)) for detail in mistakes(error)
         ) from None

@@ -14,6 +14,7 @@ from app.platforms.kit.examples import example_source
 from app.platforms.kit.options import SourceConfig
 from app.settings.configuration import load_configuration
 from app.settings.environment import read_environment
+from app.settings.error_messages import message, mistakes
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,11 +115,10 @@ def _adapter(kind: type[Adapter], table: Mapping[str, Any]) -> Adapter:
     try:
         return kind(kind.config.model_validate(table))
     except ValidationError as error:
-        details = error.errors(include_input=False, include_url=False, include_context=False)
-        raise click.UsageError("\n".join(map(_mistake, details))) from None
+        raise click.UsageError("\n".join(map(_mistake, mistakes(error)))) from None
 
 
 def _mistake(detail: Any) -> str:
     place = ".".join(map(str, detail["loc"]))
-    problem: str = detail["msg"].removeprefix("Value error, ")
+    problem = message(detail)
     return f"{place}: {problem}" if place else problem

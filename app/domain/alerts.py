@@ -7,6 +7,7 @@ from enum import StrEnum
 from itertools import takewhile
 
 from app.domain.attempts import OUTCOMES, State
+from app.domain.clock import to_the_minute
 from app.domain.sources import SHARE_THAT_CLEARS, IssueKind, SourceIssue
 
 
@@ -144,7 +145,7 @@ def _forwarding(situation: Situation) -> Iterator[tuple[AlertKind, str, str]]:
     if situation.paused_at is None:
         return
     words = _facts(situation.pause_reason or "")
-    since = f"since {_format_time(situation.paused_at)}"
+    since = f"since {to_the_minute(situation.paused_at)}"
     if words[:1] == ["blocked"] and not _CREDENTIALS.isdisjoint(words[1:]):
         text = f"Gameball refuses our credentials {since} ({' '.join(words)}). Nothing is lost"
         yield AlertKind.CREDENTIALS_REFUSED, "", text
@@ -181,7 +182,7 @@ def _backlog(
 ) -> Iterator[tuple[AlertKind, str, str]]:
     since = situation.oldest_due_at
     if limits.backlog_seconds and since and now - since > timedelta(seconds=limits.backlog_seconds):
-        since_when = _format_time(since)
+        since_when = to_the_minute(since)
         text = f"attempts have been due since {since_when}: no worker runs, or they are behind"
         yield AlertKind.BACKLOG, "", text
 
@@ -206,7 +207,3 @@ def _sources(situation: Situation) -> Iterator[tuple[AlertKind, str, str]]:
 
 def _span(limits: Limits) -> timedelta:
     return timedelta(seconds=limits.within_seconds)
-
-
-def _format_time(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%d %H:%M} UTC"

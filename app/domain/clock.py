@@ -25,6 +25,11 @@ def iso_utc(moment: datetime) -> str:
     return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
+def to_the_minute(moment: datetime) -> str:
+    """Format a time in UTC for people."""
+    return f"{moment:%Y-%m-%d %H:%M} UTC"
+
+
 def latest(now: datetime, seconds_ahead: float = 0) -> datetime:
     """The latest credible time, for times that lie at most ``seconds_ahead`` in the future.
 

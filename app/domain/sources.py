@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from app.domain.clock import to_the_minute
+
 # Refusals are kept for one day, so no window can be longer.
 LONGEST_WINDOW_SECONDS = 86_400
 # A subscription is renewed at half of its time. If this share is left, the renewal has failed.
@@ -151,7 +153,7 @@ def _revoked(seen: Seen) -> Iterator[SourceIssue]:
     mended_at = seen.handshake_at or seen.heard_at
     if seen.notice_at and (mended_at is None or mended_at <= seen.notice_at):
         text = (
-            f"the platform said {seen.notice!r} at {_format_time(seen.notice_at)}: subscribe again"
+            f"the platform said {seen.notice!r} at {to_the_minute(seen.notice_at)}: subscribe again"
         )
         yield SourceIssue(IssueKind.REVOKED, text)
 
@@ -176,7 +178,7 @@ def _silent(seen: Seen, expected: Expected, now: datetime) -> Iterator[SourceIss
         yield SourceIssue(IssueKind.SILENT, "nothing was ever heard from it")
     elif now - seen.heard_at > timedelta(seconds=expected.silent_after_seconds):
         usual = timedelta(seconds=expected.silent_after_seconds)
-        since = _format_time(seen.heard_at)
+        since = to_the_minute(seen.heard_at)
         text = f"nothing was heard since {since}; expected at least every {usual}"
         yield SourceIssue(IssueKind.SILENT, text)
 
@@ -187,7 +189,7 @@ def _handshake_overdue(seen: Seen, expected: Expected, now: datetime) -> Iterato
     usual = timedelta(seconds=expected.handshake_within_seconds)
     if now - seen.handshake_at > usual:
         text = (
-            f"the last handshake was at {_format_time(seen.handshake_at)}; expected within {usual}"
+            f"the last handshake was at {to_the_minute(seen.handshake_at)}; expected within {usual}"
         )
         yield SourceIssue(IssueKind.LAPSING, text)
 
@@ -201,11 +203,11 @@ def _lapses(seen: Seen, expected: Expected, now: datetime) -> Iterator[SourceIss
             yield SourceIssue(IssueKind.LAPSED, f"never subscribed to {topic}{said}")
         elif one.is_lapsed(now):
             yield SourceIssue(
-                IssueKind.LAPSED, f"{topic} lapsed at {_format_time(one.lapses_at)}{said}"
+                IssueKind.LAPSED, f"{topic} lapsed at {to_the_minute(one.lapses_at)}{said}"
             )
         elif not one.has_left(SHARE_THAT_WORRIES, now):
             yield SourceIssue(
-                IssueKind.LAPSING, f"{topic} lapses at {_format_time(one.lapses_at)}{said}"
+                IssueKind.LAPSING, f"{topic} lapses at {to_the_minute(one.lapses_at)}{said}"
             )
 
 
@@ -214,11 +216,7 @@ def _changed(seen: Seen, expected: Expected) -> Iterator[SourceIssue]:
     for change in seen.changes:
         if change.old_id in expected.named_ids and change.new_id not in expected.named_ids:
             text = (
-                f"{change.old_id} has had the id {change.new_id} since {_format_time(change.at)}: "
+                f"{change.old_id} has had the id {change.new_id} since {to_the_minute(change.at)}: "
                 "name that in the configuration, or nothing there counts"
             )
             yield SourceIssue(IssueKind.CHANGED, text)
-
-
-def _format_time(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%d %H:%M} UTC"

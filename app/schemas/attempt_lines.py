@@ -9,6 +9,9 @@ from typing import Any
 
 from app.domain.clock import iso_utc
 
+# Attempts, events or entries on a page.
+MAX_LIMIT = 200
+
 _FIELDS = {
     "id": "id",
     "state": "state",

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 from app.domain.attempts import State
 from app.domain.evidence import Evidence
 from app.domain.roles import Role
+from app.schemas.attempt_lines import MAX_LIMIT as MAX_LIMIT
 from app.schemas.attempt_lines import cursor_after as cursor_after
 from app.schemas.attempts import sees_personal
 from app.schemas.fields import (
@@ -26,7 +27,6 @@ from app.schemas.fields import (
 )
 from app.steps.history import Filter
 
-MAX_LIMIT = 200
 _HOW = "write an ISO 8601 date or time; write a + in a URL as %2B; without an offset it is UTC"
 _EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 _LATEST = datetime(2200, 1, 1, tzinfo=UTC)

@@ -18,7 +18,7 @@ from app.domain.sources import Expected
 from app.platforms import adapters
 from app.platforms.kit.adapter import Adapter
 from app.platforms.kit.options import SourceConfig
-from app.settings.error_messages import in_our_words
+from app.settings.error_messages import in_our_words, mistakes
 from app.settings.errors import ConfigurationError, Mistake
 from app.settings.receivers import Receiver
 from app.settings.sections import (
@@ -280,7 +280,7 @@ class _Validation:
         prefix: tuple[int | str, ...],
         is_none: Callable[[ErrorDetails], bool] = lambda _: False,
     ) -> None:
-        details = error.errors(include_input=False, include_url=False)
+        details = mistakes(error)
         broken = {detail["loc"][:-1] for detail in details}
         for detail in details:
             # A list is too short only because its items are invalid, and those are reported.

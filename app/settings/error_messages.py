@@ -1,14 +1,24 @@
-"""Turn pydantic's errors into messages for people who write TOML."""
+"""Turn pydantic's errors into messages for people."""
 
 from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import Any, get_args
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 # Each of these has a table of its own.
 _REPEATED = ("rules", "receivers")
+
+
+def mistakes(error: ValidationError) -> list[ErrorDetails]:
+    """Return what is wrong, without the input, which may be a secret."""
+    return error.errors(include_input=False, include_url=False, include_context=False)
+
+
+def message(detail: ErrorDetails) -> str:
+    """Return pydantic's message without the name of the exception that a validator raised."""
+    return detail["msg"].removeprefix("Value error, ")
 
 
 def in_our_words(detail: ErrorDetails, model: type[BaseModel]) -> str:
@@ -23,7 +33,7 @@ def in_our_words(detail: ErrorDetails, model: type[BaseModel]) -> str:
             return f"write each as a table of its own: [[{location[0]}]]"
         case "tuple_type":
             return 'write a list: ["…"]'
-    return detail["msg"].removeprefix("Value error, ")
+    return message(detail)
 
 
 def _near(model: type[BaseModel], location: Sequence[int | str]) -> str:

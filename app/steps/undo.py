@@ -20,7 +20,7 @@ from sqlalchemy import (
 from app.domain.attempts import CANCELLABLE, ENDED, WAITING, State
 from app.domain.events import Event
 from app.steps.accounts import Account, Id, Known, accounts_of, locked
-from app.steps.ledger import Award, earned_state, enter, insert_new
+from app.steps.ledger import award_of, earned_state, enter, insert_new
 from app.steps.transitions import change_state, record_transitions, transition
 from app.steps.withdrawal import withdraw
 from app.storage.hashes import hashes_of
@@ -481,15 +481,7 @@ def _let_another_stand_in(
 
 def _stand_in(connection: Connection, attempt: Row[Any], undoing: Undoing, now: datetime) -> bool:
     """Enter the award for this attempt; return whether it has the award now."""
-    award = Award(
-        attempt_id=attempt.id,
-        challenge_id=attempt.challenge_id,
-        customer_id=attempt.customer_id,
-        platform=attempt.platform,
-        account_id=attempt.account_id,
-        occurrence=attempt.occurrence,
-        bar_after_undo=attempt.bar_after_undo,
-    )
+    award = replace(award_of(attempt), bar_after_undo=attempt.bar_after_undo)
     if not enter(connection, [award], now):
         return False
     change_state(

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from app.domain.texts import is_written
 from app.schemas.fields import Schema
+from app.settings.error_messages import message, mistakes
 from app.web.context import whole_body
 from app.web.problems import Problem
 
@@ -99,13 +100,13 @@ def _refuse_twice(names: list[str]) -> None:
 
 def refusal(error: ValidationError, status: int | None = None) -> Problem:
     """Return a problem that names each wrong member, but never its value, which may be a secret."""
-    details = error.errors(include_input=False, include_url=False, include_context=False)
+    details = mistakes(error)
     if any(detail["type"] == "json_invalid" for detail in details):
         return Problem("malformed", "The body is not JSON.")
     errors: list[dict[str, Any]] = [
         {
             "field": ".".join(str(step) for step in detail["loc"])[:100],
-            "problem": detail["msg"].removeprefix("Value error, "),
+            "problem": message(detail),
         }
         for detail in details[:20]
     ]

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from app.cli.checks.configured import Configured
 from app.cli.checks.findings import Finding, ok, warning
-from app.domain.clock import utc_now
+from app.domain.clock import to_the_minute, utc_now
 from app.domain.sources import Expected, Seen, issues
 from app.settings.environment import Environment
 from app.steps import proxies
@@ -23,7 +23,7 @@ def check_health(environment: Environment, configured: Configured) -> Iterator[F
     seen, proxied = _seen(environment, expected, trusted, now)
     if proxied is not None:
         at, text = proxied
-        yield warning(configured.place("web", "trusted_proxies"), f"{_moment(at)}: {text}")
+        yield warning(configured.place("web", "trusted_proxies"), f"{to_the_minute(at)}: {text}")
     for position, (name, usual) in enumerate(expected.items()):
         if name not in seen:
             continue
@@ -60,8 +60,4 @@ def _told(seen: Seen) -> str:
         "last callback": seen.callback_at,
         "last handshake": seen.handshake_at,
     }
-    return ", ".join(f"{name} {_moment(at)}" for name, at in moments.items() if at)
-
-
-def _moment(at: datetime) -> str:
-    return f"{at:%Y-%m-%d %H:%M} UTC"
+    return ", ".join(f"{name} {to_the_minute(at)}" for name, at in moments.items() if at)

@@ -9,7 +9,7 @@ import click
 from app.cli.actor import caused_by
 from app.cli.database import open_database
 from app.cli.output import json_option, print_json, print_table
-from app.domain.clock import iso_utc, utc_now
+from app.domain.clock import iso_utc, to_the_minute, utc_now
 from app.settings.configuration import load_configuration
 from app.settings.environment import read_environment
 from app.steps import retention
@@ -41,7 +41,7 @@ def command(dry_run: bool, as_json: bool) -> None:
         print_json({"dryRun": dry_run, "purged": counts})
         return
     rows = [
-        {"kind": kind, "older than": f"{bounds[Kept(kind)]:%Y-%m-%d %H:%M} UTC", "rows": count}
+        {"kind": kind, "older than": to_the_minute(bounds[Kept(kind)]), "rows": count}
         for kind, count in counts.items()
     ]
     print_table(("kind", "older than", "rows"), rows)

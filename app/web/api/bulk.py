@@ -79,13 +79,18 @@ class BulkJobs(Schema):
     items: list[BulkJob]
 
 
+_BEGINS_A_JOB = (
+    "Answers 202 with a job that goes on by itself, also after a restart. With `dryRun` it answers "
+    "200 with how many are meant, and does nothing."
+)
+
+
 @blueprint.post("/v1/attempts/replay")
 @requires(Role.OPERATOR)
 @operation(
     operation_id="replayAttempts",
     summary="Owe many attempts to Gameball again",
-    description="Answers 202 with a job that goes on by itself, also after a restart. With `dryRun`"
-    " it answers 200 with how many are meant, and does nothing.",
+    description=_BEGINS_A_JOB,
     body=BulkRequest,
     answers={200: BulkCount, 202: BulkJob},
     tag="bulk",
@@ -100,8 +105,7 @@ def replay_many() -> Response:
 @operation(
     operation_id="cancelAttempts",
     summary="Withdraw many attempts that are not paid yet",
-    description="Answers 202 with a job that goes on by itself, also after a restart. With `dryRun`"
-    " it answers 200 with how many are meant, and does nothing.",
+    description=_BEGINS_A_JOB,
     body=BulkRequest,
     answers={200: BulkCount, 202: BulkJob},
     tag="bulk",
