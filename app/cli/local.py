@@ -103,23 +103,20 @@ class Local:
             UNKNOWN_PLATFORM,
             Account,
             IdentityRequest,
-            IdentityView,
             LinkedIdentity,
             link_and_read,
             members,
+            wanted_link,
         )
         from app.settings.configuration import load_configuration
         from app.settings.environment import read_environment
-        from app.steps.identities import Identity, Linked
+        from app.steps.identities import Linked
 
         account = _validated(Account, {"platform": platform, "accountId": account_id})
-        sent = _validated(IdentityRequest, customer)
+        wanted = wanted_link(account, _validated(IdentityRequest, customer))
         configuration = load_configuration(read_environment().config_path)
         if account.platform not in configuration.account_platforms:
             raise InvalidValues([("platform", UNKNOWN_PLATFORM)])
-        wanted = Identity(
-            platform=account.platform, account_id=account.account_id, **sent.model_dump()
-        )
         by = caused_by()
         outcome, released, row = self._database.write(
             lambda c: link_and_read(c, wanted, by, utc_now())
@@ -128,8 +125,7 @@ class Local:
             raise click.ClickException(
                 "The account is linked to another customer. Unlink it there first."
             )
-        view = IdentityView(**members(row))
-        return _json(LinkedIdentity(**view.model_dump(), released_attempts=released))
+        return _json(LinkedIdentity(**members(row), released_attempts=released))
 
     def unlink(self, platform: str, account_id: str) -> bool:
         from app.steps import identities

@@ -86,6 +86,13 @@ def identity(row: Row[Any], to: KeyHolder) -> IdentityView:
     return shown.model_copy(update={"handle": None, "email": None, "mobile": None})
 
 
+def wanted_link(account: Account, request: IdentityRequest) -> Identity:
+    """The link that a request asks for."""
+    return Identity(
+        platform=account.platform, account_id=account.account_id, **request.model_dump()
+    )
+
+
 def link_and_read(
     connection: Connection, identity: Identity, caused_by: str, now: datetime
 ) -> tuple[Linked, int, Row[Any]]:

@@ -16,9 +16,10 @@ from app.schemas.identities import (
     identity,
     link_and_read,
     members,
+    wanted_link,
 )
 from app.steps import identities
-from app.steps.identities import Identity, Linked
+from app.steps.identities import Linked
 from app.web.api.openapi import operation
 from app.web.auth import caller, requires
 from app.web.context import service
@@ -70,15 +71,7 @@ def link_identity(platform: str, account_id: str) -> Response:
     """Link an account and release the attempts that waited for it. 201 for a new link."""
     account = _account(platform, account_id)
     _refuse_unknown_platform(account.platform)
-    sent = body_as(IdentityRequest)
-    wanted = Identity(
-        platform=account.platform,
-        account_id=account.account_id,
-        customer_id=sent.customer_id,
-        handle=sent.handle,
-        email=sent.email,
-        mobile=sent.mobile,
-    )
+    wanted = wanted_link(account, body_as(IdentityRequest))
     by, now = caller().named, service().now()
     outcome, released, row = service().database.write(lambda c: link_and_read(c, wanted, by, now))
     if outcome is Linked.TAKEN:
